@@ -1,0 +1,56 @@
+# Everything a person runs. `make help` lists it.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+LOCK    = requirements/run.lock
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.PHONY: help demo test lint format bench lock clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python 3.11 or newer, got $$($(PYTHON) -V); next step: make PYTHON=python3.12 ..."; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "could not make a virtual environment; next step on Debian or Ubuntu: install python3-venv"; exit 2; }
+
+# What runs the software, and what tests it, are two stamps: `make demo` never waits for the second.
+$(VENV)/.run: requirements/run.lock requirements/build.lock pyproject.toml | $(BIN)/python
+	@echo "installing otel-llm into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements/build.lock -r requirements/run.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.run
+	@echo "installing what the tests need into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements/dev.lock
+	@touch $@
+
+demo: $(VENV)/.run ## simulated model, load generator, OTLP and the percentiles read back; nothing else to install
+	@$(BIN)/otel-llm demo
+
+test: $(VENV)/.dev ## every test
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.dev ## rewrite the code in the house format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev ## what it costs and how true it is, measured here
+	@$(BIN)/python -m benchmarks
+
+lock: ## renew requirements/*.lock (needs uv)
+	@for set in run dev build; do \
+	  case $$set in run) args="pyproject.toml";; dev) args="pyproject.toml --group dev";; build) args="requirements/build.in";; esac; \
+	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q --upgrade $$args -o requirements/$$set.lock; \
+	done
+
+clean: ## remove what the other targets made in this folder
+	rm -rf $(VENV) build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache
