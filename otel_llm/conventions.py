@@ -1,0 +1,260 @@
+"""Every telemetry name, unit, description and bucket list, with its source. Nothing else in the project spells one.
+
+Two generations of the GenAI semantic conventions are told apart by profile:
+
+V1_41    open-telemetry/semantic-conventions, tag v1.41.0, docs/gen-ai: the last published, what everyone emits
+LATEST   open-telemetry/semantic-conventions-genai, docs/gen-ai/client-inference.md at 024a4f944a12 (October 2026)
+
+`OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental` selects the second, `gen_ai_latest_experimental/dup` both.
+What the conventions lack is ours, under `otel_llm.`, and has one name in both.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+__all__ = ["INSTRUMENTS", "LATEST", "V1_41", "Instrument", "Profile", "capture_content", "instrument", "profiles"]
+
+Profile = Literal["v1_41", "latest"]
+V1_41: Final[Profile] = "v1_41"
+LATEST: Final[Profile] = "latest"
+
+SCOPE: Final = "otel_llm"
+SCHEMA_URL: Final = {V1_41: "https://opentelemetry.io/schemas/1.41.0", LATEST: None}
+
+# -- attributes ----------------------------------------------------------------------------------------------------
+
+OPERATION_NAME: Final = "gen_ai.operation.name"
+PROVIDER_NAME: Final = "gen_ai.provider.name"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+REQUEST_STREAM: Final = "gen_ai.request.stream"
+REQUEST_CHOICE_COUNT: Final = "gen_ai.request.choice.count"
+REQUEST_SEED: Final = "gen_ai.request.seed"
+REQUEST_TOP_K: Final = "gen_ai.request.top_k"
+REQUEST_TOP_P: Final = "gen_ai.request.top_p"
+REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
+REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
+REQUEST_STOP_SEQUENCES: Final = "gen_ai.request.stop_sequences"
+REQUEST_FREQUENCY_PENALTY: Final = "gen_ai.request.frequency_penalty"
+REQUEST_PRESENCE_PENALTY: Final = "gen_ai.request.presence_penalty"
+RESPONSE_ID: Final = "gen_ai.response.id"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+USAGE_CACHE_READ_INPUT_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+USAGE_REASONING_OUTPUT_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
+TOKEN_TYPE: Final = "gen_ai.token.type"
+TOKEN_MODALITY: Final = "gen_ai.token.modality"
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+SERVER_ADDRESS: Final = "server.address"
+SERVER_PORT: Final = "server.port"
+ERROR_TYPE: Final = "error.type"
+HTTP_STATUS: Final = "http.response.status_code"
+
+STREAM_OUTCOME: Final = "otel_llm.stream.outcome"
+TOKEN_SOURCE: Final = "otel_llm.token.source"
+RECORD_FLAGS: Final = "otel_llm.record.flags"
+TIME_TO_FIRST_TOKEN: Final = "otel_llm.time_to_first_token"
+ITL_P50: Final = "otel_llm.inter_token_latency.p50"
+ITL_P99: Final = "otel_llm.inter_token_latency.p99"
+ITL_MAX: Final = "otel_llm.inter_token_latency.max"
+TPOT: Final = "otel_llm.time_per_output_token"
+QUEUE_DELAY: Final = "otel_llm.queue_delay"
+CONNECT_TIME: Final = "otel_llm.connect_time"
+REQUEST_INDEX: Final = "otel_llm.load.request.index"
+RUN_ID: Final = "otel_llm.run.id"
+RUN_NAME: Final = "otel_llm.run.name"
+RUN_MODE: Final = "otel_llm.run.mode"
+CLIENT_LIMITED: Final = "otel_llm.client.limited"
+SLO_MET: Final = "met"
+UNKNOWN_PROVIDER: Final = "custom"
+"""What `gen_ai.provider.name` is when nobody said: a custom value, which the convention allows."""
+
+METRIC_ATTRIBUTES: Final = frozenset(
+    (
+        OPERATION_NAME,
+        PROVIDER_NAME,
+        REQUEST_MODEL,
+        RESPONSE_MODEL,
+        SERVER_ADDRESS,
+        SERVER_PORT,
+        ERROR_TYPE,
+        TOKEN_TYPE,
+        TOKEN_MODALITY,
+        SLO_MET,
+    )
+)
+"""All that a metric may carry by default: each has few values, whatever is asked of the model."""
+
+# -- buckets -------------------------------------------------------------------------------------------------------
+
+SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+"""The convention's, for client latencies."""
+TOKENS: Final = tuple(float(4**i) for i in range(14))
+"""The convention's, for token counts: 1, 4, 16, ... 67108864."""
+SERVER_TTFT: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+SERVER_TPOT: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
+FINE_SECONDS: Final = tuple(
+    round(step * 10.0**power, 4) for power in (-4, -3, -2, -1, 0, 1) for step in (1, 1.5, 2.5, 4, 6.5)
+)
+"""Ours: 0.1 ms to 65 s, five a decade. A 5 ms and a 9 ms engine do not look the same."""
+PER_SECOND: Final = tuple(float(step * 10**power) for power in (0, 1, 2, 3) for step in (1, 2, 5))
+
+# -- instruments ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One instrument: what it is called in each profile (None: the profile has none), and how it is made."""
+
+    key: str
+    kind: Literal["histogram", "counter", "updowncounter", "gauge"]
+    unit: str
+    description: str
+    v1_41: str | None
+    latest: str | None
+    boundaries: tuple[float, ...] | None = None
+
+    def names(self, wanted: tuple[Profile, ...]) -> tuple[str, ...]:
+        """Return its names under the wanted profiles, each once."""
+        found = (self.v1_41 if profile == V1_41 else self.latest for profile in wanted)
+        return tuple(dict.fromkeys(name for name in found if name))
+
+
+def _ours(
+    key: str, kind: Literal["histogram", "counter", "updowncounter", "gauge"], unit: str, name: str, description: str,
+    boundaries: tuple[float, ...] | None = None,
+) -> Instrument:  # fmt: skip
+    return Instrument(key, kind, unit, description, name, name, boundaries)
+
+
+INSTRUMENTS: Final = {
+    instrument.key: instrument
+    for instrument in (
+        Instrument(
+            "operation_duration", "histogram", "s", "GenAI operation duration.",
+            "gen_ai.client.operation.duration", "gen_ai.client.inference.duration", SECONDS,
+        ),
+        Instrument(
+            "time_to_first_chunk", "histogram", "s", "Time to receive the first chunk of a streamed response.",
+            "gen_ai.client.operation.time_to_first_chunk", "gen_ai.client.inference.time_to_first_chunk", SECONDS,
+        ),
+        Instrument(
+            "time_per_output_chunk", "histogram", "s", "Time between the chunks of a streamed response.",
+            "gen_ai.client.operation.time_per_output_chunk", "gen_ai.client.inference.time_per_output_chunk", SECONDS,
+        ),
+        Instrument(
+            "token_usage", "histogram", "{token}", "Number of input and output tokens used.",
+            "gen_ai.client.token.usage", None, TOKENS,
+        ),
+        Instrument(
+            "usage_input_tokens", "counter", "{token}", "Input tokens used.",
+            None, "gen_ai.client.inference.usage.input_tokens",
+        ),
+        Instrument(
+            "usage_output_tokens", "counter", "{token}", "Output tokens used.",
+            None, "gen_ai.client.inference.usage.output_tokens",
+        ),
+        Instrument(
+            "usage_cached_tokens", "counter", "{token}", "Input tokens served from a cache.",
+            None, "gen_ai.client.inference.usage.cache_read.input_tokens",
+        ),
+        Instrument(
+            "usage_reasoning_tokens", "counter", "{token}", "Output tokens spent on reasoning.",
+            None, "gen_ai.client.inference.usage.reasoning.output_tokens",
+        ),
+        Instrument(
+            "operation_input_tokens", "histogram", "{token}", "Input tokens per operation.",
+            None, "gen_ai.client.inference.operation.input_tokens", TOKENS,
+        ),
+        Instrument(
+            "operation_output_tokens", "histogram", "{token}", "Output tokens per operation.",
+            None, "gen_ai.client.inference.operation.output_tokens", TOKENS,
+        ),
+        Instrument(
+            "server_request_duration", "histogram", "s", "Generative AI server request duration.",
+            "gen_ai.server.request.duration", "gen_ai.server.request.duration", SECONDS,
+        ),
+        Instrument(
+            "server_time_to_first_token", "histogram", "s", "Time to generate the first token.",
+            "gen_ai.server.time_to_first_token", "gen_ai.server.time_to_first_token", SERVER_TTFT,
+        ),
+        Instrument(
+            "server_time_per_output_token", "histogram", "s", "Time per output token after the first.",
+            "gen_ai.server.time_per_output_token", "gen_ai.server.time_per_output_token", SERVER_TPOT,
+        ),
+        _ours(
+            "time_to_first_token", "histogram", "s", "otel_llm.client.time_to_first_token",
+            "Time to the first chunk with text, reasoning or tool content.", FINE_SECONDS,
+        ),
+        _ours(
+            "inter_token_latency", "histogram", "s", "otel_llm.client.inter_token_latency",
+            "Time per token between token-bearing reads, once for each token after the first chunk.", FINE_SECONDS,
+        ),
+        _ours(
+            "time_per_output_token", "histogram", "s", "otel_llm.client.time_per_output_token",
+            "Mean time per token after the first chunk, per request.", FINE_SECONDS,
+        ),
+        _ours(
+            "max_inter_token_latency", "histogram", "s", "otel_llm.client.max_inter_token_latency",
+            "Longest wait between two token-bearing reads, per request.", FINE_SECONDS,
+        ),
+        _ours(
+            "output_throughput", "histogram", "{token}/s", "otel_llm.client.output_throughput",
+            "Output tokens per second of the whole call, per request.", PER_SECOND,
+        ),
+        _ours(
+            "active_requests", "updowncounter", "{request}", "otel_llm.client.active_requests",
+            "Calls under way.",
+        ),
+        _ours(
+            "queue_delay", "histogram", "s", "otel_llm.load.queue_delay",
+            "How long a planned request waited in the load generator before it was sent.", FINE_SECONDS,
+        ),
+        _ours(
+            "load_requests", "counter", "{request}", "otel_llm.load.requests",
+            "Requests of a load run that ended, with error.type when they failed.",
+        ),
+        _ours(
+            "loop_lag", "histogram", "s", "otel_llm.load.loop_lag",
+            "How late the receiving loop of the load generator ran.", FINE_SECONDS,
+        ),
+        _ours("run_info", "gauge", "1", "otel_llm.run.info", "1, with what the load run was."),
+        _ours(
+            "slo_requests", "counter", "{request}", "otel_llm.slo.requests",
+            "Requests that met, or did not meet, every term of the SLO.",
+        ),
+    )
+}  # fmt: skip
+
+
+def instrument(key: str) -> Instrument:
+    """Return the instrument of that key."""
+    return INSTRUMENTS[key]
+
+
+# -- what the environment asks for ---------------------------------------------------------------------------------
+
+
+def profiles(environ: Mapping[str, str] = os.environ) -> tuple[Profile, ...]:
+    """Return the profiles to emit, from `OTEL_SEMCONV_STABILITY_OPT_IN`, a comma-separated list."""
+    wanted = {item.strip() for item in environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", "").split(",")}
+    if "gen_ai_latest_experimental/dup" in wanted:
+        return (V1_41, LATEST)
+    return (LATEST,) if "gen_ai_latest_experimental" in wanted else (V1_41,)
+
+
+def capture_content(environ: Mapping[str, str] = os.environ) -> Literal["no", "span", "event", "both"]:
+    """Return where message content may go, from `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`. Default: "no"."""
+    value = environ.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "").strip().upper()
+    answers: dict[str, Literal["span", "event", "both"]] = {
+        "SPAN_ONLY": "span",
+        "EVENT_ONLY": "event",
+        "SPAN_AND_EVENT": "both",
+        "TRUE": "both",  # the form of conventions before 1.37, still in many a deployment
+    }
+    return answers.get(value, "no")

@@ -1,0 +1,297 @@
+"""The numbers: pure functions of a record, each defined here and nowhere else.
+
+Let t1 and tL be the arrivals of the first and the last token-bearing chunk, k1 the tokens of the first one, and n the
+tokens streamed. What a measure needs and a record does not have makes it None, never 0. All results are seconds.
+"""
+
+import math
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from otel_llm.record import CONTENT_KINDS, OTHER, PADDING, StreamRecord
+
+__all__ = [
+    "MEASURES",
+    "Measure",
+    "connect_time",
+    "corrected_request_latency",
+    "corrected_time_to_first_token",
+    "inter_chunk_latencies",
+    "inter_token_latencies",
+    "max_inter_token_latency",
+    "output_throughput",
+    "percentile",
+    "queue_delay",
+    "request_latency",
+    "send_lag",
+    "time_per_output_token",
+    "time_to_first_chunk",
+    "time_to_first_token",
+]
+
+Ints = NDArray[Any]
+Floats = NDArray[np.float64]
+_NOTHING: Final[Floats] = np.empty(0)
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else ns / 1e9
+
+
+def _first_token_ns(record: StreamRecord) -> int | None:
+    if record.stream:
+        for at, kind in zip(record.chunks.at_ns, record.chunks.kind, strict=True):
+            if kind in CONTENT_KINDS:
+                return at
+    return None
+
+
+def _token_reads(records: Sequence[StreamRecord]) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return the token-bearing reads of all records, one after the other.
+
+    int64 arrays: arrival, tokens, number of the record; and, per record that has any, the tokens of its first chunk.
+    """
+    chunks = [r.chunks for r in records if r.stream]
+    kind = _joined([c.kind for c in chunks], np.uint8)
+    bearing = (kind > PADDING) & (kind < OTHER)
+    at = _joined([c.at_ns for c in chunks], np.int64)[bearing]
+    read = _joined([c.read for c in chunks], np.uint32)[bearing]
+    tokens = _joined([c.tokens for c in chunks], np.uint32)[bearing].astype(np.int64)
+    owner = np.repeat(np.arange(len(chunks)), [len(c) for c in chunks])[bearing]
+    if not len(at):
+        return at, tokens, owner, tokens
+    other = owner[1:] != owner[:-1]
+    starts = np.flatnonzero(np.concatenate(([True], other | (read[1:] != read[:-1]))))
+    first = tokens[np.concatenate(([True], other))]
+    return at[starts], np.add.reduceat(tokens, starts), owner[starts], first
+
+
+def _joined(columns: "Sequence[array[int]]", dtype: type) -> Ints:
+    return np.concatenate([np.frombuffer(c, dtype) for c in columns]) if columns else np.empty(0, dtype)
+
+
+def _gaps(stamps: Sequence[Ints]) -> Floats:
+    """Return the differences within each row of stamps, in seconds, one row after the other."""
+    return np.concatenate([np.diff(row) for row in stamps]) / 1e9 if stamps else _NOTHING
+
+
+def time_to_first_chunk(record: StreamRecord) -> float | None:
+    """Return first chunk - sent, whatever the chunk holds. None when nothing was streamed.
+
+    Source: GenAI semantic conventions v1.41, `gen_ai.client.operation.time_to_first_chunk`.
+    """
+    return (record.chunks.at_ns[0] - record.sent_ns) / 1e9 if record.stream and record.chunks.at_ns else None
+
+
+def time_to_first_token(record: StreamRecord) -> float | None:
+    """Return t1 - sent. None when the call was not streamed or no chunk bore text, reasoning or tool content."""
+    first = _first_token_ns(record)
+    return None if first is None else (first - record.sent_ns) / 1e9
+
+
+def inter_token_latencies(*records: StreamRecord) -> Floats:
+    """Return a latency for every token after the first chunk, float64[sum of n - k1]; per record they sum to tL - t1.
+
+    A read that brings k tokens a gap g after the one before it gives k values of g / k; tokens that share the first
+    token's read give 0. So tokens that the server batched, or the network merged, do not fake a stall and a burst.
+    """
+    at, tokens, owner, first = _token_reads(records)
+    if not len(at):
+        return _NOTHING
+    opens = np.concatenate(([True], owner[1:] != owner[:-1]))
+    tokens[opens] -= first
+    # the gap before a read to which no token could be apportioned belongs to the next one that has some
+    kept = opens | (tokens > 0)
+    at, tokens, opens = at[kept], tokens[kept], opens[kept]
+    gaps = np.diff(at, prepend=at[:1])
+    gaps[opens] = 0
+    return np.repeat(gaps / 1e9 / np.maximum(tokens, 1), tokens)
+
+
+def inter_chunk_latencies(*records: StreamRecord) -> Floats:
+    """Return the raw gap before every chunk after a record's first, 0 for chunks of one read."""
+    return _gaps([np.frombuffer(r.chunks.at_ns, np.int64) for r in records if r.stream])
+
+
+def max_inter_token_latency(record: StreamRecord) -> float | None:
+    """Return the longest wait between two token-bearing reads, undivided: the worst stall. None with fewer than two."""
+    gaps = _gaps([_token_reads((record,))[0]])
+    return float(gaps.max()) if len(gaps) else None
+
+
+def time_per_output_token(record: StreamRecord) -> float | None:
+    """Return (tL - t1) / (n - k1), the mean pace after the first chunk. None when n <= k1."""
+    chunks = record.chunks
+    bearing = [i for i, kind in enumerate(chunks.kind) if kind in CONTENT_KINDS] if record.stream else []
+    rest = sum(chunks.tokens) - chunks.tokens[bearing[0]] if bearing else 0
+    return (chunks.at_ns[bearing[-1]] - chunks.at_ns[bearing[0]]) / 1e9 / rest if rest > 0 else None
+
+
+def request_latency(record: StreamRecord) -> float:
+    """Return ended - sent."""
+    return (record.ended_ns - record.sent_ns) / 1e9
+
+
+def output_throughput(record: StreamRecord) -> float | None:
+    """Return output tokens per second of the whole call, {token}/s. None when either is unknown or no time passed."""
+    took = record.ended_ns - record.sent_ns
+    return None if record.output_tokens is None or took <= 0 else record.output_tokens / (took / 1e9)
+
+
+def queue_delay(record: StreamRecord) -> float | None:
+    """Return sent - intended: how long a request of an open loop waited in the client. None in a closed loop."""
+    return None if record.intended_ns is None else (record.sent_ns - record.intended_ns) / 1e9
+
+
+def send_lag(record: StreamRecord) -> float | None:
+    """Return sent - due: how late the client itself was, connecting apart. None when nothing was due."""
+    if record.due_ns is None:
+        return None
+    return (record.sent_ns - record.due_ns - (record.connect_ns or 0)) / 1e9
+
+
+def connect_time(record: StreamRecord) -> float | None:
+    """Return the time of DNS, TCP and TLS. None for a request on a connection that was open already."""
+    return _seconds(record.connect_ns)
+
+
+def corrected_time_to_first_token(record: StreamRecord) -> float | None:
+    """Return t1 - intended: what a user who came at the planned moment waited. None in a closed loop.
+
+    Source: Gil Tene, wrk2, on coordinated omission.
+    """
+    first = _first_token_ns(record)
+    return None if first is None or record.intended_ns is None else (first - record.intended_ns) / 1e9
+
+
+def corrected_request_latency(record: StreamRecord) -> float | None:
+    """Return ended - intended. None in a closed loop."""
+    return None if record.intended_ns is None else (record.ended_ns - record.intended_ns) / 1e9
+
+
+def percentile(ordered: Sequence[float], q: float) -> float | None:
+    """Return the q-th percentile (0..100) of ascending values by numpy's linear rule. None of no values.
+
+    >>> percentile([1.0, 2.0, 3.0, 4.0], 50)
+    2.5
+    """
+    if not ordered:
+        return None
+    position = (len(ordered) - 1) * q / 100
+    low = math.floor(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+
+
+# -- the table -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A row of every report: its name, what it is, and how to have its values from any number of records.
+
+    `successes_only` measures leave out failed requests, whose partial timings would make a server look better.
+    """
+
+    name: str
+    unit: str
+    formula: str
+    undefined: str
+    values: Callable[[Sequence[StreamRecord]], Floats]
+    successes_only: bool = True
+
+
+def _each(function: Callable[[StreamRecord], float | None]) -> Callable[[Sequence[StreamRecord]], Floats]:
+    def values(records: Sequence[StreamRecord]) -> Floats:
+        return np.array([value for record in records if (value := function(record)) is not None], np.float64)
+
+    return values
+
+
+MEASURES: Final = (
+    Measure(
+        "time_to_first_chunk",
+        "s",
+        "first chunk - sent, whatever the chunk holds",
+        "nothing was streamed",
+        _each(time_to_first_chunk),
+    ),
+    Measure(
+        "time_to_first_token",
+        "s",
+        "first chunk with text, reasoning or tool content - sent",
+        "nothing was streamed, or no chunk bore content",
+        _each(time_to_first_token),
+    ),
+    Measure(
+        "inter_token_latency",
+        "s",
+        "gap between token-bearing reads / tokens the later one brought, once for each of them",
+        "no token came after the first chunk",
+        lambda records: inter_token_latencies(*records),
+    ),
+    Measure(
+        "inter_chunk_latency",
+        "s",
+        "gap between chunks as they arrived, 0 for chunks of one read",
+        "fewer than two chunks",
+        lambda records: inter_chunk_latencies(*records),
+    ),
+    Measure(
+        "time_per_output_token",
+        "s",
+        "(last token chunk - first token chunk) / (tokens - tokens of the first chunk), per request",
+        "no token came after the first chunk",
+        _each(time_per_output_token),
+    ),
+    Measure("request_latency", "s", "end of the answer - sent", "the request failed", _each(request_latency)),
+    Measure("queue_delay", "s", "sent - intended, open loop", "closed loop", _each(queue_delay), successes_only=False),
+    Measure(
+        "connect_time",
+        "s",
+        "DNS + TCP + TLS of a request that opened its connection",
+        "the connection was open already",
+        _each(connect_time),
+        successes_only=False,
+    ),
+    Measure(
+        "output_tokens",
+        "{token}",
+        "tokens of the answer",
+        "their number is not known",
+        _each(lambda record: record.output_tokens),
+    ),
+    Measure(
+        "input_tokens",
+        "{token}",
+        "tokens of the prompt",
+        "their number is not known",
+        _each(lambda record: record.input_tokens),
+    ),
+    Measure(
+        "chunks",
+        "{chunk}",
+        "events of the answer, [DONE] and comments apart",
+        "the request failed",
+        _each(lambda record: len(record.chunks)),
+    ),
+    Measure(
+        "corrected_time_to_first_token",
+        "s",
+        "first token - intended; requests that failed or were never sent count as infinite",
+        "closed loop",
+        _each(corrected_time_to_first_token),
+    ),
+    Measure(
+        "corrected_request_latency",
+        "s",
+        "end of the answer - intended; requests that failed or were never sent count as infinite",
+        "closed loop",
+        _each(corrected_request_latency),
+    ),
+)

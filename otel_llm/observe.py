@@ -1,0 +1,195 @@
+"""The open state of one call: marks while it streams, then one record, exactly once.
+
+Whoever makes a call (the decorator, `BaseLLM`, an adapter, the load generator) opens an observation, marks what
+arrives and ends it. Every path out of a call leads to one of five ends; the first one counts and the rest are no-ops.
+"""
+
+from array import array
+from collections.abc import Callable
+from typing import Any, Final
+
+from otel_llm import tokens as token_counts
+from otel_llm.clock import SYSTEM, Clock
+from otel_llm.record import KIND_NAMES, TEXT, Chunks, Outcome, StreamRecord
+
+__all__ = ["StreamObservation"]
+
+_KIND_OF: Final = {name: kind for kind, name in enumerate(KIND_NAMES)}
+_HEAD: Final = frozenset(StreamRecord.__struct_fields__) - {"chunks", "sent_ns", "ended_ns", "outcome", "token_source"}
+
+
+class StreamObservation:
+    """One call under observation.
+
+    `head` takes every field of `StreamRecord` that is known beforehand; `set` adds what is learnt on the way. A
+    mark is array appends and nothing else: no object, no lock, no attributes. `on_finish` gets the record once.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_at",
+        "_counted",
+        "_hidden",
+        "_kind",
+        "_length",
+        "_now",
+        "_on_finish",
+        "_once",
+        "_provider",
+        "_read",
+        "_size",
+        "_tokens",
+        "head",
+        "lag_ns",
+        "record",
+        "sent_ns",
+    )
+
+    def __init__(
+        self,
+        on_finish: Callable[[StreamRecord], object] | None = None,
+        *,
+        clock: Clock = SYSTEM,
+        sent_ns: int | None = None,
+        **head: Any,
+    ) -> None:
+        self.sent_ns = clock.now_ns() if sent_ns is None else sent_ns
+        self._on_finish = on_finish
+        self.head: dict[str, Any] = {}
+        self.set(**head)
+        self.record: StreamRecord | None = None
+        self._at, self._read, self._kind = array("q"), array("I"), array("B")
+        self._size, self._tokens, self._length = array("I"), array("I"), array("I")
+        self.lag_ns = array("q")
+        self._provider: int | None = None
+        self._hidden: int | None = None
+        self._counted: int | None = None
+        self._once = [True]
+        self._now = clock.now_ns
+
+    # -- while it runs -----------------------------------------------------------------------------------------
+
+    def mark(self, tokens: int = 1, kind: str | int = TEXT, *, at_ns: int | None = None) -> None:
+        """Note a chunk that arrived now, or at `at_ns`.
+
+        tokens: how many it brought, 0 when the chunk itself does not say
+        kind:   "text", "reasoning", "tool", or "padding" for a role or an empty delta, "other" for usage
+        """
+        self._at.append(self._now() if at_ns is None else at_ns)
+        self._kind.append(_KIND_OF[kind] if kind.__class__ is str else kind)  # type: ignore[arg-type]
+        self._tokens.append(tokens)
+
+    def mark_read(self, at_ns: int, read: int, kind: int, size: int, tokens: int, length: int) -> None:
+        """Note a chunk of a socket read: what `mark` notes, and what only a reader of sockets knows.
+
+        read: number of the read it came in; chunks of one read arrived together
+        size: bytes of the event; length: characters of its text, by which a total of tokens is shared out
+
+        An observation is marked with this or with `mark`, not with both.
+        """
+        self._at.append(at_ns)
+        self._read.append(read)
+        self._kind.append(kind)
+        self._size.append(size)
+        self._tokens.append(tokens)
+        self._length.append(length)
+
+    def set(self, **fields: Any) -> None:
+        """Fill fields of the coming record. Raises TypeError for a name that a record does not have."""
+        if not _HEAD.issuperset(fields):
+            raise TypeError(f"expected fields of StreamRecord, got {sorted(set(fields) - _HEAD)}")
+        self.head.update(fields)
+
+    def usage(
+        self,
+        *,
+        input: int | None = None,  # noqa: A002  # the convention's own word
+        output: int | None = None,
+        cached: int | None = None,
+        reasoning: int | None = None,
+    ) -> None:
+        """Take the provider's token counts, those that are given."""
+        if output is not None:
+            self._provider = output
+        if reasoning is not None:
+            self._hidden = self.head["reasoning_tokens"] = reasoning
+        if input is not None:
+            self.head["input_tokens"] = input
+        if cached is not None:
+            self.head["cached_tokens"] = cached
+
+    def counted(self, output: int) -> None:
+        """Take a tokenizer's count of the whole output. The provider's count, if there is one, still wins."""
+        self._counted = output
+
+    @property
+    def open(self) -> bool:
+        """Whether none of the five ends has been reached."""
+        return bool(self._once)
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    # -- the five ends -----------------------------------------------------------------------------------------
+
+    def end(self, at_ns: int | None = None) -> None:
+        """The answer is complete."""
+        self._finish("complete", self._now() if at_ns is None else at_ns)
+
+    def fail(self, error: BaseException | str, message: str | None = None, *, at_ns: int | None = None) -> None:
+        """It broke. `error` is an exception, or the error type as it is to be counted."""
+        at = self._now() if at_ns is None else at_ns
+        if isinstance(error, BaseException):
+            self._finish("error", at, error_type(error), str(error) if message is None else message)
+        else:
+            self._finish("error", at, error, message)
+
+    def cancel(self, error: BaseException | str = "cancelled") -> None:
+        """Who asked for it stopped waiting: a cancelled task, an interrupted run."""
+        kind = error_type(error) if isinstance(error, BaseException) else error
+        self._finish("cancelled", self._last(self._now()), kind)
+
+    def close_early(self) -> None:
+        """Who asked for it closed the stream before its end. No error."""
+        self._finish("closed_early", self._last(self._now()))
+
+    def abandon(self) -> None:
+        """Nobody holds the stream any more. No error; it ends with what arrived last, or where it began."""
+        self._finish("abandoned", self._last(self.sent_ns))
+
+    def _last(self, otherwise: int) -> int:
+        """An unfinished stream ends at its last chunk: when it was *noticed* to be unfinished is an accident."""
+        return self._at[-1] if self._at else otherwise
+
+    def _finish(self, outcome: Outcome, ended_ns: int, error: str | None = None, message: str | None = None) -> None:
+        try:
+            self._once.pop()  # atomic: of two threads that race here (a close, a collected reference) one goes on
+        except IndexError:
+            return
+        if len(self._read) != len(self._at):  # marked by hand: a read of its own for every chunk
+            count = len(self._at)
+            self._read = array("I", range(1, count + 1))
+            self._size = self._length = array("I", bytes(4 * count))
+        chunks = Chunks()
+        chunks.at_ns, chunks.read, chunks.kind = self._at, self._read, self._kind
+        chunks.size, chunks.lag_ns = self._size, self.lag_ns
+        chunks.tokens, output, source, flags = token_counts.resolve(
+            self._kind, self._tokens, self._length, provider=self._provider, hidden=self._hidden, counted=self._counted
+        )
+        head = self.head
+        if flags:
+            head["flags"] = (*head.get("flags", ()), *flags)
+        if error is not None:
+            head["error_type"], head["error_message"] = error, message
+        head.setdefault("output_tokens", output)
+        self.record = record = StreamRecord(
+            **head, sent_ns=self.sent_ns, ended_ns=ended_ns, chunks=chunks, outcome=outcome, token_source=source
+        )
+        if self._on_finish is not None:
+            self._on_finish(record)
+
+
+def error_type(error: BaseException) -> str:
+    """Return the convention's `error.type` of an exception: its qualified name, without `builtins`."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,107 @@
+"""Doubles for anyone's tests: time that stands still, streams drawn as text, sinks that remember.
+
+record = timeline("r..a.bb.c|")      # 10 ms a character
+assert time_to_first_token(record) == 0.03
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from otel_llm.observe import StreamObservation
+from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL, StreamRecord
+
+__all__ = ["CapturingSink", "FakeClock", "timeline"]
+
+MS: Final = 1_000_000
+
+
+class FakeClock:
+    """A clock that moves when told to. `wall_ns` is `epoch_ns` later than the monotonic time."""
+
+    def __init__(self, at_ns: int = 0, epoch_ns: int = 1_700_000_000_000_000_000) -> None:
+        self.at_ns, self.epoch_ns = at_ns, epoch_ns
+
+    def now_ns(self) -> int:
+        return self.at_ns
+
+    def wall_ns(self, at_ns: int) -> int:
+        return self.epoch_ns + at_ns
+
+    def advance(self, *, seconds: float = 0.0, ns: int = 0) -> None:
+        """Move the clock forward."""
+        self.at_ns += round(seconds * 1e9) + ns
+
+
+class CapturingSink:
+    """A sink that keeps every record it is given."""
+
+    def __init__(self) -> None:
+        self.records: list[StreamRecord] = []
+        self.closes = 0
+
+    def closed(self, *records: StreamRecord) -> None:
+        self.records.extend(records)
+
+    def close(self) -> None:
+        self.closes += 1
+
+
+_KINDS: Final = {"_": PADDING, "?": REASONING, "*": TOOL, "$": OTHER}
+_ENDS: Final[dict[str, Callable[[StreamObservation], None]]] = {
+    "|": lambda obs: obs.end(),
+    "x": lambda obs: obs.fail("RuntimeError", "broke"),
+    "^": lambda obs: obs.cancel("CancelledError"),
+    "<": lambda obs: obs.close_early(),
+    "~": lambda obs: obs.abandon(),
+}
+
+
+def timeline(
+    drawing: str,
+    *,
+    step_ns: int = 10 * MS,
+    clock: FakeClock | None = None,
+    on_finish: Callable[[StreamRecord], object] | None = None,
+    usage: int | None = None,
+    **head: Any,
+) -> StreamRecord:
+    """Return the record of a stream drawn as text, `step_ns` a character.
+
+    r        the request is sent        i        the moment it was meant to be sent
+    a to q   a chunk of one token       2 to 9   a chunk of that many tokens
+    _ ? * $  a role or empty chunk, a chunk of reasoning, of a tool call, of usage
+    (...)    what is inside arrives in one read, at the place of the opening bracket, and takes one step
+    |        complete, x error, ^ cancelled, < closed early, ~ abandoned
+    .        nothing happens
+
+    usage: output tokens that the provider bills; text lengths are the tokens drawn, so that a total is shared by them
+    """
+    clock = clock or FakeClock()
+    obs: StreamObservation | None = None
+    inside, reads = False, 0
+    for character in drawing:
+        if character == "r":
+            obs = StreamObservation(on_finish, clock=clock, stream=True, **head)
+        elif character == "i":
+            head["intended_ns"] = clock.now_ns()
+        elif character == ".":
+            pass
+        elif character in "()":
+            inside = character == "("
+            reads += inside
+        elif obs is None:
+            raise ValueError(f"expected r before {character!r} in {drawing!r}")
+        elif character in _ENDS:
+            if usage is not None:
+                obs.usage(output=usage)
+            _ENDS[character](obs)
+        else:
+            reads += not inside
+            kind = _KINDS.get(character, TEXT)
+            tokens = int(character) if character.isdigit() else 1
+            obs.mark_read(clock.now_ns(), reads, kind, 100, 0 if kind in (PADDING, OTHER) else tokens, tokens)
+        if not inside:
+            clock.advance(ns=step_ns)
+    if obs is None or obs.record is None:
+        raise ValueError(f"expected a drawing that sends (r) and ends (| x ^ < ~), got {drawing!r}")
+    return obs.record

@@ -1,0 +1,125 @@
+"""What a protocol plugin is: a translator without sockets and without a clock.
+
+One class per protocol, one instance per answer. `encode` turns what is to be asked into the bytes of a request;
+`decode` turns one event of the answer into a `Delta`, and keeps on `self` what the answer says about itself. The same
+plugin serves the load generator, the model classes, a replayed recording and the tests.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import orjson
+
+from otel_llm.record import PADDING, REASONING, TEXT, TOOL
+
+__all__ = ["NOTHING", "Ask", "Delta", "Protocol", "WireRequest", "json_body", "reasoning", "text", "tool"]
+
+Delta = tuple[int, str, int]
+"""What one event brought: (kind of chunk, its text, its tokens or 0 when the event does not say)."""
+
+NOTHING: Delta = (PADDING, "", 0)
+
+
+def text(content: str, tokens: int = 0) -> Delta:
+    """Return the delta of an event that brought text."""
+    return (TEXT, content, tokens) if content else NOTHING
+
+
+def reasoning(content: str, tokens: int = 0) -> Delta:
+    """Return the delta of an event that brought reasoning."""
+    return (REASONING, content, tokens) if content else NOTHING
+
+
+def tool(content: str, tokens: int = 0) -> Delta:
+    """Return the delta of an event that brought a piece of a tool call."""
+    return (TOOL, content, tokens) if content else NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What is to be asked, in no protocol's words.
+
+    messages:   [{"role": ..., "content": ...}, ...]; `prompt` is the content of the last one
+    parameters: go to the top level of the body, over everything else; None as a value takes a key out
+    """
+
+    model: str
+    messages: Sequence[Mapping[str, Any]]
+    stream: bool = True
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def prompt(self) -> str:
+        return str(self.messages[-1]["content"]) if self.messages else ""
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """A request as it goes out: `headers` are added to those the transport makes (Host, Content-Length, ...)."""
+
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Protocol:
+    """The contract. A plugin sets `name` and `paths`, and has `encode` and `decode`; the rest has defaults.
+
+    name:    what `--protocol` says
+    paths:   endings of URL paths by which the protocol is recognised
+    framing: "sse" or "ndjson", used where the answer's Content-Type does not tell
+    finishes: whether a whole answer carries a finish reason; one without it then counts as cut short
+
+    While events come in, `decode` fills: `input_tokens`, `output_tokens`, `cached_tokens`, `reasoning_tokens` (totals
+    so far, None while unknown), `finish_reasons`, `model`, `response_id`, and `error` (type, message) for an error the
+    server reports inside an answer that began well. `done` ends an answer before the connection does.
+    """
+
+    name: ClassVar[str] = ""
+    paths: ClassVar[tuple[str, ...]] = ()
+    framing: ClassVar[str] = "sse"
+    finishes: ClassVar[bool] = True
+    operation: ClassVar[str] = "chat"
+    accept: ClassVar[str] = "text/event-stream"
+
+    __slots__ = (
+        "cached_tokens",
+        "done",
+        "error",
+        "finish_reasons",
+        "input_tokens",
+        "model",
+        "output_tokens",
+        "reasoning_tokens",
+        "response_id",
+    )
+
+    def __init__(self) -> None:
+        self.input_tokens: int | None = None
+        self.output_tokens: int | None = None
+        self.cached_tokens: int | None = None
+        self.reasoning_tokens: int | None = None
+        self.finish_reasons: tuple[str, ...] = ()
+        self.model: str | None = None
+        self.response_id: str | None = None
+        self.error: tuple[str, str] | None = None
+        self.done = False
+
+    @classmethod
+    def encode(cls, ask: Ask) -> WireRequest:
+        """Return the request. Called before its time, never while packets are awaited."""
+        raise NotImplementedError(f"{cls.__name__}.encode")
+
+    def decode(self, event: bytes) -> Delta | None:
+        """Return what one event brought; None when it is no chunk at all (an end marker).
+
+        `event` is the data of one SSE event, one NDJSON line, or the whole body of an answer that was not streamed.
+        An event that cannot be understood raises ValueError: the request then counts as failed.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.decode")
+
+
+def json_body(body: Mapping[str, Any], parameters: Mapping[str, Any]) -> bytes:
+    """Return `body` with `parameters` laid over it, as JSON. A parameter of None takes its key out."""
+    merged = {**body, **parameters}
+    return orjson.dumps({key: value for key, value in merged.items() if key not in parameters or value is not None})

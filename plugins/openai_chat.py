@@ -1,0 +1,105 @@
+"""OpenAI chat completions, as OpenAI, vLLM, SGLang, TensorRT-LLM, llama.cpp, TGI and many others speak it."""
+
+import msgspec
+
+from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
+from otel_llm.wire.openai_json import Usage, bill, error_of
+from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body
+
+__all__ = ["OpenAIChat"]
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _ToolCall(msgspec.Struct, gc=False):
+    function: _Function | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    """A delta of a stream, or the message of a whole answer: the same members."""
+
+    content: str | list[msgspec.Raw] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    delta: _Message | None = None
+    message: _Message | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    choices: list[_Choice] = []
+    usage: Usage | None = None
+    model: str | None = None
+    id: str | int | None = None
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_decode = msgspec.json.Decoder(_Chunk).decode
+
+
+class OpenAIChat(Protocol):
+    """`POST …/chat/completions`."""
+
+    name = "openai_chat"
+    paths = ("/chat/completions",)
+
+    __slots__ = ()
+
+    @classmethod
+    def encode(cls, ask: Ask) -> WireRequest:
+        body = {"model": ask.model, "messages": list(ask.messages), "stream": ask.stream}
+        if ask.stream:
+            body["stream_options"] = {"include_usage": True}
+        return WireRequest(json_body(body, ask.parameters))
+
+    def decode(self, event: bytes) -> Delta | None:
+        if event == b"[DONE]":
+            self.done = True
+            return None
+        chunk = _decode(event)
+        kind, text, tokens = NOTHING
+        for choice in chunk.choices:
+            if choice.finish_reason:
+                self.finish_reasons += (choice.finish_reason,)
+            if message := choice.delta or choice.message:
+                brought, words = _content(message)
+                text += words
+                # of several choices in one chunk, text says more than reasoning or a tool call
+                kind = TEXT if TEXT in (kind, brought) else kind or brought
+        if self.model is None and chunk.model:
+            self.model, self.response_id = chunk.model, None if chunk.id is None else str(chunk.id)
+        if chunk.usage is not None:
+            kind, tokens = kind or OTHER, bill(self, chunk.usage)
+        if chunk.error:
+            self.error = error_of(chunk.error)
+            kind = kind or OTHER
+        return kind, text, tokens
+
+
+def _content(message: _Message) -> tuple[int, str]:
+    """Return (kind, text) of a message or delta."""
+    if message.content:
+        return TEXT, message.content if isinstance(message.content, str) else _parts(message.content)
+    if thought := message.reasoning_content or message.reasoning:
+        return REASONING, thought
+    if message.refusal:
+        return TEXT, message.refusal
+    if message.tool_calls or message.function_call:
+        calls = [call.function for call in message.tool_calls or ()] + [message.function_call]
+        if words := "".join((call.name or "") + (call.arguments or "") for call in calls if call):
+            return TOOL, words
+    return PADDING, ""
+
+
+def _parts(parts: list[msgspec.Raw]) -> str:
+    """Return the text of a content that came as a list of typed parts."""
+    return "".join(str(msgspec.json.decode(part, type=dict).get("text") or "") for part in parts)

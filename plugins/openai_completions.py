@@ -1,0 +1,62 @@
+"""OpenAI text completions, the older sibling that every inference engine still serves."""
+
+import msgspec
+
+from otel_llm.record import OTHER, PADDING, TEXT
+from otel_llm.wire.openai_json import Usage, bill, error_of
+from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body
+
+__all__ = ["OpenAICompletions"]
+
+
+class _Choice(msgspec.Struct, gc=False):
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    choices: list[_Choice] = []
+    usage: Usage | None = None
+    model: str | None = None
+    id: str | int | None = None
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_decode = msgspec.json.Decoder(_Chunk).decode
+
+
+class OpenAICompletions(Protocol):
+    """`POST …/completions`. The prompt is the last message's content."""
+
+    name = "openai_completions"
+    paths = ("/completions",)
+    operation = "text_completion"
+
+    __slots__ = ()
+
+    @classmethod
+    def encode(cls, ask: Ask) -> WireRequest:
+        body = {"model": ask.model, "prompt": ask.prompt, "stream": ask.stream}
+        if ask.stream:
+            body["stream_options"] = {"include_usage": True}
+        return WireRequest(json_body(body, ask.parameters))
+
+    def decode(self, event: bytes) -> Delta | None:
+        if event == b"[DONE]":
+            self.done = True
+            return None
+        chunk = _decode(event)
+        kind, text, tokens = PADDING, "", 0
+        for choice in chunk.choices:
+            if choice.text:
+                kind, text = TEXT, text + choice.text
+            if choice.finish_reason:
+                self.finish_reasons += (choice.finish_reason,)
+        if self.model is None and chunk.model:
+            self.model, self.response_id = chunk.model, None if chunk.id is None else str(chunk.id)
+        if chunk.usage is not None:
+            kind, tokens = kind or OTHER, bill(self, chunk.usage)
+        if chunk.error:
+            self.error = error_of(chunk.error)
+            kind = kind or OTHER
+        return kind, text, tokens
