@@ -1,0 +1,65 @@
+"""Finding plugins: what is installed under an entry point group, by name.
+
+A plugin is loaded when it is asked for, so that one which does not import breaks nobody who does not use it.
+"""
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+
+from otel_llm.errors import ConfigError, PluginError
+from otel_llm.wire.protocol import Protocol
+
+__all__ = ["PROTOCOLS", "installed", "load_protocol", "protocol_for_path"]
+
+PROTOCOLS: Final = "otel_llm.protocols"
+
+
+def installed(group: str = PROTOCOLS) -> dict[str, EntryPoint]:
+    """Return the entry points of a group by name, in alphabetical order."""
+    return {point.name: point for point in sorted(entry_points(group=group))}
+
+
+def load_protocol(name: str) -> type[Protocol]:
+    """Return the protocol of that name. Raises ConfigError when there is none, PluginError when it cannot be used."""
+    points = installed()
+    if name not in points:
+        raise ConfigError(f"a protocol out of {', '.join(points)}", name, "`otel-llm plugins` lists what is installed")
+    return _load(points[name])
+
+
+def protocol_for_path(path: str) -> type[Protocol]:
+    """Return the protocol that serves a URL path: the one whose ending in `paths` is the longest match.
+
+    Raises ConfigError when none does.
+    """
+    best: tuple[int, type[Protocol]] | None = None
+    for point in installed().values():
+        try:
+            protocol = _load(point)
+        except PluginError:
+            continue  # a broken plugin is reported by who asks for it and by `otel-llm plugins`
+        length = max((len(end) for end in protocol.paths if path.rstrip("/").endswith(end)), default=0)
+        if length and (best is None or length > best[0]):
+            best = length, protocol
+    if best is None:
+        raise ConfigError(
+            "a URL whose path says the protocol, such as /v1/chat/completions", path, "name it with --protocol"
+        )
+    return best[1]
+
+
+def _load(point: EntryPoint) -> type[Protocol]:
+    try:
+        plugin = point.load()
+    except Exception as error:
+        raise PluginError(f"plugin {point.name} ({point.value}) to import", error) from error
+    for member in ("encode", "decode"):
+        if getattr(plugin, member, None) in (None, getattr(Protocol, member)):
+            raise PluginError(
+                f"plugin {point.name} ({point.value}) to define {member}",
+                plugin,
+                "see otel_llm.wire.protocol.Protocol",
+            )
+    if not (isinstance(plugin, type) and issubclass(plugin, Protocol)):
+        raise PluginError(f"plugin {point.name} ({point.value}) to be a subclass of Protocol", plugin)
+    return plugin
