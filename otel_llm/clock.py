@@ -7,9 +7,10 @@ share (CLOCK_MONOTONIC on Linux), so stamps of several workers, and of a server 
 import time
 from typing import Final, Protocol
 
-__all__ = ["SYSTEM", "Clock", "SystemClock", "now_ns"]
+__all__ = ["SYSTEM", "Clock", "KernelClock", "SystemClock", "cpu_ns", "now_ns"]
 
 now_ns = time.perf_counter_ns
+cpu_ns = time.process_time_ns
 
 _ANCHOR_LIFE_NS: Final = 1_000_000_000
 
@@ -26,6 +27,15 @@ class Clock(Protocol):
         ...
 
 
+def _same_moment() -> tuple[int, int]:
+    """Return (monotonic, wall) of one moment: the tightest of a few bracketed readings."""
+    samples = []
+    for _ in range(9):
+        before, wall, after = now_ns(), time.time_ns(), now_ns()
+        samples.append((after - before, (before + after) // 2, wall))
+    return min(samples)[1:]
+
+
 class SystemClock:
     """`perf_counter_ns`, with an anchor of two stamps of the same moment to reach wall time.
 
@@ -38,22 +48,48 @@ class SystemClock:
     now_ns = staticmethod(now_ns)
 
     def __init__(self) -> None:
-        self._anchor = self._sample()
-
-    @staticmethod
-    def _sample() -> tuple[int, int]:
-        """Return (monotonic, wall) of one moment: the tightest of a few bracketed readings."""
-        samples = []
-        for _ in range(5):
-            before, wall, after = now_ns(), time.time_ns(), now_ns()
-            samples.append((after - before, (before + after) // 2, wall))
-        return min(samples)[1:]
+        self._anchor = _same_moment()
 
     def wall_ns(self, at_ns: int) -> int:
         mono, wall = self._anchor
         if now_ns() - mono > _ANCHOR_LIFE_NS:
-            self._anchor = mono, wall = self._sample()
+            self._anchor = mono, wall = _same_moment()
         return wall + at_ns - mono
 
 
 SYSTEM: Final = SystemClock()
+
+
+class KernelClock:
+    """From the kernel's receive stamps, which are wall time, to the monotonic clock.
+
+    Both clocks are slewed alike, so their offset moves only when somebody steps the wall clock. `check`, called about
+    once a second, sees that; until then `monotonic_ns` refuses stamps that cannot be: from the future, or too old.
+    """
+
+    __slots__ = ("_offset", "steps")
+
+    _STEP_NS: Final = 20_000
+    _OLDEST_NS: Final = 5_000_000_000
+
+    def __init__(self) -> None:
+        self._offset = self._sample()
+        self.steps = 0
+        """How often the wall clock was stepped while this one watched."""
+
+    @staticmethod
+    def _sample() -> int:
+        mono, wall = _same_moment()
+        return wall - mono
+
+    def check(self) -> None:
+        """Follow a wall clock that was stepped."""
+        offset = self._sample()
+        if abs(offset - self._offset) > self._STEP_NS:
+            self.steps += 1
+        self._offset = offset
+
+    def monotonic_ns(self, wall_ns: int, now: int) -> int:
+        """Return the monotonic moment of a kernel stamp, or `now` when the stamp cannot be true."""
+        at = wall_ns - self._offset
+        return at if 0 <= now - at < self._OLDEST_NS else now

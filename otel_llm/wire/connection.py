@@ -1,0 +1,210 @@
+"""A socket on the loop: take what arrived, stamp it before anything else, hand it to whoever asked.
+
+On Linux the kernel stamps each segment when it arrives (SO_TIMESTAMPNS), so a read carries the true time even when
+this process was busy, and the difference to our own clock says, read by read, how late we were. Elsewhere the stamp is
+ours, taken as the first thing.
+"""
+
+import asyncio
+import contextlib
+import errno
+import socket
+import ssl
+import struct
+import sys
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from otel_llm.clock import KernelClock, now_ns
+from otel_llm.errors import RemoteError
+from otel_llm.wire.target import Target
+from otel_llm.wire.tls import Tls, TlsEndedError
+
+__all__ = ["KERNEL_STAMPS", "Connection", "Peer", "connect"]
+
+KERNEL_STAMPS: Final = sys.platform == "linux"
+
+_SO_TIMESTAMPNS: Final = 35  # not in the socket module
+_READ: Final = 65536
+_ANCILLARY: Final = socket.CMSG_SPACE(16) if KERNEL_STAMPS else 0
+_timespec = struct.Struct("qq").unpack
+
+
+class Peer(Protocol):
+    """Who a connection works for while a request is under way."""
+
+    def received(self, data: bytes, at_ns: int, lag_ns: int) -> None:
+        """Take plain bytes that arrived at `at_ns` and waited `lag_ns` for us (0 where nothing can tell)."""
+        ...
+
+    def lost(self, error: Exception | None) -> None:
+        """The connection is gone: at its end (None), or by an error."""
+        ...
+
+
+class Connection:
+    """One open connection. `peer` is set while a request is under way and None while it is idle."""
+
+    __slots__ = (
+        "_clock",
+        "_loop",
+        "_pending",
+        "_recvmsg",
+        "_socket",
+        "_tls",
+        "connect_ns",
+        "idle_since_ns",
+        "last_ns",
+        "on_closed",
+        "open",
+        "peer",
+        "used",
+    )
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, clock: KernelClock, tls: Tls | None, connect_ns: int
+    ) -> None:
+        self._loop, self._socket, self._clock, self._tls = loop, sock, clock, tls
+        self._recvmsg = sock.recvmsg
+        self._pending = b""
+        self.peer: Peer | None = None
+        self.connect_ns = connect_ns
+        self.idle_since_ns = self.last_ns = now_ns()
+        self.used = 0
+        self.open = True
+        self.on_closed: Callable[[Connection], object] | None = None
+        loop.add_reader(sock.fileno(), self._readable)
+
+    def send(self, wire: bytes, peer: Peer) -> int:
+        """Send a request for `peer`; return the moment just before its first byte left."""
+        self.peer = peer
+        self.used += 1
+        if self._tls is not None:
+            wire = self._tls.encrypt(wire)
+        self.last_ns = sent = now_ns()
+        self._write(wire)
+        return sent
+
+    def close(self) -> None:
+        """Close it; the peer hears nothing more."""
+        if self.open:
+            self.open, self.peer = False, None
+            self._loop.remove_reader(self._socket.fileno())
+            if self._pending:
+                self._loop.remove_writer(self._socket.fileno())
+            self._socket.close()
+            if self.on_closed is not None:
+                self.on_closed(self)
+
+    def _readable(self) -> None:
+        try:
+            data, ancillary, _, _ = self._recvmsg(_READ, _ANCILLARY)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError as error:
+            return self._lost(error)
+        at = self.last_ns = now = now_ns()
+        if ancillary:
+            seconds, nanoseconds = _timespec(ancillary[0][2])
+            at = self._clock.monotonic_ns(seconds * 1_000_000_000 + nanoseconds, now)
+        if not data:
+            return self._lost(None)
+        if self._tls is not None:
+            try:
+                data = self._tls.decrypt(data, self._write)
+            except TlsEndedError:
+                return self._lost(None)
+            except ssl.SSLError as error:
+                return self._lost(error)
+            if not data:
+                return None
+        if self.peer is None:  # an idle connection has nothing to say but goodbye
+            return self.close()
+        return self.peer.received(data, at, now - at)
+
+    def _write(self, wire: bytes) -> None:
+        if self._pending:
+            self._pending += wire
+            return
+        try:
+            count = self._socket.send(wire)
+        except (BlockingIOError, InterruptedError):
+            count = 0
+        except OSError as error:
+            self._loop.call_soon(self._lost, error)
+            return
+        if count < len(wire):
+            self._pending = wire[count:]
+            self._loop.add_writer(self._socket.fileno(), self._writable)
+
+    def _writable(self) -> None:
+        self._loop.remove_writer(self._socket.fileno())
+        wire, self._pending = self._pending, b""
+        self._write(wire)
+
+    def _lost(self, error: Exception | None) -> None:
+        peer = self.peer
+        self.close()
+        if peer is not None:
+            peer.lost(error)
+
+
+async def connect(target: Target, clock: KernelClock, tls: ssl.SSLContext | None, timeout: float) -> Connection:
+    """Return an open connection, TLS done, within `timeout` seconds.
+
+    Raises RemoteError of kind `dns`, `connect`, `connect_timeout` or `tls`.
+    """
+    began = now_ns()
+    try:
+        async with asyncio.timeout(timeout):
+            sock = await _open(target)
+            try:
+                session = await _handshake(sock, tls, target.host) if tls is not None else None
+            except BaseException:
+                sock.close()
+                raise
+    except TimeoutError:
+        raise RemoteError("connect_timeout", f"a connection to {target.host_header} within {timeout:g} s") from None
+    return Connection(asyncio.get_running_loop(), sock, clock, session, now_ns() - began)
+
+
+async def _open(target: Target) -> socket.socket:
+    loop, last = asyncio.get_running_loop(), OSError(errno.EADDRNOTAVAIL, "no address")
+    for family, address in await target.addresses():
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if KERNEL_STAMPS:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        try:
+            await loop.sock_connect(sock, address)  # type: ignore[arg-type]  # a path for AF_UNIX, a tuple otherwise
+        except OSError as error:
+            sock.close()
+            last = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    where = target.unix or target.host_header
+    raise RemoteError("connect", f"a server at {where}", last, "is it up, and is --url right?") from last
+
+
+async def _handshake(sock: socket.socket, context: ssl.SSLContext, host: str) -> Tls:
+    loop, session, received = asyncio.get_running_loop(), Tls(context, host), b""
+    try:
+        while True:
+            done, out = session.handshake(received)
+            if out:
+                await loop.sock_sendall(sock, out)
+            if done:
+                return session
+            received = await loop.sock_recv(sock, _READ)
+            if not received:
+                raise RemoteError("tls", f"a TLS handshake with {host}", "a closed connection")
+    except (ssl.SSLError, OSError) as error:
+        raise RemoteError(
+            "tls", f"a TLS handshake with {host}", error, "--ca, or --insecure to go unverified"
+        ) from error

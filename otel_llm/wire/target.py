@@ -1,0 +1,77 @@
+"""Where requests go: a URL taken apart once, and the addresses it leads to."""
+
+import asyncio
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from otel_llm.errors import ConfigError, RemoteError
+
+__all__ = ["Target", "tls_context"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One endpoint. `host` is as in the URL, without brackets; `unix` a socket path to use in its place."""
+
+    url: str
+    host: str
+    port: int
+    path: str
+    tls: bool
+    unix: str | None = None
+
+    @classmethod
+    def parse(cls, url: str, unix: str | None = None) -> "Target":
+        """Return the target of an absolute http or https URL. Raises ConfigError for any other."""
+        wanted = "an absolute URL such as http://localhost:8000/v1/chat/completions"
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise ConfigError(wanted, url) from None
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(wanted, url, "begin it with http:// or https://")
+        if parts.username is not None:
+            raise ConfigError("a URL without a user and a password", f"one for {parts.hostname}", "use --headers")
+        tls = parts.scheme == "https"
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return cls(url, parts.hostname, port or (443 if tls else 80), path, tls, unix)
+
+    @property
+    def host_header(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+    async def addresses(self) -> list[tuple[int, object]]:
+        """Return the (family, address) pairs to try, in the resolver's order. Raises RemoteError for none."""
+        if self.unix is not None:
+            return [(socket.AF_UNIX, self.unix)]
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise RemoteError("dns", f"an address for {self.host}", error, "look at --url") from error
+        return [(family, address) for family, _, _, _, address in found]
+
+
+def tls_context(
+    *, insecure: bool = False, ca: str | None = None, certificate: str | None = None, key: str | None = None
+) -> ssl.SSLContext:
+    """Return the client's TLS settings: verified by the system's authorities unless told otherwise.
+
+    Raises ConfigError for a file that cannot be used.
+    """
+    for option, name in (("--ca", ca), ("--cert", certificate), ("--key", key)):
+        if name is not None and not Path(name).is_file():
+            raise ConfigError(f"{option} to name a file", name)
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if certificate is not None:
+            context.load_cert_chain(certificate, key)
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigError("certificates in PEM form", error) from error
+    if insecure:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
