@@ -32,7 +32,6 @@ class StreamObservation:
         "_hidden",
         "_kind",
         "_length",
-        "_now",
         "_on_finish",
         "_once",
         "_provider",
@@ -41,6 +40,7 @@ class StreamObservation:
         "_tokens",
         "head",
         "lag_ns",
+        "now",
         "record",
         "sent_ns",
     )
@@ -65,7 +65,7 @@ class StreamObservation:
         self._hidden: int | None = None
         self._counted: int | None = None
         self._once = [True]
-        self._now = clock.now_ns
+        self.now = clock.now_ns
 
     # -- while it runs -----------------------------------------------------------------------------------------
 
@@ -75,7 +75,7 @@ class StreamObservation:
         tokens: how many it brought, 0 when the chunk itself does not say
         kind:   "text", "reasoning", "tool", or "padding" for a role or an empty delta, "other" for usage
         """
-        self._at.append(self._now() if at_ns is None else at_ns)
+        self._at.append(self.now() if at_ns is None else at_ns)
         self._kind.append(_KIND_OF[kind] if kind.__class__ is str else kind)  # type: ignore[arg-type]
         self._tokens.append(tokens)
 
@@ -134,11 +134,11 @@ class StreamObservation:
 
     def end(self, at_ns: int | None = None) -> None:
         """The answer is complete."""
-        self._finish("complete", self._now() if at_ns is None else at_ns)
+        self._finish("complete", self.now() if at_ns is None else at_ns)
 
     def fail(self, error: BaseException | str, message: str | None = None, *, at_ns: int | None = None) -> None:
         """It broke. `error` is an exception, or the error type as it is to be counted."""
-        at = self._now() if at_ns is None else at_ns
+        at = self.now() if at_ns is None else at_ns
         if isinstance(error, BaseException):
             self._finish("error", at, error_type(error), str(error) if message is None else message)
         else:
@@ -147,11 +147,11 @@ class StreamObservation:
     def cancel(self, error: BaseException | str = "cancelled") -> None:
         """Who asked for it stopped waiting: a cancelled task, an interrupted run."""
         kind = error_type(error) if isinstance(error, BaseException) else error
-        self._finish("cancelled", self._last(self._now()), kind)
+        self._finish("cancelled", self._last(self.now()), kind)
 
     def close_early(self) -> None:
         """Who asked for it closed the stream before its end. No error."""
-        self._finish("closed_early", self._last(self._now()))
+        self._finish("closed_early", self._last(self.now()))
 
     def abandon(self) -> None:
         """Nobody holds the stream any more. No error; it ends with what arrived last, or where it began."""

@@ -24,9 +24,9 @@ __all__ = [
     "StreamRecord",
     "TokenSource",
     "from_json",
-    "from_msgpack",
+    "pack",
     "to_json",
-    "to_msgpack",
+    "unpack",
 ]
 
 SCHEMA: Final = 1
@@ -127,9 +127,9 @@ class StreamRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """What the user wants on the span besides."""
     index: int | None = None
     """Number of the request in a load run, from 0."""
-    trace_id: int | None = None
-    span_id: int | None = None
-    parent_span_id: int | None = None
+    trace_id: str | None = None
+    """32 hexadecimal digits, as in the `traceparent` that was sent; `span_id` has 16."""
+    span_id: str | None = None
 
     # when
     intended_ns: int | None = None
@@ -186,38 +186,34 @@ def _from_columns(kind: type, value: Any) -> Any:
     return chunks
 
 
-def _blob(chunks: object) -> object:
-    if isinstance(chunks, Chunks):
-        return chunks.to_bytes()
-    raise NotImplementedError(f"cannot write a {type(chunks).__name__}")
+def pack(value: object) -> object:
+    """Return what stands for `Chunks` in MessagePack: an `enc_hook` for whoever sends records."""
+    if isinstance(value, Chunks):
+        return value.to_bytes()
+    raise NotImplementedError(f"cannot write a {type(value).__name__}")
+
+
+def unpack(kind: type, value: Any) -> Any:
+    """Return the `Chunks` that `pack` wrote: a `dec_hook` for whoever receives records."""
+    if kind is Chunks:
+        return Chunks.from_bytes(value)
+    raise NotImplementedError(f"cannot read a {kind.__name__}")
 
 
 class _Line(StreamRecord, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag=SCHEMA):
     """A record with its schema number, as it stands in a file."""
 
 
-_json_encoder = msgspec.json.Encoder(enc_hook=_columns)
-_json_decoder = msgspec.json.Decoder(_Line, dec_hook=_from_columns)
-_msgpack_encoder = msgspec.msgpack.Encoder(enc_hook=_blob)
-_msgpack_decoder = msgspec.msgpack.Decoder(StreamRecord, dec_hook=lambda _, blob: Chunks.from_bytes(blob))
+_encoder = msgspec.json.Encoder(enc_hook=_columns)
+_decoder = msgspec.json.Decoder(_Line, dec_hook=_from_columns)
 
 
 def to_json(record: StreamRecord) -> bytes:
     """Return the record as one line of JSON, with its schema number and without the newline."""
-    return _json_encoder.encode(_Line(**{f: getattr(record, f) for f in record.__struct_fields__}))
+    return _encoder.encode(_Line(**{f: getattr(record, f) for f in record.__struct_fields__}))
 
 
 def from_json(line: bytes | str) -> StreamRecord:
     """Return the record of a JSON line. Raises msgspec.ValidationError when it is none, or one of a newer schema."""
-    line_record = _json_decoder.decode(line)
+    line_record = _decoder.decode(line)
     return StreamRecord(**{f: getattr(line_record, f) for f in line_record.__struct_fields__})
-
-
-def to_msgpack(record: StreamRecord) -> bytes:
-    """Return the record in the compact form that worker processes send."""
-    return _msgpack_encoder.encode(record)
-
-
-def from_msgpack(blob: bytes) -> StreamRecord:
-    """Return the record that `to_msgpack` wrote."""
-    return _msgpack_decoder.decode(blob)

@@ -52,6 +52,8 @@ class OpenAIChat(Protocol):
     name = "openai_chat"
     paths = ("/chat/completions",)
 
+    provider = "openai"
+
     __slots__ = ()
 
     @classmethod

@@ -32,6 +32,8 @@ class OpenAICompletions(Protocol):
     paths = ("/completions",)
     operation = "text_completion"
 
+    provider = "openai"
+
     __slots__ = ()
 
     @classmethod

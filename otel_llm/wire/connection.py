@@ -149,14 +149,14 @@ class Connection:
             peer.lost(error)
 
 
-async def connect(target: Target, clock: KernelClock, tls: ssl.SSLContext | None, timeout: float) -> Connection:
-    """Return an open connection, TLS done, within `timeout` seconds.
+async def connect(target: Target, clock: KernelClock, tls: ssl.SSLContext | None, within_s: float) -> Connection:
+    """Return an open connection, TLS done, within `within_s` seconds.
 
     Raises RemoteError of kind `dns`, `connect`, `connect_timeout` or `tls`.
     """
     began = now_ns()
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within_s):
             sock = await _open(target)
             try:
                 session = await _handshake(sock, tls, target.host) if tls is not None else None
@@ -164,7 +164,7 @@ async def connect(target: Target, clock: KernelClock, tls: ssl.SSLContext | None
                 sock.close()
                 raise
     except TimeoutError:
-        raise RemoteError("connect_timeout", f"a connection to {target.host_header} within {timeout:g} s") from None
+        raise RemoteError("connect_timeout", f"a connection to {target.host_header} within {within_s:g} s") from None
     return Connection(asyncio.get_running_loop(), sock, clock, session, now_ns() - began)
 
 

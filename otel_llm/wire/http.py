@@ -87,6 +87,10 @@ class Answer:
             self.complete = True
         return self.complete
 
+    def close(self) -> None:
+        """Let go of the parser, which refers back to this object: no garbage collection runs while packets come."""
+        del self._parser, self._feed
+
     # -- what llhttp calls -------------------------------------------------------------------------------------
 
     def on_header(self, name: bytes, value: bytes) -> None:

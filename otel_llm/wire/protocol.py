@@ -68,6 +68,7 @@ class Protocol:
     name:    what `--protocol` says
     paths:   endings of URL paths by which the protocol is recognised
     framing: "sse" or "ndjson", used where the answer's Content-Type does not tell
+    provider: the convention's provider whose format this is
     finishes: whether a whole answer carries a finish reason; one without it then counts as cut short
 
     While events come in, `decode` fills: `input_tokens`, `output_tokens`, `cached_tokens`, `reasoning_tokens` (totals
@@ -80,6 +81,7 @@ class Protocol:
     framing: ClassVar[str] = "sse"
     finishes: ClassVar[bool] = True
     operation: ClassVar[str] = "chat"
+    provider: ClassVar[str | None] = None
     accept: ClassVar[str] = "text/event-stream"
 
     __slots__ = (

@@ -1,0 +1,184 @@
+"""One request and its answer: bytes that arrived become marks of one observation.
+
+The only place that knows a connection, HTTP, a framer, a protocol plugin and an observation. Each of them knows only
+its own step; per packet they are five method calls.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from otel_llm.errors import RemoteError
+from otel_llm.observe import StreamObservation
+from otel_llm.wire.http import Answer
+from otel_llm.wire.ndjson import Ndjson, Whole
+from otel_llm.wire.protocol import Protocol
+from otel_llm.wire.sse import Sse
+
+__all__ = ["Exchange"]
+
+_ERROR_TEXT = 2000
+
+
+class Exchange:
+    """The peer of a connection while a request is under way. `on_done` is called once, when the answer has ended."""
+
+    __slots__ = (
+        "_answer",
+        "_decode",
+        "_ended_ns",
+        "_feed",
+        "_frame",
+        "_framer",
+        "_lag",
+        "_mark",
+        "_on_done",
+        "_plugin",
+        "_reads",
+        "events",
+        "obs",
+        "reusable",
+    )
+
+    def __init__(
+        self,
+        obs: StreamObservation,
+        plugin: Protocol,
+        on_done: Callable[[], object],
+        *,
+        keep_events: bool,
+    ) -> None:
+        self.obs, self._plugin, self._on_done = obs, plugin, on_done
+        self._answer = Answer()
+        self._framer: Sse | Ndjson | Whole = Whole()
+        self._reads = 0
+        self._ended_ns: int | None = None
+        self.events: list[bytes] | None = [] if keep_events else None
+        self.reusable = False
+        # bound once: these are called per packet
+        self._feed, self._decode = self._answer.feed, plugin.decode
+        self._frame: Callable[[bytes], Sequence[bytes]] = self._first_body
+        self._mark, self._lag = obs.mark_read, obs.lag_ns.append
+
+    # -- what the connection calls -----------------------------------------------------------------------------
+
+    def received(self, data: bytes, at_ns: int, lag_ns: int) -> None:
+        """Take what one read brought."""
+        self._reads = read = self._reads + 1
+        self._lag(lag_ns)
+        try:
+            for event in self._frame(self._feed(data)):
+                self._event(event, at_ns, read)
+            if self._answer.complete:
+                self._complete(at_ns)
+        except RemoteError as error:
+            self.fail(error.kind, str(error), at_ns)
+        except (ValueError, msgspec.MsgspecError) as error:
+            self.fail("bad_event", f"{type(error).__name__}: {error}", at_ns)
+        except Exception as error:  # a plugin's bug must not take the run with it
+            self.fail("plugin_error", f"{type(error).__name__}: {error}", at_ns)
+
+    def lost(self, error: Exception | None) -> None:
+        """The connection ended. An answer that says itself how long it is was cut, any other is complete."""
+        at_ns = self.obs.now()
+        if error is None and self._answer.end_of_stream():
+            self._complete(at_ns, reusable=False)
+        elif self._ended_ns is not None:
+            self._complete(self._ended_ns, reusable=False)
+        else:
+            self.fail("disconnect", str(error) if error else "the connection was closed in the middle", at_ns)
+
+    # -- what the worker calls ---------------------------------------------------------------------------------
+
+    @property
+    def over(self) -> bool:
+        """Whether the protocol's end marker has come, even if the HTTP body goes on."""
+        return self._ended_ns is not None
+
+    def fail(self, kind: str, message: str, at_ns: int | None = None) -> None:
+        """End it as failed; what was marked stays."""
+        if self.obs.open:
+            self._take_head()
+            self.obs.fail(kind, message, at_ns=at_ns)
+            self._done()
+
+    def cancel(self) -> None:
+        """End it because the run was interrupted."""
+        if self.obs.open:
+            self._take_head()
+            self.obs.cancel("interrupted")
+            self._done()
+
+    def finish(self) -> None:
+        """End it at its end marker: whatever else the connection may bring is not awaited."""
+        if self._ended_ns is not None and self.obs.open:
+            self._complete(self._ended_ns, reusable=False)
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _first_body(self, body: bytes) -> Sequence[bytes]:
+        """Choose the framer when the head is known, by what the answer says it is."""
+        answer = self._answer
+        if not answer.status:
+            return ()
+        self.obs.head.setdefault("headers_ns", self.obs.now())
+        if 200 <= answer.status < 300:
+            if answer.content_type == "text/event-stream":
+                self._framer = Sse()
+            elif answer.content_type in ("application/x-ndjson", "application/jsonl", "application/ndjson"):
+                self._framer = Ndjson()
+            elif answer.content_type != "application/json" and self.obs.head.get("stream"):
+                self._framer = Ndjson() if self._plugin.framing == "ndjson" else Sse()
+            if not isinstance(self._framer, Whole):
+                self._frame = self._framer.feed
+                return self._frame(body)
+        self._frame = self._framer.feed
+        return self._frame(body)
+
+    def _event(self, event: bytes, at_ns: int, read: int) -> None:
+        delta = self._decode(event)
+        if self.events is not None:
+            self.events.append(event)
+        if delta is None:
+            if self._plugin.done and self._ended_ns is None:
+                self._ended_ns = at_ns
+            return
+        kind, text, tokens = delta
+        self._mark(at_ns, read, kind, len(event), tokens, len(text))
+
+    def _complete(self, at_ns: int, *, reusable: bool = True) -> None:
+        plugin, answer, rest = self._plugin, self._answer, self._framer.end()
+        if not 200 <= answer.status < 300:
+            text = b"".join(rest)[:_ERROR_TEXT].decode("utf-8", "replace")
+            self.reusable = reusable and answer.keep_alive
+            return self.fail(str(answer.status), text, at_ns)
+        for event in rest:
+            self._event(event, at_ns, self._reads)
+        self.reusable = reusable and answer.keep_alive
+        if plugin.error is not None:
+            return self.fail("stream_error", ": ".join(plugin.error), at_ns)
+        if plugin.finishes and not plugin.finish_reasons:
+            return self.fail("no_finish", "the answer ended without a finish reason", at_ns)
+        self._take_head()
+        self.obs.end(at_ns if self._ended_ns is None else self._ended_ns)
+        return self._done()
+
+    def _take_head(self) -> None:
+        plugin, obs = self._plugin, self.obs
+        obs.set(
+            status=self._answer.status or None,
+            finish_reasons=plugin.finish_reasons,
+            response_model=plugin.model,
+            response_id=plugin.response_id,
+        )
+        obs.usage(
+            input=plugin.input_tokens,
+            output=plugin.output_tokens,
+            cached=plugin.cached_tokens,
+            reasoning=plugin.reasoning_tokens,
+        )
+
+    def _done(self) -> None:
+        self._answer.close()
+        self._frame = self._framer.feed  # not bound to this object any more: nothing here may need a collection
+        self._on_done()

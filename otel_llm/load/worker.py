@@ -1,0 +1,369 @@
+"""One loop that sends requests and receives packets, and does nothing else.
+
+A worker runs in a process of its own. What it has measured leaves by a channel in batches; files, telemetry and the
+display are somebody else's, so that nothing of that stands between a packet and its stamp.
+"""
+
+import asyncio
+import contextlib
+import gc
+import secrets
+import signal
+import socket
+import struct
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+from otel_llm.clock import KernelClock, cpu_ns, now_ns
+from otel_llm.errors import RemoteError
+from otel_llm.load.channel import GO, Batch, Ended, Finished, Outbox, Ready
+from otel_llm.load.exchange import Exchange
+from otel_llm.load.plan import LoadPlan
+from otel_llm.observe import StreamObservation
+from otel_llm.wire.connection import KERNEL_STAMPS, Connection, connect
+from otel_llm.wire.http import request_bytes
+from otel_llm.wire.target import tls_context
+
+__all__ = ["Share", "new_loop", "work"]
+
+_TICK_S: Final = 0.02
+_PROGRESS_TICKS: Final = 10
+_CHECK_TICKS: Final = 50
+_RAMP_GAP_NS: Final = 5_000_000
+_SPARE: Final = 8
+_STOCK: Final = 64
+_BURST: Final = 512
+_CONNECT_BATCH: Final = 32
+_IDLE_LIFE_NS: Final = 3_000_000_000
+_AFTER_END_NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of a plan is a worker's: every `workers`-th request and slot, beginning with its number."""
+
+    worker: int
+    workers: int
+
+    def of(self, total: int) -> int:
+        """Return how many of `total` are its own."""
+        return len(range(self.worker, total, self.workers))
+
+
+class _Prepared(NamedTuple):
+    """A request that only needs a connection."""
+
+    number: int
+    wire: bytes
+    trace_id: str
+    span_id: str
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Return a uvloop loop where there is one: stock asyncio spends about as much on a packet as all of this does."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+def work(plan: LoadPlan, share: Share, sock: socket.socket) -> None:
+    """Run one worker to its end: the body of its process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; who is to stop is told by the channel
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_Worker(plan, share).run(sock))
+
+
+class _Worker:
+    def __init__(self, plan: LoadPlan, share: Share) -> None:
+        self.plan, self.share = plan, share
+        self.clock = KernelClock()
+        self.tls = tls_context(**plan.tls) if plan.target.tls else None  # type: ignore[arg-type]  # checked by the plan
+        self.idle: deque[Connection] = deque()
+        self.live: dict[Exchange, Connection] = {}
+        self.spares: set[asyncio.Task[None]] = set()
+        self.finished: list[Finished] = []
+        self.loop_lag_ns: list[int] = []
+        self.sent = self.in_flight = self.connecting = self.ticks = 0
+        self.tick_due_ns = 0
+        self.first_took_ns: int | None = None
+        self.stock: deque[_Prepared] = deque()
+        self.traceparent = plan.traceparent and "traceparent" not in {name.lower() for name in plan.headers}
+        self.ahead = self.prepare()
+        self.head: dict[str, Any] = {
+            "operation": plan.protocol.operation,
+            "provider": plan.protocol.provider,
+            "model": plan.model,
+            "kind": "client",
+            "stream": plan.stream,
+            "server_address": plan.target.unix or plan.target.host,
+            "server_port": None if plan.target.unix else plan.target.port,
+        }
+
+    # -- its life ----------------------------------------------------------------------------------------------
+
+    async def run(self, sock: socket.socket) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.go: asyncio.Future[int] = self.loop.create_future()
+        self.stopped = False
+        self.main: asyncio.Task[None] | None = None
+        self.outbox = await Outbox.open(sock, self.word)
+        ready = await self.warm_up()
+        for _ in range(_STOCK // 2):
+            self.restock()
+        self.outbox.send(ready)
+        self.start_ns = await self.go
+        if not self.stopped:
+            gc.collect()
+            gc.freeze()
+            gc.disable()  # nothing made per packet or per request is cyclic, and a collection would be read as a stall
+            self.tick_due_ns = now_ns()
+            self.tick()
+            self.main = asyncio.create_task(self.open_loop() if self.plan.open_loop else self.closed_loop())
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.main
+        for task in self.spares:
+            task.cancel()
+        self.flush()
+        clock = "kernel receive stamps" if KERNEL_STAMPS else "user-space stamps"
+        self.outbox.send(Ended(cpu_ns(), clock, self.clock.steps))
+        for connection in list(self.idle):
+            connection.close()
+        await self.outbox.close()
+
+    def word(self, word: bytes) -> None:
+        """Hear the coordinator: go, with the start; anything else, or its end, is stop."""
+        if word[:1] == GO and not self.go.done():
+            self.go.set_result(struct.unpack("!q", word[1:9])[0])
+            return
+        self.stopped = True
+        if not self.go.done():
+            self.go.set_result(0)
+        for exchange, connection in list(self.live.items()):
+            exchange.cancel()
+            connection.close()
+        if self.main is not None:
+            self.main.cancel()
+
+    async def warm_up(self) -> Ready:
+        """Open the first connections before the run begins, some at a time."""
+        plan, own = self.plan, self.share.of(self.plan.number)
+        if not plan.open_loop:
+            wanted = min(own, self.share.of(plan.parallel))
+        else:
+            wanted = min(own, _BURST if plan.rate == -1 else _SPARE, plan.max_concurrency or own)
+        error: tuple[str, str] | None = None
+        opened = 0
+        while opened < wanted:
+            batch = min(_CONNECT_BATCH, wanted - opened)
+            results = await asyncio.gather(*(self.connect() for _ in range(batch)), return_exceptions=True)
+            for result in results:
+                if isinstance(result, RemoteError):
+                    error = (result.kind, str(result))
+                elif isinstance(result, BaseException):
+                    raise result
+                else:
+                    self.put_back(result)
+                    opened += 1
+            if error is not None:
+                break
+        return Ready(opened, None if opened else error)
+
+    def tick(self) -> None:
+        """Look after what no packet wakes: lateness of the loop, timeouts, the clock, and what is to be handed on."""
+        now = now_ns()
+        self.loop_lag_ns.append(max(now - self.tick_due_ns, 0))
+        self.ticks += 1
+        if self.ticks % _CHECK_TICKS == 0:
+            self.clock.check()
+        self.sweep(now)
+        if self.finished or self.ticks % _PROGRESS_TICKS == 0:
+            self.flush()
+        self.tick_due_ns = now + round(_TICK_S * 1e9)
+        self.loop.call_later(_TICK_S, self.tick)
+
+    def sweep(self, now: int) -> None:
+        """End what has waited too long between two reads."""
+        limit = self.plan.read_timeout_s * 1e9
+        for exchange, connection in list(self.live.items()):
+            quiet = now - connection.last_ns
+            if exchange.over and quiet > _AFTER_END_NS:
+                connection.close()
+                exchange.finish()
+            elif quiet > limit:
+                connection.close()
+                exchange.fail("read_timeout", f"nothing arrived for {self.plan.read_timeout_s:g} s", now)
+
+    def flush(self) -> None:
+        self.outbox.send(Batch(self.finished, self.sent, self.in_flight, self.loop_lag_ns))
+        self.finished, self.loop_lag_ns = [], []
+
+    # -- when to send ------------------------------------------------------------------------------------------
+
+    async def until(self, at_ns: int) -> None:
+        delay = at_ns - now_ns()
+        if delay > 0:
+            await asyncio.sleep(delay / 1e9)
+
+    async def closed_loop(self) -> None:
+        """Keep every slot busy: each sends its next request when its last one has ended."""
+        slots = self.share.of(self.plan.parallel)
+        at = self.start_ns + self.ramp_gap_ns(slots) * self.share.worker // self.share.workers
+        async with asyncio.TaskGroup() as group:
+            for _ in range(slots):
+                await self.until(at)
+                group.create_task(self.slot())
+                at += self.ramp_gap_ns(slots)
+
+    def ramp_gap_ns(self, slots: int) -> int:
+        """Return the time between the starts of two slots.
+
+        Slots that all start in one turn of the loop delay each other's first byte, in any client, and the server's
+        lock-step answers then do it again. So the start takes one answer's time, or 5 ms a slot where that is less.
+        """
+        if self.plan.ramp_s is not None:
+            return round(self.plan.ramp_s * 1e9 / slots)
+        gap = _RAMP_GAP_NS * self.share.workers
+        return gap if self.first_took_ns is None else min(gap, self.first_took_ns // slots)
+
+    async def slot(self) -> None:
+        due = now_ns()
+        connection: Connection | None = None
+        while (prepared := self.take()) is not None:
+            connection, due = await self.perform(prepared, connection, due, None)
+
+    async def open_loop(self) -> None:
+        """Send when it is time, whatever has come back."""
+        limit = asyncio.Semaphore(self.plan.max_concurrency) if self.plan.max_concurrency else None
+        own = islice(self.plan.arrivals(), self.share.worker, self.plan.number, self.share.workers)
+        async with asyncio.TaskGroup() as group:
+            for offset in own:
+                intended = self.start_ns + offset
+                await self.until(intended)
+                if limit is not None:
+                    await limit.acquire()
+                if (prepared := self.take()) is not None:
+                    group.create_task(self.arrival(prepared, intended, limit))
+
+    async def arrival(self, prepared: _Prepared, intended: int, limit: asyncio.Semaphore | None) -> None:
+        performing = self.perform(prepared, self.spare(), intended, intended)
+        if len(self.idle) + self.connecting < _SPARE:
+            self.connecting += 1
+            self.spares.add(task := asyncio.create_task(self.open_spare()))
+            task.add_done_callback(self.spares.discard)
+        connection, _ = await performing
+        if connection is not None:
+            self.put_back(connection)
+        if limit is not None:
+            limit.release()
+
+    # -- what to send, and on what -----------------------------------------------------------------------------
+
+    def prepare(self) -> Iterator[_Prepared]:
+        """Yield this worker's requests as bytes; the costly part is made once per distinct request."""
+        plan, heads = self.plan, dict[int, tuple[bytes, bytes]]()
+        for index in range(self.share.worker, plan.number, self.share.workers):
+            key = index % len(plan.requests)
+            if key not in heads:
+                if len(heads) > 4096:
+                    heads.clear()
+                request = plan.request(index)
+                whole = request_bytes(
+                    plan.target.path, plan.target.host_header, {**request.headers, **plan.headers}, request.body
+                )
+                head, _, _ = whole.partition(b"\r\n\r\n")
+                heads[key] = head, request.body
+            head, body = heads[key]
+            trace, span = secrets.token_hex(16), secrets.token_hex(8)
+            link = f"\r\ntraceparent: 00-{trace}-{span}-01".encode() if self.traceparent else b""
+            yield _Prepared(index, b"%b%b\r\n\r\n%b" % (head, link, body), trace, span)
+
+    def take(self) -> _Prepared | None:
+        """Return the next request, made ready beforehand where there was time."""
+        return self.stock.popleft() if self.stock else next(self.ahead, None)
+
+    def restock(self) -> None:
+        """Make requests ready while packets are awaited, a few at a time."""
+        for _ in range(2):
+            if len(self.stock) < _STOCK and (prepared := next(self.ahead, None)) is not None:
+                self.stock.append(prepared)
+
+    async def connect(self) -> Connection:
+        return await connect(self.plan.target, self.clock, self.tls, self.plan.connect_timeout_s)
+
+    async def open_spare(self) -> None:
+        """Open a connection before a request needs it; one that cannot be opened is met again by that request."""
+        try:
+            self.put_back(await self.connect())
+        except RemoteError:
+            pass
+        finally:
+            self.connecting -= 1
+
+    def put_back(self, connection: Connection) -> None:
+        if connection.open:
+            connection.idle_since_ns = now_ns()
+            self.idle.append(connection)
+
+    def spare(self) -> Connection | None:
+        """Return an open connection that has not been idle for so long that its server may be closing it."""
+        oldest = now_ns() - _IDLE_LIFE_NS
+        while self.idle:
+            connection = self.idle.pop()
+            if connection.open and (connection.idle_since_ns > oldest or not connection.used):
+                return connection
+            connection.close()
+        return None
+
+    async def perform(
+        self, prepared: _Prepared, connection: Connection | None, due: int, intended: int | None
+    ) -> tuple[Connection | None, int]:
+        """Send one request and see it through; return the connection if it can be used again, and when it ended."""
+        head = {**self.head, "index": prepared.number, "due_ns": due, "intended_ns": intended}
+        head["trace_id"], head["span_id"] = prepared.trace_id, prepared.span_id
+        if connection is None or not connection.open:
+            connection = self.spare()
+        if connection is None:
+            try:
+                connection = await self.connect()
+            except RemoteError as error:
+                obs = StreamObservation(**head, flags=("unsent",))
+                obs.fail(error.kind, str(error))
+                return None, self.hand_over(obs, None)
+        connect_ns = None if connection.used else connection.connect_ns
+        done: asyncio.Future[None] = self.loop.create_future()
+        obs = StreamObservation(sent_ns=0, connect_ns=connect_ns, **head)
+        exchange = Exchange(
+            obs, self.plan.protocol(), partial(done.set_result, None), keep_events=self.plan.keep_content
+        )
+        self.live[exchange] = connection
+        self.sent += 1
+        self.in_flight += 1
+        obs.sent_ns = connection.send(prepared.wire, exchange)
+        self.loop.call_soon(self.restock)
+        try:
+            await done
+        finally:
+            self.in_flight -= 1
+            del self.live[exchange]
+            connection.peer = None
+            exchange.cancel()
+            ended = self.hand_over(obs, exchange.events)
+            if not exchange.reusable:
+                connection.close()
+        return connection if connection.open else None, ended
+
+    def hand_over(self, obs: StreamObservation, events: list[bytes] | None) -> int:
+        record = obs.record
+        assert record is not None  # noqa: S101  # every way here has ended it
+        if self.first_took_ns is None and record.ok:
+            self.first_took_ns = record.ended_ns - record.sent_ns
+        self.finished.append(Finished(record, events))
+        return record.ended_ns
