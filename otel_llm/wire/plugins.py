@@ -9,7 +9,7 @@ from typing import Final
 from otel_llm.errors import ConfigError, PluginError
 from otel_llm.wire.protocol import Protocol
 
-__all__ = ["PROTOCOLS", "installed", "load_protocol", "protocol_for_path"]
+__all__ = ["PROTOCOLS", "check", "installed", "load_protocol", "protocol_for_path"]
 
 PROTOCOLS: Final = "otel_llm.protocols"
 
@@ -46,6 +46,18 @@ def protocol_for_path(path: str) -> type[Protocol]:
             "a URL whose path says the protocol, such as /v1/chat/completions", path, "name it with --protocol"
         )
     return best[1]
+
+
+def check(group: str, point: EntryPoint) -> str:
+    """Load a plugin and return what there is to say about it. Raises PluginError when it cannot be used."""
+    if group == PROTOCOLS:
+        protocol = _load(point)
+        return f"{protocol.framing}, {', '.join(protocol.paths) or 'by name only'}"
+    try:
+        plugin = point.load()
+    except Exception as error:
+        raise PluginError(f"plugin {point.name} ({point.value}) to import", error) from error
+    return (plugin.__doc__ or "").partition("\n")[0]
 
 
 def _load(point: EntryPoint) -> type[Protocol]:

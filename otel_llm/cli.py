@@ -1,0 +1,79 @@
+"""`otel-llm`: one word for each thing it does. A word's module is imported when the word is used."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Final
+
+__all__ = ["main"]
+
+_COMMANDS: Final = {
+    "perf": ("otel_llm.load.cli", "load an endpoint and measure every token"),
+    "demo": ("otel_llm.demo", "simulated model, load, OTLP and the percentiles read back: nothing to set up"),
+    "sim": ("otel_llm.sim.cli", "a simulated model server with a known schedule"),
+    "plugins": ("otel_llm.load.listing", "the protocols and datasets that are installed"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return the exit code: 0 done, 1 it failed, 2 bad usage, 3 client-limited under --strict, 130 interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_usage())
+        return 0
+    if words[0] in ("-V", "--version"):
+        sys.stdout.write(f"otel-llm {version('otel-llm')}\n")
+        return 0
+    if words[0] not in _COMMANDS:
+        sys.stderr.write(f"otel-llm: expected one of {', '.join(_COMMANDS)}, got {words[0]!r}; see otel-llm --help\n")
+        return 2
+    return _run(words[0], words[1:])
+
+
+def _run(command: str, words: Sequence[str]) -> int:
+    from otel_llm.errors import ConfigError, OtelLLMError, PluginError
+
+    where, about = _COMMANDS[command]
+    module = import_module(where)
+    parser = _Parser(prog=f"otel-llm {command}", description=about, allow_abbrev=False)
+    module.add_arguments(parser)
+    args = parser.parse_args(words)
+    try:
+        code: int = module.run(args)
+    except OtelLLMError as error:
+        sys.stderr.write(f"otel-llm {command}: {error}\n")
+        return 2 if isinstance(error, ConfigError | PluginError) else 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # whoever read our output has gone: nothing to say to nobody
+        sys.stderr.close()
+        return 0
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers bad usage with one line and exit code 2."""
+
+    def error(self, message: str) -> "None":  # type: ignore[override]  # it ends the process all the same
+        sys.stderr.write(f"{self.prog}: {message}; see {self.prog} --help\n")
+        raise SystemExit(2)
+
+
+def _usage() -> str:
+    width = max(map(len, _COMMANDS))
+    lines = [f"  {name:{width}}  {about}" for name, (_, about) in _COMMANDS.items()]
+    return "\n".join(
+        (
+            "usage: otel-llm COMMAND [OPTIONS]",
+            "",
+            "How fast are the first token and every token after it, really?",
+            "",
+            *lines,
+            "",
+            "`otel-llm COMMAND --help` lists the options of one.",
+            "",
+        )
+    )

@@ -1,0 +1,59 @@
+"""`otel-llm perf` as a command."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from otel_llm.load import document, options
+from otel_llm.load.redact import redact, redact_url
+from otel_llm.load.report import print_report, write_json
+from otel_llm.load.run import Outcome, Reporter, Run
+
+__all__ = ["add_arguments", "run"]
+
+add_arguments = options.add_arguments
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it and return the exit code. Raises ConfigError before any request for what cannot be done."""
+    plan, slo = options.plan_of(args), options.slo_of(args)
+
+    def reporters(head: Mapping[str, Any]) -> Sequence[Reporter]:
+        return ()
+
+    load = Run(
+        plan, name=args.name, slo=slo, arguments=_written(args), log_every=args.log_every_n_query, reporters=reporters
+    )
+    outcome = load.go()
+    if args.json is not None:
+        write_json(args.json, outcome.report)
+    show(outcome, load.concurrency)
+    return outcome.exit_code(strict=args.strict)
+
+
+def show(outcome: Outcome, concurrency: int) -> None:
+    """Print the summaries to standard output, and on standard error what went wrong in one line."""
+    console = Console()
+    sys.stdout.write(document.summary_block(outcome.stats, concurrency) + "\n")
+    print_report(outcome.report, console)
+    console.print(f"run file  {outcome.path}", highlight=False, soft_wrap=True)
+    sys.stdout.flush()
+    if outcome.health.unreachable is not None:
+        sys.stderr.write(f"otel-llm perf: {outcome.health.unreachable[1]}\n")
+    for line in outcome.health.died:
+        sys.stderr.write(f"otel-llm perf: {line}\n")
+
+
+def _written(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options as the run file and the report keep them: no secrets, headers and parameters by name."""
+    given = {name: value for name, value in vars(args).items() if name not in ("run", "command")}
+    given["url"] = redact_url(args.url)
+    given["headers"] = options.key_values("--headers", args.headers, typed=False)
+    given["parameters"] = options.key_values("--parameters", args.parameters)
+    given["json"] = None if args.json is None else str(args.json)
+    if args.no_content and args.prompt is not None and not args.prompt.startswith("@"):
+        given["prompt"] = "[left out]"
+    return redact(given)

@@ -1,0 +1,197 @@
+"""A load run from beginning to end: workers, run file, telemetry, display, report."""
+
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol, Self
+
+from otel_llm.clock import SYSTEM, now_ns
+from otel_llm.errors import ConfigError
+from otel_llm.load.channel import Finished
+from otel_llm.load.engine import Engine, Health
+from otel_llm.load.live import Display
+from otel_llm.load.plan import LoadPlan
+from otel_llm.load.report import SCHEMA
+from otel_llm.load.slo import Slo
+from otel_llm.load.stats import Stats
+from otel_llm.load.verdict import ClientError
+from otel_llm.record import StreamRecord
+from otel_llm.sinks.sqlite import RunFile
+
+__all__ = ["Outcome", "Reporter", "Run", "run_name"]
+
+
+class Reporter(Protocol):
+    """Where finished requests go besides the run file: telemetry, an experiment tracker."""
+
+    def add(self, records: Sequence[StreamRecord], met: Sequence[bool] | None) -> None:
+        """Take requests that ended; `met` says of each whether it met the SLO, where there is one."""
+        ...
+
+    def close(self, report: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Send what is left; return what became of it, for the report's `telemetry`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run left: the report, where the run file is, and the exit code it calls for."""
+
+    report: Mapping[str, Any]
+    path: Path
+    interrupted: bool
+    health: Health
+    stats: Stats
+
+    def exit_code(self, *, strict: bool = False) -> int:
+        """Return 0 done, 1 every request failed or the SLO was missed, 3 client-limited and strict, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        slo = self.report["slo"]
+        if not self.stats.succeeded or (slo is not None and not slo["met"]):
+            return 1
+        return 3 if strict and self.report["client"]["saturated"] else 0
+
+
+def run_name(model: str, name: str | None, now: datetime | None = None) -> tuple[str, Path]:
+    """Return the name of a run and its file: NAME and ./NAME, else from the model and the time, `/` replaced."""
+    if name is not None:
+        return name, Path(name)
+    stamp = f"{now or datetime.now(UTC).astimezone():%Y_%m_%d_%H_%M_%S_%f}"
+    name = f"{model.replace('/', '_')}_benchmark_{stamp}"
+    return name, Path(f"{name}.db")
+
+
+class Run:
+    """Does what a plan says and writes down what happened, whatever happens."""
+
+    def __init__(
+        self,
+        plan: LoadPlan,
+        *,
+        name: str | None = None,
+        slo: Slo | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        log_every: int = 10,
+        reporters: Callable[[Mapping[str, Any]], Sequence[Reporter]] = lambda _: (),
+    ) -> None:
+        """arguments: the command line without its secrets; reporters: made from the run's head, after the fork"""
+        self.plan, self.slo, self._log_every, self._make_reporters = plan, slo, log_every, reporters
+        run, self.path = run_name(plan.model, name)
+        if self.path.exists():
+            raise ConfigError("a run file that does not exist yet", str(self.path), "choose another --name")
+        started = datetime.fromtimestamp(SYSTEM.wall_ns(now_ns()) / 1e9, UTC)
+        self.head: dict[str, Any] = {
+            "id": uuid.uuid4().hex,
+            "name": run,
+            "started_at": started.isoformat(),
+            "arguments": dict(arguments or {}),
+            "versions": {"otel_llm": version("otel-llm"), "python": sys.version.split()[0]},
+        }
+        self.stats = Stats(plan.number)
+        self.client = ClientError()
+
+    def go(self) -> Outcome:
+        """Run it. Whatever ends it (its end, Ctrl-C, a worker's death), what was measured is written and reported."""
+        engine = Engine(self.plan)
+        with ExitStack() as stack:
+            stop = stack.enter_context(_Interrupts())
+            stack.callback(engine.close)
+            engine.start()  # before anything here starts a thread
+            file = RunFile(self.path, self.head, self.plan.number)
+            reporters = list(self._make_reporters(self.head))
+            display = stack.enter_context(self._display())
+
+            def finished(batch: Sequence[Finished]) -> None:
+                while batch:
+                    part, batch = batch[: display.until_log()], batch[display.until_log() :]
+                    self._take(part, file, reporters)
+                    display.log()
+
+            def turn() -> None:
+                file.commit()
+                display.turn(engine.sent, engine.in_flight)
+
+            health = engine.run(finished, turn, stop.asked)
+        self._account(health, interrupted=stop.asked())
+        report = self._report(health)
+        report["telemetry"] = _close(reporters, report)
+        file.close(report)
+        return Outcome(report, self.path, stop.asked(), health, self.stats)
+
+    def _display(self) -> Display:
+        plan = self.plan
+        pace = f"{plan.rate:g} requests/s" if plan.rate is not None else f"{plan.parallel} in parallel"
+        return Display(self.stats, self.concurrency, self._log_every, f"{plan.model} · {pace}")
+
+    @property
+    def concurrency(self) -> int:
+        """What the document's report calls concurrency."""
+        return self.plan.parallel
+
+    def _take(self, batch: Sequence[Finished], file: RunFile, reporters: Sequence[Reporter]) -> None:
+        records = [item.record for item in batch]
+        keep = self.plan.keep_content
+        file.add([(i.record, self.plan.request(i.record.index or 0).body if keep else None, i.events) for i in batch])
+        self.stats.add(records)
+        self.client.add(records)
+        met = self.slo.add(records) if self.slo is not None else None
+        for reporter in reporters:
+            reporter.add(records, met)
+
+    def _account(self, health: Health, *, interrupted: bool) -> None:
+        """See that every planned request has ended one way or another."""
+        missing = self.plan.number - self.stats.ended
+        if missing and health.unreachable is not None:
+            self.stats.lose(health.unreachable[0], missing)
+        elif missing and health.died:
+            self.stats.lose("worker_died", missing)
+        elif missing and not interrupted:
+            self.stats.lose("not_sent", missing)
+
+    def _report(self, health: Health) -> dict[str, Any]:
+        took = self.stats.duration_s
+        return {
+            "schema": SCHEMA,
+            "run": self.head,
+            **self.stats.summary(),
+            "slo": self.slo.report(self.plan.number, took) if self.slo is not None else None,
+            "client": self.client.report(health),
+        }
+
+
+def _close(reporters: Sequence[Reporter], report: Mapping[str, Any]) -> dict[str, Any] | None:
+    ledger: dict[str, Any] = {}
+    for reporter in reporters:
+        ledger |= reporter.close(report) or {}
+    return ledger or None
+
+
+class _Interrupts:
+    """While entered, Ctrl-C and SIGTERM ask for an orderly end; a second Ctrl-C is Python's own again."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def asked(self) -> bool:
+        return self._asked
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True

@@ -1,0 +1,186 @@
+"""The run file: one SQLite database per run, authoritative, readable while it grows, whole after a crash.
+
+Table `result` has the columns of the llmuses era under their names, as JSON text in place of pickles, then what a
+record has besides. Table `run` says what was run. What was inserted is on disk at most half a second later.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from otel_llm import measures
+from otel_llm.clock import SYSTEM, now_ns
+from otel_llm.errors import ConfigError
+from otel_llm.record import Chunks, StreamRecord, from_json, to_json
+
+__all__ = ["RunFile", "read_records", "read_run"]
+
+_COMMIT_NS: Final = 500_000_000
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS run (
+    id TEXT PRIMARY KEY,
+    schema INTEGER NOT NULL,
+    name TEXT,
+    started_at TEXT,
+    arguments TEXT,       -- JSON, without secrets
+    versions TEXT,        -- JSON
+    clock_origin INTEGER, -- Unix time in ns of 0 on the clock of all stamps in this file
+    planned INTEGER,
+    summary TEXT          -- JSON, when the run has ended
+);
+CREATE TABLE IF NOT EXISTS result (
+    request TEXT,             -- JSON: the body that was sent
+    start_time REAL,          -- seconds on the monotonic clock, just before the first byte
+    chunk_times TEXT,         -- JSON: arrival of every chunk, seconds on the same clock
+    success TEXT,             -- 'True' or 'False'
+    response_messages TEXT,   -- JSON: the data of every event of the answer
+    completed_time REAL,
+    latency REAL,
+    first_chunk_latency REAL,
+    n_chunks INTEGER,         -- as the document counts: without the first and the last
+    chunk_time REAL,          -- from the first chunk to the last but one
+    prompt_tokens INTEGER,
+    completion_tokens INTEGER,
+    run_id TEXT,
+    request_index INTEGER,
+    outcome TEXT,
+    error_type TEXT,
+    error_message TEXT,
+    status INTEGER,
+    intended_time REAL,
+    time_to_first_token REAL,
+    time_per_output_token REAL,
+    token_source TEXT,
+    trace_id TEXT,
+    span_id TEXT,
+    record TEXT,              -- JSON: all of the record but its chunks
+    chunks BLOB               -- the chunk columns: otel_llm.record.Chunks.from_bytes
+);
+"""
+
+_INSERT: Final = f"INSERT INTO result VALUES ({', '.join('?' * 26)})"  # noqa: S608  # only question marks
+
+
+class RunFile:
+    """Writes a run. Opening makes the file, readable by its owner alone."""
+
+    def __init__(self, path: Path, run: Mapping[str, Any], planned: int) -> None:
+        """Raises ConfigError when the file exists or cannot be made.
+
+        run: `id`, `name`, `started_at`, `arguments` (without secrets) and `versions`, as in the JSON report
+        """
+        self.path = path
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            raise ConfigError("a run file that does not exist yet", str(path), "choose another --name") from None
+        except OSError as error:
+            raise ConfigError("a folder to write the run file in", error, "look at --name") from error
+        self._id = run["id"]
+        self._db = sqlite3.connect(path)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(_SCHEMA)
+        texts = {key: msgspec.json.encode(run[key]).decode() for key in ("arguments", "versions")}
+        self._db.execute(
+            "INSERT INTO run VALUES (?, 1, ?, ?, ?, ?, ?, ?, NULL)",
+            (run["id"], run["name"], run["started_at"], *texts.values(), SYSTEM.wall_ns(0), planned),
+        )
+        self._db.commit()
+        self._dirty_since: int | None = None
+
+    def add(self, rows: Sequence[tuple[StreamRecord, bytes | None, Sequence[bytes] | None]]) -> None:
+        """Insert (record, request body, events of the answer), content None where it is not to be kept."""
+        self._db.executemany(_INSERT, [self._row(*row) for row in rows])
+        if self._dirty_since is None:
+            self._dirty_since = now_ns()
+        self.commit()
+
+    def commit(self, *, now: bool = False) -> None:
+        """Put on disk what was inserted more than half a second ago; everything when `now`."""
+        if self._dirty_since is not None and (now or now_ns() - self._dirty_since >= _COMMIT_NS):
+            self._db.commit()
+            self._dirty_since = None
+
+    def close(self, summary: Mapping[str, Any] | None = None) -> None:
+        """Write the summary, if there is one, and close the file."""
+        if summary is not None:
+            text = msgspec.json.encode(summary).decode()
+            self._db.execute("UPDATE run SET summary = ? WHERE id = ?", (text, self._id))
+        self._db.commit()
+        self._db.close()
+
+    def _row(self, record: StreamRecord, body: bytes | None, events: Sequence[bytes] | None) -> tuple[Any, ...]:
+        at, unsent = record.chunks.at_ns, "unsent" in record.flags
+        inner = max(len(at) - 2, 0)
+        return (
+            None if body is None else body.decode("utf-8", "replace"),
+            None if unsent else record.sent_ns / 1e9,
+            msgspec.json.encode([t / 1e9 for t in at]).decode(),
+            str(record.ok),
+            None if events is None else msgspec.json.encode([e.decode("utf-8", "replace") for e in events]).decode(),
+            record.ended_ns / 1e9,
+            None if unsent else measures.request_latency(record),
+            measures.time_to_first_chunk(record),
+            inner,
+            (at[-2] - at[0]) / 1e9 if inner else None,
+            record.input_tokens,
+            record.output_tokens,
+            self._id,
+            record.index,
+            record.outcome,
+            record.error_type,
+            record.error_message,
+            record.status,
+            None if record.intended_ns is None else record.intended_ns / 1e9,
+            measures.time_to_first_token(record),
+            measures.time_per_output_token(record),
+            record.token_source,
+            record.trace_id,
+            record.span_id,
+            to_json(msgspec.structs.replace(record, chunks=Chunks())).decode(),
+            record.chunks.to_bytes(),
+        )
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """Return the `run` row of a run file, JSON columns decoded. Raises ConfigError when it is no run file."""
+    with _reading(path) as db:
+        db.row_factory = sqlite3.Row
+        row = dict(db.execute("SELECT * FROM run").fetchone())
+    return {
+        key: msgspec.json.decode(value) if key in ("arguments", "versions", "summary") and value else value
+        for key, value in row.items()
+    }
+
+
+def read_records(path: Path) -> Iterator[StreamRecord]:
+    """Yield the records of a run file, in the order in which they ended. Raises ConfigError when it is no run file."""
+    with _reading(path) as db:
+        for text, blob in db.execute("SELECT record, chunks FROM result ORDER BY rowid"):
+            yield msgspec.structs.replace(from_json(text), chunks=Chunks.from_bytes(blob))
+
+
+class _reading:  # noqa: N801  # used as a statement
+    """A read-only connection to a run file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> sqlite3.Connection:
+        if not self._path.is_file():
+            raise ConfigError("a run file", str(self._path), "look for the .db file that the run named at its end")
+        try:
+            self._db = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)
+            self._db.execute("SELECT 1 FROM run, result LIMIT 1")
+        except sqlite3.DatabaseError as error:
+            raise ConfigError("a run file", f"{self._path} ({error})") from error
+        return self._db
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
