@@ -43,7 +43,7 @@ def write_json(path: Path, report: Mapping[str, Any]) -> None:
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
     """Print the standard measures, the SLO and the client's own error."""
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("ms", no_wrap=True)
     for column in ("count", *_COLUMNS):
         table.add_column(column, justify="right", no_wrap=True)
@@ -67,7 +67,7 @@ def _cell(value: float | None, unit: str) -> str:
 
 def _digits(ms: float) -> str:
     """Return milliseconds with as many digits as can mean something."""
-    return f"{ms:,.0f}" if ms >= 10_000 else f"{ms:,.1f}" if ms >= 1000 else f"{ms:.2f}"
+    return f"{ms:,.0f}" if ms >= 1000 else f"{ms:.1f}" if ms >= 100 else f"{ms:.2f}"
 
 
 def _lines(report: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,99 @@
+"""Server-sent events, to the standard, however they are cut."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otel_llm.wire.ndjson import Ndjson, Whole
+from otel_llm.wire.sse import Sse
+
+
+def reference(stream: bytes) -> list[bytes]:
+    """The standard's own algorithm, line by line, over the whole stream."""
+    events: list[bytes] = []
+    data: list[bytes] = []
+    text = stream.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    for line in text.split(b"\n")[:-1]:
+        name, _, value = line.partition(b":")
+        if not line:
+            if data:
+                events.append(b"\n".join(data))
+            data = []
+        elif name == b"data":
+            data.append(value.removeprefix(b" "))
+    return events
+
+
+def feed(framer: Sse | Ndjson | Whole, pieces: list[bytes]) -> list[bytes]:
+    return [event for piece in pieces for event in framer.feed(piece)] + list(framer.end())
+
+
+TWO = b'data: {"a": "\xc3\xa9"}\n\ndata: b\n\n'
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
+def test_two_events_at_every_split_point(ending: bytes) -> None:
+    stream = TWO.replace(b"\n", ending)
+    for i in range(len(stream) + 1):
+        for j in range(i, len(stream) + 1):
+            assert feed(Sse(), [stream[:i], stream[i:j], stream[j:]]) == [b'{"a": "\xc3\xa9"}', b"b"]
+
+
+@pytest.mark.parametrize(
+    ("stream", "events"),
+    [
+        (b"data: a\ndata: b\n\n", [b"a\nb"]),
+        (b"data:a\n\n", [b"a"]),
+        (b"data:  a\n\n", [b" a"]),
+        (b"data\n\n", [b""]),
+        (b": comment\n\n", []),
+        (b"event: x\nid: 1\nretry: 5\ndata: a\n\n", [b"a"]),
+        (b"datax: a\n\n", []),
+        (b"\xef\xbb\xbfdata: a\n\n", [b"a"]),
+        (b"data: a\n", []),  # not closed: the standard drops it
+        (b"\n\n\ndata: a\n\n\n\n", [b"a"]),
+        (b"data: [DONE]\n\n", [b"[DONE]"]),
+    ],
+)
+def test_the_standards_cases(stream: bytes, events: list[bytes]) -> None:
+    assert feed(Sse(), [stream]) == events
+    assert feed(Sse(), [stream[i : i + 1] for i in range(len(stream))]) == events
+
+
+def test_a_bare_cr_ends_an_event_without_waiting_for_the_next_read() -> None:
+    framer = Sse()
+    assert list(framer.feed(b"data: a\r\r")) == [b"a"]
+    assert list(framer.feed(b"\ndata: b\r\r")) == [b"b"]
+
+
+lines = st.sampled_from(
+    [b'data: {"a":1}', b"data:x", b"data", b"data: ", b": c", b"event: e", b"data:  two", b"datax: 1", b"", b"", b"da"]
+)
+streams = st.tuples(
+    st.sampled_from([b"", b"\xef\xbb\xbf"]),
+    st.lists(st.tuples(lines, st.sampled_from([b"\n", b"\r", b"\r\n"])), max_size=14),
+).map(lambda parts: parts[0] + b"".join(line + end for line, end in parts[1]))
+
+
+@settings(max_examples=600)
+@given(streams, st.lists(st.integers(1, 9), min_size=1, max_size=8))
+def test_any_stream_in_any_pieces_gives_what_the_standard_gives(stream: bytes, sizes: list[int]) -> None:
+    pieces, start, turn = [], 0, 0
+    while start < len(stream):
+        size = sizes[turn % len(sizes)]
+        pieces.append(stream[start : start + size])
+        start, turn = start + size, turn + 1
+    assert feed(Sse(), pieces) == reference(stream)
+
+
+def test_lines_of_json_need_no_last_line_end() -> None:
+    stream = b'{"a":1}\r\n\n{"b":2}\n{"c":3}'
+    for i in range(len(stream) + 1):
+        assert feed(Ndjson(), [stream[:i], stream[i:]]) == [b'{"a":1}', b'{"b":2}', b'{"c":3}']
+
+
+def test_a_whole_body_comes_at_the_end() -> None:
+    framer = Whole()
+    assert list(framer.feed(b"ab")) == []
+    assert feed(framer, [b"c"]) == [b"abc"]
+    assert feed(Whole(), []) == []
