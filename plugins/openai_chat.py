@@ -68,8 +68,21 @@ class OpenAIChat(Protocol):
             self.done = True
             return None
         chunk = _decode(event)
+        choices = chunk.choices
+        if len(choices) == 1 and self.model is not None:  # nearly every event: one choice, text, nothing else
+            choice = choices[0]
+            delta = choice.delta
+            if (
+                delta is not None
+                and delta.content.__class__ is str
+                and delta.content
+                and choice.finish_reason is None
+                and chunk.usage is None
+                and not len(chunk.error)
+            ):
+                return TEXT, delta.content, 0
         kind, text, tokens = NOTHING
-        for choice in chunk.choices:
+        for choice in choices:
             if choice.finish_reason:
                 self.finish_reasons += (choice.finish_reason,)
             if message := choice.delta or choice.message:

@@ -30,6 +30,7 @@ class Exchange:
         "_feed",
         "_frame",
         "_framer",
+        "_keep",
         "_lag",
         "_mark",
         "_on_done",
@@ -54,6 +55,7 @@ class Exchange:
         self._reads = 0
         self._ended_ns: int | None = None
         self.events: list[bytes] | None = [] if keep_events else None
+        self._keep: Callable[[bytes], object] = _drop if self.events is None else self.events.append
         self.reusable = False
         # bound once: these are called per packet
         self._feed, self._decode = self._answer.feed, plugin.decode
@@ -67,16 +69,11 @@ class Exchange:
         self._reads = read = self._reads + 1
         self._lag(lag_ns)
         try:
-            for event in self._frame(self._feed(data)):
-                self._event(event, at_ns, read)
+            self._take(self._frame(self._feed(data)), at_ns, read)
             if self._answer.complete:
                 self._complete(at_ns)
-        except RemoteError as error:
-            self.fail(error.kind, str(error), at_ns)
-        except (ValueError, msgspec.MsgspecError) as error:
-            self.fail("bad_event", f"{type(error).__name__}: {error}", at_ns)
-        except Exception as error:  # a plugin's bug must not take the run with it
-            self.fail("plugin_error", f"{type(error).__name__}: {error}", at_ns)
+        except Exception as error:  # a server's nonsense, or a plugin's bug: it must not take the run with it
+            self._broke(error, at_ns)
 
     def lost(self, error: Exception | None) -> None:
         """The connection ended. An answer that says itself how long it is was cut, any other is complete."""
@@ -135,16 +132,16 @@ class Exchange:
         self._frame = self._framer.feed
         return self._frame(body)
 
-    def _event(self, event: bytes, at_ns: int, read: int) -> None:
-        delta = self._decode(event)
-        if self.events is not None:
-            self.events.append(event)
-        if delta is None:
-            if self._plugin.done and self._ended_ns is None:
+    def _take(self, events: Sequence[bytes], at_ns: int, read: int) -> None:
+        decode, mark, keep = self._decode, self._mark, self._keep
+        for event in events:
+            delta = decode(event)
+            keep(event)
+            if delta is not None:
+                kind, text, tokens = delta
+                mark(at_ns, read, kind, len(event), tokens, len(text))
+            elif self._plugin.done and self._ended_ns is None:
                 self._ended_ns = at_ns
-            return
-        kind, text, tokens = delta
-        self._mark(at_ns, read, kind, len(event), tokens, len(text))
 
     def _complete(self, at_ns: int, *, reusable: bool = True) -> None:
         plugin, answer, rest = self._plugin, self._answer, self._framer.end()
@@ -152,8 +149,10 @@ class Exchange:
             text = b"".join(rest)[:_ERROR_TEXT].decode("utf-8", "replace")
             self.reusable = reusable and answer.keep_alive
             return self.fail(str(answer.status), text, at_ns)
-        for event in rest:
-            self._event(event, at_ns, self._reads)
+        try:
+            self._take(rest, at_ns, self._reads)
+        except Exception as error:
+            return self._broke(error, at_ns)
         self.reusable = reusable and answer.keep_alive
         if plugin.error is not None:
             return self.fail("stream_error", ": ".join(plugin.error), at_ns)
@@ -162,6 +161,12 @@ class Exchange:
         self._take_head()
         self.obs.end(at_ns if self._ended_ns is None else self._ended_ns)
         return self._done()
+
+    def _broke(self, error: Exception, at_ns: int) -> None:
+        if isinstance(error, RemoteError):
+            return self.fail(error.kind, str(error), at_ns)
+        theirs = isinstance(error, ValueError | msgspec.MsgspecError)
+        return self.fail("bad_event" if theirs else "plugin_error", f"{type(error).__name__}: {error}", at_ns)
 
     def _take_head(self) -> None:
         plugin, obs = self._plugin, self.obs
@@ -182,3 +187,7 @@ class Exchange:
         self._answer.close()
         self._frame = self._framer.feed  # not bound to this object any more: nothing here may need a collection
         self._on_done()
+
+
+def _drop(_: bytes) -> None:
+    """What becomes of an event where content is not kept."""
