@@ -1,0 +1,15 @@
+"""A simulated LLM server with a known schedule, which says what it sent and when.
+
+with SimServer(Behaviour(ttft_ms=200, itl_ms=20)) as sim:
+    ask(sim.url + "/v1/chat/completions")
+    sim.log[0]["first_token"]
+
+It speaks OpenAI's chat and text completions, streamed and not. `Behaviour` holds its knobs, `otel_llm.sim.truth` says
+what a row of the log is. `SimServer` runs in a thread, `SimProcess` in a process of its own.
+"""
+
+from otel_llm.sim.behaviour import Behaviour
+from otel_llm.sim.process import SimProcess
+from otel_llm.sim.server import SimServer
+
+__all__ = ["Behaviour", "SimProcess", "SimServer"]

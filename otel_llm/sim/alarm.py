@@ -1,0 +1,75 @@
+"""One timer at an absolute moment, as fine as the platform has it.
+
+An event loop's own timers count in milliseconds, which is coarser than the gaps between the chunks of a busy server.
+On Linux a timerfd wakes the loop within about 0.1 ms; elsewhere the loop's timer has to do.
+"""
+
+import asyncio
+import ctypes
+import os
+from collections.abc import Callable
+from typing import Final
+
+from otel_llm.clock import now_ns
+
+__all__ = ["LoopAlarm", "TimerfdAlarm", "make_alarm"]
+
+_CLOCK_MONOTONIC: Final = 1  # what now_ns counts on Linux
+_ABSOLUTE: Final = 1
+_FLAGS: Final = 0o2000000 | 0o4000  # close on exec, do not block
+
+
+class _Spec(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_long) for name in ("every_s", "every_ns", "at_s", "at_ns"))
+
+
+class TimerfdAlarm:
+    """Calls `ring` at the moment that was set last. To be set again, or to None, each time that it rang."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._fd: int = self._libc.timerfd_create(_CLOCK_MONOTONIC, _FLAGS)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._loop, self._spec = loop, _Spec()
+        self._pointer = ctypes.byref(self._spec)
+        loop.add_reader(self._fd, ring)
+
+    def set(self, at_ns: int | None) -> None:
+        """Ring at `at_ns` of the monotonic clock, at once if that is past, or never."""
+        # Setting it also takes back the readiness of a timer that rang, so the descriptor is never read.
+        self._spec.at_s, self._spec.at_ns = (0, 0) if at_ns is None else divmod(max(at_ns, 1), 1_000_000_000)
+        self._libc.timerfd_settime(self._fd, _ABSOLUTE, self._pointer, None)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+
+class LoopAlarm:
+    """The same with the event loop's own timers: late by a millisecond or so, never early."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> None:
+        self._loop, self._ring = loop, ring
+        self._handle: asyncio.TimerHandle | None = None
+
+    def set(self, at_ns: int | None) -> None:
+        self.close()
+        if at_ns is not None:
+            # A timer's time is rounded to whole milliseconds, up or down.
+            self._handle = self._loop.call_later(max(0.0, (at_ns - now_ns()) / 1e9 + 0.0005), self._ring)
+
+    def close(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+
+def make_alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> TimerfdAlarm | LoopAlarm:
+    """Return the finest alarm of this platform. To be closed before the loop is."""
+    try:
+        return TimerfdAlarm(loop, ring)
+    except (AttributeError, NotImplementedError, OSError, TypeError):  # no such call, no readers, none allowed
+        return LoopAlarm(loop, ring)

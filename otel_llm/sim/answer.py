@@ -1,0 +1,207 @@
+"""An answer as a list of writes: which bytes leave when. Pure: a question and an id go in, no socket and no clock.
+
+`events` says what the answer consists of, `writes` how it is cut into pieces and framed as HTTP. Both are lazy, so that
+the work for a long answer is spread over its time and does not make another one late.
+"""
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import Final
+
+from otel_llm.sim.question import Question
+from otel_llm.sim.render import Renderer, error_body
+from otel_llm.sim.schedule import ms, token_times
+
+__all__ = ["Write", "error_writes", "plain_reply", "stream_writes", "whole_writes"]
+
+Write = tuple[int, bytes | None, int, int]
+"""(due in ns after the answer's start, bytes, tokens so far, events so far). Bytes of None cut the connection; tokens
+of -1 mark bytes of headers alone."""
+
+_Event = tuple[int, bytes | None, int, int, int]
+"""(due, bytes, tokens so far, events in these bytes, what is to happen to the write it goes into)."""
+
+_WAIT: Final = 0  # for as many events as go into one write
+_FLUSH: Final = 1
+_LAST: Final = 2
+
+
+def _head(status: str, content_type: str, request_id: str, more: str) -> bytes:
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nx-request-id: {request_id}\r\nServer: otel-llm-sim\r\n"
+        f"{more}\r\n"
+    ).encode("latin-1", "replace")
+
+
+_REASONS: Final = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    429: "Too Many Requests",
+} | {
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+
+def plain_reply(
+    body: bytes, request_id: str, *, status: int = 200, close: bool = False, retry_after: str = ""
+) -> bytes:
+    """Return a whole HTTP response of JSON."""
+    more = f"Content-Length: {len(body)}\r\n" + ("Connection: close\r\n" if close else "")
+    more += f"Retry-After: {retry_after}\r\n" if retry_after else ""
+    return _head(f"{status} {_REASONS[status]}", "application/json", request_id, more) + body
+
+
+def error_writes(question: Question, status: int, request_id: str, *, close: bool) -> Iterator[Write]:
+    """Return the writes of an error that is answered instead of anything else."""
+    body = error_body("injected fault", "injected", status)
+    retry_after = question.behaviour.retry_after
+    reply = plain_reply(body, request_id, status=status, close=close, retry_after=retry_after)
+    yield max(0, ms(question.behaviour.header_ms)), reply, 0, 0
+
+
+def whole_writes(
+    question: Question, request_id: str, renderer: Renderer, fault: str, *, close: bool
+) -> Iterator[Write]:
+    """Return the one write of an answer that is not streamed: it is due with its last token."""
+    behaviour, tokens = question.behaviour, question.tokens
+    due = next(islice(token_times(behaviour, request_id), tokens - 1, None))
+    body: bytes = renderer.whole(tokens, _finish(question))
+    if fault == "disconnect":
+        yield due, None, 0, 0
+        return
+    if fault == "error":
+        tokens, body = 0, error_body("injected error", "server_error", 500)
+    elif fault == "badjson":
+        tokens, body = 0, body[: len(body) // 2]
+    elif fault == "stall":
+        due += ms(behaviour.stall_ms)
+    yield due, plain_reply(body, request_id, close=close), tokens, 1
+
+
+def _finish(question: Question) -> str:
+    return "length" if question.tokens == question.limit else "stop"
+
+
+def stream_writes(
+    question: Question, request_id: str, renderer: Renderer, fault: str, *, chunked: bool, close: bool
+) -> Iterator[Write]:
+    """Return the writes of a streamed answer, in order of time.
+
+    chunked: each write is one HTTP chunk; otherwise the connection's end is the answer's
+    """
+    behaviour = question.behaviour
+    more = ("Transfer-Encoding: chunked\r\n" if chunked else "") + ("Connection: close\r\n" if close else "")
+    head = _head("200 OK", "text/event-stream; charset=utf-8", request_id, "Cache-Control: no-cache\r\n" + more)
+    if behaviour.header_ms >= 0:
+        yield ms(behaviour.header_ms), head, -1, 0
+        head = b""
+    latest = max(0, ms(behaviour.header_ms))
+    gap, frame = ms(behaviour.split_gap_ms), _chunk if chunked else _bare
+    framed: dict[bytes, bytes] = {}
+    for due, data, tokens, events, last in _grouped(_events(question, request_id, renderer, fault), question):
+        latest = max(latest, due)
+        if data is None:
+            yield latest, None, tokens, events
+            return
+        if behaviour.split == 1 and not head and not last:  # the usual one: the same bytes as those before it
+            ready = framed.get(data)
+            if ready is None:
+                ready = frame(data)
+                if len(framed) < 8:
+                    framed[data] = ready
+            yield latest, ready, tokens, events
+            continue
+        for i, piece in enumerate(pieces := _cut(data, behaviour.split)):
+            latest += gap if i else 0
+            end = b"0\r\n\r\n" if last and chunked and i == len(pieces) - 1 else b""
+            yield latest, head + (frame(piece) if piece else b"") + end, tokens, events
+            head = b""
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _bare(data: bytes) -> bytes:
+    return data
+
+
+def _cut(data: bytes, parts: int) -> list[bytes]:
+    size = len(data)
+    return [data[size * i // parts : size * (i + 1) // parts] for i in range(parts)]
+
+
+def _grouped(events: Iterator[_Event], question: Question) -> Iterator[tuple[int, bytes | None, int, int, bool]]:
+    """Yield (due, bytes, tokens so far, events so far, whether it is the last) for each write."""
+    group = question.behaviour.ev_per_write
+    pending: list[bytes] = []
+    total = waiting = 0
+    for due, data, tokens, count, end in events:
+        if data is None:
+            yield due, None, tokens, total, True
+            return
+        total += count
+        waiting += count
+        if data:
+            pending.append(data)
+        if (waiting >= group or end) and (pending or end == _LAST):
+            yield due, pending[0] if len(pending) == 1 else b"".join(pending), tokens, total, end == _LAST
+            pending.clear()
+            waiting = 0
+
+
+def _events(question: Question, request_id: str, renderer: Renderer, fault: str) -> Iterator[_Event]:
+    """Yield the events of a streamed answer, in the order in which they leave."""
+    behaviour, want = question.behaviour, question.tokens
+    times = token_times(behaviour, request_id)
+    first = next(times)
+    times = chain((first,), times)
+    for i in range(behaviour.comments):
+        yield first * (i + 1) // (behaviour.comments + 1), renderer.comment(), 0, 0, _FLUSH
+    size = min(behaviour.tok_per_event, want)
+    due, before, floor, done = _last(times, size), 0, 0, 0
+    if question.chat and behaviour.role:
+        early = renderer.role() + renderer.text("content", 0, 0) * behaviour.empty
+        yield due if behaviour.role_ms < 0 else ms(behaviour.role_ms), early, 0, 1 + behaviour.empty, _FLUSH
+    while True:
+        if fault and done <= behaviour.fault_at < done + size:
+            yield before, b"", done, 0, _FLUSH
+            if fault == "stall":
+                floor = before + ms(behaviour.stall_ms)
+            else:
+                yield _broken(fault, before, done, renderer)
+                if fault in ("disconnect", "error"):
+                    return
+        field = behaviour.reasoning_field if done < behaviour.reasoning else "content"
+        done += size
+        over = done == want
+        before = max(due, floor)
+        event = renderer.text(field, size, done, _finish(question) if over else None)
+        yield before, event, done, 1, _FLUSH if over else _WAIT
+        if over:
+            break
+        size = min(behaviour.tok_per_event, want - done)
+        due = next(times) if size == 1 else _last(times, size)
+    yield before, *_tail(renderer, done), _LAST
+
+
+def _last(times: Iterator[int], count: int) -> int:
+    for _ in range(count - 1):
+        next(times)
+    return next(times)
+
+
+def _tail(renderer: Renderer, tokens: int) -> tuple[bytes, int, int]:
+    data, events = renderer.tail(tokens)
+    return data, tokens, events
+
+
+def _broken(fault: str, due: int, tokens: int, renderer: Renderer) -> _Event:
+    if fault == "badjson":
+        return due, renderer.bad_json(), tokens, 1, _WAIT
+    if fault == "error":
+        return due, renderer.stream_error(), tokens, 1, _LAST
+    return due, None, tokens, 0, _LAST

@@ -1,0 +1,159 @@
+"""One client's connection: requests out of its bytes, by httptools, and bytes to it with as little between as can be.
+
+Bytes are written to the socket at the call, and not queued for the end of the loop's turn as transports may do it:
+only so is the time of a write known.
+"""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+import httptools
+
+from otel_llm.clock import now_ns
+from otel_llm.sim.answer import plain_reply
+from otel_llm.sim.render import error_body
+
+__all__ = ["Connection", "Request"]
+
+_DIRECT: Final = os.name == "posix"  # elsewhere a socket is no file that can be written to
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. `headers` have lower-case names; `recv` is when the read that completed it came in, in ns."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    recv: int
+    keep_alive: bool
+    chunked: bool  # whether the answer may be
+
+
+class Connection(asyncio.Protocol):
+    """Calls `answer(connection, request)` for one request at a time, and for the next after `finished()`.
+
+    `on_lost` is set by whoever answers, and called when the client goes before the answer's end.
+    """
+
+    def __init__(self, answer: "Callable[[Connection, Request], None]", everyone: "set[Connection]") -> None:
+        self._answer, self._everyone = answer, everyone
+        self._parser = httptools.HttpRequestParser(self)
+        self._waiting: deque[Request] = deque()
+        self._busy = self._queued = False
+        self._arrived = 0
+        self._fd = -1
+        self.lost, self.gone = False, asyncio.Event()
+        self.remote = ""
+        self.on_lost: Callable[[], None] | None = None
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._everyone.add(self)
+        if _DIRECT:
+            self._fd = transport.get_extra_info("socket").fileno()
+        peer = transport.get_extra_info("peername")
+        self.remote = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(peer or "")
+
+    def data_received(self, data: bytes) -> None:
+        self._arrived = now_ns()
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # the request before it is answered; what would follow in another protocol is not read
+        except httptools.HttpParserError as error:
+            self.send(plain_reply(error_body(f"no HTTP: {error}", "bad_request", 400), "", status=400, close=True))
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fd, self.lost = -1, True
+        self._everyone.discard(self)
+        self.gone.set()
+        self._waiting.clear()
+        if self.on_lost is not None:
+            self.on_lost()
+
+    # httptools' side
+
+    def on_message_begin(self) -> None:
+        self._target, self._body = b"", b""
+        self._headers: dict[str, str] = {}
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        if self._headers.get("expect", "").lower() == "100-continue":
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        parser = self._parser
+        self._waiting.append(
+            Request(
+                method=parser.get_method().decode("latin-1"),
+                target=self._target.decode("latin-1"),
+                headers=self._headers,
+                body=self._body,
+                recv=self._arrived,
+                keep_alive=parser.should_keep_alive(),
+                chunked=parser.get_http_version() != "1.0",
+            )
+        )
+        self._next()
+
+    # the answer's side
+
+    def _next(self) -> None:
+        if self._waiting and not self._busy:
+            self._busy = True
+            self._answer(self, self._waiting.popleft())
+
+    def send(self, data: bytes) -> None:
+        """Write `data` now. What the kernel does not take at once is sent when it does; then `blocked` is true."""
+        sent = 0
+        if self._fd >= 0 and not self._queued:
+            try:
+                sent = os.write(self._fd, data)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.cut()
+                return
+        if sent < len(data) and not self.lost:
+            self._queued = True
+            self._transport.write(data[sent:] if sent else data)
+
+    def blocked(self) -> bool:
+        """Return whether bytes of an earlier `send` still wait for the client to read."""
+        if self._queued and self._transport.get_write_buffer_size() == 0:
+            self._queued = False
+        return self._queued
+
+    def finished(self, *, keep_alive: bool) -> None:
+        """End this request's turn: the next one's begins, or the connection's end."""
+        self.on_lost = None
+        self._busy = False
+        if self.lost:
+            return
+        if keep_alive:
+            self._next()
+        else:
+            self._transport.close()
+
+    def cut(self) -> None:
+        """Close the connection at once, whatever it was in."""
+        self._fd = -1  # the number may be another file's as soon as the transport has let go of it
+        self._transport.abort()

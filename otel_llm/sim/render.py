@@ -1,0 +1,110 @@
+"""The words of an answer: the JSON of chunks, whole answers and errors, as OpenAI's API writes them."""
+
+from typing import Any
+
+import orjson
+
+from otel_llm.sim.question import Question
+
+__all__ = ["Renderer", "error_body"]
+
+
+def error_body(message: str, kind: str, code: int) -> bytes:
+    """Return the JSON of an error object."""
+    return orjson.dumps({"error": {"message": message, "type": kind, "code": code}})
+
+
+class Renderer:
+    """Makes the events of one answer. What all of them share is written once; the text of n tokens once per n."""
+
+    def __init__(self, question: Question, request_id: str, created: int) -> None:
+        behaviour = question.behaviour
+        self._question = question
+        self._newline = b"\r\n" if behaviour.crlf else b"\n"
+        self._every = behaviour.usage == "every" or question.every
+        self._lie = (behaviour.usage_lie or 10) if behaviour.usage == "lying" else behaviour.usage_lie
+        self._head = self._opening(request_id, created)
+        self._plain: dict[tuple[str, int], bytes] = {}
+
+    def _opening(self, request_id: str, created: int) -> bytes:
+        chat, behaviour = self._question.chat, self._question.behaviour
+        kind = ("chat.completion" if chat else "text_completion") + (".chunk" if chat and self._question.stream else "")
+        fields: dict[str, Any] = {
+            "id": ("chatcmpl-" if chat else "cmpl-") + request_id,
+            "object": kind,
+            "created": created,
+            "model": self._question.model,
+        }
+        if behaviour.pad:
+            fields["pad"] = "x" * behaviour.pad
+        return orjson.dumps(fields)[:-1] + b","
+
+    def _event(self, data: bytes) -> bytes:
+        return b"data: %b%b%b" % (data, self._newline, self._newline)
+
+    def comment(self) -> bytes:
+        return b": keep-alive" + self._newline * 2
+
+    def role(self) -> bytes:
+        delta = (
+            b'"choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}'
+        )
+        return self._event(self._head + delta)
+
+    def text(self, field: str, tokens: int, so_far: int, finish: str | None = None) -> bytes:
+        """Return an event of `tokens` tokens in `field` of the delta; the same object again where nothing differs.
+
+        so_far: the answer's tokens up to and with these, for an answer that counts in each chunk
+        """
+        if finish is None and not self._every:
+            event = self._plain.get((field, tokens))
+            if event is None:
+                event = self._plain[field, tokens] = self._event(self._head + self._choice(field, tokens, None) + b"}")
+            return event
+        usage = b"," + self._usage(so_far) if self._every else b""
+        return self._event(self._head + self._choice(field, tokens, finish) + usage + b"}")
+
+    def _choice(self, field: str, tokens: int, finish: str | None) -> bytes:
+        text = self._question.behaviour.text * tokens
+        piece: dict[str, Any] = {"delta": {field: text}} if self._question.chat else {"text": text}
+        return b'"choices":' + orjson.dumps([{"index": 0, **piece, "logprobs": None, "finish_reason": finish}])
+
+    def _usage(self, tokens: int) -> bytes:
+        prompt, completion = self._question.prompt_tokens, tokens + self._lie
+        table: dict[str, Any] = {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
+        thought = min(self._question.behaviour.reasoning, tokens)
+        if thought:
+            table["completion_tokens_details"] = {"reasoning_tokens": thought}
+        return b'"usage":' + orjson.dumps(table)
+
+    def tail(self, tokens: int) -> tuple[bytes, int]:
+        """Return what follows the last token, and how many events that is: the count, and `[DONE]`."""
+        usage = self._question.behaviour.usage
+        asked = usage in ("always", "lying") or (usage == "auto" and self._question.usage) or self._every
+        tail = self._event(self._head + b'"choices":[],' + self._usage(tokens) + b"}") if asked else b""
+        done = self._event(b"[DONE]") if self._question.behaviour.done else b""
+        return tail + done, bool(tail) + bool(done)
+
+    def bad_json(self) -> bytes:
+        return self._event(self._head + b'"choices":[{"index":0,"delta":{"content":"tru')
+
+    def stream_error(self) -> bytes:
+        return self._event(error_body("injected stream error", "server_error", 500))
+
+    def whole(self, tokens: int, finish: str) -> bytes:
+        """Return the body of an answer that is not streamed."""
+        behaviour = self._question.behaviour
+        thought = min(behaviour.reasoning, tokens) if self._question.chat else 0
+        text = behaviour.text * (tokens - thought)
+        piece: dict[str, Any] = {"text": text}
+        if self._question.chat:
+            piece = {"message": {"role": "assistant", "content": text}}
+            if thought:
+                piece["message"][behaviour.reasoning_field] = behaviour.text * thought
+        choice = orjson.dumps([{"index": 0, **piece, "logprobs": None, "finish_reason": finish}])
+        usage = b"" if behaviour.usage == "never" else b"," + self._usage(tokens)
+        return self._head + b'"choices":' + choice + usage + b"}"

@@ -1,0 +1,177 @@
+"""The simulated server without its socket: which request gets which answer, in which slot, and the row about it."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from itertools import count
+from typing import Final
+from urllib.parse import urlsplit
+
+import orjson
+
+from otel_llm.clock import SYSTEM, now_ns
+from otel_llm.errors import ConfigError
+from otel_llm.sim.answer import Write, error_writes, plain_reply, stream_writes, whole_writes
+from otel_llm.sim.behaviour import Behaviour
+from otel_llm.sim.connection import Connection, Request
+from otel_llm.sim.question import Question, read_question
+from otel_llm.sim.render import Renderer, error_body
+from otel_llm.sim.schedule import faulty
+from otel_llm.sim.slots import Slots
+from otel_llm.sim.stream import Stream
+from otel_llm.sim.truth import Counters, SentRow, TruthLog
+from otel_llm.sim.wheel import Wheel
+
+__all__ = ["MODEL", "Service"]
+
+MODEL: Final = "sim"
+
+
+class Service:
+    """Answers requests. Everything here runs on the one loop that it was given.
+
+    `behaviour.slots` is the server's own: a request that asks for other slots is refused.
+    """
+
+    def __init__(self, behaviour: Behaviour, log: TruthLog, loop: asyncio.AbstractEventLoop) -> None:
+        self.log, self.counters = log, Counters()
+        self._behaviour = behaviour
+        self._wheel, self._slots = Wheel(loop), Slots(behaviour.slots)
+        self._sequence = count(1)
+        self._created = SYSTEM.wall_ns(now_ns()) // 1_000_000_000
+
+    def close(self) -> None:
+        self._wheel.close()
+        self.log.close()
+
+    def reset(self) -> None:
+        """Forget every row and count from zero; requests under way stay counted as such."""
+        self.counters = Counters(inflight=self.counters.inflight, peak=self.counters.inflight)
+        self.log.reset()
+
+    def answer(self, connection: Connection, request: Request) -> None:
+        """Answer one request, now or over time."""
+        path, knobs = urlsplit(request.target).path, ""
+        if path.startswith("/x/"):
+            knobs, _, path = path[3:].partition("/")
+            path = "/" + path
+        ending = next((ending for ending in _ROUTES if path.endswith(ending)), "")
+        method, handler = _ROUTES.get(ending, ("", None))
+        if handler is None:
+            self._refuse(connection, request, 404, f"expected a path of {', '.join(_ROUTES)}, got {path}")
+        elif method != request.method:
+            self._refuse(connection, request, 405, f"expected {method} for {ending}, got {request.method}")
+        else:
+            handler(self, connection, request, knobs, path)
+
+    # answers that are there at once
+
+    def _reply(self, connection: Connection, request: Request, body: bytes, status: int = 200) -> None:
+        keep_alive = request.keep_alive and request.chunked
+        connection.send(plain_reply(body, _request_id(request), status=status, close=not keep_alive))
+        connection.finished(keep_alive=keep_alive)
+
+    def _refuse(self, connection: Connection, request: Request, status: int, message: str) -> None:
+        self._reply(connection, request, error_body(message, "invalid_request_error", status), status)
+
+    def _models(self, connection: Connection, request: Request, knobs: str, path: str) -> None:
+        model = {"id": MODEL, "object": "model", "created": self._created, "owned_by": "otel-llm"}
+        self._reply(connection, request, orjson.dumps({"object": "list", "data": [model]}))
+
+    def _health(self, connection: Connection, request: Request, knobs: str, path: str) -> None:
+        self._reply(connection, request, b'{"status":"ok"}')
+
+    def _stats(self, connection: Connection, request: Request, knobs: str, path: str) -> None:
+        used = os.times()
+        now = {
+            "mono_ns": now_ns(),
+            "cpu_s": used.user + used.system,
+            "cpu_system_s": used.system,
+            "waiting": self._slots.waiting,
+        }
+        self._reply(connection, request, orjson.dumps(now | asdict(self.counters)))
+
+    def _reset(self, connection: Connection, request: Request, knobs: str, path: str) -> None:
+        self.reset()
+        self._stats(connection, request, knobs, path)
+
+    # answers that take their time
+
+    def _complete(self, connection: Connection, request: Request, knobs: str, path: str) -> None:
+        row = SentRow(
+            id=_request_id(request) or str(next(self._sequence)),
+            path=path,
+            remote=connection.remote,
+            recv=request.recv,
+            prompt_bytes=len(request.body),
+            traceparent=request.headers.get("traceparent", ""),
+        )
+        self.counters.began()
+        try:
+            question = self._question(request, knobs, path)
+        except ConfigError as error:
+            row.status, row.err = 400, str(error)
+            row.start = row.end = now_ns()
+            self._over(row)
+            self._refuse(connection, request, 400, str(error))
+        else:
+            self._start(connection, request, question, row)
+
+    def _question(self, request: Request, knobs: str, path: str) -> Question:
+        behaviour = self._behaviour.with_text(knobs).with_text(request.headers.get("x-sim", ""))
+        question = read_question(request.body, behaviour, chat=path.endswith("/chat/completions"))
+        if question.behaviour.slots != self._behaviour.slots:
+            raise ConfigError("slots as an option of the server", question.behaviour.slots, "start it with --slots")
+        return question
+
+    def _start(self, connection: Connection, request: Request, question: Question, row: SentRow) -> None:
+        row.fault = fault = faulty(question.behaviour, row.id)
+        keep_alive = request.keep_alive and request.chunked
+        close = not keep_alive
+        if fault.isdigit():  # an overloaded server says so without a slot
+            row.status = int(fault)
+            stream = Stream(connection, row, self._over, keep_alive=keep_alive)
+            stream.begin(error_writes(question, row.status, row.id, close=close), row.recv, self._wheel)
+            return
+        renderer = Renderer(question, row.id, self._created)
+        if question.stream:
+            writes = stream_writes(question, row.id, renderer, fault, chunked=request.chunked, close=close)
+        else:
+            writes = whole_writes(question, row.id, renderer, fault, close=close)
+        self._seat(Stream(connection, row, self._leave, keep_alive=keep_alive), row, writes)
+
+    def _seat(self, stream: Stream, row: SentRow, writes: Iterator[Write]) -> None:
+        waited = False
+
+        def seated() -> None:
+            if row.end:  # the client did not wait
+                self._slots.give()
+            else:
+                stream.begin(writes, now_ns() if waited else row.recv, self._wheel)
+
+        self._slots.take(seated)
+        waited = True
+
+    def _leave(self, row: SentRow) -> None:
+        self._over(row)
+        if row.start:  # one who left the line had no slot
+            self._slots.give()
+
+    def _over(self, row: SentRow) -> None:
+        self.counters.ended(row)
+        self.log.add(row)
+
+
+def _request_id(request: Request) -> str:
+    return request.headers.get("x-request-id", "")
+
+
+_Handler = Callable[[Service, Connection, Request, str, str], None]
+_ROUTES: Final[dict[str, tuple[str, _Handler]]] = {
+    "/completions": ("POST", Service._complete),
+    "/models": ("GET", Service._models),
+    "/healthz": ("GET", Service._health),
+    "/sim/stats": ("GET", Service._stats),
+    "/sim/reset": ("POST", Service._reset),
+}

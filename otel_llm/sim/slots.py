@@ -1,0 +1,33 @@
+"""The seats of the simulated model: so many answers are made at a time, and whoever comes then waits in line."""
+
+from collections import deque
+from collections.abc import Callable
+
+__all__ = ["Slots"]
+
+
+class Slots:
+    """First come, first served. A size of 0 seats everyone."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._taken = size, 0
+        self._line: deque[Callable[[], None]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._line)
+
+    def take(self, seated: Callable[[], None]) -> None:
+        """Call `seated` when there is a slot, which may be now. It is then taken until `give`."""
+        if self._size and self._taken >= self._size:
+            self._line.append(seated)
+        else:
+            self._taken += 1
+            seated()
+
+    def give(self) -> None:
+        """Give a slot back, to the first in line if there is one."""
+        if self._line:
+            self._line.popleft()()
+        else:
+            self._taken -= 1

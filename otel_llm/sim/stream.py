@@ -1,0 +1,67 @@
+"""One answer under way: plays its writes, each at its time, and keeps the row about them."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from otel_llm.clock import now_ns
+from otel_llm.sim.answer import Write
+from otel_llm.sim.connection import Connection
+from otel_llm.sim.truth import SentRow
+from otel_llm.sim.wheel import Wheel
+
+__all__ = ["Stream"]
+
+_POLL_NS: Final = 1_000_000  # how often a client that reads slower than it is sent to is looked at
+
+
+class Stream:
+    """Ends exactly once, with `over(row)`: when the last write is done, the connection was cut, or the client left."""
+
+    def __init__(
+        self, connection: Connection, row: SentRow, over: Callable[[SentRow], None], *, keep_alive: bool
+    ) -> None:
+        self._connection, self._row, self._over, self._keep_alive = connection, row, over, keep_alive
+        self._writes: Iterator[Write] = iter(())
+        self._write: Write = (0, b"", -1, 0)
+        self._start = 0
+        connection.on_lost = self._left
+
+    def begin(self, writes: Iterator[Write], start_ns: int, wheel: Wheel) -> None:
+        """Play `writes`, whose times count from `start_ns`."""
+        self._row.start = self._start = start_ns
+        self._writes, self._write = writes, next(writes)
+        wheel.add(start_ns + self._write[0], self)
+
+    def play(self, now: int) -> int | None:
+        connection, row = self._connection, self._row
+        due, data, tokens, events = self._write
+        if row.end:
+            return None
+        if connection.blocked():
+            return now + _POLL_NS
+        if data is None:
+            self._end()
+            connection.cut()
+            return None
+        connection.send(data)
+        if tokens >= 0:
+            recv = row.recv
+            row.bytes += len(data)
+            row.stamps.extend((now - recv, now_ns() - recv, tokens, events, self._start + due - recv))
+        following = next(self._writes, None)
+        if following is None:
+            self._end()
+            connection.finished(keep_alive=self._keep_alive)
+            return None
+        self._write = following
+        return self._start + following[0]
+
+    def _left(self) -> None:
+        self._row.err = "the client went away"
+        self._end()
+
+    def _end(self) -> None:
+        if not self._row.end:
+            self._row.end = now_ns()
+            self._connection.on_lost = None
+            self._over(self._row)

@@ -1,0 +1,142 @@
+"""What was really sent, and when: one row per request, in the monotonic clock's nanoseconds.
+
+The clock is that of the whole machine (`time.perf_counter_ns`), so a row compares directly with the stamps of a client
+on it. A row has
+
+    id, path, remote, status, traceparent   of the request; the last empty where none came
+    recv         when the read that completed the request came in
+    start        when the answer was begun: `recv`, or later where it waited for a slot
+    end          when the answer was over
+    first_token, last_token   when the writes began that brought the first and the last token, 0 without tokens
+    tokens, events, writes, bytes, prompt_bytes   counts; bytes are those of writes, with HTTP's framing
+    fault, err   the fault that was injected, and what went wrong without being meant to
+    w            per write [began - recv, was done - recv, tokens so far, events so far]
+    due          per write when it should have left, minus recv
+
+A write is done when the kernel has the bytes. Headers that leave alone are no write.
+"""
+
+from array import array
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+__all__ = ["Counters", "SentRow", "TruthLog"]
+
+
+@dataclass(slots=True)
+class SentRow:
+    """One request while it is answered. `stamps` holds five numbers per write: those of `w`, and `due`."""
+
+    id: str
+    path: str
+    remote: str
+    recv: int
+    prompt_bytes: int
+    traceparent: str = ""
+    status: int = 200
+    start: int = 0
+    end: int = 0
+    bytes: int = 0
+    fault: str = ""
+    err: str = ""
+    stamps: "array[int]" = field(default_factory=lambda: array("q"))
+
+    @property
+    def tokens(self) -> int:
+        return self.stamps[-3] if self.stamps else 0
+
+    @property
+    def events(self) -> int:
+        return self.stamps[-2] if self.stamps else 0
+
+    @property
+    def writes(self) -> int:
+        return len(self.stamps) // 5
+
+    def token_stamps(self) -> tuple[int, int]:
+        """Return when the writes with the first and the last token began, in ns; (0, 0) without tokens."""
+        began, tokens = self.stamps[0::5], self.stamps[2::5]
+        bringing = [at for at, now, before in zip(began, tokens, [0, *tokens], strict=False) if now > before]
+        return (self.recv + bringing[0], self.recv + bringing[-1]) if bringing else (0, 0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row as it is logged."""
+        first, last = self.token_stamps()
+        stamps = self.stamps.tolist()
+        return {
+            "id": self.id,
+            "path": self.path,
+            "remote": self.remote,
+            "status": self.status,
+            "recv": self.recv,
+            "start": self.start,
+            "end": self.end,
+            "first_token": first,
+            "last_token": last,
+            "prompt_bytes": self.prompt_bytes,
+            "tokens": self.tokens,
+            "events": self.events,
+            "writes": self.writes,
+            "bytes": self.bytes,
+            "fault": self.fault,
+            "err": self.err,
+            "traceparent": self.traceparent,
+            "w": [stamps[i : i + 4] for i in range(0, len(stamps), 5)],
+            "due": stamps[4::5],
+        }
+
+
+@dataclass(slots=True)
+class Counters:
+    """Sums over all requests since the start, or since they were last set to zero."""
+
+    requests: int = 0
+    inflight: int = 0
+    peak: int = 0
+    tokens: int = 0
+    events: int = 0
+    writes: int = 0
+    bytes: int = 0
+
+    def began(self) -> None:
+        self.requests += 1
+        self.inflight += 1
+        self.peak = max(self.peak, self.inflight)
+
+    def ended(self, row: SentRow) -> None:
+        self.inflight -= 1
+        self.tokens += row.tokens
+        self.events += row.events
+        self.writes += row.writes
+        self.bytes += row.bytes
+
+
+class TruthLog:
+    """Where finished rows go: into a file as JSON lines, or into `rows`, or nowhere."""
+
+    def __init__(self, path: Path | None = None, *, keep: bool = False) -> None:
+        self.rows: list[SentRow] | None = [] if keep else None
+        # Unbuffered: a row is in the file before its request's answer can have been read to the end and asked about.
+        self._file: BinaryIO | None = path.open("wb", buffering=0) if path else None
+
+    def add(self, row: SentRow) -> None:
+        if self.rows is not None:
+            self.rows.append(row)
+        if self._file is not None:
+            self._file.write(orjson.dumps(row.as_dict()) + b"\n")
+
+    def reset(self) -> None:
+        """Forget every row."""
+        if self.rows is not None:
+            self.rows.clear()
+        if self._file is not None:
+            self._file.truncate(0)
+            self._file.seek(0)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
