@@ -41,7 +41,8 @@ class Ask:
     """What is to be asked, in no protocol's words.
 
     messages:   [{"role": ..., "content": ...}, ...]; `prompt` is the content of the last one
-    parameters: go to the top level of the body, over everything else; None as a value takes a key out
+    parameters: in the protocol's own words; they go to where its body keeps such things (the top level, or `options`,
+                `parameters`), over everything else; None as a value takes a key out
     """
 
     model: str
@@ -70,6 +71,7 @@ class Protocol:
     framing: "sse" or "ndjson", used where the answer's Content-Type does not tell
     provider: the convention's provider whose format this is
     finishes: whether a whole answer carries a finish reason; one without it then counts as cut short
+    authorization: the header that carries the key, with {} where the key goes
 
     While events come in, `decode` fills: `input_tokens`, `output_tokens`, `cached_tokens`, `reasoning_tokens` (totals
     so far, None while unknown), `finish_reasons`, `model`, `response_id`, and `error` (type, message) for an error the
@@ -83,6 +85,7 @@ class Protocol:
     operation: ClassVar[str] = "chat"
     provider: ClassVar[str | None] = None
     accept: ClassVar[str] = "text/event-stream"
+    authorization: ClassVar[str] = "Authorization: Bearer {}"
 
     __slots__ = (
         "cached_tokens",

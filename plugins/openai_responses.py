@@ -1,0 +1,151 @@
+"""OpenAI Responses, as OpenAI and vLLM speak it: every event names its `type`, and the last one holds the whole answer.
+
+Source: the reference of the Responses API and its streaming events, read in 2026. `usage` comes with the last event
+and needs no asking for.
+"""
+
+import msgspec
+
+from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
+from otel_llm.wire.openai_json import error_of
+from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body
+
+__all__ = ["OpenAIResponses"]
+
+_DELTAS = {
+    "response.output_text.delta": TEXT,
+    "response.refusal.delta": TEXT,
+    "response.audio.transcript.delta": TEXT,
+    "response.reasoning_text.delta": REASONING,
+    "response.reasoning_summary_text.delta": REASONING,
+    "response.function_call_arguments.delta": TOOL,
+    "response.custom_tool_call_input.delta": TOOL,
+    "response.mcp_call_arguments.delta": TOOL,
+    "response.code_interpreter_call_code.delta": TOOL,
+    "response.shell_call_command.delta": TOOL,
+}
+_LAST = frozenset(("response.completed", "response.incomplete", "response.failed", "response.cancelled"))
+
+
+class _Details(msgspec.Struct, gc=False):
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    input_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
+
+
+class _Part(msgspec.Struct, gc=False):
+    text: str | None = None
+    refusal: str | None = None
+
+
+class _Item(msgspec.Struct, gc=False):
+    """A piece of output: a message, reasoning, or a call of a tool."""
+
+    type: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    input: str | None = None
+    content: list[_Part] | None = None
+    summary: list[_Part] | None = None
+
+
+class _Incomplete(msgspec.Struct, gc=False):
+    reason: str | None = None
+
+
+class _Response(msgspec.Struct, gc=False):
+    """The answer as a whole: inside the first and last events of a stream, or alone when nothing was streamed."""
+
+    id: str | None = None
+    model: str | None = None
+    status: str | None = None
+    output: list[_Item] = []
+    usage: _Usage | None = None
+    incomplete_details: _Incomplete | None = None
+    error: msgspec.Raw = msgspec.Raw()
+
+
+class _Event(_Response, gc=False):
+    type: str | None = None
+    delta: str | msgspec.Raw | None = None
+    item: _Item | None = None
+    response: _Response | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+class OpenAIResponses(Protocol):
+    """`POST …/responses`. The finish reason is the answer's `status`, or why it is incomplete."""
+
+    name = "openai_responses"
+    paths = ("/responses",)
+
+    __slots__ = ()
+
+    @classmethod
+    def encode(cls, ask: Ask) -> WireRequest:
+        body = {"model": ask.model, "input": list(ask.messages), "stream": ask.stream}
+        return WireRequest(json_body(body, ask.parameters))
+
+    def decode(self, event: bytes) -> Delta | None:
+        if event == b"[DONE]":  # the protocol has no such marker; some servers send it by habit
+            self.done = True
+            return None
+        chunk = _decode(event)
+        kind = chunk.type
+        if kind in _DELTAS:
+            return (_DELTAS[kind], chunk.delta, 0) if chunk.delta and isinstance(chunk.delta, str) else NOTHING
+        if kind == "response.output_item.added" and chunk.item and chunk.item.name:
+            return TOOL, chunk.item.name, 0
+        if kind == "error" or (kind is None and not chunk.output and chunk.error):
+            self.error = error_of(chunk.error) or (chunk.code or "error", chunk.message or "")
+            return OTHER, "", 0
+        if kind is None:
+            return self._whole(chunk)
+        if chunk.response is not None:
+            self._take(chunk.response, last=kind in _LAST)
+            return (OTHER if chunk.response.usage else PADDING), "", 0
+        return NOTHING
+
+    def _take(self, response: _Response, *, last: bool) -> None:
+        """Keep what the answer says about itself."""
+        self.model, self.response_id = response.model or self.model, response.id or self.response_id
+        if usage := response.usage:
+            self.input_tokens, self.output_tokens = usage.input_tokens, usage.output_tokens
+            if usage.input_tokens_details:
+                self.cached_tokens = usage.input_tokens_details.cached_tokens
+            if usage.output_tokens_details:
+                self.reasoning_tokens = usage.output_tokens_details.reasoning_tokens
+        self.error = error_of(response.error) or self.error
+        if last:
+            self.done = True
+            if response.status in ("failed", "cancelled"):
+                self.error = self.error or (response.status, f"the response has status {response.status!r}")
+            else:
+                why = response.incomplete_details.reason if response.incomplete_details else None
+                self.finish_reasons += (why or response.status or "completed",)
+
+    def _whole(self, response: _Response) -> Delta:
+        """Take an answer that was not streamed. Of several kinds of output, text says more than reasoning or tools."""
+        self._take(response, last=response.status is not None)
+        words = {TEXT: "", TOOL: "", REASONING: ""}
+        for item in response.output:
+            if item.type == "reasoning":
+                words[REASONING] += _joined(item.content or item.summary)
+            else:
+                words[TEXT] += _joined(item.content)
+                words[TOOL] += (item.name or "") + (item.arguments or item.input or "")
+        return next(((kind, said, 0) for kind, said in words.items() if said), (OTHER, "", 0))
+
+
+def _joined(parts: list[_Part] | None) -> str:
+    return "".join(part.text or part.refusal or "" for part in parts or ())
