@@ -154,7 +154,8 @@ def _content(block: _Block) -> Delta:
     if block.partial_json:
         return tool(block.partial_json)
     if block.name:  # a call opens with its name, and with the whole input where nothing is streamed
-        return tool(block.name + (bytes(block.input).decode() if block.input and block.input != b"{}" else ""))
+        whole = bytes(block.input)
+        return tool(block.name + (whole.decode() if whole != b"{}" else ""))
     return NOTHING
 
 

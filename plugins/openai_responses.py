@@ -73,10 +73,10 @@ class _Response(msgspec.Struct, gc=False):
 
 class _Event(_Response, gc=False):
     type: str | None = None
-    delta: str | msgspec.Raw | None = None
+    delta: object = None  # of an event kind we do not know it may be anything
     item: _Item | None = None
     response: _Response | None = None
-    code: str | None = None
+    code: str | int | None = None
     message: str | None = None
 
 
@@ -103,11 +103,11 @@ class OpenAIResponses(Protocol):
         chunk = _decode(event)
         kind = chunk.type
         if kind in _DELTAS:
-            return (_DELTAS[kind], chunk.delta, 0) if chunk.delta and isinstance(chunk.delta, str) else NOTHING
+            return (_DELTAS[kind], chunk.delta, 0) if isinstance(chunk.delta, str) and chunk.delta else NOTHING
         if kind == "response.output_item.added" and chunk.item and chunk.item.name:
             return TOOL, chunk.item.name, 0
         if kind == "error" or (kind is None and not chunk.output and chunk.error):
-            self.error = error_of(chunk.error) or (chunk.code or "error", chunk.message or "")
+            self.error = error_of(chunk.error) or (str(chunk.code or "error"), chunk.message or "")
             return OTHER, "", 0
         if kind is None:
             return self._whole(chunk)

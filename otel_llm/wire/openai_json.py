@@ -37,7 +37,7 @@ def bill(answer: Protocol, usage: Usage) -> int:
 
 def error_of(raw: msgspec.Raw) -> tuple[str, str] | None:
     """Return (type, message) of an `error` member, whatever a server puts there; None when it is absent or null."""
-    if not raw or raw == b"null":
+    if not raw or bytes(raw) == b"null":  # a Raw equals no bytes
         return None
     error = msgspec.json.decode(raw)
     if isinstance(error, dict):
