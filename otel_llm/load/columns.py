@@ -1,0 +1,41 @@
+"""Tables of prompts: which column is meant, and what a cell of it asks."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from otel_llm.errors import ConfigError
+
+__all__ = ["USUAL", "as_prompt", "pick", "pyarrow"]
+
+USUAL: Final = ("prompt", "question", "instruction", "messages", "text")
+"""Columns that are taken without being named, the first of them that is there."""
+
+
+def pick(columns: Iterable[str], wanted: str | None, place: object) -> str:
+    """Return the column that is wanted, else the first usual one. Raises ConfigError when it is not there."""
+    present = list(columns)
+    found = wanted if wanted in present else None if wanted else next((c for c in USUAL if c in present), None)
+    if found is None:
+        expected = f"column {wanted!r}" if wanted else f"a column out of {', '.join(USUAL)}"
+        raise ConfigError(f"{expected} in {place}", present, "name one with the dataset option column=NAME")
+    return found
+
+
+def as_prompt(cell: Any, place: object) -> str | Sequence[dict[str, Any]] | None:
+    """Return a cell as a prompt: text, or messages; None for an empty one. Raises ConfigError for anything else."""
+    if cell is None or (isinstance(cell, str) and not cell.strip()) or cell == []:
+        return None
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, list) and all(isinstance(message, dict) and "role" in message for message in cell):
+        return [{key: value for key, value in message.items() if value is not None} for message in cell]
+    raise ConfigError(f"text or messages at {place}", cell, "choose another with the dataset option column=NAME")
+
+
+def pyarrow(place: object) -> Any:
+    """Return the package pyarrow. Raises ConfigError with the next step when it is not installed."""
+    try:
+        import pyarrow as arrow
+    except ImportError as error:
+        raise ConfigError(f"pyarrow, to read {place}", error, "pip install 'otel-llm[parquet]'") from error
+    return arrow

@@ -1,0 +1,64 @@
+"""Files of prompts, line by line: what is wrong is said with file and line."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from otel_llm.errors import ConfigError
+
+__all__ = ["json_lines", "json_list", "member", "opened", "text_lines"]
+
+
+def text_lines(path: Path | None) -> Iterator[tuple[int, str]]:
+    """Yield (number from 1, line without its end) of each line that is not blank.
+
+    Raises ConfigError when there is no such file or it is not UTF-8.
+    """
+    with opened(path) as file:
+        try:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, line.rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"UTF-8 text in {path}", error, "convert the file") from error
+
+
+def json_lines(path: Path | None) -> Iterator[tuple[str, Any]]:
+    """Yield (`file:line`, value) of each line of JSON. Raises ConfigError for a line that is none."""
+    for number, line in text_lines(path):
+        try:
+            yield f"{path}:{number}", json.loads(line)
+        except ValueError as error:
+            raise ConfigError(f"JSON at {path}:{number}", line[:80], "one JSON value a line") from error
+
+
+def json_list(path: Path | None) -> Iterator[tuple[str, Any]]:
+    """Yield (place, item) of a file that is one JSON list. Raises ConfigError for anything else."""
+    with opened(path) as file:
+        try:
+            items = json.load(file)
+        except ValueError as error:
+            raise ConfigError(f"a JSON list in {path}", error, "is it one JSON value a line?") from error
+    if not isinstance(items, list):
+        raise ConfigError(f"a JSON list in {path}", type(items).__name__)
+    for number, item in enumerate(items, 1):
+        yield f"{path}, item {number}", item
+
+
+def member(place: str, item: Any, key: str) -> str:
+    """Return the text under `key`. Raises ConfigError that names the place when there is none."""
+    if not isinstance(item, dict) or not isinstance(item.get(key), str):
+        got = sorted(item) if isinstance(item, dict) else type(item).__name__
+        raise ConfigError(f"an object with text under {key!r} at {place}", got, "is this the right dataset format?")
+    return str(item[key])
+
+
+def opened(path: Path | None) -> TextIO:
+    """Return the file, opened as UTF-8 with its line ends as they are. Raises ConfigError when that cannot be."""
+    if path is None:
+        raise ConfigError("the path of a file with prompts", None, "give it after --dataset")
+    try:
+        return path.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise ConfigError(f"a readable file of prompts at {path}", error.strerror, "check the path") from error

@@ -1,0 +1,65 @@
+"""Counting tokens with a tokenizer from disk. The network is never asked."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from otel_llm.errors import ConfigError
+
+__all__ = ["Tokenizer", "load_tokenizer"]
+
+
+class Tokenizer(Protocol):
+    """What counts."""
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens in `text`, without those that a model's template puts around it."""
+
+
+def load_tokenizer(path: str | Path) -> Tokenizer:
+    """Return the tokenizer in a `tokenizer.json`, or in a folder of model files (as `--tokenizer-path` names it).
+
+    A folder with `tokenizer.json` is read with `tokenizers`, any other with `transformers`. Raises ConfigError when
+    there is nothing at the path, the package is not installed, or the files are no tokenizer.
+    """
+    place = Path(path).expanduser()
+    if place.is_dir():
+        single = place / "tokenizer.json"
+        return _Fast(single) if single.exists() else _FromFolder(place)
+    if not place.is_file():
+        raise ConfigError("a tokenizer.json or a folder of model files", str(path), "give the path of one on this disk")
+    return _Fast(place)
+
+
+class _Fast:
+    def __init__(self, file: Path) -> None:
+        try:
+            from tokenizers import Tokenizer as Implementation
+        except ImportError as error:
+            raise _missing("tokenizers", file) from error
+        try:
+            self._encode: Any = Implementation.from_file(str(file)).encode
+        except Exception as error:  # the package raises plain Exception
+            raise ConfigError(f"a tokenizer in {file}", error, "is it a tokenizer.json?") from error
+
+    def count(self, text: str) -> int:
+        return len(self._encode(text, add_special_tokens=False).ids)
+
+
+class _FromFolder:
+    def __init__(self, folder: Path) -> None:
+        try:
+            from transformers import AutoTokenizer
+        except ImportError as error:
+            raise _missing("transformers", folder) from error
+        try:
+            self._encode: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True).encode
+        except Exception as error:  # whatever the model's own code raises
+            raise ConfigError(f"the files of a tokenizer in {folder}", error, "is it a model's folder?") from error
+
+    def count(self, text: str) -> int:
+        return len(self._encode(text, add_special_tokens=False))
+
+
+def _missing(package: str, place: Path) -> ConfigError:
+    error = f"no package {package}"
+    return ConfigError(f"what reads {place}", error, "pip install 'otel-llm[models]', or leave --tokenizer-path out")
