@@ -1,4 +1,4 @@
-"""Datasets: what each reads, how lengths and numbers are kept, and what is said when a file is wrong. (S4.4, S4.7-10, S4.20)"""
+"""Datasets: what each reads, how lengths are kept, what is said when a file is wrong. (S4.4, S4.7-10, S4.20)"""
 
 import json
 import re
@@ -234,7 +234,7 @@ def test_a_dataset_that_does_not_import_is_a_plugin_error(monkeypatch: pytest.Mo
     from importlib.metadata import EntryPoint
 
     broken = EntryPoint("broken", "no_such_module_at_all:prompts", DATASETS)
-    monkeypatch.setattr("otel_llm.load.datasets.installed", lambda group: {"broken": broken})
+    monkeypatch.setattr("otel_llm.load.datasets.installed", lambda _: {"broken": broken})
     with pytest.raises(PluginError, match=r"dataset broken \(no_such_module_at_all:prompts\) to import"):
         open_dataset("broken")
 

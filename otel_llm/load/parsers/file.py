@@ -85,9 +85,8 @@ def _class_of(path: Path) -> Any:
             raise PluginError(f"{path} to import", error) from error
     plugin = getattr(module, "PerfPlugin", None)
     if not isinstance(plugin, type):
-        raise PluginError(
-            f"a class named PerfPlugin in {path}", sorted(set(vars(module)) - set(vars(ModuleType))), _NEXT
-        )
+        names = [name for name in vars(module) if not name.startswith("_")]
+        raise PluginError(f"a class named PerfPlugin in {path}", names, _NEXT)
     for method in _METHODS:
         if getattr(plugin, method, None) in (None, getattr(PerfPluginBase, method)):
             raise PluginError(f"PerfPlugin of {path} to define {method}", None, _NEXT)
