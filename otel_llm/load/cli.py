@@ -19,13 +19,20 @@ add_arguments = options.add_arguments
 
 def run(args: argparse.Namespace) -> int:
     """Run it and return the exit code. Raises ConfigError before any request for what cannot be done."""
-    plan, slo = options.plan_of(args), options.slo_of(args)
+    (plan, counting), slo = options.plan_of(args), options.slo_of(args)
 
     def reporters(head: Mapping[str, Any]) -> Sequence[Reporter]:
         return ()
 
     load = Run(
-        plan, name=args.name, slo=slo, arguments=_written(args), log_every=args.log_every_n_query, reporters=reporters
+        plan,
+        name=args.name,
+        slo=slo,
+        arguments=_written(args),
+        counting=counting,
+        keep_content=not args.no_content,
+        log_every=args.log_every_n_query,
+        reporters=reporters,
     )
     outcome = load.go()
     if args.json is not None:

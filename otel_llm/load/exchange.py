@@ -77,6 +77,8 @@ class Exchange:
 
     def lost(self, error: Exception | None) -> None:
         """The connection ended. An answer that says itself how long it is was cut, any other is complete."""
+        if not self.obs.open:
+            return
         at_ns = self.obs.now()
         if error is None and self._answer.end_of_stream():
             self._complete(at_ns, reusable=False)

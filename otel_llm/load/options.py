@@ -1,6 +1,7 @@
 """`otel-llm perf`: its options, and a plan from what was given."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -8,10 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from otel_llm.errors import ConfigError
+from otel_llm.load.asking import requests_of
+from otel_llm.load.counting import Counting
 from otel_llm.load.plan import LoadPlan
 from otel_llm.load.slo import Slo, parse_term
 from otel_llm.wire.plugins import load_protocol, protocol_for_path
-from otel_llm.wire.protocol import Ask, Protocol, WireRequest
 from otel_llm.wire.target import Target
 
 __all__ = ["add_arguments", "key_values", "plan_of", "prompt_text", "slo_of"]
@@ -30,6 +32,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--protocol", help="how to speak to it; default: what the URL's path says (`otel-llm plugins`)")
     what.add_argument("--prompt", help="one prompt for every request; @FILE takes it from a file")
+    what.add_argument("--dataset", help="prompts from this file, line by line where nothing else is said; or a name")
+    what.add_argument("--dataset-format", metavar="NAME", help="how to read the file (`otel-llm plugins`)")
+    what.add_argument("--dataset-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="for it")
+    what.add_argument(
+        "--max-prompt-length",
+        type=int,
+        default=sys.maxsize,
+        metavar="N",
+        help="only shorter prompts of a dataset, characters",
+    )
+    what.add_argument(
+        "--min-prompt-length", type=int, default=0, metavar="N", help="only longer prompts of a dataset, characters"
+    )
+    what.add_argument("--parser", help="build requests and count tokens as llmuses perf did: a name or a Python file")
+    what.add_argument("--tokenizer-path", metavar="PATH", help="count tokens by this where the server does not")
     what.add_argument(
         "--parameters", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
         help="laid over the request body: numbers, JSON, text; KEY=null takes KEY out",
@@ -88,8 +105,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     reach.add_argument("--uds", metavar="PATH", help="connect to this Unix socket in place of the URL's host")
 
 
-def plan_of(args: argparse.Namespace) -> LoadPlan:
-    """Return the plan that the options ask for. Raises ConfigError for what cannot be done."""
+def plan_of(args: argparse.Namespace) -> tuple[LoadPlan, Counting | None]:
+    """Return the plan that the options ask for, and who counts tokens where the server does not.
+
+    Raises ConfigError or PluginError for what cannot be done.
+    """
     if args.rate is not None and args.parallel is not None:
         raise ConfigError(
             "either --rate or --parallel", f"--rate {args.rate:g} --parallel {args.parallel}",
@@ -99,8 +119,10 @@ def plan_of(args: argparse.Namespace) -> LoadPlan:
         raise ConfigError("--log-every-n-query to be 1 or more", args.log_every_n_query)
     target = Target.parse(args.url, args.uds)
     protocol = load_protocol(args.protocol) if args.protocol else protocol_for_path(target.path.partition("?")[0])
-    requests = _requests(args, protocol)
-    return LoadPlan(
+    prompt = None if args.prompt is None else prompt_text(args.prompt)
+    parameters = key_values("--parameters", args.parameters)
+    requests, counts = requests_of(args, protocol, prompt, parameters)
+    plan = LoadPlan(
         target=target,
         protocol=protocol,
         model=args.model,
@@ -116,10 +138,11 @@ def plan_of(args: argparse.Namespace) -> LoadPlan:
         connect_timeout_s=args.connect_timeout,
         read_timeout_s=args.read_timeout,
         traceparent=not args.no_traceparent,
-        keep_content=not args.no_content,
+        keep_events=not args.no_content or counts is not None,
         tls={"insecure": args.insecure, "ca": args.ca, "certificate": args.cert, "key": args.key},
         workers=args.workers,
     )
+    return plan, None if counts is None else Counting(protocol, counts)
 
 
 def slo_of(args: argparse.Namespace) -> Slo | None:
@@ -160,12 +183,3 @@ def prompt_text(prompt: str) -> str:
         return Path(prompt[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("--prompt @FILE to name a text file", error) from error
-
-
-def _requests(args: argparse.Namespace, protocol: type[Protocol]) -> tuple[WireRequest, ...]:
-    if args.prompt is None:
-        raise ConfigError("something to ask", None, "give --prompt TEXT or --prompt @FILE")
-    parameters = key_values("--parameters", args.parameters)
-    messages = [{"role": "user", "content": prompt_text(args.prompt)}]
-    ask = Ask(model=args.model, messages=messages, stream=not args.no_stream, parameters=parameters)
-    return (protocol.encode(ask),)

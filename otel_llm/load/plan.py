@@ -18,6 +18,7 @@ class LoadPlan:
     requests:        bodies to be sent, in order and then again from the start until `number` were sent
     rate:            requests per second as a Poisson process; -1 sends all at time 0; None is a closed loop
     max_concurrency: the most requests an open loop has under way; more than that wait, and their waiting counts
+    keep_events:     hand the data of every event on with its request
     ramp_s:          seconds over which a closed loop starts; None: 5 ms apart, and no longer than one answer takes
     """
 
@@ -36,7 +37,7 @@ class LoadPlan:
     connect_timeout_s: float = 120.0
     read_timeout_s: float = 120.0
     traceparent: bool = True
-    keep_content: bool = True
+    keep_events: bool = True
     tls: Mapping[str, str | bool | None] = field(default_factory=dict)
     workers: int = 1
 

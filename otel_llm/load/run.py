@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.channel import Finished
+from otel_llm.load.counting import Counting
 from otel_llm.load.engine import Engine, Health
 from otel_llm.load.live import Display
 from otel_llm.load.plan import LoadPlan
@@ -79,11 +80,14 @@ class Run:
         name: str | None = None,
         slo: Slo | None = None,
         arguments: Mapping[str, Any] | None = None,
+        counting: Counting | None = None,
+        keep_content: bool = True,
         log_every: int = 10,
         reporters: Callable[[Mapping[str, Any]], Sequence[Reporter]] = lambda _: (),
     ) -> None:
         """arguments: the command line without its secrets; reporters: made from the run's head, after the fork"""
         self.plan, self.slo, self._log_every, self._make_reporters = plan, slo, log_every, reporters
+        self._counting, self._keep_content = counting, keep_content
         run, self.path = run_name(plan.model, name)
         if self.path.exists():
             raise ConfigError("a run file that does not exist yet", str(self.path), "choose another --name")
@@ -137,9 +141,18 @@ class Run:
         return self.plan.parallel
 
     def _take(self, batch: Sequence[Finished], file: RunFile, reporters: Sequence[Reporter]) -> None:
+        bodies = [self.plan.request(item.record.index or 0).body for item in batch]
         records = [item.record for item in batch]
-        keep = self.plan.keep_content
-        file.add([(i.record, self.plan.request(i.record.index or 0).body if keep else None, i.events) for i in batch])
+        if self._counting is not None:
+            counting = self._counting
+            records = [counting.recount(i.record, body, i.events) for i, body in zip(batch, bodies, strict=True)]
+        keep = self._keep_content
+        file.add(
+            [
+                (record, body if keep else None, item.events if keep else None)
+                for record, body, item in zip(records, bodies, batch, strict=True)
+            ]
+        )
         self.stats.add(records)
         self.client.add(records)
         met = self.slo.add(records) if self.slo is not None else None

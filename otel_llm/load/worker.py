@@ -341,7 +341,7 @@ class _Worker:
         done: asyncio.Future[None] = self.loop.create_future()
         obs = StreamObservation(sent_ns=0, connect_ns=connect_ns, **head)
         exchange = Exchange(
-            obs, self.plan.protocol(), partial(done.set_result, None), keep_events=self.plan.keep_content
+            obs, self.plan.protocol(), partial(done.set_result, None), keep_events=self.plan.keep_events
         )
         self.live[exchange] = connection
         self.sent += 1

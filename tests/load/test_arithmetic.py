@@ -1,0 +1,300 @@
+"""What a run amounts to: schedules, statistics, the document's figures, objectives; all on records that are made up."""
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from otel_llm.errors import ConfigError
+from otel_llm.load import document
+from otel_llm.load.arrivals import constant, immediate, poisson
+from otel_llm.load.options import key_values, prompt_text
+from otel_llm.load.redact import redact, redact_url
+from otel_llm.load.slo import Slo, parse_term
+from otel_llm.load.stats import Stats, describe
+from otel_llm.load.worker import Share
+from otel_llm.record import Chunks, StreamRecord
+from otel_llm.sinks.sqlite import RunFile, read_records, read_run
+from otel_llm.testing import timeline
+
+
+def test_poisson_gaps_have_the_mean_and_the_spread_of_an_exponential() -> None:
+    at = np.array(list(itertools.islice(poisson(50, seed=3), 20_001)))
+    gaps = np.diff(at) / 1e9
+    assert at[0] == 0
+    assert gaps.mean() == pytest.approx(0.02, rel=0.03)  # 20,000 gaps: the mean's own deviation is 0.7 %
+    assert gaps.std() == pytest.approx(0.02, rel=0.05)
+    assert (gaps < 0.02).mean() == pytest.approx(1 - np.exp(-1), abs=0.015)
+
+
+def test_the_same_seed_is_the_same_schedule() -> None:
+    first, again, other = (list(itertools.islice(poisson(7, seed), 50)) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_workers_share_one_schedule() -> None:
+    one = list(itertools.islice(poisson(9, 5), 12))
+    three = [list(itertools.islice(poisson(9, 5), worker, 12, 3)) for worker in range(3)]
+    assert sorted(itertools.chain(*three)) == one
+    assert [Share(worker, 3).of(11) for worker in range(3)] == [4, 4, 3]
+
+
+def test_everything_at_once_and_evenly() -> None:
+    assert list(itertools.islice(immediate(), 3)) == [0, 0, 0]
+    assert list(itertools.islice(constant(4), 3)) == [0, 250_000_000, 500_000_000]
+
+
+def call(sent_s: float, latency_s: float, ttft_s: float, tokens: int, prompt: int, packets: int) -> StreamRecord:
+    """A streamed answer with a role chunk, evenly spaced tokens and a last chunk without any, as the document's was."""
+    chunks = Chunks()
+    at = np.linspace(ttft_s, latency_s, packets)
+    for i, arrived in enumerate(at):
+        chunks.at_ns.append(round((sent_s + arrived) * 1e9))
+        chunks.read.append(i + 1)
+        chunks.kind.append(1 if i < tokens else 0)
+        chunks.size.append(100)
+        chunks.tokens.append(int(i < tokens))
+    return StreamRecord(
+        stream=True,
+        sent_ns=round(sent_s * 1e9),
+        ended_ns=round((sent_s + latency_s) * 1e9),
+        chunks=chunks,
+        input_tokens=prompt,
+        output_tokens=tokens,
+        token_source="provider",
+    )
+
+
+def test_the_log_line_has_the_documents_keys_in_its_order() -> None:
+    stats = Stats(10)
+    stats.add([call(0, 4.015, 0.003, 95, 16, 97)])
+    line = document.log_line(document.log_fields(stats, 1))
+    assert re.fullmatch(
+        r"Time: 4\.015, concurrency: 1, completed: 1, succeed: 1, failed: 0, qps: 0\.249, latency: 4\.015, "
+        r"time to first token: 0\.003, throughput\(output tokens per second\): 23\.661, time per output token: 0\.04226, "
+        r"package per request: 97\.0, time per package: 0\.042, input tokens per request: 16\.0, "
+        r"output tokens per request: 95\.0",
+        line,
+    )
+
+
+def test_nothing_yet_is_minus_one() -> None:
+    fields = document.log_fields(Stats(1), 1)
+    assert len(fields) == 14
+    assert {fields[key] for key in ("qps", "latency", "time per output token", "time per package")} == {-1}
+    assert " Too little data to calculate quantiles!" in document.summary_block(Stats(1), 1)
+
+
+def test_the_summary_block_prints_the_documents_labels_in_its_order() -> None:
+    stats = Stats(10)
+    stats.add([call(i, 3 + i / 10, 0.2, 90, 20, 92) for i in range(10)])
+    labels = [line.strip().partition(":")[0] for line in document.summary_block(stats, 4).splitlines()]
+    expected = (
+        "Benchmarking summary|Time taken for tests|Expected number of requests|Number of concurrency|Total requests|"
+        "Succeed requests|Failed requests|Average QPS|Average latency|Throughput(average output tokens per second)|"
+        "Average time to first token|Average input tokens per request|Average output tokens per request|"
+        "Average time per output token|Average package per request|Average package latency|"
+        "Percentile of time to first token|p50|p66|p75|p80|p90|p95|p98|p99|"
+        "Percentile of request latency|p50|p66|p75|p80|p90|p95|p98|p99"
+    )
+    assert labels == expected.split("|")
+
+
+@pytest.mark.parametrize(("n", "q", "index"), [(10, 50, 5), (10, 90, 9), (10, 99, 9), (1, 50, 0), (9, 50, 4)])
+def test_the_documents_percentiles_take_the_floor(n: int, q: int, index: int) -> None:
+    assert document.floor_percentile(list(range(n)), q) == index
+
+
+def test_quantiles_need_more_than_eight_successes() -> None:
+    for count, enough in ((8, False), (9, True)):
+        stats = Stats(count)
+        stats.add([call(i, 1, 0.1, 4, 2, 4) for i in range(count)])
+        assert ("p50" in document.summary_block(stats, 1)) is enough
+
+
+def test_failures_are_counted_by_kind_and_kept_out_of_the_latencies() -> None:
+    stats = Stats(4)
+    failed = timeline("r.a.x")
+    cancelled = timeline("r.a.^")
+    stats.add([timeline("r..a.b|"), failed, cancelled])
+    stats.lose("connect", 1)
+    summary = stats.summary()
+    assert summary["requests"] == {
+        "planned": 4, "sent": 3, "succeeded": 1, "failed": 2, "cancelled": 1,
+        "errors": {"RuntimeError": 1, "connect": 1},
+    }  # fmt: skip
+    assert summary["measures"]["time_to_first_token"]["count"] == 1
+    assert summary["measures"]["request_latency"]["count"] == 1
+
+
+def test_every_measure_is_always_present_and_null_where_nothing_was_measured() -> None:
+    measures = Stats(1).summary()["measures"]
+    names = (
+        "time_to_first_chunk time_to_first_token inter_token_latency inter_chunk_latency time_per_output_token "
+        "request_latency queue_delay connect_time output_tokens input_tokens chunks corrected_request_latency "
+        "corrected_time_to_first_token"
+    )
+    assert set(measures) == set(names.split())
+    for row in measures.values():
+        assert row["count"] == 0
+        assert list(row) == [
+            "count",
+            "mean",
+            "stddev",
+            "min",
+            "max",
+            "p50",
+            "p66",
+            "p75",
+            "p80",
+            "p90",
+            "p95",
+            "p98",
+            "p99",
+            "p99.9",
+        ]
+        assert all(row[column] is None for column in row if column != "count")
+
+
+def test_what_an_open_loop_never_got_counts_as_infinite_from_the_intended_moment() -> None:
+    stats = Stats(100)
+    stats.add([timeline("ir..a..|")] * 95 + [timeline("ir..x")] * 3)
+    row = stats.summary()["measures"]["corrected_request_latency"]
+    assert (row["count"], row["infinite"]) == (100, 5)
+    assert row["p90"] == pytest.approx(0.07)
+    assert row["p99"] is None
+    assert row["mean"] is None
+    assert stats.summary()["measures"]["request_latency"]["p99"] == pytest.approx(0.06)
+
+
+def test_percentiles_are_numpys() -> None:
+    values = np.array([5.0, 1.0, 4.0, 9.0])
+    row = describe(values)
+    for q in (50, 66, 99.9):
+        assert row[f"p{q}"] == pytest.approx(np.percentile(values, q))
+    assert row["stddev"] == pytest.approx(values.std(ddof=1))
+
+
+def test_an_slo_is_judged_per_request_and_failures_meet_nothing() -> None:
+    slo = Slo([parse_term("ttft=0.05"), parse_term("tpot=0.015")], attainment=0.5)
+    good, slow_start, slow_pace, failed = (timeline(d) for d in ("r..ab|", "r......ab|", "r..a...b|", "r..ax"))
+    assert slo.add([good, slow_start, slow_pace, failed]) == [True, False, False, False]
+    report = slo.report(planned=4, duration_s=2)
+    assert report["terms"]["ttft"]["attainment"] == 0.5
+    assert report["terms"]["tpot"]["attainment"] == 0.5
+    assert report["goodput"] == 0.5
+    assert report["met"]
+    assert not slo.met(planned=5)  # one that was never sent meets none either
+
+
+@pytest.mark.parametrize("text", ["ttft", "ttft=x", "speed=1", "ttft=0", "ttft=-1", "ttft=nan"])
+def test_terms_that_cannot_be(text: str) -> None:
+    with pytest.raises(ConfigError, match="NAME=SECONDS"):
+        parse_term(text)
+
+
+def test_parameters_are_split_at_the_first_equals_sign_and_typed() -> None:
+    items = ["a=1", "b=0.5", "c=true", "d=null", 'e=["x","y"]', "f=x=y==", 'g="5"', "h=bool_true", "i=bool_false", "j="]
+    assert key_values("--parameters", items) == {
+        "a": 1, "b": 0.5, "c": True, "d": None, "e": ["x", "y"], "f": "x=y==", "g": "5", "h": True, "i": False, "j": "",
+    }  # fmt: skip
+
+
+def test_headers_stay_text() -> None:
+    assert key_values("--headers", ["Authorization=Bearer a==", "X-N=5"], typed=False) == {
+        "Authorization": "Bearer a==", "X-N": "5",
+    }  # fmt: skip
+
+
+def test_an_item_without_equals_is_refused_and_a_header_not_repeated_in_the_message() -> None:
+    with pytest.raises(ConfigError, match="--parameters KEY=VALUE, got 'top_k'"):
+        key_values("--parameters", ["top_k"])
+    with pytest.raises(ConfigError) as caught:
+        key_values("--headers", ["sk-secret"], typed=False)
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_a_prompt_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("Why?\n", encoding="utf-8")
+    assert prompt_text(f"@{tmp_path}/p.txt") == "Why?\n"
+    assert prompt_text("Why?") == "Why?"
+    with pytest.raises(ConfigError):
+        prompt_text("@/nowhere/at/all")
+
+
+def test_secrets_are_left_out_of_what_is_written_down() -> None:
+    given = {
+        "model": "m", "headers": {"Authorization": "Bearer x", "X-Trace": "1"}, "parameters": {"api_key": "x", "max_tokens": 5},
+        "wandb_api_key": "x", "tokenizer_path": "/t",
+    }  # fmt: skip
+    out = redact(given)
+    assert "x" not in json.dumps(out).replace("max", "").replace("X-", "").split('"')
+    assert out["headers"] == {"Authorization": "[redacted]", "X-Trace": "1"}
+    assert out["parameters"] == {"api_key": "[redacted]", "max_tokens": 5}
+    assert out["tokenizer_path"] == "/t"
+    assert redact_url("http://a/v1?key=abc&x=1") == "http://a/v1?key=[redacted]&x=1"
+
+
+RUN = {"id": "r1", "name": "n", "started_at": "2026-01-01T00:00:00+00:00", "arguments": {"model": "m"}, "versions": {}}
+
+
+def test_a_run_file_gives_back_what_was_put_in(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    file = RunFile(path, RUN, planned=2)
+    records = [timeline("r_.ab|", usage=2, index=0), timeline("i.r.ax", index=1)]
+    file.add([(records[0], b'{"q":1}', [b"e1", b"e2"]), (records[1], None, None)])
+    file.close({"requests": {}})
+    assert list(read_records(path)) == records
+    assert read_run(path)["arguments"] == {"model": "m"}
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_documents_query_works(tmp_path: Path) -> None:
+    import sqlite3
+
+    path = tmp_path / "run.db"
+    file = RunFile(path, RUN, planned=1)
+    file.add([(timeline("r_.ab$|", usage=2, index=0), b"{}", [b"a"]), (timeline("r.x", index=1), b"{}", [])])
+    file.close()
+    db = sqlite3.connect(path)
+    rows = db.execute(
+        "SELECT request, response_messages, prompt_tokens, completion_tokens FROM result WHERE success='True'"
+    ).fetchall()
+    assert rows == [("{}", '["a"]', None, 2)]
+    columns = [row[1] for row in db.execute("PRAGMA table_info(result)")]
+    assert columns[:12] == [
+        "request",
+        "start_time",
+        "chunk_times",
+        "success",
+        "response_messages",
+        "completed_time",
+        "latency",
+        "first_chunk_latency",
+        "n_chunks",
+        "chunk_time",
+        "prompt_tokens",
+        "completion_tokens",
+    ]
+    assert db.execute("SELECT n_chunks, chunk_time FROM result").fetchone() == (2, pytest.approx(0.03))
+    db.close()
+
+
+def test_a_run_file_that_exists_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    path.write_text("mine")
+    with pytest.raises(ConfigError, match="does not exist yet"):
+        RunFile(path, RUN, planned=1)
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", [None, b"no database at all, but long enough to be looked at as one"])
+def test_what_is_no_run_file_is_said_to_be_none(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "x.db"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match="a run file"):
+        read_run(path)
