@@ -1,0 +1,100 @@
+"""Whether the bulk way and the public way agree, found out once per process and kind of aggregation."""
+
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics import Histogram as SDKHistogram
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, ExponentialBucketHistogramAggregation, View
+from opentelemetry.sdk.resources import Resource
+
+from otel_llm.sinks.merge import MERGES, Batch
+
+__all__ = ["agrees"]
+
+Merge = Callable[[Any, Batch, Any, Any, Any], bool]
+
+_log = logging.getLogger("otel_llm")
+
+# Each line is one collection. In order: an ordinary stream; powers of two, which are edges; zeros and a subnormal; the
+# same bucket again; a range so wide that the scale falls below zero.
+_ROUNDS: Final = (
+    (0.012, 0.013, 0.0125, 0.5, 0.011, 0.012, 0.014),
+    (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 0.25, 3.0),
+    (0.0, 0.0, 5e-324, 0.01, 0.02, 0.04, 0.08),
+    (0.012,) * 9,
+    (1e-300, 1e-9, 1.0, 1e9, 1e300, 0.3, 0.7),
+)
+
+
+@lru_cache
+def agrees(kind: type, merge: Merge) -> bool:
+    """Return whether `merge` and public `record` leave the same points, for one kind of SDK aggregation."""
+    if kind not in MERGES:
+        return False
+    try:
+        same = _compare(kind, merge)
+    except Exception:
+        same = False
+        _log.info("this OpenTelemetry SDK is not as expected", exc_info=True)
+    if not same:
+        _log.warning("expected to merge into %s of this OpenTelemetry SDK; values are recorded one by one", kind.__name__)
+    return same
+
+
+def _compare(kind: type, merge: Merge) -> bool:
+    aggregation = next(
+        maker
+        for maker in (ExplicitBucketHistogramAggregation(), ExponentialBucketHistogramAggregation())
+        if f"_{type(maker).__name__}" == kind.__name__
+    )
+    reader = InMemoryMetricReader()
+    provider = MeterProvider(
+        [reader],
+        resource=Resource.get_empty(),
+        exemplar_filter=AlwaysOffExemplarFilter(),
+        shutdown_on_exit=False,
+        views=[View(instrument_type=SDKHistogram, aggregation=aggregation)],
+    )
+    try:
+        meter = provider.get_meter("otel_llm.probe")
+        looped, merged = (
+            meter.create_histogram(name, explicit_bucket_boundaries_advisory=[0.0, 0.0125, 0.25, 1.0])
+            for name in ("looped", "merged")
+        )
+        (match,) = _matches(provider, merged)
+        for histogram in (looped, merged):  # makes the aggregation, which only newer SDKs let others do
+            histogram.record(0.1)
+        key = next(iter(match._attributes_aggregation))
+        return all(_round(values, looped, match, merge, key, reader) for values in _ROUNDS)
+    finally:
+        provider.shutdown()
+
+
+def _matches(provider: Any, histogram: Any) -> list[Any]:
+    (storage,) = provider._measurement_consumer._reader_storages.values()
+    matches: list[Any] = storage._get_or_init_view_instrument_match(histogram)
+    return matches
+
+
+def _round(values: tuple[float, ...], looped: Any, match: Any, merge: Merge, key: Any, reader: Any) -> bool:
+    for value in values:
+        looped.record(value)
+    if not merge(match, Batch(np.array(values)), {}, key, None):
+        return False
+    metrics = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
+    one, other = ((point,) for metric in metrics for point in metric.data.data_points)
+    return _essence(*one) == _essence(*other)
+
+
+def _essence(point: Any) -> tuple[object, ...]:
+    """Return what must be the same of two points; empty buckets around the full ones need not."""
+    rounded = (point.count, point.min, point.max, float(f"{point.sum:.9e}"))
+    if hasattr(point, "bucket_counts"):
+        return (*rounded, tuple(point.bucket_counts))
+    full = tuple((point.positive.offset + i, n) for i, n in enumerate(point.positive.bucket_counts) if n)
+    return (*rounded, point.zero_count, point.scale, full)
