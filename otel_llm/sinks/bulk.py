@@ -13,7 +13,7 @@ views, readers, temporality, cardinality limits and collection stay the SDK's. T
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import numpy as np
@@ -26,13 +26,13 @@ from otel_llm.clock import SYSTEM
 
 try:
     from opentelemetry.sdk.metrics._internal import _view_instrument_match as matching
-    from opentelemetry.sdk.metrics._internal.aggregation import _DropAggregation
+    from opentelemetry.sdk.metrics._internal.aggregation import DefaultAggregation, _DropAggregation
     from opentelemetry.sdk.metrics._internal.measurement import Measurement
 
-    from otel_llm.sinks.merge import MERGES, Batch
+    from otel_llm.sinks.merge import FEW, MERGES, Batch, Few
     from otel_llm.sinks.probe import agrees
 except ImportError:  # pragma: no cover  # an SDK that was rearranged: the public way is left
-    MERGES = {}
+    MERGES = {}  # type: ignore[misc]  # said to be final where it is made
 
 __all__ = ["record_many"]
 
@@ -40,8 +40,7 @@ Floats = NDArray[np.float64]
 Values = Sequence[float] | Floats
 
 _log = logging.getLogger("otel_llm")
-_FEW: Final = 6
-"""Up to this many values the SDK's own `aggregate`, once per value, is faster than numpy."""
+_NOWHERE: Final = Context()
 _SCALARS: Final = frozenset((str, int, float, bool))
 
 
@@ -55,34 +54,41 @@ def record_many(
     context: of the *largest* value, which alone is offered as an exemplar; the current one when None
 
     Equal are counts, zero count, minimum and maximum, and the sum up to float rounding. An exponential histogram may
-    end in fewer empty buckets, and keeps its scale through a cycle of nothing but zeros.
+    end in fewer empty buckets, and keeps its scale through a later cycle of nothing but zeros.
     """
     found = _resolve(histogram)
     if found is None:
         return
-    array = np.asarray(values, np.float64)
-    if not len(array):
+    if not len(values):
         return
-    if not MERGES or not isinstance(found, SDKHistogram) or type(found).record is not SDKHistogram.record:
-        return _loop(found, array, attributes, context)
-    batch = Batch(array)
+    if not MERGES or type(found).record is not SDKHistogram.record:
+        _loop(found, values, attributes, context)
+        return
+    batch: Any
+    if len(values) <= FEW and (few := Few(values)).recordable:
+        batch = few
+    else:
+        array = np.asarray(values, np.float64)
+        batch = Batch(array)
     if batch.recordable:
-        return _merge(found, batch, attributes or {}, context)
-    odd = ~(np.isfinite(array) & (array >= 0))
-    _loop(found, array[odd], attributes, context)
-    return record_many(found, array[~odd], attributes, context)
+        _merge(found, batch, attributes or {}, context)
+        return
+    ordinary = np.isfinite(array) & (array >= 0)
+    _loop(found, array[~ordinary], attributes, context)
+    record_many(found, array[ordinary], attributes, context)
 
 
 def _resolve(histogram: Histogram) -> Histogram | None:
     """Return what is behind a proxy; None when nothing is, or nothing that counts."""
     while hasattr(histogram, "_real_instrument"):
         histogram = histogram._real_instrument
-    return None if histogram is None or isinstance(histogram, NoOpHistogram) else histogram
+    # by function, not isinstance: an abstract class takes 2 µs to answer that
+    return None if histogram is None or type(histogram).record is NoOpHistogram.record else histogram
 
 
-def _loop(histogram: Histogram, values: Floats, attributes: Mapping[str, Any] | None, context: Context | None) -> None:
-    for value in values.tolist():
-        histogram.record(value, attributes, context)
+def _loop(histogram: Histogram, values: Values, attributes: Mapping[str, Any] | None, context: Context | None) -> None:
+    for value in values:
+        histogram.record(float(value), attributes, context)
 
 
 class _Point:
@@ -91,18 +97,18 @@ class _Point:
     __slots__ = ("attributes", "context", "time_unix_nano", "value")
 
     def __init__(self, value: float, attributes: Any, context: Context) -> None:
-        self.value, self.attributes, self.context = value, attributes, context
-        self.time_unix_nano = SYSTEM.wall_ns(SYSTEM.now_ns())
+        self.value, self.attributes, self.context, self.time_unix_nano = value, attributes, context, 0
 
 
-def _merge(histogram: Any, batch: "Batch", attributes: Mapping[str, Any], context: Context | None) -> None:
+def _merge(histogram: Any, batch: Any, attributes: Mapping[str, Any], context: Context | None) -> None:
     """Add the batch to every metric stream that readers and views make of the histogram."""
     enabled = getattr(histogram, "_is_enabled", None)
     if enabled is not None and not enabled():
         return
     consumer = histogram._measurement_consumer
-    cleaned, key = _cleaned(histogram, attributes)
+    cleaned, key = _cleaned(attributes)
     largest = _Point(batch.max, cleaned, get_current() if context is None else context)
+    largest.time_unix_nano = SYSTEM.wall_ns(SYSTEM.now_ns())
     sampled = consumer._sdk_config.exemplar_filter.should_sample(
         largest.value, largest.time_unix_nano, cleaned, largest.context
     )
@@ -111,31 +117,30 @@ def _merge(histogram: Any, batch: "Batch", attributes: Mapping[str, Any], contex
             if type(match._aggregation) is _DropAggregation:
                 continue
             try:
-                merged = agrees(type(match._aggregation), _merge_one) and _merge_one(
+                merged = agrees(match._aggregation.__class__, _merge_one) and _merge_one(
                     match, batch, cleaned, key, largest if sampled else None
                 )
             except Exception:
-                _log.warning("expected to merge values into %s; they are recorded one by one", match._name, exc_info=True)
+                _log.warning(
+                    "expected to merge values into %s; they are recorded one by one", match._name, exc_info=True
+                )
                 merged = False
             if not merged:
                 _one_by_one(match, histogram, batch.values, attributes, largest, sampled)
 
 
-def _merge_one(match: Any, batch: "Batch", attributes: Any, key: Any, largest: _Point | None) -> bool:
-    """Add the batch to one metric stream. Returns False, having done nothing, when its aggregation is yet to be made
-    by an SDK that offers no way to."""
+def _merge_one(match: Any, batch: Any, attributes: Any, key: Any, largest: _Point | None) -> bool:
+    """Add the batch to one metric stream. Returns True: it was done, or an exception says that nothing was."""
     kept = match._view._attribute_keys
     if kept is not None:
         attributes = {name: value for name, value in attributes.items() if name in kept}
         key = _key(attributes)
-    make = getattr(match, "_get_or_create_aggregation", None)
+    make = getattr(match, "_get_or_create_aggregation", None) or partial(_get_or_create, match)
     with match._lock:  # a delta reader may take the aggregations away: none, while values are added to one
-        aggregation = match._attributes_aggregation.get(key) if make is None else make(key, attributes)
-        if aggregation is None:
-            return False
-        if batch.count <= _FEW and batch.min > 0:
-            point = _Point(0.0, attributes, Context())
-            for point.value in batch.values.tolist():
+        aggregation = make(key, attributes)
+        if type(batch) is Few:
+            point = _Point(0.0, attributes, _NOWHERE)
+            for point.value in batch.values:
                 aggregation.aggregate(point, False)
         else:
             MERGES[type(aggregation)](aggregation, batch)
@@ -144,16 +149,29 @@ def _merge_one(match: Any, batch: "Batch", attributes: Any, key: Any, largest: _
     return True
 
 
-def _one_by_one(match: Any, histogram: Any, values: Floats, attributes: Any, largest: _Point, sampled: bool) -> None:
-    for value in values.tolist():
-        point = Measurement(value, largest.time_unix_nano, histogram, largest.context, attributes)
+def _get_or_create(match: Any, key: Any, attributes: Any) -> Any:
+    """Do what SDKs before 1.45.2 do inline, which had no limit of attribute sets."""
+    aggregation = match._attributes_aggregation.get(key)
+    if aggregation is None:
+        maker = match._view._aggregation
+        if isinstance(maker, DefaultAggregation):
+            maker = match._instrument_class_aggregation[type(match._instrument)]
+        aggregation = match._attributes_aggregation[key] = maker._create_aggregation(
+            match._instrument, attributes, match._view._exemplar_reservoir_factory, SYSTEM.wall_ns(SYSTEM.now_ns())
+        )
+    return aggregation
+
+
+def _one_by_one(match: Any, histogram: Any, values: Values, attributes: Any, largest: _Point, sampled: bool) -> None:
+    for value in values:
+        point = Measurement(float(value), largest.time_unix_nano, histogram, largest.context, attributes)
         match.consume_measurement(point, sampled)
 
 
 # -- attributes, hashed once ---------------------------------------------------------------------------------------
 
 
-def _cleaned(histogram: Any, attributes: Mapping[str, Any]) -> tuple[Any, Any]:
+def _cleaned(attributes: Mapping[str, Any]) -> tuple[Any, Any]:
     """Return the attributes as the SDK keeps them, and its key for them."""
     types = tuple(map(type, attributes.values()))
     if _SCALARS.issuperset(types):

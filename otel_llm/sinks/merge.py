@@ -9,11 +9,12 @@ logarithm gives the same index, so it is computed for all values at once; a valu
 power of two, every subnormal) is handed to the SDK's own mapping. The scale of a histogram is decided by its lowest
 and highest index alone, so all values together lower it exactly as far as one after the other.
 
-One result is better than that of the loop: a cycle of nothing but zeros reports the scale of its mapping, where the
-SDK reports 0, to which a cumulative reader then coarsens all that was recorded before and after.
+One result is better than that of the loop: after a cycle with other values, a cycle of nothing but zeros keeps the
+scale, where the SDK says 0, to which a cumulative reader then coarsens all that was recorded before and after.
 """
 
 import operator
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from sys import float_info
 from typing import Any, Final
@@ -26,13 +27,34 @@ from opentelemetry.sdk.metrics._internal.aggregation import (
 )
 from opentelemetry.sdk.metrics._internal.exponential_histogram.buckets import Buckets
 
-__all__ = ["MERGES", "Batch"]
+__all__ = ["FEW", "MERGES", "Batch", "Few"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_EDGE: Final = 2.0**-48
-"""Relative to the index: more than what rounding does to a logarithm (some 2**-51), less than anyone can measure."""
+_EDGE: Final = 2.0**-38
+"""In binary logarithms: more than rounding does to one (at most 1075, so some 2**-42), less than anyone can measure."""
+
+
+_HUGE: Final = 1e290
+"""Values above it are summed without numpy, which warns where their sum is infinite."""
+FEW: Final = 6
+"""Up to this many values the SDK's own `aggregate`, once per value, is faster than numpy."""
+
+
+class Few:
+    """At most `FEW` values, plain floats. None is zero: of those a `Batch` takes care."""
+
+    __slots__ = ("max", "min", "values")
+
+    def __init__(self, values: Sequence[float] | Floats) -> None:
+        self.values = [float(value) for value in values]
+        self.min, self.max = min(self.values), max(self.values)
+
+    @property
+    def recordable(self) -> bool:
+        """Whether the SDK would take every value and none is zero, which also keeps out what is not a number."""
+        return all(0 < value <= float_info.max for value in self.values)
 
 
 class Batch:
@@ -43,7 +65,7 @@ class Batch:
     def __init__(self, values: Floats) -> None:
         self.values, self.count = values, len(values)
         self.min, self.max = float(np.minimum.reduce(values)), float(np.maximum.reduce(values))
-        self.sum = float(np.add.reduce(values))
+        self.sum = float(np.add.reduce(values)) if self.max < _HUGE else sum(values.tolist())
         self.positive = values if self.min > 0 else values[values > 0]
         self.zeros = self.count - len(self.positive)
         self._log2: Floats | None = None
@@ -57,14 +79,14 @@ class Batch:
         """Return the bucket of each positive value at the scale of an SDK `mapping`, int64."""
         if self._log2 is None:
             self._log2 = np.log2(self.positive)
-        position = self._log2 * 2.0**mapping.scale
-        tolerance = _EDGE * max(-float(np.minimum.reduce(position)), float(np.maximum.reduce(position)), 1.0)
+        scale = 2.0**mapping.scale
+        tolerance = _EDGE * scale
+        position = self._log2 * scale
         index = np.floor(position + tolerance)
         position -= index
-        found = index.astype(np.int64)
+        found: Ints = index.astype(np.int64)
         if np.minimum.reduce(position) < tolerance or self.min <= float_info.min:
-            delicate = (position < tolerance) | (self.positive <= float_info.min)
-            for i in np.flatnonzero(delicate):
+            for i in np.flatnonzero((position < tolerance) | (self.positive <= float_info.min)):
                 found[i] = mapping.map_to_index(float(self.positive[i]))
         return found
 
@@ -88,15 +110,25 @@ def merge_exponential(aggregation: Any, batch: Batch) -> None:
     """Add the batch to a base-2 exponential histogram, lowering its scale as far as the SDK would and no further."""
     with aggregation._lock:
         if aggregation._value_positive is None:
-            aggregation._value_positive = Buckets()
+            aggregation._value_positive = Buckets()  # type: ignore[no-untyped-call]
         if aggregation._value_negative is None:
-            aggregation._value_negative = Buckets()
+            aggregation._value_negative = Buckets()  # type: ignore[no-untyped-call]
         if len(batch.positive):
             _fill(aggregation, batch)
         aggregation._count += batch.count
         aggregation._zero_count += batch.zeros
-        aggregation._scale = aggregation._mapping.scale
+        aggregation._scale = _scale(aggregation)
         _tally(aggregation, batch)
+
+
+def _scale(aggregation: Any) -> int:
+    """Return the SDK's 0 for nothing but zeros only where it must be: with no bucket filled before, any other scale
+    makes the next cumulative collection of the SDK raise."""
+    before = aggregation._previous_value_positive
+    if aggregation._count == aggregation._zero_count and not (before is not None and len(before)):
+        return 0
+    scale: int = aggregation._mapping.scale
+    return scale
 
 
 def _tally(aggregation: Any, batch: Batch) -> None:
@@ -134,12 +166,12 @@ def _fill(aggregation: Any, batch: Batch) -> None:
 def _add_around(counts: list[int], at: int, more: list[int]) -> None:
     """Add `more` to `counts`, from position `at` on and then from the start: the SDK keeps its buckets in a ring."""
     ahead = len(counts) - at
-    counts[at : at + len(more)] = map(operator.add, counts[at : at + len(more)], more[:ahead])
+    counts[at : at + len(more)] = map(operator.add, counts[at : at + len(more)], more)
     if len(more) > ahead:
         counts[: len(more) - ahead] = map(operator.add, counts[: len(more) - ahead], more[ahead:])
 
 
-MERGES: Final = {
+MERGES: Final[dict[Any, Callable[[Any, Batch], None]]] = {
     _ExplicitBucketHistogramAggregation: merge_explicit,
     _ExponentialBucketHistogramAggregation: merge_exponential,
 }

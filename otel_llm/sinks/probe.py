@@ -9,14 +9,18 @@ import numpy as np
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics import Histogram as SDKHistogram
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, ExponentialBucketHistogramAggregation, View
+from opentelemetry.sdk.metrics.view import (
+    ExplicitBucketHistogramAggregation,
+    ExponentialBucketHistogramAggregation,
+    View,
+)
 from opentelemetry.sdk.resources import Resource
 
 from otel_llm.sinks.merge import MERGES, Batch
 
 __all__ = ["agrees"]
 
-Merge = Callable[[Any, Batch, Any, Any, Any], bool]
+Merge = Callable[[Any, Any, Any, Any, Any], bool]
 
 _log = logging.getLogger("otel_llm")
 
@@ -32,7 +36,7 @@ _ROUNDS: Final = (
 
 
 @lru_cache
-def agrees(kind: type, merge: Merge) -> bool:
+def agrees(kind: Any, merge: Merge) -> bool:
     """Return whether `merge` and public `record` leave the same points, for one kind of SDK aggregation."""
     if kind not in MERGES:
         return False
@@ -42,7 +46,9 @@ def agrees(kind: type, merge: Merge) -> bool:
         same = False
         _log.info("this OpenTelemetry SDK is not as expected", exc_info=True)
     if not same:
-        _log.warning("expected to merge into %s of this OpenTelemetry SDK; values are recorded one by one", kind.__name__)
+        _log.warning(
+            "expected to merge into %s of this OpenTelemetry SDK; values are recorded one by one", kind.__name__
+        )
     return same
 
 
@@ -66,19 +72,19 @@ def _compare(kind: type, merge: Merge) -> bool:
             meter.create_histogram(name, explicit_bucket_boundaries_advisory=[0.0, 0.0125, 0.25, 1.0])
             for name in ("looped", "merged")
         )
-        (match,) = _matches(provider, merged)
-        for histogram in (looped, merged):  # makes the aggregation, which only newer SDKs let others do
-            histogram.record(0.1)
-        key = next(iter(match._attributes_aggregation))
+        match = _match(provider, merged)
+        looped.record(0.1)
+        key = next(iter(_match(provider, looped)._attributes_aggregation))  # of no attributes, as this SDK hashes them
+        merge(match, Batch(np.array([0.1])), {}, key, None)
         return all(_round(values, looped, match, merge, key, reader) for values in _ROUNDS)
     finally:
         provider.shutdown()
 
 
-def _matches(provider: Any, histogram: Any) -> list[Any]:
+def _match(provider: Any, histogram: Any) -> Any:
     (storage,) = provider._measurement_consumer._reader_storages.values()
-    matches: list[Any] = storage._get_or_init_view_instrument_match(histogram)
-    return matches
+    (match,) = storage._get_or_init_view_instrument_match(histogram)
+    return match
 
 
 def _round(values: tuple[float, ...], looped: Any, match: Any, merge: Merge, key: Any, reader: Any) -> bool:
