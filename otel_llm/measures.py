@@ -29,6 +29,7 @@ __all__ = [
     "queue_delay",
     "request_latency",
     "send_lag",
+    "server_time_per_output_token",
     "time_per_output_token",
     "time_to_first_chunk",
     "time_to_first_token",
@@ -130,6 +131,15 @@ def time_per_output_token(record: StreamRecord) -> float | None:
     bearing = [i for i, kind in enumerate(chunks.kind) if kind in CONTENT_KINDS] if record.stream else []
     rest = sum(chunks.tokens) - chunks.tokens[bearing[0]] if bearing else 0
     return (chunks.at_ns[bearing[-1]] - chunks.at_ns[bearing[0]]) / 1e9 / rest if rest > 0 else None
+
+
+def server_time_per_output_token(record: StreamRecord) -> float | None:
+    """Return (duration - TTFT) / (output tokens - 1), of a model in this process. None when either is not defined.
+
+    Source: GenAI semantic conventions v1.41, `gen_ai.server.time_per_output_token`; ours is `time_per_output_token`.
+    """
+    first, tokens = _first_token_ns(record), record.output_tokens
+    return None if first is None or tokens is None or tokens < 2 else (record.ended_ns - first) / 1e9 / (tokens - 1)
 
 
 def request_latency(record: StreamRecord) -> float:

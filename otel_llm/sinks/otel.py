@@ -1,0 +1,177 @@
+"""Records as OpenTelemetry: one span each, and the histograms.
+
+Two ways in. A library call has a span from its start (`opened`, then `finish`), a child of whatever is current. The
+load generator hands in what has ended (`closed`): spans are made afterwards under the ids that went out with the
+request, and a batch feeds each histogram once per attribute set.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.metrics import MeterProvider
+
+from otel_llm import conventions
+from otel_llm.clock import SYSTEM, Clock
+from otel_llm.record import StreamRecord
+from otel_llm.sinks import spans
+from otel_llm.sinks.bulk import Values
+from otel_llm.sinks.feeds import FEEDS, Facts, Feed, attributes
+from otel_llm.sinks.instruments import Instruments, package_version, schema_url
+
+__all__ = ["Call", "OTelSink"]
+
+_log = logging.getLogger("otel_llm")
+
+
+class Call:
+    """A library call under way, as `opened` returns it.
+
+    context: the one in which its span is current; attach it around the call, or inject headers from it
+    """
+
+    __slots__ = ("_counted", "_open", "context", "span", "start_ns", "start_unix_ns")
+
+    def __init__(self, span: trace.Span, context: Context, start_ns: int, start_unix_ns: int, counted: Any) -> None:
+        self.span, self.context, self._counted = span, context, counted
+        self.start_ns, self.start_unix_ns = start_ns, start_unix_ns
+        self._open = [True]
+
+
+class OTelSink:
+    """Spans and metrics of finished calls, into the given providers or the global ones.
+
+    profiles: the generations of the convention to speak; from `OTEL_SEMCONV_STABILITY_OPT_IN` when None
+    """
+
+    def __init__(
+        self,
+        tracer_provider: trace.TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        profiles: Sequence[conventions.Profile] | None = None,
+        *,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self._profiles = tuple(profiles) if profiles else conventions.profiles()
+        self._clock = clock
+        self._feeds = tuple(f for f in FEEDS if conventions.instrument(f.instrument).names(self._profiles))
+        self._broken = False
+        self._instruments = Instruments(meter_provider, self._profiles)
+        provider = tracer_provider or trace.get_tracer_provider()
+        self._tracer = provider.get_tracer(conventions.SCOPE, package_version(), schema_url(self._profiles))
+        ids = getattr(provider, "id_generator", None)
+        self._ids = ids if isinstance(ids, spans.GivenIds) else None
+
+    # -- library calls -----------------------------------------------------------------------------------------
+
+    def opened(self, head: Mapping[str, Any], start_ns: int) -> Call:
+        """Start the span of a call, under the current context, and count the call as active.
+
+        head: fields of `StreamRecord` that are known now; start_ns: monotonic
+        """
+        span: trace.Span = trace.INVALID_SPAN
+        known: dict[str, Any] = {}
+        start = 0
+        try:
+            known, start = spans.at_start(head), self._clock.wall_ns(start_ns)
+            name, kind = spans.span_name(head), spans.kind(head)
+            span = self._tracer.start_span(name, kind=kind, attributes=known, start_time=start)
+            self._instruments.feed("active_requests", (1,), known)
+        except Exception:
+            self._failed()
+        return Call(span, trace.set_span_in_context(span), start_ns, start, known)
+
+    def finish(self, call: Call, record: StreamRecord) -> None:
+        """End the span when its record ended, and record the metrics in its context. Only the first time counts."""
+        try:
+            call._open.pop()
+        except IndexError:
+            return
+        try:
+            self._instruments.feed("active_requests", (-1,), call._counted)
+            facts = Facts(record)
+            self._describe(call.span, facts)
+            self._measure([facts], [call.context])
+        except Exception:
+            self._failed()
+        # from the start of the span on, not from the clock's anchor of now: the wall clock may have been stepped
+        call.span.end(call.start_unix_ns + record.ended_ns - call.start_ns)
+
+    # -- finished records --------------------------------------------------------------------------------------
+
+    def closed(self, *records: StreamRecord) -> None:
+        """Make a span of each record and feed the metrics from all of them at once."""
+        facts = [Facts(record) for record in records]
+        self._measure(facts, [self._span_of(fact) for fact in facts])
+
+    def close(self) -> None:
+        """Nothing is held here: what was recorded is the providers' to export."""
+
+    def feed(self, key: str, values: Values, attributes: Mapping[str, Any] | None = None) -> None:
+        """Give values to an instrument by its key in `conventions` that no record feeds, such as `loop_lag`."""
+        self._instruments.feed(key, values, attributes)
+
+    def _span_of(self, facts: Facts) -> Context:
+        """Make the span of a finished record; return the context in which it is current."""
+        record = facts.record
+        head = _head(record)
+        if self._ids is not None:
+            above = spans.parent(record.trace_id, record.parent_span_id)
+            self._ids.give(record.trace_id, record.span_id)
+        else:  # the ids of others' spans cannot be chosen; under the one that was sent, it is at least in its trace
+            above = spans.parent(record.trace_id, record.span_id)
+        start = self._clock.wall_ns(record.sent_ns)
+        span = self._tracer.start_span(
+            spans.span_name(head), above, spans.kind(head), spans.at_start(head), start_time=start
+        )
+        self._describe(span, facts)
+        span.end(start + record.ended_ns - record.sent_ns)
+        return trace.set_span_in_context(span, Context())
+
+    def _describe(self, span: trace.Span, facts: Facts) -> None:
+        if span.is_recording():
+            head = _head(facts.record)
+            span.update_name(spans.span_name(head))  # the model may have been learnt on the way
+            span.set_attributes({**spans.at_start(head), **spans.at_end(facts, self._profiles)})
+            if (status := spans.status(facts.record)) is not None:
+                span.set_status(status)
+
+    def _measure(self, facts: Sequence[Facts], contexts: Sequence[Context]) -> None:
+        """Feed every instrument from all records, once per attribute set."""
+        for feed in self._feeds:
+            groups: dict[int, tuple[dict[str, Any], list[int]]] = {}
+            for i, fact in enumerate(facts):
+                if feed.takes(fact.record):
+                    found = attributes(fact.record, feed)
+                    groups.setdefault(id(found), (found, []))[1].append(i)
+            for found, members in groups.values():
+                self._feed(feed, [facts[i] for i in members], [contexts[i] for i in members], found)
+
+    def _failed(self) -> None:
+        if not self._broken:
+            self._broken = True
+            _log.warning("expected to record a call; further failures are not shown", exc_info=True)
+
+    def _feed(
+        self, feed: Feed, facts: Sequence[Facts], contexts: Sequence[Context], attributes: Mapping[str, Any]
+    ) -> None:
+        if len(facts) == 1:
+            self._instruments.feed(feed.instrument, feed.values(facts[0]), attributes, contexts[0])
+            return
+        each = [feed.values(fact) for fact in facts]
+        ends = np.cumsum([len(values) for values in each])
+        if not ends[-1]:
+            return
+        values = np.concatenate([np.asarray(values, np.float64) for values in each])
+        worst = int(np.searchsorted(ends, np.argmax(values), side="right"))
+        self._instruments.feed(feed.instrument, values, attributes, contexts[worst])
+
+
+def _head(record: StreamRecord) -> dict[str, Any]:
+    return {
+        name: getattr(record, name)
+        for name in ("operation", "provider", "model", "kind", "server_address", "server_port")
+    }

@@ -1,0 +1,133 @@
+"""A record as a span: its name, its attributes, and the ids it already has.
+
+Never what was asked or answered: a record does not hold it, and the message of an error, which may quote it, stays out.
+"""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    set_span_in_context,
+)
+
+from otel_llm import conventions as names
+from otel_llm import measures
+from otel_llm.record import StreamRecord
+from otel_llm.sinks.feeds import Facts
+
+__all__ = ["GivenIds", "at_end", "at_start", "kind", "parent", "span_name", "status"]
+
+
+def span_name(head: Mapping[str, Any]) -> str:
+    """Return `{operation} {model}`, or the operation alone."""
+    operation = head.get("operation") or "chat"
+    return f"{operation} {head['model']}" if head.get("model") else str(operation)
+
+
+def kind(head: Mapping[str, Any]) -> SpanKind:
+    """Return CLIENT for an endpoint that is called, INTERNAL for a model in this process."""
+    return SpanKind.CLIENT if head.get("kind") == "client" else SpanKind.INTERNAL
+
+
+def at_start(head: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes that a sampler may decide by, of a call that is about to start."""
+    found = {
+        names.OPERATION_NAME: head.get("operation") or "chat",
+        names.PROVIDER_NAME: head.get("provider") or names.UNKNOWN_PROVIDER,
+        names.REQUEST_MODEL: head.get("model"),
+        names.SERVER_ADDRESS: head.get("server_address"),
+        names.SERVER_PORT: head.get("server_port") if head.get("server_address") else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dict[str, Any]:
+    """Return the attributes that are known when a call has ended. Times are seconds."""
+    record = facts.record
+    billed = record.token_source != "chunks"
+    found = {
+        **record.attributes,
+        **record.parameters,
+        names.REQUEST_STREAM: True if record.stream else None,
+        names.RESPONSE_ID: record.response_id,
+        names.RESPONSE_MODEL: record.response_model,
+        names.RESPONSE_FINISH_REASONS: _finish_reasons(record, profiles),
+        names.RESPONSE_TIME_TO_FIRST_CHUNK: measures.time_to_first_chunk(record),
+        names.USAGE_INPUT_TOKENS: record.input_tokens,
+        names.USAGE_OUTPUT_TOKENS: record.output_tokens if billed else None,
+        names.USAGE_CACHE_READ_INPUT_TOKENS: record.cached_tokens,
+        names.USAGE_REASONING_OUTPUT_TOKENS: record.reasoning_tokens,
+        names.HTTP_STATUS: record.status,
+        names.ERROR_TYPE: record.error_type or ("_OTHER" if record.outcome == "error" else None),
+        names.STREAM_OUTCOME: record.outcome,
+        names.TOKEN_SOURCE: record.token_source,
+        names.RECORD_FLAGS: record.flags or None,
+        names.TIME_TO_FIRST_TOKEN: measures.time_to_first_token(record),
+        names.TPOT: measures.time_per_output_token(record),
+        names.QUEUE_DELAY: measures.queue_delay(record),
+        names.CONNECT_TIME: measures.connect_time(record),
+        names.REQUEST_INDEX: record.index,
+    }
+    if len(facts.inter_token_latencies):
+        ordered = np.sort(facts.inter_token_latencies).tolist()
+        found[names.ITL_P50] = measures.percentile(ordered, 50)
+        found[names.ITL_P99] = measures.percentile(ordered, 99)
+        found[names.ITL_MAX] = measures.max_inter_token_latency(record)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _finish_reasons(record: StreamRecord, profiles: tuple[names.Profile, ...]) -> tuple[str, ...] | None:
+    """Of a stream that ended before its last event the newer convention wants to read "error"."""
+    if not record.finish_reasons and record.stream and not record.ok and names.LATEST in profiles:
+        return ("error",)
+    return record.finish_reasons or None
+
+
+def status(record: StreamRecord) -> Status | None:
+    """Return ERROR for a call that failed. None otherwise: who closes, leaves or cancels a stream made no error."""
+    return Status(StatusCode.ERROR) if record.outcome == "error" else None
+
+
+# -- ids that exist before the span --------------------------------------------------------------------------------
+
+
+class GivenIds(RandomIdGenerator):
+    """Random ids, unless this thread has been given those that went out in a traceparent already.
+
+    For providers that we own: their samplers, limits and processors then treat the span as any other.
+    """
+
+    def __init__(self) -> None:
+        self._given = threading.local()
+
+    def give(self, trace_id: int | None, span_id: int | None) -> None:
+        """Set the ids of the next span that this thread starts; None for random ones."""
+        self._given.ids = (trace_id, span_id)
+
+    def generate_trace_id(self) -> int:
+        trace_id, span_id = getattr(self._given, "ids", (None, None))
+        self._given.ids = (None, span_id)
+        return trace_id or super().generate_trace_id()
+
+    def generate_span_id(self) -> int:
+        span_id = getattr(self._given, "ids", (None, None))[1]
+        self._given.ids = (None, None)
+        return span_id or super().generate_span_id()
+
+
+def parent(trace_id: int | None, span_id: int | None) -> Context:
+    """Return a context in which that sampled span is current; an empty one when an id is missing."""
+    if not trace_id or not span_id:
+        return Context()
+    flags = TraceFlags(TraceFlags.SAMPLED)
+    return set_span_in_context(NonRecordingSpan(SpanContext(trace_id, span_id, False, flags)), Context())

@@ -1,0 +1,384 @@
+"""Records as spans and metrics, through the real SDK."""
+
+import math
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.metrics import Histogram, MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
+from opentelemetry.trace import SpanKind, StatusCode
+
+from otel_llm.sinks.exemplars import WORST
+from otel_llm.sinks.otel import OTelSink
+from otel_llm.sinks.spans import GivenIds
+from otel_llm.testing import FakeClock, timeline
+
+EPOCH = 1_700_000_000_000_000_000
+HEAD = {"provider": "vllm", "model": "m", "server_address": "llm.local", "server_port": 8000}
+ATTRIBUTES = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "vllm",
+    "gen_ai.request.model": "m",
+    "server.address": "llm.local",
+    "server.port": 8000,
+}
+
+
+class Telemetry:
+    """Real providers in memory, and what they hold."""
+
+    def __init__(self, ids=None, aggregation=None, profiles=("v1_41",), **tracing):
+        self.exporter = InMemorySpanExporter()
+        self.tracer_provider = TracerProvider(id_generator=ids, shutdown_on_exit=False, **tracing)
+        self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.reader = InMemoryMetricReader(preferred_aggregation={Histogram: aggregation} if aggregation else None)
+        self.meter_provider = MeterProvider([self.reader], views=[WORST], shutdown_on_exit=False)
+        self.sink = OTelSink(self.tracer_provider, self.meter_provider, profiles, clock=FakeClock())
+
+    @property
+    def spans(self):
+        return self.exporter.get_finished_spans()
+
+    @property
+    def points(self):
+        """{(metric name, token type or error type): point}"""
+        data = self.reader.get_metrics_data()
+        metrics = data.resource_metrics[0].scope_metrics[0].metrics if data else []
+        found = {}
+        for metric in metrics:
+            for point in metric.data.data_points:
+                tag = point.attributes.get("gen_ai.token.type") or point.attributes.get("error.type")
+                found[(metric.name, tag)] = point
+        return found
+
+    @property
+    def names(self):
+        return {name for name, _ in self.points}
+
+
+def called(telemetry, drawing, usage=None, **head):
+    """Open and finish a library call."""
+    head = {**HEAD, "kind": "client", **head}
+    call = telemetry.sink.opened(head, 0)
+    telemetry.sink.finish(call, timeline(drawing, usage=usage, **head))
+    return telemetry
+
+
+# -- library calls -------------------------------------------------------------------------------------------------
+
+
+def test_a_call_is_one_client_span_with_its_own_times():
+    (span,) = called(Telemetry(), "r.a.b|", usage=2, finish_reasons=("stop",), input_tokens=5).spans
+    assert span.name == "chat m"
+    assert span.kind is SpanKind.CLIENT
+    assert (span.start_time, span.end_time) == (EPOCH, EPOCH + 50_000_000)
+    assert span.status.status_code is StatusCode.UNSET
+    assert dict(span.attributes) == {
+        **ATTRIBUTES,
+        "gen_ai.request.stream": True,
+        "gen_ai.response.finish_reasons": ("stop",),
+        "gen_ai.response.time_to_first_chunk": 0.02,
+        "gen_ai.usage.input_tokens": 5,
+        "gen_ai.usage.output_tokens": 2,
+        "otel_llm.stream.outcome": "complete",
+        "otel_llm.token.source": "provider",
+        "otel_llm.time_to_first_token": 0.02,
+        "otel_llm.time_per_output_token": 0.02,
+        "otel_llm.inter_token_latency.p50": 0.02,
+        "otel_llm.inter_token_latency.p99": 0.02,
+        "otel_llm.inter_token_latency.max": 0.02,
+    }
+
+
+def test_the_current_span_is_the_parent_and_a_model_in_process_is_internal():
+    telemetry = Telemetry()
+    with telemetry.tracer_provider.get_tracer("app").start_as_current_span("request") as above:
+        called(telemetry, "r.a|", kind="internal")
+    span = telemetry.spans[0]
+    assert span.parent.span_id == above.get_span_context().span_id
+    assert span.kind is SpanKind.INTERNAL
+
+
+def test_a_sampler_sees_what_is_known_at_the_start():
+    class Asking(Sampler):
+        def should_sample(
+            self, parent_context, trace_id, name, kind=None, attributes=None, links=None, trace_state=None
+        ):
+            self.seen = (name, dict(attributes))
+            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes)
+
+        def get_description(self):
+            return "asking"
+
+    sampler = Asking()
+    Telemetry(sampler=sampler).sink.opened(HEAD, 0)
+    assert sampler.seen == ("chat m", ATTRIBUTES)
+
+
+def test_the_metrics_of_a_streamed_call():
+    points = called(Telemetry(), "r_.ab.c|", usage=3, input_tokens=5).points  # 1 role at 10, a 30, b 40, c 60, | 70 ms
+    found = {key: (p.count, pytest.approx(p.sum)) for key, p in points.items() if hasattr(p, "count")}
+    assert found == {
+        ("gen_ai.client.operation.duration", None): (1, 0.07),
+        ("gen_ai.client.operation.time_to_first_chunk", None): (1, 0.01),
+        ("gen_ai.client.operation.time_per_output_chunk", None): (3, 0.05),
+        ("gen_ai.client.token.usage", "input"): (1, 5),
+        ("gen_ai.client.token.usage", "output"): (1, 3),
+        ("otel_llm.client.time_to_first_token", None): (1, 0.03),
+        ("otel_llm.client.inter_token_latency", None): (2, 0.03),
+        ("otel_llm.client.time_per_output_token", None): (1, 0.015),
+        ("otel_llm.client.max_inter_token_latency", None): (1, 0.02),
+        ("otel_llm.client.output_throughput", None): (1, 3 / 0.07),
+    }
+    assert all(dict(p.attributes).items() >= ATTRIBUTES.items() for p in points.values())
+    assert points[("otel_llm.client.active_requests", None)].value == 0
+
+
+def test_histograms_carry_the_conventions_buckets_in_seconds():
+    point = called(Telemetry(), "r.a|").points[("gen_ai.client.operation.duration", None)]
+    assert point.explicit_bounds[:3] == (0.01, 0.02, 0.04)
+
+
+def test_a_call_is_active_until_it_is_finished_and_finished_once():
+    telemetry = Telemetry()
+    call = telemetry.sink.opened(HEAD, 0)
+    assert telemetry.points[("otel_llm.client.active_requests", None)].value == 1
+    for _ in range(3):
+        telemetry.sink.finish(call, timeline("r.a|", **HEAD))
+    assert telemetry.points[("otel_llm.client.active_requests", None)].value == 0
+    assert telemetry.points[("gen_ai.client.operation.duration", None)].count == 1
+    assert len(telemetry.spans) == 1
+
+
+def test_a_model_in_this_process_is_also_its_own_server():
+    points = called(Telemetry(), "r.a.b|", usage=2, kind="internal").points
+    assert points[("gen_ai.server.request.duration", None)].sum == pytest.approx(0.05)
+    assert points[("gen_ai.server.time_to_first_token", None)].sum == pytest.approx(0.02)
+    # the convention's own formula: (0.05 - 0.02) / (2 - 1)
+    assert points[("gen_ai.server.time_per_output_token", None)].sum == pytest.approx(0.03)
+
+
+def test_a_call_that_was_not_streamed_has_no_chunk_times():
+    telemetry = Telemetry()
+    call = telemetry.sink.opened(HEAD, 0)
+    from otel_llm.observe import StreamObservation
+
+    obs = StreamObservation(sent_ns=0, **HEAD)
+    obs.usage(input=1, output=2)
+    obs.end(at_ns=10_000_000)
+    telemetry.sink.finish(call, obs.record)
+    assert not any("first" in name or "chunk" in name or "inter_token" in name for name in telemetry.names)
+    assert "gen_ai.request.stream" not in telemetry.spans[0].attributes
+
+
+def test_tokens_that_are_only_chunks_are_no_usage():
+    telemetry = called(Telemetry(), "r.a.b|", input_tokens=3)
+    assert "gen_ai.client.token.usage" not in telemetry.names
+    assert "gen_ai.usage.output_tokens" not in telemetry.spans[0].attributes
+    assert telemetry.spans[0].attributes["otel_llm.token.source"] == "chunks"
+
+
+@pytest.mark.parametrize(
+    ("drawing", "outcome", "status", "error", "timed"),
+    [
+        ("r.a.b|", "complete", StatusCode.UNSET, None, True),
+        ("r.a.b<", "closed_early", StatusCode.UNSET, None, True),
+        ("r.a.b~", "abandoned", StatusCode.UNSET, None, True),
+        ("r.a.b^", "cancelled", StatusCode.UNSET, "CancelledError", True),
+        ("r.a.bx", "error", StatusCode.ERROR, "RuntimeError", False),
+    ],
+)
+def test_outcomes(drawing, outcome, status, error, timed):
+    telemetry = called(Telemetry(), drawing)
+    (span,) = telemetry.spans
+    assert span.attributes["otel_llm.stream.outcome"] == outcome
+    assert span.attributes.get("error.type") == error
+    assert span.status.status_code is status
+    assert span.status.description is None
+    assert span.attributes["otel_llm.time_to_first_token"] == 0.02
+    assert ("gen_ai.client.operation.duration", error) in telemetry.points
+    assert ("otel_llm.client.inter_token_latency" in telemetry.names) is timed
+    assert ("otel_llm.client.time_to_first_token" in telemetry.names) is timed
+
+
+def test_a_failed_call_in_process_has_no_server_latencies():
+    telemetry = called(Telemetry(), "r.a.bx", kind="internal", usage=2)
+    assert ("gen_ai.server.request.duration", "RuntimeError") in telemetry.points
+    assert "gen_ai.server.time_to_first_token" not in telemetry.names
+
+
+def test_the_newer_generation_has_its_own_names_and_both_can_be_had():
+    usage = {"usage": 2, "input_tokens": 5, "cached_tokens": 4}
+    latest = called(Telemetry(profiles=("latest",)), "r.a.b<", **usage)
+    assert "gen_ai.client.inference.duration" in latest.names
+    assert not any("operation.duration" in name for name in latest.names)
+    assert latest.points[("gen_ai.client.inference.usage.cache_read.input_tokens", None)].value == 4
+    assert latest.points[("gen_ai.client.inference.usage.output_tokens", None)].attributes["gen_ai.token.modality"] == (
+        "unknown"
+    )
+    assert latest.spans[0].attributes["gen_ai.response.finish_reasons"] == ("error",)
+    both = called(Telemetry(profiles=("v1_41", "latest")), "r.a.b|", **usage)
+    assert {"gen_ai.client.operation.duration", "gen_ai.client.inference.duration"} <= both.names
+    assert both.points[("gen_ai.server.request.duration", None)].count == 1 if "gen_ai.server" in both.names else True
+    assert both.points[("otel_llm.client.time_to_first_token", None)].count == 1
+
+
+def test_parameters_and_the_users_attributes_are_on_the_span_and_on_no_metric():
+    telemetry = called(
+        Telemetry(), "r.a|", parameters={"gen_ai.request.temperature": 0.5}, attributes={"tenant": "acme"}
+    )
+    assert telemetry.spans[0].attributes["gen_ai.request.temperature"] == 0.5
+    assert telemetry.spans[0].attributes["tenant"] == "acme"
+    assert not any("tenant" in p.attributes for p in telemetry.points.values())
+
+
+def test_an_error_message_is_nowhere():
+    telemetry = called(Telemetry(), "r.ax")
+    assert "broke" not in telemetry.spans[0].to_json()
+
+
+def test_the_exemplar_of_the_worst_gap_points_at_its_span():
+    telemetry = called(Telemetry(), "r.abc....d.e|")
+    (span,) = telemetry.spans
+    worst = telemetry.points[("otel_llm.client.inter_token_latency", None)].exemplars[-1]
+    assert worst.value == pytest.approx(0.05)
+    assert (worst.trace_id, worst.span_id) == (span.context.trace_id, span.context.span_id)
+
+
+def test_an_unsampled_call_has_metrics_all_the_same():
+    telemetry = called(Telemetry(sampler=ALWAYS_OFF), "r.a.b|")
+    assert telemetry.spans == ()
+    assert telemetry.points[("otel_llm.client.time_to_first_token", None)].count == 1
+
+
+def test_a_failing_provider_reaches_nobody(caplog):
+    class Broken:
+        def __getattr__(self, name):
+            raise RuntimeError("provider is broken")
+
+    sink = OTelSink(Telemetry().tracer_provider, Broken())
+    sink.finish(sink.opened(HEAD, 0), timeline("r.a|"))
+    sink.finish(sink.opened(HEAD, 0), timeline("r.a|"))
+    assert len([r for r in caplog.records if r.name == "otel_llm"]) == 1
+
+
+# -- finished records ----------------------------------------------------------------------------------------------
+
+
+def load(drawing, index, **head):
+    return timeline(drawing, index=index, trace_id=index + 1, span_id=index + 101, **{**HEAD, "kind": "client", **head})
+
+
+def test_spans_made_afterwards_have_the_ids_that_were_sent():
+    telemetry = Telemetry(GivenIds())
+    telemetry.sink.closed(load("r.a.b|", 0), load("r.a.bx", 1), load("r.a|", 2, parent_span_id=55))
+    assert [(s.context.trace_id, s.context.span_id) for s in telemetry.spans] == [(1, 101), (2, 102), (3, 103)]
+    assert [s.parent and s.parent.span_id for s in telemetry.spans] == [None, None, 55]
+    assert [s.status.status_code.name for s in telemetry.spans] == ["UNSET", "ERROR", "UNSET"]
+    assert (telemetry.spans[0].start_time, telemetry.spans[0].end_time) == (EPOCH, EPOCH + 50_000_000)
+    assert telemetry.spans[1].attributes["otel_llm.load.request.index"] == 1
+
+
+def test_a_record_without_ids_gets_random_ones_and_no_parent():
+    telemetry = Telemetry(GivenIds())
+    with telemetry.tracer_provider.get_tracer("app").start_as_current_span("run"):
+        telemetry.sink.closed(timeline("r.a|"), timeline("r.a|"))
+    one, other, _ = telemetry.spans
+    assert one.parent is None
+    assert len({one.context.span_id, other.context.span_id, 0}) == 3
+
+
+def test_given_ids_do_not_leak_into_the_next_span():
+    telemetry = Telemetry(GivenIds())
+    telemetry.sink.closed(load("r.a|", 0))
+    with telemetry.tracer_provider.get_tracer("app").start_as_current_span("next") as span:
+        assert span.get_span_context().trace_id != 1
+        assert span.get_span_context().span_id != 101
+
+
+def test_anothers_provider_keeps_the_trace_at_least():
+    telemetry = Telemetry()
+    telemetry.sink.closed(load("r.a|", 0))
+    assert telemetry.spans[0].context.trace_id == 1
+    assert telemetry.spans[0].parent.span_id == 101
+
+
+def test_sampler_and_limits_hold_for_spans_made_afterwards():
+    off = Telemetry(GivenIds(), sampler=ALWAYS_OFF)
+    off.sink.closed(load("r.a|", 0))
+    assert off.spans == ()
+    limited = Telemetry(GivenIds(), span_limits=SpanLimits(max_span_attributes=3))
+    limited.sink.closed(load("r.a|", 0))
+    assert len(limited.spans[0].attributes) == 3
+
+
+@pytest.mark.parametrize(
+    "aggregation", [None, ExponentialBucketHistogramAggregation()], ids=["explicit", "exponential"]
+)
+def test_a_batch_is_the_sum_of_its_records(aggregation):
+    drawings = ["r.a.b.c|", "r.abc|", "r...a....b|", "r.a|", "r_.(ab)c|", "r.a.bx", "r.a^", "rx"]
+    batch, single = Telemetry(GivenIds(), aggregation), Telemetry(GivenIds(), aggregation)
+    records = [load(d, i, usage=None) for i, d in enumerate(drawings)]
+    batch.sink.closed(*records)
+    for record in records:
+        single.sink.closed(record)
+    one, other = batch.points, single.points
+    assert one.keys() == other.keys()
+    for key, point in one.items():
+        if hasattr(point, "count"):
+            assert (point.count, point.min, point.max) == (other[key].count, other[key].min, other[key].max)
+            assert math.isclose(point.sum, other[key].sum)
+        else:
+            assert point.value == other[key].value
+    assert one[("otel_llm.load.requests", None)].value == 5
+    assert one[("otel_llm.load.requests", "RuntimeError")].value == 2
+    assert one[("otel_llm.load.requests", "CancelledError")].value == 1
+
+
+def test_only_successes_of_a_load_run_feed_latencies():
+    telemetry = Telemetry(GivenIds())
+    telemetry.sink.closed(*(load(d, i) for i, d in enumerate(["r.a.b|", "r.a.b^", "r.a.bx", "r.a.b<"])))
+    assert telemetry.points[("otel_llm.client.time_to_first_token", None)].count == 1
+    assert (
+        telemetry.points[("gen_ai.client.operation.duration", None)].count == 2
+    )  # the complete one and the closed one
+
+
+def test_the_exemplar_of_a_batch_is_the_worst_with_its_own_span():
+    telemetry = Telemetry(GivenIds(), ExponentialBucketHistogramAggregation())
+    telemetry.sink.closed(load("r.abc|", 0), load("r.ab......c|", 1), load("r.abc|", 2))
+    points = telemetry.points  # one collection: exemplars are those of a cycle
+    (worst,) = points[("otel_llm.client.inter_token_latency", None)].exemplars
+    assert (worst.trace_id, worst.span_id) == (2, 102)
+    (slowest,) = points[("gen_ai.client.operation.duration", None)].exemplars
+    assert slowest.trace_id == 2
+
+
+def test_an_open_loop_feeds_its_queue_delay():
+    telemetry = Telemetry(GivenIds())
+    telemetry.sink.closed(load("i.r.a|", 0), load("r.a|", 1))
+    assert telemetry.points[("otel_llm.load.queue_delay", None)].sum == pytest.approx(0.02)
+    assert telemetry.points[("otel_llm.load.queue_delay", None)].count == 1
+
+
+def test_what_no_record_feeds_can_be_fed():
+    telemetry = Telemetry()
+    telemetry.sink.feed("loop_lag", [0.001, 0.002])
+    telemetry.sink.feed("run_info", [1], {"otel_llm.run.id": "x"})
+    telemetry.sink.feed("slo_requests", [1, 1], {"met": True})
+    points = telemetry.points
+    assert points[("otel_llm.load.loop_lag", None)].count == 2
+    assert points[("otel_llm.run.info", None)].value == 1
+    assert points[("otel_llm.slo.requests", None)].value == 2
+    telemetry.sink.close()
+
+
+def test_the_global_providers_are_used_when_none_is_given():
+    sink = OTelSink()
+    sink.finish(sink.opened(HEAD, 0), timeline("r.a|"))
+    assert not trace.get_current_span().is_recording()
