@@ -23,13 +23,24 @@ Values = Sequence[float] | NDArray[np.float64]
 
 
 class Facts:
-    """A record, and the one measure of it that is worth computing only once: its gaps, float64[n - k1] seconds."""
+    """A record, with the measures that both its span and its metrics show computed once. Seconds, as in `measures`."""
 
-    __slots__ = ("inter_token_latencies", "record")
+    __slots__ = (
+        "inter_token_latencies",
+        "max_inter_token_latency",
+        "record",
+        "time_per_output_token",
+        "time_to_first_chunk",
+        "time_to_first_token",
+    )
 
     def __init__(self, record: StreamRecord) -> None:
         self.record = record
         self.inter_token_latencies = measures.inter_token_latencies(record)
+        self.max_inter_token_latency = measures.max_inter_token_latency(record)
+        self.time_per_output_token = measures.time_per_output_token(record)
+        self.time_to_first_chunk = measures.time_to_first_chunk(record)
+        self.time_to_first_token = measures.time_to_first_token(record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,14 @@ def _one(measure: Callable[[StreamRecord], float | None]) -> Callable[[Facts], V
     return values
 
 
+def _known(fact: str) -> Callable[[Facts], Values]:
+    def values(facts: Facts) -> Values:
+        value = getattr(facts, fact)
+        return () if value is None else (value,)
+
+    return values
+
+
 def _or_zero(measure: Callable[[StreamRecord], float | None]) -> Callable[[Facts], Values]:
     return lambda facts: (measure(facts.record) or 0,)
 
@@ -92,7 +111,7 @@ _UNSPLIT: Final = ((names.TOKEN_MODALITY, "unknown"),)
 
 FEEDS: Final = (
     Feed("operation_duration", _one(measures.request_latency), _always, with_error=True),
-    Feed("time_to_first_chunk", _one(measures.time_to_first_chunk), _timed),
+    Feed("time_to_first_chunk", _known("time_to_first_chunk"), _timed),
     Feed("time_per_output_chunk", lambda facts: measures.inter_chunk_latencies(facts.record), _timed),
     Feed("token_usage", _one(_input), _billed, extra=((names.TOKEN_TYPE, "input"),)),
     Feed("token_usage", _one(_output), _billed, extra=((names.TOKEN_TYPE, "output"),)),
@@ -103,12 +122,12 @@ FEEDS: Final = (
     Feed("operation_input_tokens", _one(_input), _billed, with_error=True),
     Feed("operation_output_tokens", _one(_output), _billed, with_error=True),
     Feed("server_request_duration", _one(measures.request_latency), _in_process, with_error=True),
-    Feed("server_time_to_first_token", _one(measures.time_to_first_token), _served),
+    Feed("server_time_to_first_token", _known("time_to_first_token"), _served),
     Feed("server_time_per_output_token", _one(measures.server_time_per_output_token), _served),
-    Feed("time_to_first_token", _one(measures.time_to_first_token), _timed),
+    Feed("time_to_first_token", _known("time_to_first_token"), _timed),
     Feed("inter_token_latency", lambda facts: facts.inter_token_latencies, _timed),
-    Feed("time_per_output_token", _one(measures.time_per_output_token), _timed),
-    Feed("max_inter_token_latency", _one(measures.max_inter_token_latency), _timed),
+    Feed("time_per_output_token", _known("time_per_output_token"), _timed),
+    Feed("max_inter_token_latency", _known("max_inter_token_latency"), _timed),
     Feed("output_throughput", _one(measures.output_throughput), _timed),
     Feed("queue_delay", _one(measures.queue_delay), _load),
     Feed("load_requests", lambda _: (1,), _load, with_error=True),

@@ -62,7 +62,7 @@ def at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dict[str, Any]:
         names.RESPONSE_ID: record.response_id,
         names.RESPONSE_MODEL: record.response_model,
         names.RESPONSE_FINISH_REASONS: _finish_reasons(record, profiles),
-        names.RESPONSE_TIME_TO_FIRST_CHUNK: measures.time_to_first_chunk(record),
+        names.RESPONSE_TIME_TO_FIRST_CHUNK: facts.time_to_first_chunk,
         names.USAGE_INPUT_TOKENS: record.input_tokens,
         names.USAGE_OUTPUT_TOKENS: record.output_tokens if billed else None,
         names.USAGE_CACHE_READ_INPUT_TOKENS: record.cached_tokens,
@@ -72,8 +72,8 @@ def at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dict[str, Any]:
         names.STREAM_OUTCOME: record.outcome,
         names.TOKEN_SOURCE: record.token_source,
         names.RECORD_FLAGS: record.flags or None,
-        names.TIME_TO_FIRST_TOKEN: measures.time_to_first_token(record),
-        names.TPOT: measures.time_per_output_token(record),
+        names.TIME_TO_FIRST_TOKEN: facts.time_to_first_token,
+        names.TPOT: facts.time_per_output_token,
         names.QUEUE_DELAY: measures.queue_delay(record),
         names.CONNECT_TIME: measures.connect_time(record),
         names.REQUEST_INDEX: record.index,
@@ -82,7 +82,7 @@ def at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dict[str, Any]:
         ordered = np.sort(facts.inter_token_latencies).tolist()
         found[names.ITL_P50] = measures.percentile(ordered, 50)
         found[names.ITL_P99] = measures.percentile(ordered, 99)
-        found[names.ITL_MAX] = measures.max_inter_token_latency(record)
+        found[names.ITL_MAX] = facts.max_inter_token_latency
     return {name: value for name, value in found.items() if value is not None}
 
 
