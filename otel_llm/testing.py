@@ -5,14 +5,25 @@ assert time_to_first_token(record) == 0.03
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_llm.observe import StreamObservation
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL, StreamRecord
 
-__all__ = ["CapturingSink", "FakeClock", "timeline"]
+if TYPE_CHECKING:
+    from otel_llm.view.receiver import OtlpReceiver
+
+__all__ = ["CapturingSink", "FakeClock", "OtlpReceiver", "timeline"]
 
 MS: Final = 1_000_000
+
+
+def __getattr__(name: str) -> object:
+    if name == "OtlpReceiver":  # late: whoever wants a clock that stands still need not load gRPC
+        from otel_llm.view.receiver import OtlpReceiver
+
+        return OtlpReceiver
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class FakeClock:
