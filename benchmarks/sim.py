@@ -78,11 +78,10 @@ def measure(streams: int, gap_ms: float, requests: int, tokens: int) -> str:
     late = np.concatenate([np.array(row["w"])[:, 0] - row["due"] for row in rows]) / 1e3
     took = np.concatenate([np.array(row["w"])[:, 1] - np.array(row["w"])[:, 0] for row in rows]) / 1e3
     cpu, chunks = after["cpu_s"] - before["cpu_s"], after["writes"]
-    line = f"{streams:4} streams x {gap_ms:2g} ms: {chunks / seconds:8,.0f} chunks/s, "
-    line += f"{cpu / chunks * 1e6:5.2f} us CPU per chunk"
     kernel = after["cpu_system_s"] - before["cpu_system_s"]
-    line += f" ({kernel / chunks * 1e6:.2f} in the kernel), {cpu / seconds:4.2f} core; "
-    line += f"the write itself p50 {np.median(took):.1f} us"
+    line = f"{streams:4} streams x {gap_ms:2g} ms: {chunks / seconds:8,.0f} chunks/s"
+    line += f", {cpu / chunks * 1e6:5.2f} us CPU per chunk ({kernel / chunks * 1e6:.2f} in the kernel)"
+    line += f", {cpu / seconds:4.2f} core; the write itself p50 {np.median(took):.1f} us"
     if gap_ms:
         line += "; late p50 {:.0f} p90 {:.0f} p99 {:.0f} max {:.0f} us".format(*np.percentile(late, (50, 90, 99, 100)))
         line += f"; without a core {waited:.2f} s of {seconds:.2f}"

@@ -58,8 +58,13 @@ class LoopAlarm:
     def set(self, at_ns: int | None) -> None:
         self.close()
         if at_ns is not None:
-            # A timer's time is rounded to whole milliseconds, up or down.
-            self._handle = self._loop.call_later(max(0.0, (at_ns - now_ns()) / 1e9 + 0.0005), self._ring)
+            self._handle = self._loop.call_later(max(0.0, (at_ns - now_ns()) / 1e9), self._rung, at_ns)
+
+    def _rung(self, at_ns: int) -> None:
+        if now_ns() < at_ns:  # a timer's time is rounded to whole milliseconds, and counted from a while ago
+            self._handle = self._loop.call_later(0.001, self._rung, at_ns)
+        else:
+            self._ring()
 
     def close(self) -> None:
         if self._handle is not None:

@@ -27,10 +27,8 @@ _LAST: Final = 2
 
 
 def _head(status: str, content_type: str, request_id: str, more: str) -> bytes:
-    return (
-        f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nx-request-id: {request_id}\r\nServer: otel-llm-sim\r\n"
-        f"{more}\r\n"
-    ).encode("latin-1", "replace")
+    named = f"x-request-id: {request_id}\r\n" if request_id else ""
+    return f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n{named}{more}\r\n".encode("latin-1", "replace")
 
 
 _REASONS: Final = {

@@ -34,6 +34,9 @@ class Listening:
     @classmethod
     async def open(cls, behaviour: Behaviour, log: TruthLog, host: str = "127.0.0.1", port: int = 0) -> Self:
         """Listen on `port`, or on a free one for 0. Raises ConfigError where that cannot be."""
+        if not 0 <= port <= 65535:  # the system would take it modulo 65536
+            log.close()
+            raise ConfigError(f"an address to listen on as {host}:{port}", port, "choose a --port of 0 to 65535")
         loop = asyncio.get_running_loop()
         service = Service(behaviour, log, loop)
         connections: set[Connection] = set()

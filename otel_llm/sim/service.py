@@ -67,13 +67,17 @@ class Service:
 
     # answers that are there at once
 
-    def _reply(self, connection: Connection, request: Request, body: bytes, status: int = 200) -> None:
+    def _reply(
+        self, connection: Connection, request: Request, body: bytes, status: int = 200, request_id: str = ""
+    ) -> None:
         keep_alive = request.keep_alive and request.chunked
-        connection.send(plain_reply(body, _request_id(request), status=status, close=not keep_alive))
+        connection.send(plain_reply(body, request_id or _request_id(request), status=status, close=not keep_alive))
         connection.finished(keep_alive=keep_alive)
 
-    def _refuse(self, connection: Connection, request: Request, status: int, message: str) -> None:
-        self._reply(connection, request, error_body(message, "invalid_request_error", status), status)
+    def _refuse(
+        self, connection: Connection, request: Request, status: int, message: str, request_id: str = ""
+    ) -> None:
+        self._reply(connection, request, error_body(message, "invalid_request_error", status), status, request_id)
 
     def _models(self, connection: Connection, request: Request, knobs: str, path: str) -> None:
         model = {"id": MODEL, "object": "model", "created": self._created, "owned_by": "otel-llm"}
@@ -114,7 +118,7 @@ class Service:
             row.status, row.err = 400, str(error)
             row.start = row.end = now_ns()
             self._over(row)
-            self._refuse(connection, request, 400, str(error))
+            self._refuse(connection, request, 400, str(error), row.id)
         else:
             self._start(connection, request, question, row)
 

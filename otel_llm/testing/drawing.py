@@ -1,61 +1,15 @@
-"""Doubles for anyone's tests: time that stands still, streams drawn as text, sinks that remember.
-
-record = timeline("r..a.bb.c|")      # 10 ms a character
-assert time_to_first_token(record) == 0.03
-"""
+"""Streams drawn as text: the record of `r..a.bb.c|`, ten milliseconds a character."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from otel_llm.observe import StreamObservation
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL, StreamRecord
+from otel_llm.testing.clock import FakeClock
 
-if TYPE_CHECKING:
-    from otel_llm.view.receiver import OtlpReceiver
-
-__all__ = ["CapturingSink", "FakeClock", "OtlpReceiver", "timeline"]
+__all__ = ["MS", "timeline"]
 
 MS: Final = 1_000_000
-
-
-def __getattr__(name: str) -> object:
-    if name == "OtlpReceiver":  # late: whoever wants a clock that stands still need not load gRPC
-        from otel_llm.view.receiver import OtlpReceiver
-
-        return OtlpReceiver
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-class FakeClock:
-    """A clock that moves when told to. `wall_ns` is `epoch_ns` later than the monotonic time."""
-
-    def __init__(self, at_ns: int = 0, epoch_ns: int = 1_700_000_000_000_000_000) -> None:
-        self.at_ns, self.epoch_ns = at_ns, epoch_ns
-
-    def now_ns(self) -> int:
-        return self.at_ns
-
-    def wall_ns(self, at_ns: int) -> int:
-        return self.epoch_ns + at_ns
-
-    def advance(self, *, seconds: float = 0.0, ns: int = 0) -> None:
-        """Move the clock forward."""
-        self.at_ns += round(seconds * 1e9) + ns
-
-
-class CapturingSink:
-    """A sink that keeps every record it is given."""
-
-    def __init__(self) -> None:
-        self.records: list[StreamRecord] = []
-        self.closes = 0
-
-    def closed(self, *records: StreamRecord) -> None:
-        self.records.extend(records)
-
-    def close(self) -> None:
-        self.closes += 1
-
 
 _KINDS: Final = {"_": PADDING, "?": REASONING, "*": TOOL, "$": OTHER}
 _ENDS: Final[dict[str, Callable[[StreamObservation], None]]] = {

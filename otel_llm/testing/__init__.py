@@ -1,0 +1,24 @@
+"""Doubles for anyone's tests: time that stands still, streams drawn as text, sinks that remember, scripted servers.
+
+record = timeline("r..a.bb.c|")      # 10 ms a character
+assert time_to_first_token(record) == 0.03
+"""
+
+from otel_llm.testing.clock import FakeClock
+from otel_llm.testing.drawing import MS, timeline
+from otel_llm.testing.scripted import CLOSE, RESET, STALL, ScriptedServer, SeenRequest
+from otel_llm.testing.sink import CapturingSink
+from otel_llm.view.receiver import OtlpReceiver
+
+__all__ = [
+    "CLOSE",
+    "MS",
+    "RESET",
+    "STALL",
+    "CapturingSink",
+    "FakeClock",
+    "OtlpReceiver",
+    "ScriptedServer",
+    "SeenRequest",
+    "timeline",
+]
