@@ -125,9 +125,10 @@ class ScriptedServer:
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._listener.close()
         self._accepting.join()
-        for connection in self._sockets:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            for connection in self._sockets:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
 
@@ -147,8 +148,11 @@ class ScriptedServer:
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
-                connection = self._tls.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
-                self._sockets[number] = connection  # wrapping took the descriptor away from `raw`
+                with self._lock:  # wrapping takes the descriptor from `raw`, which the end would shut down in vain
+                    connection = self._tls.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
+                    self._sockets[number] = connection
+                if self._over.is_set():
+                    return
                 connection.do_handshake()
             self._converse(connection, number)
         except (OSError, httptools.HttpParserError):
