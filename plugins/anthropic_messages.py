@@ -71,6 +71,7 @@ class AnthropicMessages(Protocol):
 
     name = "anthropic_messages"
     paths = ("/v1/messages", "/messages")
+    provider = "anthropic"
     authorization = "x-api-key: {}"
 
     __slots__ = ()

@@ -88,6 +88,7 @@ class OpenAIResponses(Protocol):
 
     name = "openai_responses"
     paths = ("/responses",)
+    provider = "openai"
 
     __slots__ = ()
 

@@ -85,8 +85,8 @@ def test_ollama_options_and_parameters_are_one() -> None:
 
 def test_dashscope_takes_a_second_piece_that_begins_with_the_first_for_its_repetition_until_a_third() -> None:
     answer = load_protocol("dashscope")()
-    pieces = [answer.decode(dashscope(words, n)) for n, words in enumerate(("1", "10", " is", "1", "1"), 1)]
-    assert pieces == [(TEXT, "1", 1), (TEXT, "0", 1), (TEXT, " is", 1), (TEXT, "1", 1), (TEXT, "1", 1)]
+    pieces = [answer.decode(dashscope(words, n)) for n, words in enumerate(("1", "10", " is", "1", "10!"), 1)]
+    assert pieces == [(TEXT, "1", 1), (TEXT, "0", 1), (TEXT, " is", 1), (TEXT, "1", 1), (TEXT, "10!", 1)]
 
 
 def test_dashscope_tells_cumulative_reasoning_from_text() -> None:

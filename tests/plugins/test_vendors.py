@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 from otel_llm.wire.sse import Sse
 
 CASES = Path(__file__).parent / "cases"
-# what servers send though it is in no reference: errors as bare objects, and an event kind that does not exist
-ODD = {"openai_chat/error", "openai_responses/error_nested", "openai_responses/tool"}
+# what servers send though it is in no reference: bare objects, and an event kind that does not exist
+ODD = {"openai_chat/error", "openai_chat/odd_framing", "openai_responses/error_nested", "openai_responses/tool"}
 
 
 @pytest.mark.parametrize(
