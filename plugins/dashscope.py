@@ -111,25 +111,26 @@ class DashScope(Protocol):
         tokens = self._bill(chunk.usage) if chunk.usage else 0
         kind, said = PADDING, ""
         for brought, words in self._words(chunk.output) if chunk.output else ():
-            if added := self._added(brought, words, tokens):
-                # of several kinds in one event, text says more than a tool call or reasoning
-                kind, said = (brought, added) if kind != TEXT else (kind, said)
+            # of several kinds in one event, text says more than a tool call or reasoning
+            if (added := self._added(brought, words, tokens)) and kind != TEXT:
+                kind, said = brought, added
         return (kind, said, tokens) if said else (OTHER if chunk.usage else PADDING, "", 0)
 
     def _words(self, output: _Output) -> list[tuple[int, str]]:
         """Return (kind, words) of an event's output, and keep its finish reason ("null" while it runs)."""
-        found = [(TEXT, output.text or "")]
-        reasons = [output.finish_reason]
+        found = [(TEXT, output.text)] if output.text else []
+        reason = output.finish_reason
         for choice in output.choices or ():
-            reasons.append(choice.finish_reason)
+            reason = choice.finish_reason or reason
             if message := choice.message:
-                content = message.content
-                joined = "".join(part.text or "" for part in content) if isinstance(content, list) else content
-                calls = [call.function for call in message.tool_calls or () if call.function]
-                found.append((REASONING, message.reasoning_content or ""))
-                found.append((TOOL, "".join((call.name or "") + (call.arguments or "") for call in calls)))
-                found.append((TEXT, joined or ""))
-        self.finish_reasons += tuple(reason for reason in reasons if reason and reason != "null")
+                if message.reasoning_content:
+                    found.append((REASONING, message.reasoning_content))
+                if message.tool_calls:
+                    found.append((TOOL, _calls(message.tool_calls)))
+                if content := message.content:
+                    found.append((TEXT, content if isinstance(content, str) else _joined(content)))
+        if reason and reason != "null":
+            self.finish_reasons += (reason,)
         return found
 
     def _added(self, kind: int, words: str, tokens: int) -> str:
@@ -156,3 +157,11 @@ class DashScope(Protocol):
         if usage.output_tokens_details:
             self.reasoning_tokens = usage.output_tokens_details.reasoning_tokens
         return max((usage.output_tokens or 0) - before, 0)
+
+
+def _calls(calls: list[_ToolCall]) -> str:
+    return "".join((call.function.name or "") + (call.function.arguments or "") for call in calls if call.function)
+
+
+def _joined(parts: list[_Part]) -> str:
+    return "".join(part.text or "" for part in parts)

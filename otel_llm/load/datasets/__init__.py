@@ -6,7 +6,6 @@ and line. `open_dataset` does the rest for all of them: lengths, cycling, the sa
 """
 
 import inspect
-import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otel_llm.errors import ConfigError, PluginError
+from otel_llm.load.cycle import take
 from otel_llm.load.datasets.samples import sample
 from otel_llm.wire.plugins import installed
 
@@ -74,9 +74,7 @@ class Dataset:
 
     def take(self, number: int | None) -> Iterator[Prompt]:
         """Return the first `number` prompts, from the start again when there are fewer; all of one pass for None."""
-        if number is None:
-            return iter(self)
-        return itertools.islice(itertools.chain.from_iterable(itertools.repeat(self)), number)
+        return take(self.__iter__, number)
 
 
 def open_dataset(
