@@ -91,7 +91,7 @@ class Exchange:
 
     @property
     def over(self) -> bool:
-        """Whether the protocol's end marker has come, even if the HTTP body goes on."""
+        """Whether the protocol's end marker or an error has come, even if the HTTP body goes on."""
         return self._ended_ns is not None
 
     def fail(self, kind: str, message: str, at_ns: int | None = None) -> None:
@@ -142,8 +142,8 @@ class Exchange:
             if delta is not None:
                 kind, text, tokens = delta
                 mark(at_ns, read, kind, len(event), tokens, len(text))
-            elif self._plugin.done and self._ended_ns is None:
-                self._ended_ns = at_ns
+        if self._ended_ns is None and (self._plugin.done or self._plugin.error is not None):
+            self._ended_ns = at_ns
 
     def _complete(self, at_ns: int, *, reusable: bool = True) -> None:
         plugin, answer, rest = self._plugin, self._answer, self._framer.end()

@@ -110,24 +110,24 @@ class GivenIds(RandomIdGenerator):
     def __init__(self) -> None:
         self._given = threading.local()
 
-    def give(self, trace_id: int | None, span_id: int | None) -> None:
-        """Set the ids of the next span that this thread starts; None for random ones."""
-        self._given.ids = (trace_id, span_id)
+    def give(self, trace_id: str | None, span_id: str | None) -> None:
+        """Set the ids, in hexadecimal, of the next span that this thread starts; None for random ones."""
+        self._given.ids = (trace_id and int(trace_id, 16), span_id and int(span_id, 16))
 
     def generate_trace_id(self) -> int:
         trace_id, span_id = getattr(self._given, "ids", (None, None))
         self._given.ids = (None, span_id)
-        return trace_id or super().generate_trace_id()
+        return int(trace_id) if trace_id else super().generate_trace_id()
 
     def generate_span_id(self) -> int:
         span_id = getattr(self._given, "ids", (None, None))[1]
         self._given.ids = (None, None)
-        return span_id or super().generate_span_id()
+        return int(span_id) if span_id else super().generate_span_id()
 
 
-def parent(trace_id: int | None, span_id: int | None) -> Context:
+def parent(trace_id: str | None, span_id: str | None) -> Context:
     """Return a context in which that sampled span is current; an empty one when an id is missing."""
     if not trace_id or not span_id:
         return Context()
-    flags = TraceFlags(TraceFlags.SAMPLED)
-    return set_span_in_context(NonRecordingSpan(SpanContext(trace_id, span_id, False, flags)), Context())
+    sent = SpanContext(int(trace_id, 16), int(span_id, 16), False, TraceFlags(TraceFlags.SAMPLED))
+    return set_span_in_context(NonRecordingSpan(sent), Context())

@@ -4,11 +4,15 @@ record = timeline("r..a.bb.c|")      # 10 ms a character
 assert time_to_first_token(record) == 0.03
 """
 
+from typing import TYPE_CHECKING, Any
+
 from otel_llm.testing.clock import FakeClock
 from otel_llm.testing.drawing import MS, timeline
 from otel_llm.testing.scripted import CLOSE, RESET, STALL, ScriptedServer, SeenRequest
 from otel_llm.testing.sink import CapturingSink
-from otel_llm.view.receiver import OtlpReceiver
+
+if TYPE_CHECKING:
+    from otel_llm.view.receiver import OtlpReceiver
 
 __all__ = [
     "CLOSE",
@@ -22,3 +26,11 @@ __all__ = [
     "SeenRequest",
     "timeline",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "OtlpReceiver":  # late: whoever wants a clock that stands still need not load gRPC
+        from otel_llm.view.receiver import OtlpReceiver
+
+        return OtlpReceiver
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
