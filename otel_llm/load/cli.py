@@ -11,6 +11,7 @@ from otel_llm.load import document, options
 from otel_llm.load.redact import redact, redact_url
 from otel_llm.load.report import print_report, write_json
 from otel_llm.load.run import Outcome, Reporter, Run
+from otel_llm.load.telemetry import Export, OtelReporter
 
 __all__ = ["add_arguments", "run"]
 
@@ -20,9 +21,10 @@ add_arguments = options.add_arguments
 def run(args: argparse.Namespace) -> int:
     """Run it and return the exit code. Raises ConfigError before any request for what cannot be done."""
     (plan, counting), slo = options.plan_of(args), options.slo_of(args)
+    export = Export(args.otlp_endpoint, args.otlp_protocol, args.histograms)
 
     def reporters(head: Mapping[str, Any]) -> Sequence[Reporter]:
-        return ()
+        return [OtelReporter(export, head, plan.mode)] if export.wanted else []
 
     load = Run(
         plan,

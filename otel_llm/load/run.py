@@ -36,7 +36,7 @@ class Reporter(Protocol):
         """Take requests that ended; `met` says of each whether it met the SLO, where there is one."""
         ...
 
-    def close(self, report: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def close(self, report: Mapping[str, Any], loop_lag_ns: Sequence[int]) -> Mapping[str, Any] | None:
         """Send what is left; return what became of it, for the report's `telemetry`."""
         ...
 
@@ -126,7 +126,7 @@ class Run:
             health = engine.run(finished, turn, stop.asked)
         self._account(health, interrupted=stop.asked())
         report = self._report(health)
-        report["telemetry"] = _close(reporters, report)
+        report["telemetry"] = _close(reporters, report, health.loop_lag_ns)
         file.close(report)
         return Outcome(report, self.path, stop.asked(), health, self.stats)
 
@@ -180,10 +180,12 @@ class Run:
         }
 
 
-def _close(reporters: Sequence[Reporter], report: Mapping[str, Any]) -> dict[str, Any] | None:
+def _close(
+    reporters: Sequence[Reporter], report: Mapping[str, Any], loop_lag_ns: Sequence[int]
+) -> dict[str, Any] | None:
     ledger: dict[str, Any] = {}
     for reporter in reporters:
-        ledger |= reporter.close(report) or {}
+        ledger |= reporter.close(report, loop_lag_ns) or {}
     return ledger or None
 
 

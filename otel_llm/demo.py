@@ -1,0 +1,136 @@
+"""`otel-llm demo`: everything at once, with nothing to set up.
+
+A simulated model server in a process of its own, the load generator against it, an OTLP receiver beside it; then the
+percentiles twice, as they were measured and as they come back out of the telemetry.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from otel_llm import conventions
+from otel_llm.load.cli import show
+from otel_llm.load.plan import LoadPlan
+from otel_llm.load.run import Reporter, Run, run_name
+from otel_llm.load.telemetry import Export, OtelReporter
+from otel_llm.sim import Behaviour, SimProcess
+from otel_llm.view.received import Received
+from otel_llm.view.receiver import OtlpReceiver
+from otel_llm.wire.plugins import load_protocol
+from otel_llm.wire.protocol import Ask
+from otel_llm.wire.target import Target
+
+__all__ = ["add_arguments", "run"]
+
+_MODEL: Final = "demo-model"
+_BEHAVIOUR: Final = Behaviour(ttft_ms=180, itl_ms=15, jitter="lognormal", amp=0.35, tokens=64)
+_MEASURES: Final = (
+    ("time to first token", "time_to_first_token", "time_to_first_token"),
+    ("inter-token latency", "inter_token_latency", "inter_token_latency"),
+    ("time per output token", "time_per_output_token", "time_per_output_token"),
+    ("request latency", "request_latency", "operation_duration"),
+)
+_PERCENTILES: Final = (50, 90, 99)
+_AGREE: Final = 0.05
+"""A bucket of an exponential histogram of 160 is at most 4.4 % wide over the two decades of such a run."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the few things that may be chosen."""
+    parser.add_argument(
+        "--parallel", type=int, default=16, help="requests under way at any time (default: %(default)s)"
+    )
+    parser.add_argument("-n", "--number", type=int, default=160, help="requests (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where the run file goes (default: .)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it; return 0 when both sets of percentiles agree, 1 when they do not or requests failed."""
+    console = Console(highlight=False)
+    args.out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        sim = stack.enter_context(SimProcess(_BEHAVIOUR))
+        console.print(f"[bold]1[/]  a simulated model server listens at {sim.url}")
+        plan = _plan(sim.url, args)
+        receivers: list[OtlpReceiver] = []
+
+        def reporters(head: Mapping[str, Any]) -> Sequence[Reporter]:
+            # here, because the workers have been forked by now and a receiver is made of threads
+            receiver = stack.enter_context(OtlpReceiver())
+            receivers.append(receiver)
+            console.print(f"[bold]2[/]  an OTLP receiver listens at {receiver.grpc_endpoint}")
+            console.print(f"[bold]3[/]  {plan.number} requests go out, {plan.parallel} at a time")
+            return [OtelReporter(Export(receiver.grpc_endpoint), head, plan.mode)]
+
+        name = str(args.out / run_name(_MODEL, None)[1])
+        load = Run(plan, name=name, arguments={"command": "demo"}, log_every=plan.number, reporters=reporters)
+        outcome = load.go()
+        show(outcome, load.concurrency)
+        agree = bool(receivers) and _compare(outcome.report["measures"], receivers[0], console)
+    if agree:
+        _what_next(console, outcome.path)
+    return outcome.exit_code() if outcome.exit_code() else int(not agree)
+
+
+def _plan(url: str, args: argparse.Namespace) -> LoadPlan:
+    protocol = load_protocol("openai_chat")
+    ask = Ask(model=_MODEL, messages=[{"role": "user", "content": "How fast are you, really?"}])
+    return LoadPlan(
+        target=Target.parse(f"{url}/v1/chat/completions"),
+        protocol=protocol,
+        model=_MODEL,
+        requests=(protocol.encode(ask),),
+        number=args.number,
+        parallel=args.parallel,
+    )
+
+
+def _compare(measures: Mapping[str, Any], received: Received, console: Console) -> bool:
+    """Print both sets of percentiles, a block each; return whether counts are equal and percentiles agree."""
+    blocks = {"as measured, ms": [], "as read back from OTLP, ms": []}  # type: dict[str, list[tuple[str, ...]]]
+    agree = True
+    for label, name, key in _MEASURES:
+        row = measures[name]
+        back = received.histogram(conventions.instrument(key).names(conventions.profiles())[0])
+        ours = [row[f"p{q}"] for q in _PERCENTILES]
+        theirs = [back.quantile(q / 100) if back is not None else None for q in _PERCENTILES]
+        count = back.count if back is not None else 0
+        blocks["as measured, ms"].append((label, f"{row['count']:,}", *map(_ms, ours)))
+        blocks["as read back from OTLP, ms"].append((label, f"{count:,}", *map(_ms, theirs)))
+        near = all(a and b and abs(b / a - 1) <= _AGREE for a, b in zip(ours, theirs, strict=True))
+        agree = agree and near and count == row["count"]
+    for title, rows in blocks.items():
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column(title, no_wrap=True, min_width=28)
+        for column in ("count", *(f"p{q}" for q in _PERCENTILES)):
+            table.add_column(column, justify="right")
+        for cells in rows:
+            table.add_row(*cells)
+        console.print()
+        console.print(table)
+    console.print()
+    verdict = "[green]they agree[/]: the same counts, percentiles within a bucket's width"
+    console.print(verdict if agree else "[bold red]they do not agree[/]")
+    return agree
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value * 1e3:.2f}"
+
+
+def _what_next(console: Console, path: Path) -> None:
+    url = "http://localhost:8000/v1/chat/completions"
+    for line in (
+        "",
+        f"The run is in [bold]{path}[/], a SQLite file: every request, every chunk, to the nanosecond.",
+        "What to try next:",
+        f"  otel-llm perf --url {url} --model MODEL --parallel 16 -n 200 --prompt '…'",
+        "  otel-llm perf … --otlp-endpoint http://localhost:4317   the same, into your Collector",
+        "  otel-llm sim --ttft-ms 200 --itl-ms 20                  a server to try it on",
+    ):
+        console.print(line, soft_wrap=True)

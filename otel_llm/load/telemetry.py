@@ -1,0 +1,93 @@
+"""A run as OpenTelemetry: a span and the histograms of every request, and what the run was.
+
+All of it is made by the coordinator from finished records; exports run in threads of their own, and a ledger says at
+the end what was recorded, what was exported and what was dropped.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from otel_llm import conventions
+from otel_llm.measures import queue_delay
+from otel_llm.record import StreamRecord
+
+__all__ = ["Export", "OtelReporter"]
+
+_SERVICE = "otel-llm-perf"
+_INTERVAL_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Where telemetry goes, and how: what `--otlp-endpoint`, `--otlp-protocol` and `--histograms` say."""
+
+    endpoint: str | None = None
+    protocol: Literal["grpc", "http/protobuf"] | None = None
+    histograms: Literal["exponential", "explicit"] = "exponential"
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is to be exported: an endpoint was given, or the environment names one or an exporter."""
+        named = (name for name, value in os.environ.items() if name.startswith("OTEL_") and value)
+        return self.endpoint is not None or any(
+            name.startswith("OTEL_EXPORTER_OTLP") and name.endswith("ENDPOINT")
+            or name in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER")
+            for name in named
+        )  # fmt: skip
+
+
+class OtelReporter:
+    """Sends a run to an OTLP endpoint. Make it after the workers were forked: exporters start threads."""
+
+    def __init__(self, export: Export, head: Mapping[str, Any], mode: str) -> None:
+        from otel_llm.configure import providers
+        from otel_llm.sinks.otel import OTelSink
+
+        self._run = {
+            conventions.RUN_ID: head["id"],
+            conventions.RUN_NAME: head["name"],
+            conventions.RUN_MODE: mode,
+        }
+        interval = None if "OTEL_METRIC_EXPORT_INTERVAL" in os.environ else _INTERVAL_S
+        self._telemetry = providers(
+            None if "OTEL_SERVICE_NAME" in os.environ else _SERVICE,
+            export.endpoint,
+            export.protocol,
+            export.histograms,
+            resource_attributes={conventions.RUN_ID: head["id"]},
+            export_interval_s=interval,
+        )
+        self._sink = OTelSink(self._telemetry.tracer_provider, self._telemetry.meter_provider)
+        self._sink.feed("run_info", (1,), self._run)
+
+    def add(self, records: Sequence[StreamRecord], met: Sequence[bool] | None) -> None:
+        """Make the spans and feed the metrics of requests that ended."""
+        self._sink.closed(*records)
+        for kind, count in _counts(record.error_type for record in records).items():
+            self._sink.feed("load_requests", (count,), {} if kind is None else {conventions.ERROR_TYPE: kind})
+        delays = [delay for record in records if (delay := queue_delay(record)) is not None]
+        self._sink.feed("queue_delay", delays, {})
+        for good, count in _counts(met or ()).items():
+            self._sink.feed("slo_requests", (count,), {conventions.SLO_MET: good})
+
+    def close(self, report: Mapping[str, Any], loop_lag_ns: Sequence[int]) -> dict[str, Any]:
+        """Export what is left and return the ledger: recorded = exported + dropped, of spans and of metric points."""
+        self._sink.feed("loop_lag", np.asarray(loop_lag_ns, np.float64) / 1e9, {})
+        limited = {conventions.CLIENT_LIMITED: bool(report["client"]["saturated"])}
+        self._sink.feed("run_info", (1,), {**self._run, **limited})
+        ledger = self._telemetry.shutdown()
+        return {
+            name: {"recorded": tally.recorded, "exported": tally.exported, "dropped": tally.dropped}
+            for name, tally in (("spans", ledger.spans), ("metric_points", ledger.points))
+        }
+
+
+def _counts(values: Any) -> dict[Any, int]:
+    counts: dict[Any, int] = {}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    return counts
