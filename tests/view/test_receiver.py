@@ -43,7 +43,7 @@ def exporters(receiver, protocol, **metrics):
     )
 
 
-def metering(exporter, name="h", resource=None):
+def metering(exporter, resource=None):
     reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)
     return MeterProvider([reader], resource=Resource(resource or {}), views=[WORST], shutdown_on_exit=False)
 

@@ -1,0 +1,125 @@
+"""The exporters that arguments and OTEL_* variables ask for, imported only when they are wanted."""
+
+import os
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from opentelemetry.sdk.metrics import Histogram
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, ExponentialBucketHistogramAggregation
+
+from otel_llm.errors import ConfigError
+from otel_llm.sinks.ledger import CountedMetricExporter, Ledger
+
+__all__ = ["Histograms", "Protocol", "Target", "metric_reader", "preferred", "span_exporter", "wanted"]
+
+Histograms = Literal["exponential", "explicit"]
+Protocol = Literal["grpc", "http/protobuf"]
+
+_HTTP_PORT: Final = 4318
+_AGGREGATIONS: Final = {
+    "exponential": ExponentialBucketHistogramAggregation,
+    "explicit": ExplicitBucketHistogramAggregation,
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to, as arguments said it; what they did not say is in the environment."""
+
+    endpoint: str | None
+    protocol: str | None
+    headers: dict[str, str]
+
+    def speaks_http(self, signal: str) -> bool:
+        """Return whether a signal goes out over HTTP; over gRPC otherwise."""
+        chosen = self.protocol or _variable(signal, "PROTOCOL")
+        if chosen is None:
+            url = self.endpoint or _variable(signal, "ENDPOINT")
+            return bool(url) and urlsplit(_with_scheme(url)).port == _HTTP_PORT
+        if chosen not in ("grpc", "http/protobuf"):
+            raise ConfigError("the OTLP protocol to be grpc or http/protobuf", chosen)
+        return chosen == "http/protobuf"
+
+    def arguments(self, signal: str, http: bool) -> dict[str, Any]:
+        """Return what an OTLP exporter is made with; what is left out it reads from the environment itself."""
+        found: dict[str, Any] = {"headers": self.headers} if self.headers else {}
+        if self.endpoint:
+            base = _with_scheme(self.endpoint).rstrip("/")
+            found["endpoint"] = f"{base}/v1/{signal}" if http else base
+        return found
+
+
+def _with_scheme(url: str | None) -> str:
+    return url if url and "://" in url else f"http://{url}"
+
+
+def _variable(signal: str, what: str) -> str | None:
+    """Return OTEL_EXPORTER_OTLP_{what} for one signal, or for all; None when it is unset or empty."""
+    names = (f"OTEL_EXPORTER_OTLP_{signal.upper()}_{what}", f"OTEL_EXPORTER_OTLP_{what}")
+    return next((value for name in names if (value := os.environ.get(name, "").strip())), None)
+
+
+def wanted(signal: str, endpoint: str | None) -> list[str]:
+    """Return the names of the exporters for a signal."""
+    listed = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip()
+    if listed:
+        return [name for item in listed.split(",") if (name := item.strip()) and name != "none"]
+    return ["otlp"] if endpoint or _variable(signal, "ENDPOINT") else []
+
+
+def preferred(histograms: Histograms | None) -> dict[type, Any] | None:
+    """Return which aggregation an exporter prefers; None to let the exporter read it. Raises ConfigError."""
+    if histograms is not None and histograms not in _AGGREGATIONS:
+        raise ConfigError("histograms to be exponential or explicit", histograms)
+    if histograms is None and os.environ.get("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "").strip():
+        return None
+    return {Histogram: _AGGREGATIONS[histograms or "exponential"]()}
+
+
+def span_exporter(name: str, target: Target) -> Any:
+    """Return a new span exporter. Raises ConfigError when there is none of that name."""
+    if name == "otlp":
+        if target.speaks_http("traces"):
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
+
+            return OverHttp(**target.arguments("traces", http=True))
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
+
+        return OverGrpc(**target.arguments("traces", http=False))
+    return _plugin("opentelemetry_traces_exporter", name)()
+
+
+def metric_reader(
+    name: str, target: Target, preferred: dict[type, Any] | None, interval: Any, ledger: Ledger
+) -> MetricReader:
+    """Return a new reader: a pushing one that counts its points, or one to be pulled from. Raises ConfigError."""
+    exporter: Any
+    if name == "otlp":
+        http = target.speaks_http("metrics")
+        arguments = {**target.arguments("metrics", http), "preferred_aggregation": preferred}
+        if http:
+            from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as OverHttp
+
+            exporter = OverHttp(**arguments)
+        else:
+            from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as OverGrpc
+
+            exporter = OverGrpc(**arguments)
+    else:
+        made = _plugin("opentelemetry_metrics_exporter", name)
+        if isinstance(made, type) and issubclass(made, MetricReader):  # pulled from, such as Prometheus
+            return made()
+        exporter = made(preferred_aggregation=preferred)
+    return PeriodicExportingMetricReader(
+        CountedMetricExporter(exporter, ledger.points), export_interval_millis=interval
+    )
+
+
+def _plugin(group: str, name: str) -> Any:
+    for entry in entry_points(group=group, name=name):
+        return entry.load()
+    known = sorted({entry.name for entry in entry_points(group=group)} | {"none", "otlp"})
+    raise ConfigError(f"one of the exporters {', '.join(known)}", name, "install the one you want, or correct its name")

@@ -1,0 +1,274 @@
+"""Providers that export over real sockets to a real receiver, from arguments and from the environment."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from opentelemetry.sdk.metrics import Histogram
+
+from otel_llm.configure import providers
+from otel_llm.errors import ConfigError
+from otel_llm.sinks.otel import OTelSink
+from otel_llm.testing import OtlpReceiver, timeline
+from otel_llm.view.histogram import ExplicitHistogram, ExponentialHistogram
+
+TTFT = "otel_llm.client.time_to_first_token"
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def receiver():
+    with OtlpReceiver() as receiver:
+        yield receiver
+
+
+def run(telemetry, count=3):
+    sink = OTelSink(telemetry.tracer_provider, telemetry.meter_provider)
+    sink.closed(*(timeline("r.a.bc|", index=i, trace_id=i + 1, span_id=i + 1, kind="client") for i in range(count)))
+    return telemetry.shutdown()
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_everything_recorded_arrives_and_the_ledger_says_so(receiver, protocol):
+    endpoint = receiver.grpc_endpoint if protocol == "grpc" else receiver.http_endpoint
+    telemetry = providers("app", endpoint, protocol, resource_attributes={"otel_llm.run.id": "r1"})
+    ledger = run(telemetry)
+    assert (ledger.spans.recorded, ledger.spans.exported, ledger.spans.dropped) == (3, 3, 0)
+    assert ledger.points.recorded == ledger.points.exported > 0
+    assert sorted(span.trace_id for span in receiver.spans) == [1, 2, 3]
+    resource = receiver.spans[0].resource
+    assert (resource["service.name"], resource["otel_llm.run.id"]) == ("app", "r1")
+    assert resource["service.instance.id"]
+    found = receiver.histogram(TTFT)
+    assert isinstance(found, ExponentialHistogram)
+    assert (found.count, found.min) == (3, 0.02)
+    assert {exemplar.trace_id for exemplar in receiver.exemplars(TTFT)} <= {1, 2, 3}
+    assert telemetry.shutdown() is ledger
+    assert telemetry.force_flush()
+
+
+def test_flushing_exports_what_is_recorded_by_now(receiver):
+    with providers("app", receiver.grpc_endpoint) as telemetry:
+        sink = OTelSink(telemetry.tracer_provider, telemetry.meter_provider)
+        sink.closed(timeline("r.a|"))
+        assert telemetry.force_flush()
+        assert len(receiver.spans) == 1
+        assert receiver.histogram(TTFT).count == 1
+
+
+def test_the_environment_alone_is_enough(receiver, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.http_endpoint)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "named")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=blue")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "explicit_bucket_histogram")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "DELTA")
+    run(providers())
+    assert receiver.spans[0].resource["service.name"] == "named"
+    assert receiver.spans[0].resource["team"] == "blue"
+    assert isinstance(receiver.histogram(TTFT), ExplicitHistogram)
+
+
+def test_each_signal_can_have_its_own_endpoint_and_protocol(receiver, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{receiver.http_endpoint}/v1/traces")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", receiver.grpc_endpoint)
+    run(providers())
+    assert len(receiver.spans) == 3
+    assert receiver.histogram(TTFT).count == 3
+
+
+def test_an_argument_beats_its_variable(receiver, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "not this")
+    run(providers("this", receiver.grpc_endpoint, "grpc", "explicit"))
+    assert receiver.spans[0].resource["service.name"] == "this"
+    assert isinstance(receiver.histogram(TTFT), ExplicitHistogram)
+
+
+def test_port_4318_is_http_and_any_other_grpc():
+    from otel_llm.sinks.exporters import Target
+
+    assert Target("http://localhost:4318", None, {}).speaks_http("traces")
+    assert Target("localhost:4318", None, {}).speaks_http("traces")
+    assert not Target("http://localhost:4317", None, {}).speaks_http("traces")
+    assert not Target(None, None, {}).speaks_http("metrics")
+    assert Target("http://h:4318/otlp/", None, {}).arguments("traces", http=True) == {
+        "endpoint": "http://h:4318/otlp/v1/traces"
+    }
+
+
+def test_nothing_is_exported_unless_somebody_said_where_to(monkeypatch):
+    telemetry = providers("app")
+    assert telemetry.tracer_provider is None
+    assert telemetry.meter_provider is None
+    assert telemetry.shutdown().spans.recorded == 0
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "this says nothing about where to")
+    assert providers().tracer_provider is None
+
+
+def test_the_console_is_an_exporter_and_none_is_none(receiver):
+    code = (
+        CONFIGURED
+        + f"""
+with configure("app", {receiver.grpc_endpoint!r}) as telemetry:
+    assert telemetry.tracer_provider is None
+    OTelSink().closed(timeline("r.a|"))
+"""
+    )
+    assert TTFT in in_a_process(code, OTEL_TRACES_EXPORTER="none", OTEL_METRICS_EXPORTER="console").stdout
+    assert receiver.metric_names() == []
+
+
+def test_a_disabled_sdk_is_left_disabled(receiver, monkeypatch):
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    assert providers("app", receiver.grpc_endpoint).meter_provider is None
+
+
+def test_sampler_and_limits_come_from_the_environment(receiver, monkeypatch):
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+    ledger = run(providers("app", receiver.grpc_endpoint))
+    assert ledger.spans.recorded == 0
+    assert receiver.histogram(TTFT).count == 3
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_on")
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2")
+    run(providers("app", receiver.grpc_endpoint))
+    assert len(receiver.spans[0].attributes) == 2
+
+
+def test_metrics_are_exported_at_the_interval_asked_for(receiver, monkeypatch):
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "20")
+    with providers("app", receiver.grpc_endpoint) as telemetry:
+        OTelSink(telemetry.tracer_provider, telemetry.meter_provider).closed(timeline("r.a|"))
+        assert receiver.wait_for(lambda got: got.histogram(TTFT))
+    with providers("other", receiver.grpc_endpoint, export_interval_s=0.02) as telemetry:
+        OTelSink(telemetry.tracer_provider, telemetry.meter_provider).closed(timeline("r.a|"))
+        assert receiver.wait_for(lambda got: got.histogram(TTFT).count == 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "message"),
+    [
+        ({"protocol": "http/json"}, {}, "grpc or http/protobuf, got 'http/json'"),
+        ({"histograms": "linear"}, {}, "exponential or explicit, got 'linear'"),
+        ({}, {"OTEL_TRACES_EXPORTER": "carrier-pigeon"}, "got 'carrier-pigeon'"),
+    ],
+)
+def test_what_there_is_not_is_refused(arguments, variables, message, monkeypatch):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=message):
+        providers("app", "http://127.0.0.1:1", **arguments)
+
+
+def test_a_receiver_that_is_not_there_costs_the_time_given_and_is_in_the_ledger():
+    telemetry = providers("app", "http://127.0.0.1:1", "http/protobuf")
+    sink = OTelSink(telemetry.tracer_provider, telemetry.meter_provider)
+    sink.closed(timeline("r.a|"), timeline("r.a|"))
+    ledger = telemetry.shutdown(timeout_s=0.5)
+    assert (ledger.spans.recorded, ledger.spans.exported, ledger.spans.dropped) == (2, 0, 2)
+    assert ledger.points.exported == 0
+
+
+def in_a_process(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+CONFIGURED = """
+from opentelemetry import metrics, trace
+from otel_llm.configure import configure
+from otel_llm.sinks.otel import OTelSink
+from otel_llm.testing import timeline
+"""
+
+
+def test_configure_sets_the_global_providers_and_exports_at_exit(receiver):
+    code = (
+        CONFIGURED
+        + f"""
+configure("app", {receiver.grpc_endpoint!r})
+OTelSink().closed(timeline("r.a|"))
+"""
+    )
+    assert in_a_process(code).stderr == ""
+    assert [span.resource["service.name"] for span in receiver.spans] == ["app"]
+    assert receiver.histogram(TTFT).count == 1
+
+
+def test_a_sink_made_before_configure_is_served_too(receiver):
+    code = (
+        CONFIGURED
+        + f"""
+sink = OTelSink()
+sink.closed(timeline("r.a|"))
+with configure("app", {receiver.grpc_endpoint!r}):
+    sink.closed(timeline("r.a|"))
+"""
+    )
+    in_a_process(code)
+    assert len(receiver.spans) == 1
+    assert receiver.histogram(TTFT).count == 1
+
+
+def test_configure_never_takes_over_a_provider_that_is_set(receiver):
+    code = (
+        CONFIGURED
+        + f"""
+from opentelemetry.sdk.trace import TracerProvider
+mine = TracerProvider()
+trace.set_tracer_provider(mine)
+with configure("app", {receiver.grpc_endpoint!r}) as telemetry:
+    assert trace.get_tracer_provider() is mine
+    assert telemetry.tracer_provider is None
+    assert telemetry.meter_provider is metrics.get_meter_provider()
+assert not mine._active_span_processor._span_processors
+"""
+    )
+    assert "got one already" in in_a_process(code).stderr
+
+
+def test_configuring_twice_warns_and_changes_nothing(receiver):
+    code = (
+        CONFIGURED
+        + f"""
+one = configure("app", {receiver.grpc_endpoint!r})
+two = configure("other", {receiver.grpc_endpoint!r})
+assert trace.get_tracer_provider() is one.tracer_provider
+assert two.tracer_provider is two.meter_provider is None
+two.shutdown()
+OTelSink().closed(timeline("r.a|"))
+"""
+    )
+    assert "got one already" in in_a_process(code).stderr
+    assert [span.resource["service.name"] for span in receiver.spans] == ["app"]
+
+
+def test_configuring_nothing_sets_nothing():
+    in_a_process(CONFIGURED + "configure()\nassert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)")
+
+
+def test_importing_configure_loads_no_exporter_and_no_grpc():
+    code = """
+import sys
+import otel_llm.configure, otel_llm.sinks.otel, otel_llm.testing
+loaded = [m for m in sys.modules if m.startswith(("grpc", "aiohttp", "requests", "opentelemetry.exporter"))]
+assert not loaded, loaded
+"""
+    in_a_process(code)
+
+
+def test_exponential_is_the_default():
+    from otel_llm.sinks.exporters import preferred
+
+    assert type(preferred(None)[Histogram]).__name__ == "ExponentialBucketHistogramAggregation"
