@@ -57,6 +57,7 @@ def test_a_span_waits_no_longer_than_the_delay():
     tracer, processor, _ = traced(gate, delay_s=0.01)
     tracer.start_span("s").end()
     assert gate.entered.wait(10)
+    gate.open.set()
     processor.shutdown()
 
 
