@@ -77,3 +77,7 @@ def _usage() -> str:
             "",
         )
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

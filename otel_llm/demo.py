@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from otel_llm import conventions
-from otel_llm.load.cli import show
 from otel_llm.load.plan import LoadPlan
+from otel_llm.load.report import print_report
 from otel_llm.load.run import Reporter, Run, run_name
 from otel_llm.load.telemetry import Export, OtelReporter
 from otel_llm.sim import Behaviour, SimProcess
@@ -70,11 +70,11 @@ def run(args: argparse.Namespace) -> int:
         name = str(args.out / run_name(_MODEL, None)[1])
         load = Run(plan, name=name, arguments={"command": "demo"}, log_every=plan.number, reporters=reporters)
         outcome = load.go()
-        show(outcome, load.concurrency)
+        print_report(outcome.report, console)
         agree = bool(receivers) and _compare(outcome.report["measures"], receivers[0], console)
     if agree:
         _what_next(console, outcome.path)
-    return outcome.exit_code() if outcome.exit_code() else int(not agree)
+    return outcome.exit_code() or int(not agree)
 
 
 def _plan(url: str, args: argparse.Namespace) -> LoadPlan:
@@ -92,7 +92,7 @@ def _plan(url: str, args: argparse.Namespace) -> LoadPlan:
 
 def _compare(measures: Mapping[str, Any], received: Received, console: Console) -> bool:
     """Print both sets of percentiles, a block each; return whether counts are equal and percentiles agree."""
-    blocks = {"as measured, ms": [], "as read back from OTLP, ms": []}  # type: dict[str, list[tuple[str, ...]]]
+    blocks: dict[str, list[tuple[str, ...]]] = {"as measured, ms": [], "as read back from OTLP, ms": []}
     agree = True
     for label, name, key in _MEASURES:
         row = measures[name]

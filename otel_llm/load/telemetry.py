@@ -5,6 +5,7 @@ the end what was recorded, what was exported and what was dropped.
 """
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 
 from otel_llm import conventions
-from otel_llm.measures import queue_delay
 from otel_llm.record import StreamRecord
 
 __all__ = ["Export", "OtelReporter"]
@@ -34,7 +34,7 @@ class Export:
         """Whether anything is to be exported: an endpoint was given, or the environment names one or an exporter."""
         named = (name for name, value in os.environ.items() if name.startswith("OTEL_") and value)
         return self.endpoint is not None or any(
-            name.startswith("OTEL_EXPORTER_OTLP") and name.endswith("ENDPOINT")
+            (name.startswith("OTEL_EXPORTER_OTLP") and name.endswith("ENDPOINT"))
             or name in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER")
             for name in named
         )  # fmt: skip
@@ -67,11 +67,7 @@ class OtelReporter:
     def add(self, records: Sequence[StreamRecord], met: Sequence[bool] | None) -> None:
         """Make the spans and feed the metrics of requests that ended."""
         self._sink.closed(*records)
-        for kind, count in _counts(record.error_type for record in records).items():
-            self._sink.feed("load_requests", (count,), {} if kind is None else {conventions.ERROR_TYPE: kind})
-        delays = [delay for record in records if (delay := queue_delay(record)) is not None]
-        self._sink.feed("queue_delay", delays, {})
-        for good, count in _counts(met or ()).items():
+        for good, count in Counter(met or ()).items():
             self._sink.feed("slo_requests", (count,), {conventions.SLO_MET: good})
 
     def close(self, report: Mapping[str, Any], loop_lag_ns: Sequence[int]) -> dict[str, Any]:
@@ -84,10 +80,3 @@ class OtelReporter:
             name: {"recorded": tally.recorded, "exported": tally.exported, "dropped": tally.dropped}
             for name, tally in (("spans", ledger.spans), ("metric_points", ledger.points))
         }
-
-
-def _counts(values: Any) -> dict[Any, int]:
-    counts: dict[Any, int] = {}
-    for value in values:
-        counts[value] = counts.get(value, 0) + 1
-    return counts

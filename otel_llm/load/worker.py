@@ -85,7 +85,7 @@ class _Worker:
     def __init__(self, plan: LoadPlan, share: Share) -> None:
         self.plan, self.share = plan, share
         self.clock = KernelClock()
-        self.tls = tls_context(**plan.tls) if plan.target.tls else None  # type: ignore[arg-type]  # checked by the plan
+        self.tls = tls_context(**plan.tls) if plan.target.tls else None
         self.idle: deque[Connection] = deque()
         self.live: dict[Exchange, Connection] = {}
         self.spares: set[asyncio.Task[None]] = set()
@@ -275,9 +275,7 @@ class _Worker:
                 if len(heads) > 4096:
                     heads.clear()
                 request = plan.request(index)
-                whole = request_bytes(
-                    plan.target.path, plan.target.host_header, {**request.headers, **plan.headers}, request.body
-                )
+                whole = request_bytes(plan.target.path, plan.target.host_header, plan.all_headers(index), request.body)
                 head, _, _ = whole.partition(b"\r\n\r\n")
                 heads[key] = head, request.body
             head, body = heads[key]

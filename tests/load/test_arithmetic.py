@@ -74,7 +74,8 @@ def test_the_log_line_has_the_documents_keys_in_its_order() -> None:
     line = document.log_line(document.log_fields(stats, 1))
     assert re.fullmatch(
         r"Time: 4\.015, concurrency: 1, completed: 1, succeed: 1, failed: 0, qps: 0\.249, latency: 4\.015, "
-        r"time to first token: 0\.003, throughput\(output tokens per second\): 23\.661, time per output token: 0\.04226, "
+        r"time to first token: 0\.003, throughput\(output tokens per second\): 23\.661, "
+        r"time per output token: 0\.04226, "
         r"package per request: 97\.0, time per package: 0\.042, input tokens per request: 16\.0, "
         r"output tokens per request: 95\.0",
         line,
@@ -227,7 +228,8 @@ def test_a_prompt_from_a_file(tmp_path: Path) -> None:
 
 def test_secrets_are_left_out_of_what_is_written_down() -> None:
     given = {
-        "model": "m", "headers": {"Authorization": "Bearer x", "X-Trace": "1"}, "parameters": {"api_key": "x", "max_tokens": 5},
+        "model": "m", "headers": {"Authorization": "Bearer x", "X-Trace": "1"},
+        "parameters": {"api_key": "x", "max_tokens": 5},
         "wandb_api_key": "x", "tokenizer_path": "/t",
     }  # fmt: skip
     out = redact(given)
