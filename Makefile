@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 LOCK    = requirements/run.lock
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help demo test tools stack lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -34,6 +34,12 @@ demo: $(VENV)/.run ## simulated model, load generator, OTLP and the percentiles 
 test: $(VENV)/.dev ## every test
 	@$(BIN)/python -m pytest $(ARGS)
 
+tools: ## build or find the real parts: Collector, Prometheus, Jaeger, a foreign model server
+	@$(PYTHON) -m tools
+
+stack: ## Collector, Prometheus and Jaeger on loopback until Ctrl-C
+	@exec $(PYTHON) -m tools stack $(ARGS)
+
 lint: $(VENV)/.dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -48,8 +54,8 @@ bench: $(VENV)/.dev ## what it costs and how true it is, measured here
 	@$(BIN)/python -m benchmarks
 
 lock: ## renew requirements/*.lock (needs uv)
-	@for set in run dev build; do \
-	  case $$set in run) args="pyproject.toml";; dev) args="pyproject.toml --group dev";; build) args="requirements/build.in";; esac; \
+	@for set in run dev build go; do \
+	  case $$set in run) args="pyproject.toml";; dev) args="pyproject.toml --group dev";; build) args="requirements/build.in";; go) args="requirements/go.in";; esac; \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q --upgrade $$args -o requirements/$$set.lock; \
 	done
 

@@ -1,0 +1,76 @@
+"""One `go build` of a part into the cache."""
+
+import hashlib
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools import cache, golang
+from tools.errors import ToolsError
+from tools.parts import MODULES, Part
+
+BUILD_TIMEOUT_S = 2400.0
+LOG_LINES = 15
+
+
+def cached(part: Part) -> Path:
+    """Where the programs of `part` lie, or would: the version, and a digest of all that decides what is built."""
+    digest = hashlib.sha256(repr((platform.system(), platform.machine(), _arguments(part))).encode())
+    for file in sorted((MODULES / part.module).iterdir()):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return cache.folder(part.name, f"{part.version}-{digest.hexdigest()[:8]}")
+
+
+def build(part: Part) -> float | None:
+    """Build `part` unless the cache has it; the seconds it took, or None when it was there."""
+    target = cached(part)
+    if target.is_dir():
+        return None
+    go = golang.find()
+    print(
+        f"{part.name:<20} {part.version:<8} building from Go modules (first time about {part.cold_s} s) ...", flush=True
+    )
+    started = time.monotonic()
+    made = cache.fill(target, lambda folder: _compile(part, go, folder, target.with_name(target.name + ".log")))
+    return time.monotonic() - started if made else None
+
+
+def _compile(part: Part, go: Path, folder: Path, log: Path) -> None:
+    """Build in a copy of the module files, since Go completes go.mod in place."""
+    source = folder / "source"
+    shutil.copytree(MODULES / part.module, source)
+    for program, package in part.packages.items():
+        command = [str(go), "build", *_arguments(part), "-o", str(folder / program), package]
+        with log.open("wb") as output:
+            _run(command, source, log, output.fileno())
+    shutil.rmtree(source)
+    log.unlink()
+
+
+def _arguments(part: Part) -> Sequence[str]:
+    stamp = f" -X {part.stamp}" if part.stamp else ""
+    return ["-trimpath", f"-ldflags=-s -w{stamp}", *(["-tags", part.tags] if part.tags else [])]
+
+
+def _run(command: list[str], source: Path, log: Path, output: int) -> None:
+    try:
+        subprocess.run(
+            command,
+            cwd=source,
+            env=golang.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=BUILD_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        print("\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]), flush=True)
+        raise ToolsError(
+            f"`{' '.join(command[:2])}` to succeed within {BUILD_TIMEOUT_S:.0f} s",
+            f"{type(error).__name__} (the end of its output is above, all of it in {log})",
+            "see whether the Go module proxy can be reached, then run this again: what was compiled is kept",
+        ) from error

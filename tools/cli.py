@@ -1,0 +1,48 @@
+"""The command line: `python -m tools [path NAME | stack [--data DIR]]`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools import find, stack
+from tools.errors import ToolsError
+from tools.parts import PROGRAMS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 when it worked, 1 when a part is missing or failed, 2 when the command line is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "path":
+            print(find.program(options.name).path)
+            return 0
+        if options.command == "stack":
+            return stack.run(options.data)
+        return _everything()
+    except ToolsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _everything() -> int:
+    """Find or build every program, one line each, as soon as it is there."""
+    for name in PROGRAMS:
+        found = find.program(name, may_build=True)
+        print(f"{name:<20} {found.version:<8} {found.how:<16} {found.path}", flush=True)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools",
+        description="Build or find the real parts the tests run against; without a command, all of them.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    path = commands.add_parser("path", help="print where a program is, or how to get it")
+    path.add_argument("name", choices=PROGRAMS, metavar="NAME", help=", ".join(PROGRAMS))
+    run = commands.add_parser("stack", help="run Collector, Prometheus and Jaeger on loopback until Ctrl-C")
+    run.add_argument("--data", type=Path, metavar="DIR", help="where they store and log (default: a temporary folder)")
+    return parser
