@@ -4,7 +4,6 @@ import functools
 import shutil
 import signal
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
@@ -13,10 +12,10 @@ from types import TracebackType
 from typing import Self
 
 from tools.errors import ToolsError
+from tools.waiting import until
 
 READY_S = 30.0
 STOP_S = 10.0
-POLL_S = 0.05
 ANSWER_S = 2.0
 LOG_LINES = 20
 
@@ -103,17 +102,14 @@ class PartProcess(ABC):
             raise PartError(f"{self.name} to run", status, f"read {self.log}, which ends in:\n{self.log_tail()}")
 
     def _wait_until_ready(self, ready_s: float) -> None:
-        deadline = time.monotonic() + ready_s
-        while not _answers(self.ready_url):
-            self.check()
-            if time.monotonic() > deadline:
-                raise PartError(
-                    f"{self.name} to answer {self.ready_url} within {ready_s:g} s",
-                    "no answer",
-                    f"read {self.log}, which ends in:\n{self.log_tail()}",
-                )
-            time.sleep(POLL_S)
-        self.check()  # what answered must be ours: a part that found its port taken has ended by now
+        until(lambda: not self.running or _answers(self.ready_url), ready_s)
+        self.check()  # before trusting an answer: a part that found its port taken ends, and another one answers
+        if not _answers(self.ready_url):
+            raise PartError(
+                f"{self.name} to answer {self.ready_url} within {ready_s:g} s",
+                "no answer",
+                f"read {self.log}, which ends in:\n{self.log_tail()}",
+            )
 
     def _end(self, how: signal.Signals) -> int | None:
         process = self._process
