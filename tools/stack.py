@@ -4,7 +4,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -21,8 +21,9 @@ def run(data: Path | None) -> int:
 
     `data` is kept; without it a temporary folder is, only when something went wrong.
     """
+    paths = {name: find.program(name, may_build=True).path for name in ("prometheus", "jaeger", "otelcol")}
     folder = data.absolute() if data else Path(tempfile.mkdtemp(prefix="otel_llm-stack-"))
-    parts = _parts(folder)
+    parts = _parts(paths, folder)
     running: list[PartProcess] = []
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _interrupt)
@@ -49,13 +50,17 @@ def run(data: Path | None) -> int:
     return 0
 
 
-def _parts(folder: Path) -> tuple[Prometheus, Jaeger, Collector]:
+def _parts(paths: Mapping[str, Path], folder: Path) -> tuple[Prometheus, Jaeger, Collector]:
     """The parts, stores first: what sends to another starts after it."""
-    paths = [find.program(name, may_build=True).path for name in ("prometheus", "jaeger", "otelcol")]
-    prometheus = Prometheus(paths[0], folder / "prometheus", port=PROMETHEUS)
-    jaeger = Jaeger(paths[1], folder / "jaeger", port=JAEGER)
+    prometheus = Prometheus(paths["prometheus"], folder / "prometheus", port=PROMETHEUS)
+    jaeger = Jaeger(paths["jaeger"], folder / "jaeger", port=JAEGER)
     collector = Collector(
-        paths[2], folder / "otelcol", prometheus=prometheus, jaeger=jaeger, grpc_port=GRPC, http_port=HTTP
+        paths["otelcol"],
+        folder / "otelcol",
+        prometheus=prometheus,
+        jaeger=jaeger,
+        grpc_port=GRPC,
+        http_port=HTTP,
     )
     return prometheus, jaeger, collector
 

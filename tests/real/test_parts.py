@@ -54,12 +54,16 @@ def part(request: pytest.FixtureRequest, real_program: Callable[[str], Path], tm
 
 
 def test_part_starts_answers_and_stops(part: PartProcess) -> None:
-    with part:
+    part.start()
+    try:
         first = part.pid
         assert exists(first)
         part.restart()
         assert part.pid != first
         assert not exists(first)
+    finally:
+        status = part.stop()
+    assert status == 0, part.log_tail()
     assert not part.running
     assert not exists(part.pid)
 
@@ -128,6 +132,15 @@ def test_span_comes_back(over: str, otelcol: Collector, jaeger: Jaeger) -> None:
     (stored,) = until(lambda: jaeger.spans(trace_id), ARRIVES_S)
     assert stored["operationName"] == "chat test-model"
     assert {"key": "answer", "type": "int64", "value": 42} in stored["tags"]
+
+
+def test_jaeger_stops_in_time_after_queries_and_sends_no_traces_of_its_own(
+    real_program: Callable[[str], Path], tmp_path: Path
+) -> None:
+    with Jaeger(real_program("jaeger"), tmp_path) as jaeger:
+        assert jaeger.spans("0" * 31 + "1") == []
+        assert jaeger.stop() == 0, jaeger.log_tail()
+    assert "4317" not in jaeger.log.read_text()
 
 
 def test_sim_streams_at_its_known_pace(inference_sim: InferenceSim) -> None:
