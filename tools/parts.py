@@ -16,7 +16,7 @@ class Part:
     packages: dict[str, str]  # program name → Go package
     tags: str = ""
     stamp: str = ""  # VARIABLE=VALUE for the linker, where the module leaves empty what `--version` prints
-    cold_s: int = 0  # about how long the first build takes on two cores, in seconds
+    cold_s: int = 0  # about how long the first build takes on two busy cores, in seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ COLLECTOR = Part(
     module="collector",
     packages={"otelcol": "."},
     tags="remove_all_sd,enable_dns_sd",  # without the cloud SDKs of service discovery: 144 MB instead of 200
-    cold_s=220,
+    cold_s=440,
 )
 PROMETHEUS = Part(
     name="prometheus",
@@ -49,7 +49,7 @@ PROMETHEUS = Part(
     },
     tags="remove_all_sd,netgo",
     stamp="github.com/prometheus/common/version.Version=3.15.0",
-    cold_s=110,
+    cold_s=220,
 )
 JAEGER = Part(
     name="jaeger",
@@ -58,14 +58,14 @@ JAEGER = Part(
     packages={"jaeger": "github.com/jaegertracing/jaeger/cmd/jaeger"},
     tags="remove_all_sd",
     stamp="github.com/jaegertracing/jaeger/internal/version.latestVersion=v2.13.0",
-    cold_s=170,
+    cold_s=360,
 )
 SIM = Part(
     name="llm-d-inference-sim",
     version="0.10.2",
     module="sim",
     packages={"llm-d-inference-sim": "github.com/llm-d/llm-d-inference-sim/cmd/llm-d-inference-sim"},
-    cold_s=120,
+    cold_s=340,
 )
 
 PROGRAMS: dict[str, Program] = {
