@@ -30,7 +30,8 @@ def receiver():
 
 def run(telemetry, count=3):
     sink = OTelSink(telemetry.tracer_provider, telemetry.meter_provider)
-    sink.closed(*(timeline("r.a.bc|", index=i, trace_id=i + 1, span_id=i + 1, kind="client") for i in range(count)))
+    ids = [{"index": i, "trace_id": f"{i + 1:032x}", "span_id": f"{i + 1:016x}"} for i in range(count)]
+    sink.closed(*(timeline("r.a.bc|", kind="client", **head) for head in ids))
     return telemetry.shutdown()
 
 

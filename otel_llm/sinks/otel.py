@@ -118,9 +118,9 @@ class OTelSink:
         """Make the span of a finished record; return the context in which it is current."""
         record = facts.record
         head = _head(record)
-        above = Context()
         if self._ids is not None:
             self._ids.give(record.trace_id, record.span_id)
+            above = Context()
         else:  # the ids of others' spans cannot be chosen; under the one that was sent, it is at least in its trace
             above = spans.parent(record.trace_id, record.span_id)
         start = self._clock.wall_ns(record.sent_ns)

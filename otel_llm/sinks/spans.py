@@ -112,17 +112,17 @@ class GivenIds(RandomIdGenerator):
 
     def give(self, trace_id: str | None, span_id: str | None) -> None:
         """Set the ids, in hexadecimal, of the next span that this thread starts; None for random ones."""
-        self._given.ids = (trace_id and int(trace_id, 16), span_id and int(span_id, 16))
+        self._given.trace_id, self._given.span_id = int(trace_id or "0", 16), int(span_id or "0", 16)
 
     def generate_trace_id(self) -> int:
-        trace_id, span_id = getattr(self._given, "ids", (None, None))
-        self._given.ids = (None, span_id)
-        return int(trace_id) if trace_id else super().generate_trace_id()
+        given: int = getattr(self._given, "trace_id", 0)
+        self._given.trace_id = 0
+        return given or super().generate_trace_id()
 
     def generate_span_id(self) -> int:
-        span_id = getattr(self._given, "ids", (None, None))[1]
-        self._given.ids = (None, None)
-        return int(span_id) if span_id else super().generate_span_id()
+        given: int = getattr(self._given, "span_id", 0)
+        self._given.span_id = 0
+        return given or super().generate_span_id()
 
 
 def parent(trace_id: str | None, span_id: str | None) -> Context:
