@@ -62,6 +62,7 @@ class OTelSink:
         self._instruments = Instruments(meter_provider, self._profiles)
         provider = tracer_provider or trace.get_tracer_provider()
         self._tracer = provider.get_tracer(conventions.SCOPE, package_version(), schema_url(self._profiles))
+        self._sampler = getattr(provider, "sampler", None)
         ids = getattr(provider, "id_generator", None)
         self._ids = ids if isinstance(ids, spans.GivenIds) else None
 
@@ -114,6 +115,17 @@ class OTelSink:
         """Give values to an instrument by its key in `conventions` that no record feeds, such as `loop_lag`."""
         self._instruments.feed(key, values, attributes)
 
+    def sampled(self, head: Mapping[str, Any], trace_id: str) -> bool:
+        """Return whether the span of a record to come will be sampled, for the flag of its `traceparent`.
+
+        head: fields of the coming `StreamRecord`; trace_id: 32 hexadecimal digits
+        """
+        if self._sampler is None:
+            return True
+        name, kind, known = spans.span_name(head), spans.kind(head), spans.at_start(head)
+        decision = self._sampler.should_sample(Context(), int(trace_id, 16), name, kind, known).decision
+        return bool(decision.is_sampled())
+
     def _span_of(self, facts: Facts) -> Context:
         """Make the span of a finished record; return the context in which it is current."""
         record = facts.record
@@ -127,6 +139,8 @@ class OTelSink:
         span = self._tracer.start_span(
             spans.span_name(head), above, spans.kind(head), spans.at_start(head), start_time=start
         )
+        if self._ids is not None:
+            self._ids.give(None, None)  # a tracer that is switched off takes none, and the next span is not this one
         self._describe(span, facts)
         span.end(start + record.ended_ns - record.sent_ns)
         return trace.set_span_in_context(span, Context())

@@ -1,5 +1,8 @@
 """Spans are exported or counted as dropped, whatever the exporter does."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -125,3 +128,34 @@ def test_an_unsampled_span_is_not_recorded():
     provider.get_tracer("t").start_span("s").end()
     processor.shutdown()
     assert counts(tally) == (0, 0, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_exports_its_own_spans_and_not_its_parents():
+    code = """
+import os, sys
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from otel_llm.sinks.ledger import CountedSpanProcessor, Tally
+
+class Printed(SpanExporter):
+    def export(self, spans):
+        os.write(1, b"".join(b"%s " % span.name.encode() for span in spans))
+        return SpanExportResult.SUCCESS
+    def shutdown(self): pass
+
+processor = CountedSpanProcessor(Printed(), Tally(), delay_s=3600)
+provider = TracerProvider(shutdown_on_exit=False)
+provider.add_span_processor(processor)
+tracer = provider.get_tracer("t")
+tracer.start_span("parent").end()
+pid = os.fork()
+if pid == 0:
+    tracer.start_span("child").end()
+    processor.shutdown()
+    os._exit(0)
+os.waitpid(pid, 0)
+processor.shutdown()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "child parent ", done.stderr

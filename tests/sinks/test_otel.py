@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, StatusCode
 
 from otel_llm.sinks.exemplars import WORST
@@ -272,7 +272,7 @@ def test_a_failing_provider_reaches_nobody(caplog):
 
 def load(drawing, index, **head):
     ids = {"trace_id": f"{index + 1:032x}", "span_id": f"{index + 101:016x}"}
-    return timeline(drawing, index=index, **ids, **{**HEAD, "kind": "client", **head})
+    return timeline(drawing, index=index, **{**ids, **HEAD, "kind": "client", **head})
 
 
 def test_spans_made_afterwards_have_the_ids_that_were_sent():
@@ -300,6 +300,16 @@ def test_given_ids_do_not_leak_into_the_next_span():
     with telemetry.tracer_provider.get_tracer("app").start_as_current_span("next") as span:
         assert span.get_span_context().trace_id != 1
         assert span.get_span_context().span_id != 101
+
+
+def test_what_the_sampler_will_decide_is_known_before():
+    telemetry = Telemetry(GivenIds(), sampler=TraceIdRatioBased(0.5))
+    records = [load("r.a|", i, trace_id=f"{i << 60:032x}") for i in range(1, 16)]
+    foretold = [record.trace_id for record in records if telemetry.sink.sampled(HEAD, record.trace_id)]
+    telemetry.sink.closed(*records)
+    assert [f"{span.context.trace_id:032x}" for span in telemetry.spans] == foretold
+    assert 0 < len(foretold) < 15
+    assert OTelSink().sampled(HEAD, "1" * 32)
 
 
 def test_anothers_provider_keeps_the_trace_at_least():
