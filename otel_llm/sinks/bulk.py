@@ -13,7 +13,7 @@ views, readers, temporality, cardinality limits and collection stay the SDK's. T
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -40,6 +40,7 @@ Floats = NDArray[np.float64]
 Values = Sequence[float] | Floats
 
 _log = logging.getLogger("otel_llm")
+_warned: Final[set[str]] = set()
 _NOWHERE: Final = Context()
 _SCALARS: Final = frozenset((str, int, float, bool))
 
@@ -105,52 +106,86 @@ def _merge(histogram: Any, batch: Any, attributes: Mapping[str, Any], context: C
     enabled = getattr(histogram, "_is_enabled", None)
     if enabled is not None and not enabled():
         return
-    consumer = histogram._measurement_consumer
     cleaned, key = _cleaned(attributes)
     largest = _Point(batch.max, cleaned, get_current() if context is None else context)
     largest.time_unix_nano = SYSTEM.wall_ns(SYSTEM.now_ns())
-    sampled = consumer._sdk_config.exemplar_filter.should_sample(
-        largest.value, largest.time_unix_nano, cleaned, largest.context
+    try:
+        sampled, matches = _streams(histogram, largest)
+    except Exception:
+        _warn(histogram.name)
+        _loop(histogram, batch.values, attributes, context)
+        return
+    for match in matches:
+        try:
+            merged = agrees(match._aggregation.__class__, _merge_one) and _merge_one(match, batch, cleaned, key)
+        except Exception:
+            _warn(match._name)
+            merged = False
+        if not merged:
+            _one_by_one(match, histogram, batch.values, attributes, largest, sampled)
+        elif sampled and batch.max > 0:  # of zeros the SDK keeps no exemplar either
+            _offer(match, largest, key)
+
+
+def _streams(histogram: Any, largest: _Point) -> tuple[bool, list[Any]]:
+    """Return whether the largest value may be an exemplar, and what the SDK keeps per reader and view."""
+    consumer = histogram._measurement_consumer
+    sampled: bool = consumer._sdk_config.exemplar_filter.should_sample(
+        largest.value, largest.time_unix_nano, largest.attributes, largest.context
     )
-    for storage in consumer._reader_storages.values():
-        for match in storage._get_or_init_view_instrument_match(histogram):
-            if type(match._aggregation) is _DropAggregation:
-                continue
-            try:
-                merged = agrees(match._aggregation.__class__, _merge_one) and _merge_one(
-                    match, batch, cleaned, key, largest if sampled else None
-                )
-            except Exception:
-                _log.warning(
-                    "expected to merge values into %s; they are recorded one by one", match._name, exc_info=True
-                )
-                merged = False
-            if not merged:
-                _one_by_one(match, histogram, batch.values, attributes, largest, sampled)
+    matches = [
+        match
+        for storage in consumer._reader_storages.values()
+        for match in storage._get_or_init_view_instrument_match(histogram)
+        if type(match._aggregation) is not _DropAggregation
+    ]
+    return sampled, matches
 
 
-def _merge_one(match: Any, batch: Any, attributes: Any, key: Any, largest: _Point | None) -> bool:
+def _warn(name: str) -> None:
+    if name not in _warned:
+        _warned.add(name)
+        _log.warning("expected to merge values into %s; they are recorded one by one", name, exc_info=True)
+
+
+def _merge_one(match: Any, batch: Any, attributes: Any, key: Any) -> bool:
     """Add the batch to one metric stream. Returns True: it was done, or an exception says that nothing was."""
-    kept = match._view._attribute_keys
-    if kept is not None:
-        attributes = {name: value for name, value in attributes.items() if name in kept}
-        key = _key(attributes)
-    make = getattr(match, "_get_or_create_aggregation", None) or partial(_get_or_create, match)
+    attributes, key = _seen(match, attributes, key)
     with match._lock:  # a delta reader may take the aggregations away: none, while values are added to one
-        aggregation = make(key, attributes)
+        aggregation = _aggregation(match, attributes, key)
         if type(batch) is Few:
             point = _Point(0.0, attributes, _NOWHERE)
             for point.value in batch.values:
                 aggregation.aggregate(point, False)
         else:
             MERGES[type(aggregation)](aggregation, batch)
-        if largest is not None and largest.value > 0:
-            aggregation._sample_exemplar(largest, True)
     return True
 
 
-def _get_or_create(match: Any, key: Any, attributes: Any) -> Any:
-    """Do what SDKs before 1.45.2 do inline, which had no limit of attribute sets."""
+def _offer(match: Any, largest: _Point, key: Any) -> None:
+    """Offer the largest value as an exemplar. A reservoir that breaks costs the exemplar, and not a second count."""
+    try:
+        attributes, key = _seen(match, largest.attributes, key)
+        with match._lock:
+            _aggregation(match, attributes, key)._sample_exemplar(largest, True)
+    except Exception:
+        _warn(match._name)
+
+
+def _seen(match: Any, attributes: Any, key: Any) -> tuple[Any, Any]:
+    """Return the attributes that a view leaves, with their key."""
+    kept = match._view._attribute_keys
+    if kept is None:
+        return attributes, key
+    attributes = {name: value for name, value in attributes.items() if name in kept}
+    return attributes, _key(attributes)
+
+
+def _aggregation(match: Any, attributes: Any, key: Any) -> Any:
+    """Return the aggregation of one attribute set; before SDK 1.45.2 by doing what it does inline, without a limit."""
+    make = getattr(match, "_get_or_create_aggregation", None)
+    if make is not None:
+        return make(key, attributes)
     aggregation = match._attributes_aggregation.get(key)
     if aggregation is None:
         maker = match._view._aggregation

@@ -133,7 +133,7 @@ def _scale(aggregation: Any) -> int:
 
 def _tally(aggregation: Any, batch: Batch) -> None:
     aggregation._sum += batch.sum
-    if aggregation._record_min_max:
+    if getattr(aggregation, "_record_min_max", True):  # exponential ones before 1.45 always do
         aggregation._min = min(aggregation._min, batch.min)
         aggregation._max = max(aggregation._max, batch.max)
 

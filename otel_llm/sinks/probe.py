@@ -20,7 +20,7 @@ from otel_llm.sinks.merge import MERGES, Batch
 
 __all__ = ["agrees"]
 
-Merge = Callable[[Any, Any, Any, Any, Any], bool]
+Merge = Callable[[Any, Any, Any, Any], bool]
 
 _log = logging.getLogger("otel_llm")
 
@@ -75,7 +75,7 @@ def _compare(kind: type, merge: Merge) -> bool:
         match = _match(provider, merged)
         looped.record(0.1)
         key = next(iter(_match(provider, looped)._attributes_aggregation))  # of no attributes, as this SDK hashes them
-        merge(match, Batch(np.array([0.1])), {}, key, None)
+        merge(match, Batch(np.array([0.1])), {}, key)
         return all(_round(values, looped, match, merge, key, reader) for values in _ROUNDS)
     finally:
         provider.shutdown()
@@ -90,7 +90,7 @@ def _match(provider: Any, histogram: Any) -> Any:
 def _round(values: tuple[float, ...], looped: Any, match: Any, merge: Merge, key: Any, reader: Any) -> bool:
     for value in values:
         looped.record(value)
-    if not merge(match, Batch(np.array(values)), {}, key, None):
+    if not merge(match, Batch(np.array(values)), {}, key):
         return False
     metrics = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
     one, other = ((point,) for metric in metrics for point in metric.data.data_points)

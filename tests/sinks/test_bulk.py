@@ -1,5 +1,6 @@
 """`record_many` leaves what a loop of `record` leaves: that is its whole contract, tried against the real SDK."""
 
+import inspect
 import math
 import threading
 from sys import float_info
@@ -9,7 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry import metrics as api
-from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, Counter, Histogram, MeterProvider
+from opentelemetry.sdk.metrics import (
+    AlwaysOnExemplarFilter,
+    Counter,
+    Histogram,
+    MeterProvider,
+    SimpleFixedSizeExemplarReservoir,
+)
 from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import (
     DropAggregation,
@@ -30,8 +37,9 @@ KINDS = {
     "exponential of 4 buckets": ExponentialBucketHistogramAggregation(max_size=4),
     "exponential up to scale 3": ExponentialBucketHistogramAggregation(max_scale=3),
     "explicit without min and max": ExplicitBucketHistogramAggregation(record_min_max=False),
-    "exponential without min and max": ExponentialBucketHistogramAggregation(record_min_max=False),
 }
+if "record_min_max" in inspect.signature(ExponentialBucketHistogramAggregation).parameters:  # not before SDK 1.45
+    KINDS["exponential without min and max"] = ExponentialBucketHistogramAggregation(record_min_max=False)
 
 
 def provided(*views, temporality=None, readers=1, **more):
@@ -292,6 +300,24 @@ def test_a_merge_that_breaks_later_loses_nothing(monkeypatch):
     monkeypatch.setattr(bulk, "agrees", lambda *_: 1 / 0)
     record_many(histogram, [0.1] * 10, CHAT)
     assert points(reader)[0].count == 30
+
+
+def test_an_sdk_that_was_rearranged_is_used_the_public_way(monkeypatch):
+    histogram, (reader,) = provided()
+    monkeypatch.setattr(bulk, "_streams", lambda *_: 1 / 0)
+    record_many(histogram, [0.1] * 10, CHAT)
+    assert points(reader)[0].count == 10
+
+
+def test_a_reservoir_that_breaks_costs_its_exemplar_and_no_second_count():
+    class Broken(SimpleFixedSizeExemplarReservoir):
+        def offer(self, *_):
+            raise RuntimeError("full")
+
+    view = View(instrument_type=Histogram, exemplar_reservoir_factory=lambda _: lambda **_: Broken())
+    histogram, (reader,) = provided(view, exemplar_filter=AlwaysOnExemplarFilter())
+    record_many(histogram, [0.1] * 10, CHAT)
+    assert points(reader)[0].count == 10
 
 
 def test_only_the_largest_is_offered_as_an_exemplar():
