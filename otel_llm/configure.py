@@ -5,11 +5,12 @@ Both obey every OTEL_* variable that the SDK and its exporters know; an argument
 until somebody said where to: the endpoint argument, an OTEL_EXPORTER_OTLP_*ENDPOINT or an OTEL_*_EXPORTER variable.
 """
 
+import atexit
 import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import uuid4
 
 from opentelemetry import metrics, trace
@@ -27,6 +28,8 @@ from otel_llm.sinks.spans import GivenIds
 __all__ = ["Histograms", "Protocol", "Telemetry", "configure", "providers"]
 
 _log = logging.getLogger("otel_llm")
+_EXIT_S: Final = 5.0
+"""How long the end of a process may wait for the last export."""
 
 
 @dataclass
@@ -100,7 +103,7 @@ def configure(
     """Set the global tracer and meter provider to ones that export by OTLP, and return a handle to flush and stop them.
 
     A provider that is set already is left as it is, with one warning, and the handle does nothing to it. The rest as
-    in `providers`. At the end of the process what is left is exported.
+    in `providers`. At the end of the process what is left is exported, for which it waits up to 5 s.
     """
     signals = []
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
@@ -121,8 +124,9 @@ def configure(
         headers=headers,
         export_interval_s=export_interval_s,
         signals=tuple(signals),
-        shutdown_on_exit=True,
     )
+    # not the SDK's own: that waits for a receiver that is not there through all retries of each signal in turn
+    atexit.register(telemetry.shutdown, _EXIT_S)
     if telemetry.tracer_provider is not None:
         trace.set_tracer_provider(telemetry.tracer_provider)
     if telemetry.meter_provider is not None:
@@ -142,7 +146,6 @@ def providers(
     headers: Mapping[str, str] | None = None,
     export_interval_s: float | None = None,
     signals: tuple[str, ...] = ("traces", "metrics"),
-    shutdown_on_exit: bool = False,
 ) -> Telemetry:
     """Build providers that belong to the caller, and set nothing.
 
@@ -164,9 +167,7 @@ def providers(
     target = Target(endpoint, protocol, dict(headers or {}))
     span_exporters = [span_exporter(n, target) for n in wanted("traces", endpoint)] if "traces" in signals else []
     if span_exporters:
-        telemetry.tracer_provider = TracerProvider(
-            resource=resource, id_generator=GivenIds(), shutdown_on_exit=shutdown_on_exit
-        )
+        telemetry.tracer_provider = TracerProvider(resource=resource, id_generator=GivenIds(), shutdown_on_exit=False)
         for exporter in span_exporters:
             processor = CountedSpanProcessor(exporter, telemetry.ledger.spans, **_batching())
             telemetry._processors.append(processor)
@@ -178,9 +179,7 @@ def providers(
         else []
     )
     if readers:
-        telemetry.meter_provider = MeterProvider(
-            readers, resource=resource, views=[WORST], shutdown_on_exit=shutdown_on_exit
-        )
+        telemetry.meter_provider = MeterProvider(readers, resource=resource, views=[WORST], shutdown_on_exit=False)
     return telemetry
 
 

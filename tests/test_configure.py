@@ -7,6 +7,7 @@ import sys
 import pytest
 from opentelemetry.sdk.metrics import Histogram
 
+from otel_llm.clock import now_ns
 from otel_llm.configure import providers
 from otel_llm.errors import ConfigError
 from otel_llm.sinks.otel import OTelSink
@@ -173,9 +174,12 @@ def test_a_receiver_that_is_not_there_costs_the_time_given_and_is_in_the_ledger(
     telemetry = providers("app", "http://127.0.0.1:1", "http/protobuf")
     sink = OTelSink(telemetry.tracer_provider, telemetry.meter_provider)
     sink.closed(timeline("r.a|"), timeline("r.a|"))
+    began = now_ns()
     ledger = telemetry.shutdown(timeout_s=0.5)
+    assert now_ns() - began < 4e9
     assert (ledger.spans.recorded, ledger.spans.exported, ledger.spans.dropped) == (2, 0, 2)
-    assert ledger.points.exported == 0
+    assert (ledger.points.exported, ledger.points.pending) == (0, 0)
+    assert ledger.points.dropped == ledger.points.recorded > 0
 
 
 def in_a_process(code, **environment):

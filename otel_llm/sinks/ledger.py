@@ -64,6 +64,7 @@ class CountedMetricExporter(MetricExporter):
     def __init__(self, inner: MetricExporter, tally: Tally) -> None:
         super().__init__(inner._preferred_temporality, inner._preferred_aggregation)
         self._inner, self._tally = inner, tally
+        self._under_way, self._changed = 0, threading.Condition()
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
         points = sum(
@@ -73,12 +74,16 @@ class CountedMetricExporter(MetricExporter):
             for metric in scope.metrics
         )
         self._tally.add(recorded=points)
+        self._under_way = points  # the reader exports one batch at a time
         result = MetricExportResult.FAILURE
         try:
             result = self._inner.export(metrics_data, timeout_millis=timeout_millis, **kwargs)
         finally:
-            arrived = points if result is MetricExportResult.SUCCESS else 0
-            self._tally.add(exported=arrived, dropped=points - arrived)
+            with self._changed:
+                settled, self._under_way = self._under_way, 0  # 0 when `shutdown` has given them up already
+                arrived = settled if result is MetricExportResult.SUCCESS else 0
+                self._tally.add(exported=arrived, dropped=settled - arrived)
+                self._changed.notify_all()
         return result
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
@@ -86,6 +91,10 @@ class CountedMetricExporter(MetricExporter):
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
         self._inner.shutdown(timeout_millis, **kwargs)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._under_way, _GRACE_S)
+            self._tally.add(dropped=self._under_way)
+            self._under_way = 0
 
 
 class CountedSpanProcessor(SpanProcessor):
