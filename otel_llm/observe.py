@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from otel_llm import tokens as token_counts
 from otel_llm.clock import SYSTEM, Clock
-from otel_llm.record import KIND_NAMES, TEXT, Chunks, Outcome, StreamRecord
+from otel_llm.record import KIND_NAMES, ROW, TEXT, Chunks, Outcome, StreamRecord
 
 __all__ = ["StreamObservation"]
 
 _KIND_OF: Final = {name: kind for kind, name in enumerate(KIND_NAMES)}
+_row, _row_at, _row_size = ROW.pack, ROW.unpack_from, ROW.size
 _HEAD: Final = frozenset(StreamRecord.__struct_fields__) - {"chunks", "sent_ns", "ended_ns", "outcome", "token_source"}
 
 
@@ -31,15 +32,12 @@ class StreamObservation:
         "_counted",
         "_hidden",
         "_kind",
-        "_length",
         "_on_finish",
         "_once",
         "_provider",
-        "_read",
-        "_size",
+        "_rows",
         "_tokens",
         "head",
-        "lag_ns",
         "now",
         "record",
         "sent_ns",
@@ -58,9 +56,8 @@ class StreamObservation:
         self.head: dict[str, Any] = {}
         self.set(**head)
         self.record: StreamRecord | None = None
-        self._at, self._read, self._kind = array("q"), array("I"), array("B")
-        self._size, self._tokens, self._length = array("I"), array("I"), array("I")
-        self.lag_ns = array("q")
+        self._at, self._kind, self._tokens = array("q"), array("B"), array("I")
+        self._rows = bytearray()
         self._provider: int | None = None
         self._hidden: int | None = None
         self._counted: int | None = None
@@ -79,20 +76,17 @@ class StreamObservation:
         self._kind.append(_KIND_OF[kind] if kind.__class__ is str else kind)  # type: ignore[arg-type]
         self._tokens.append(tokens)
 
-    def mark_read(self, at_ns: int, read: int, kind: int, size: int, tokens: int, length: int) -> None:
+    def mark_read(self, at_ns: int, lag_ns: int, read: int, size: int, tokens: int, length: int, kind: int) -> None:
         """Note a chunk of a socket read: what `mark` notes, and what only a reader of sockets knows.
 
-        read: number of the read it came in; chunks of one read arrived together
-        size: bytes of the event; length: characters of its text, by which a total of tokens is shared out
+        lag_ns: how long the read waited in the kernel before it was taken
+        read:   number of the read it came in; chunks of one read arrived together
+        size:   bytes of the event; length: characters of its text, by which a total of tokens is shared out
 
-        An observation is marked with this or with `mark`, not with both.
+        An observation is marked with this or with `mark`, not with both. Between two packets of one stream come those
+        of all others, so what counts is memory touched: a row of 33 bytes at the end of one buffer.
         """
-        self._at.append(at_ns)
-        self._read.append(read)
-        self._kind.append(kind)
-        self._size.append(size)
-        self._tokens.append(tokens)
-        self._length.append(length)
+        self._rows += _row(at_ns, lag_ns, read, size, tokens, length, kind)
 
     def set(self, **fields: Any) -> None:
         """Fill fields of the coming record. Raises TypeError for a name that a record does not have."""
@@ -128,7 +122,7 @@ class StreamObservation:
         return bool(self._once)
 
     def __len__(self) -> int:
-        return len(self._at)
+        return len(self._at) or len(self._rows) // _row_size
 
     # -- the five ends -----------------------------------------------------------------------------------------
 
@@ -159,22 +153,29 @@ class StreamObservation:
 
     def _last(self, otherwise: int) -> int:
         """An unfinished stream ends at its last chunk: when it was *noticed* to be unfinished is an accident."""
+        if self._rows:
+            return int(_row_at(self._rows, len(self._rows) - _row_size)[0])
         return self._at[-1] if self._at else otherwise
+
+    def _columns(self) -> tuple[Chunks, "array[int]"]:
+        """Return the chunks, their tokens still as marked, and the length of the text of each."""
+        chunks = Chunks()
+        if self._rows:
+            return chunks, chunks.take_rows(self._rows)
+        count = len(self._at)
+        chunks.at_ns, chunks.kind, chunks.tokens = self._at, self._kind, self._tokens
+        chunks.read = array("I", range(1, count + 1))  # marked by hand: a read of its own for every chunk
+        chunks.size = array("I", bytes(4 * count))
+        return chunks, chunks.size
 
     def _finish(self, outcome: Outcome, ended_ns: int, error: str | None = None, message: str | None = None) -> None:
         try:
             self._once.pop()  # atomic: of two threads that race here (a close, a collected reference) one goes on
         except IndexError:
             return
-        if len(self._read) != len(self._at):  # marked by hand: a read of its own for every chunk
-            count = len(self._at)
-            self._read = array("I", range(1, count + 1))
-            self._size = self._length = array("I", bytes(4 * count))
-        chunks = Chunks()
-        chunks.at_ns, chunks.read, chunks.kind = self._at, self._read, self._kind
-        chunks.size, chunks.lag_ns = self._size, self.lag_ns
+        chunks, lengths = self._columns()
         chunks.tokens, output, source, flags = token_counts.resolve(
-            self._kind, self._tokens, self._length, provider=self._provider, hidden=self._hidden, counted=self._counted
+            chunks.kind, chunks.tokens, lengths, provider=self._provider, hidden=self._hidden, counted=self._counted
         )
         head = self.head
         if flags:

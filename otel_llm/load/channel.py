@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from otel_llm.load.exchange import SEPARATOR
 from otel_llm.record import StreamRecord, pack, unpack
 
 __all__ = ["Batch", "Ended", "Finished", "Inbox", "Message", "Outbox", "Ready"]
@@ -22,10 +23,15 @@ _length = struct.Struct("!I")
 
 
 class Finished(msgspec.Struct, array_like=True):
-    """A request that ended, and the events of its answer where content is kept."""
+    """A request that ended, and the data of the events of its answer, separated, where content is kept."""
 
     record: StreamRecord
-    events: list[bytes] | None
+    content: bytes | None
+
+    @property
+    def events(self) -> list[bytes] | None:
+        """The data of each event, in order; None where content is not kept."""
+        return None if self.content is None else self.content.split(SEPARATOR)[:-1]
 
 
 class Ready(msgspec.Struct, tag="ready"):

@@ -35,11 +35,14 @@ class ClientError:
     def add(self, records: Sequence[StreamRecord]) -> None:
         """Take requests that ended."""
         for record in records:
+            read = np.frombuffer(record.chunks.read, np.uint32)
+            first = np.concatenate((read[:1] > 0, read[1:] != read[:-1]))
             lag = np.frombuffer(record.chunks.lag_ns, np.int64)
-            self._receive.frombytes((lag / 1e9).tobytes())
-            self.reads += len(lag)
+            if len(lag):
+                self._receive.frombytes((lag[first] / 1e9).tobytes())
+                self.merged += _merged(record, ~first, lag)
+            self.reads += int(first.sum())
             self.chunks += len(record.chunks)
-            self.merged += _merged(record, lag)
             if "unsent" not in record.flags and (late := send_lag(record)) is not None:
                 self._send.append(max(late, 0.0))
 
@@ -69,22 +72,19 @@ class ClientError:
         }
 
 
-def _merged(record: StreamRecord, lag: Ints) -> int:
+def _merged(record: StreamRecord, shares: Ints, lag: Ints) -> int:
     """Return how many reads brought several chunks after they had waited so long that their gaps are lost.
 
     Several chunks in a read are normal where the server wrote them together; they were merged in the socket when the
-    read had waited longer than the stream's usual gap.
+    read had waited longer than the stream's usual gap. `shares` says which chunks share the read of the one before.
     """
-    read = np.frombuffer(record.chunks.read, np.uint32)
-    if len(read) < 3 or not len(lag):
-        return 0
-    several = np.unique(read[1:][read[1:] == read[:-1]])
-    several = several[several <= len(lag)]
-    if not len(several):
+    if not shares.any():
         return 0
     gaps = np.diff(np.frombuffer(record.chunks.at_ns, np.int64))
-    usual = min(np.median(gaps[gaps > 0]), _STALE_S * 1e9) if (gaps > 0).any() else _STALE_S * 1e9
-    return int((lag[several - 1] > usual).sum())
+    gaps = gaps[gaps > 0]
+    usual = min(float(np.median(gaps)), _STALE_S * 1e9) if len(gaps) else _STALE_S * 1e9
+    read = np.frombuffer(record.chunks.read, np.uint32)
+    return len(np.unique(read[shares & (lag > usual)]))
 
 
 def _describe(values: Floats) -> dict[str, float] | None:

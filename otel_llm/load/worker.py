@@ -353,15 +353,15 @@ class _Worker:
             del self.live[exchange]
             connection.peer = None
             exchange.cancel()
-            ended = self.hand_over(obs, exchange.events)
+            ended = self.hand_over(obs, exchange.content)
             if not exchange.reusable:
                 connection.close()
         return connection if connection.open else None, ended
 
-    def hand_over(self, obs: StreamObservation, events: list[bytes] | None) -> int:
+    def hand_over(self, obs: StreamObservation, content: bytearray | None) -> int:
         record = obs.record
         assert record is not None  # noqa: S101  # every way here has ended it
         if self.first_took_ns is None and record.ok:
             self.first_took_ns = record.ended_ns - record.sent_ns
-        self.finished.append(Finished(record, events))
+        self.finished.append(Finished(record, None if content is None else bytes(content)))
         return record.ended_ns

@@ -5,6 +5,7 @@ from otel_llm_plugins.openai_chat import OpenAIChat
 from otel_llm_plugins.openai_completions import OpenAICompletions
 
 from otel_llm import measures
+from otel_llm.load.channel import Finished
 from otel_llm.load.exchange import Exchange
 from otel_llm.observe import StreamObservation
 from otel_llm.record import StreamRecord
@@ -69,8 +70,8 @@ def test_a_whole_answer() -> None:
     assert len(record.chunks) == 5  # [DONE] is none
     assert measures.request_latency(record) == pytest.approx(0.05)
     assert wire.exchange.reusable
-    assert wire.exchange.events is not None
-    assert wire.exchange.events[-1] == b"[DONE]"
+    assert wire.exchange.content is not None
+    assert Finished(record, bytes(wire.exchange.content)).events[-1] == b"[DONE]"
 
 
 WHOLE = HEAD + chunk(ROLE) + chunk(HELLO) + chunk(WORLD) + chunk(STOP) + chunk(USAGE) + chunk(DONE) + END
