@@ -14,6 +14,7 @@ from otel_llm.record import KIND_NAMES, ROW, TEXT, Chunks, Outcome, StreamRecord
 
 __all__ = ["StreamObservation"]
 
+_NUMBERS: Final = array("I", range(1, 4097))
 _KIND_OF: Final = {name: kind for kind, name in enumerate(KIND_NAMES)}
 _row, _row_at, _row_size = ROW.pack, ROW.unpack_from, ROW.size
 _HEAD: Final = frozenset(StreamRecord.__struct_fields__) - {"chunks", "sent_ns", "ended_ns", "outcome", "token_source"}
@@ -88,6 +89,12 @@ class StreamObservation:
         """
         self._rows += _row(at_ns, lag_ns, read, size, tokens, length, kind)
 
+    def mark_all(self, at_ns: "array[int]", kind: "array[int]", tokens: "array[int]") -> None:
+        """Note chunks that were stamped elsewhere, oldest first: what `mark` notes, as columns of equal length."""
+        self._at.extend(at_ns)
+        self._kind.extend(kind)
+        self._tokens.extend(tokens)
+
     def set(self, **fields: Any) -> None:
         """Fill fields of the coming record. Raises TypeError for a name that a record does not have."""
         if not _HEAD.issuperset(fields):
@@ -121,6 +128,13 @@ class StreamObservation:
         """Whether none of the five ends has been reached."""
         return bool(self._once)
 
+    @property
+    def last_ns(self) -> int | None:
+        """When the last chunk arrived, None before the first one."""
+        if self._rows:
+            return int(_row_at(self._rows, len(self._rows) - _row_size)[0])
+        return self._at[-1] if self._at else None
+
     def __len__(self) -> int:
         return len(self._at) or len(self._rows) // _row_size
 
@@ -153,9 +167,8 @@ class StreamObservation:
 
     def _last(self, otherwise: int) -> int:
         """An unfinished stream ends at its last chunk: when it was *noticed* to be unfinished is an accident."""
-        if self._rows:
-            return int(_row_at(self._rows, len(self._rows) - _row_size)[0])
-        return self._at[-1] if self._at else otherwise
+        last = self.last_ns
+        return otherwise if last is None else last
 
     def _columns(self) -> tuple[Chunks, "array[int]"]:
         """Return the chunks, their tokens still as marked, and the length of the text of each."""
@@ -164,7 +177,8 @@ class StreamObservation:
             return chunks, chunks.take_rows(self._rows)
         count = len(self._at)
         chunks.at_ns, chunks.kind, chunks.tokens = self._at, self._kind, self._tokens
-        chunks.read = array("I", range(1, count + 1))  # marked by hand: a read of its own for every chunk
+        # marked by hand: a read of its own for every chunk
+        chunks.read = _NUMBERS[:count] if count <= len(_NUMBERS) else array("I", range(1, count + 1))
         chunks.size = array("I", bytes(4 * count))
         return chunks, chunks.size
 

@@ -70,11 +70,11 @@ def resolve(
         if not count:
             return array("I", bytes(4 * len(kinds))), None, None, flags
         source = _CHUNKS
-        streamed = total = sum(max(marked[i], 1) for i in range(len(kinds)) if bears[i]) if any(marked) else count
+        streamed = total = sum(max(marked[i], 1) for i in range(len(kinds)) if bears[i]) if marked.tobytes().strip(b"\0") else count
     elif provider is not None and hidden and REASONING not in kinds:
         streamed, flags = max(streamed - hidden, 0), ("hidden_reasoning",)
     if streamed == count:
-        return array("I", list(bears)), total, source, flags
+        return array("I", (1,)) * count if count == len(bears) else array("I", list(bears)), total, source, flags
     where = [i for i in range(len(kinds)) if bears[i]]
     shares = [max(marked[i], 1) for i in where]
     if sum(shares) != streamed:
