@@ -37,6 +37,7 @@ __all__ = [
 
 Ints = NDArray[Any]
 Floats = NDArray[np.float64]
+_BEARS: Final = bytes(kind in CONTENT_KINDS for kind in range(256))
 _NOTHING: Final[Floats] = np.empty(0)
 
 
@@ -128,9 +129,10 @@ def max_inter_token_latency(record: StreamRecord) -> float | None:
 def time_per_output_token(record: StreamRecord) -> float | None:
     """Return (tL - t1) / (n - k1), the mean pace after the first chunk. None when n <= k1."""
     chunks = record.chunks
-    bearing = [i for i, kind in enumerate(chunks.kind) if kind in CONTENT_KINDS] if record.stream else []
-    rest = sum(chunks.tokens) - chunks.tokens[bearing[0]] if bearing else 0
-    return (chunks.at_ns[bearing[-1]] - chunks.at_ns[bearing[0]]) / 1e9 / rest if rest > 0 else None
+    bears = chunks.kind.tobytes().translate(_BEARS) if record.stream else b""
+    first, last = bears.find(1), bears.rfind(1)
+    rest = int(np.frombuffer(chunks.tokens, np.uint32).sum()) - chunks.tokens[first] if first >= 0 else 0
+    return (chunks.at_ns[last] - chunks.at_ns[first]) / 1e9 / rest if rest > 0 else None
 
 
 def server_time_per_output_token(record: StreamRecord) -> float | None:

@@ -74,16 +74,19 @@ class OTelSink:
         head: fields of `StreamRecord` that are known now; start_ns: monotonic
         """
         span: trace.Span = trace.INVALID_SPAN
+        nested = False
         known: dict[str, Any] = {}
         start = 0
         try:
             known, start = spans.at_start(head), self._clock.wall_ns(start_ns)
             name, kind = spans.span_name(head), spans.kind(head)
             span = self._tracer.start_span(name, kind=kind, attributes=known, start_time=start)
-            self._instruments.feed("active_requests", (1,), known)
+            nested = "nested" in head.get("flags", ())  # in a call that is counted: a span, and nothing else
+            if not nested:
+                self._instruments.feed("active_requests", (1,), known)
         except Exception:
             self._failed()
-        return Call(span, trace.set_span_in_context(span), start_ns, start, known)
+        return Call(span, trace.set_span_in_context(span), start_ns, start, None if nested else known)
 
     def finish(self, call: Call, record: StreamRecord) -> None:
         """End the span when its record ended, and record the metrics in its context. Only the first time counts."""
@@ -92,10 +95,11 @@ class OTelSink:
         except IndexError:
             return
         try:
-            self._instruments.feed("active_requests", (-1,), call._counted)
             facts = Facts(record)
             self._describe(call.span, facts)
-            self._measure([facts], [call.context])
+            if call._counted is not None:
+                self._instruments.feed("active_requests", (-1,), call._counted)
+                self._measure([facts], [call.context])
         except Exception:
             self._failed()
         # from the start of the span on, not from the clock's anchor of now: the wall clock may have been stepped
