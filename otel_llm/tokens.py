@@ -70,7 +70,9 @@ def resolve(
         if not count:
             return array("I", bytes(4 * len(kinds))), None, None, flags
         source = _CHUNKS
-        streamed = total = sum(max(marked[i], 1) for i in range(len(kinds)) if bears[i]) if marked.tobytes().strip(b"\0") else count
+        streamed = total = (
+            sum(max(marked[i], 1) for i in range(len(kinds)) if bears[i]) if marked.tobytes().strip(b"\0") else count
+        )
     elif provider is not None and hidden and REASONING not in kinds:
         streamed, flags = max(streamed - hidden, 0), ("hidden_reasoning",)
     if streamed == count:

@@ -50,6 +50,7 @@ class Call:
         "_made_ns",
         "_of_function",
         "_sink",
+        "_value",
         "at_ns",
         "context",
         "finished",
@@ -91,6 +92,7 @@ class Call:
         if self.outer is not None:
             self._head["flags"] = ("nested",)  # the outermost call is the one that is counted
         self._sink: Telemetry | None = None
+        self._value: Any = None
         self._handle: Any = None
         if self.texts is not None:
             guarded("content", content.asked, self._head, args, kwargs)
@@ -115,11 +117,9 @@ class Call:
             detach(token)
         span = self._handle.span
         self.context = trace.set_span_in_context(span, self.context)
-        own, parent = span.get_span_context(), trace.get_current_span(around).get_span_context()
+        own = span.get_span_context()
         if own.is_valid:
-            observation.set(trace_id=own.trace_id, span_id=own.span_id)
-            if parent.trace_id == own.trace_id:
-                observation.set(parent_span_id=parent.span_id)
+            observation.set(trace_id=trace.format_trace_id(own.trace_id), span_id=trace.format_span_id(own.span_id))
 
     @property
     def plain(self) -> bool:
@@ -157,10 +157,17 @@ class Call:
         if self.observation is None or not self.open:
             return
         now = self.now_ns()
-        guarded("result", usage.read, value, self.observation, self.options.tokens)
+        guarded("result", self._count, value, self.observation)
         if self.texts is not None:
             guarded("content", self.texts.append, items.text_of(value))
         self._last(lambda observation: observation.end(now))
+
+    def _count(self, value: Any, observation: StreamObservation) -> None:
+        counter = self.options.tokens
+        if counter is None and self.options.counter is not None and isinstance(value, str):
+            counter = self.options.counter(self.instance)
+        self._value = value if self.options.tell is not None else None
+        usage.read(value, observation, counter)
 
     # -- its ends ----------------------------------------------------------------------------------------------
 
@@ -233,6 +240,8 @@ class Call:
         if self._sink is not None:
             guarded("record", self._sink.finish, self._handle, record)
         guarded("log", _log, finished)
+        if self.options.tell is not None:
+            guarded("tell", self.options.tell, self.instance, finished, self._value)
         if self.options.on_metrics is not None:
             guarded("on_metrics", lambda tell: tell(finished.metrics), self.options.on_metrics)
 

@@ -5,7 +5,9 @@ whatever carries that context (tasks, `asyncio.to_thread`, gevent, `bind_context
 """
 
 import contextvars
+import functools
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from opentelemetry import context as otel
@@ -14,10 +16,23 @@ from opentelemetry.context import Context
 from otel_llm.observe import StreamObservation
 
 if TYPE_CHECKING:
-    from otel_llm.instrument.call import Call, Finished
     from otel_llm.generation import GenerationMetrics
+    from otel_llm.instrument.call import Call, Finished
 
-__all__ = ["attach", "bind_context", "call_in", "current", "detach", "here", "last_metrics", "leave", "remember", "suppressed", "with_call"]
+__all__ = [
+    "attach",
+    "bind_context",
+    "call_in",
+    "current",
+    "detach",
+    "here",
+    "in_thread",
+    "last_metrics",
+    "leave",
+    "remember",
+    "suppressed",
+    "with_call",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,10 +62,8 @@ else:
 
 def leave(token: Any) -> None:
     """Detach, also where a coroutine or generator is finalised in another context, to which the token is strange."""
-    try:
+    with suppress(ValueError):
         detach(token)
-    except ValueError:
-        pass
 
 
 def call_in(context: Context) -> "Call | None":
@@ -137,3 +150,15 @@ def last_metrics() -> "GenerationMetrics | None":
     """Return the metrics of the measured call that ended last in this thread or task. None before the first one."""
     last = _LAST.get()
     return None if last is None else last.metrics
+
+
+async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Return what `function` returns, run in a thread of this task's context; `last_metrics` comes back from there."""
+    import asyncio
+
+    context = contextvars.copy_context()
+    bound = functools.partial(context.run, function, *args, **kwargs)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(None, bound)
+    finally:
+        _LAST.set(context.get(_LAST))

@@ -17,7 +17,7 @@ from otel_llm.instrument.options import Options
 from otel_llm.instrument.settle import reported, settle
 from otel_llm.instrument.telemetry import guarded, warm
 
-__all__ = ["Measured", "measured", "metrics"]
+__all__ = ["Measured", "measured", "metrics", "options_of"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -78,7 +78,7 @@ class _Function:
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "__wrapped__"), name)
 
-    @property
+    @property  # type: ignore[misc]  # read-only, unlike object's
     def __class__(self) -> Any:
         return self.__wrapped__.__class__
 
@@ -254,3 +254,8 @@ def metrics(
     )
     warm()
     return functools.partial(measured, options=options) if function is None else measured(function, options)
+
+
+def options_of(function: Any) -> Options | None:
+    """Return what a decorated function was told, None when it is not decorated."""
+    return function._self_measure.options if type(function) is _Function else None

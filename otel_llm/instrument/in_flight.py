@@ -5,6 +5,7 @@ import atexit
 import os
 import sys
 from collections import deque
+from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
@@ -56,11 +57,11 @@ def abandoned(call: "Call") -> None:
 
 
 def _inside_a_lock() -> bool:
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith(_LOCKING):
             return True
-        frame = frame.f_back  # type: ignore[assignment]  # the outermost frame has none
+        frame = frame.f_back
     return False
 
 

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from otel_llm.generation import GenerationMetrics
+    from otel_llm.instrument.call import Finished
 
 __all__ = ["Options"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The arguments of `metrics`; `describe` and `one_per_object` are for the classes of this package.
+    """The arguments of `metrics`, and below them what the classes of this package add.
 
     describe:       (object, keyword arguments) -> further fields of the record
+    counter:        object -> what counts the tokens of its results, None when it has no tokenizer
+    tell:           (object, finished call, result) -> anything; called when the call has ended
     one_per_object: a call inside a call on the same object is part of it, not a call of its own
     """
 
@@ -27,6 +30,8 @@ class Options:
     returns: Literal["result", "report"] = "result"
     on_metrics: "Callable[[GenerationMetrics], object] | None" = None
     describe: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]] | None = None
+    counter: Callable[[Any], Callable[[Any], int] | None] | None = None
+    tell: "Callable[[Any, Finished, Any], object] | None" = None
     one_per_object: bool = False
 
     def head(self, instance: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:

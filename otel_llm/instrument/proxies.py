@@ -11,7 +11,7 @@ the consumer's body between two steps has not.
 import io
 import sys
 from collections.abc import Callable, Generator
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -229,7 +229,9 @@ class _Enters(Proxy):
     def __enter__(self) -> Any:
         return _entered(self, self._do(self.__wrapped__.__enter__))
 
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> Any:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> Any:
         call = self._self_call
         if error is not None:
             call.broke(error, outside=True)
@@ -246,7 +248,9 @@ class _EntersAsync(Proxy):
     async def __aenter__(self) -> Any:
         return _entered(self, await _stepped(self, self.__wrapped__.__aenter__))
 
-    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> Any:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> Any:
         call = self._self_call
         if error is not None:
             call.broke(error, outside=True)
@@ -347,7 +351,15 @@ def _closing(call: "Call", close: Callable[..., Any]) -> Callable[..., Any]:
 
 # -- a class for every type ------------------------------------------------------------------------------------------
 
-_FORWARDED: Final = ("__call__", "__bool__", "__contains__", "__length_hint__", "__str__", "__format__", "__reduce_ex__")
+_FORWARDED: Final = (
+    "__call__",
+    "__bool__",
+    "__contains__",
+    "__length_hint__",
+    "__str__",
+    "__format__",
+    "__reduce_ex__",
+)
 _classes: "Final[WeakKeyDictionary[type, type[Proxy] | None]]" = WeakKeyDictionary()
 
 
@@ -385,7 +397,7 @@ def _make(kind: type) -> type[Proxy] | None:
     parts += [part for name, part in _PARTS if hasattr(kind, name) and (stream or "iter" not in name)]
     closed = not kind.__dictoffset__ and not hasattr(kind, "__getattr__")  # all it has is on its type
     parts.append(Proxy if closed else _Looks)
-    members = {name: _forward(name) for name in _FORWARDED if _has_own(kind, name)}
+    members: dict[str, Any] = {name: _forward(name) for name in _FORWARDED if _has_own(kind, name)}
     if closed:
         members |= {name: _property(name) for name in dir(kind) if not any(hasattr(part, name) for part in parts)}
     return type(kind.__name__, tuple(parts), {"__slots__": (), **members})

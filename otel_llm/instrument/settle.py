@@ -36,8 +36,6 @@ def _resolved(call: "Call", future: Any) -> None:
         call.returned(value)
 
 
-
-
 def reported(call: "Call", result: Any) -> Any:
     """Return the text of the call's metrics in its result's place; of an asynchronous call, a coroutine of it."""
     if hasattr(type(result), "__await__") or hasattr(type(result), "__aiter__"):
