@@ -175,8 +175,9 @@ class StreamObservation:
         chunks = Chunks()
         if self._rows:
             return chunks, chunks.take_rows(self._rows)
-        count = len(self._at)
-        chunks.at_ns, chunks.kind, chunks.tokens = self._at, self._kind, self._tokens
+        # copies, cut to the shortest: a thread that still generates may mark on, and a record does not change
+        count = min(len(self._at), len(self._kind), len(self._tokens))
+        chunks.at_ns, chunks.kind, chunks.tokens = self._at[:count], self._kind[:count], self._tokens[:count]
         # marked by hand: a read of its own for every chunk
         chunks.read = _NUMBERS[:count] if count <= len(_NUMBERS) else array("I", range(1, count + 1))
         chunks.size = array("I", bytes(4 * count))

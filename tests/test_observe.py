@@ -137,3 +137,12 @@ def test_an_observation_that_is_dropped_leaves_no_cycle() -> None:
 def test_error_types_are_qualified_names_without_builtins() -> None:
     assert error_type(ValueError("x")) == "ValueError"
     assert error_type(threading.BrokenBarrierError()) == "threading.BrokenBarrierError"
+
+
+def test_marks_that_come_after_the_end_change_no_record() -> None:
+    obs = StreamObservation()
+    obs.mark()
+    obs.end()
+    obs.mark()
+    assert obs.record is not None
+    assert len(obs.record.chunks) == len(obs.record.chunks.tokens) == 1

@@ -20,7 +20,7 @@ from otel_llm.instrument.parameters import CREATIVE, NAMES, Parameters, attribut
 from otel_llm.instrument.resources import Resources, observe_resources, resources
 from otel_llm.instrument.telemetry import LOG, clock, warm
 
-__all__ = ["BaseLLM"]
+__all__ = ["OPTIONS", "BaseLLM"]
 
 _MEASURED: Final = ("run", "arun", "stream", "astream", "__call__")
 _SUMMARY: Final = "Summarize the following text in a few sentences.\n\n{text}"
@@ -40,7 +40,7 @@ def _tell(model: "BaseLLM", finished: Finished, result: Any) -> None:
     model.__dict__["_last_generation"] = (finished, result if isinstance(result, str) else None)
 
 
-_OPTIONS: Final = Options(
+OPTIONS: Final = Options(
     model=lambda model: model.model_name,
     describe=_describe,
     counter=lambda model: model._exact_counter(),
@@ -121,11 +121,9 @@ class BaseLLM(Parameters):
             if (method := cls.__dict__.get(name)) is not None and not getattr(method, "__isabstractmethod__", False):
                 own = options_of(method)
                 if own is None:
-                    setattr(cls, name, measured(method, _OPTIONS))
+                    setattr(cls, name, measured(method, OPTIONS))
                 elif not own.one_per_object:  # decorated by hand: its options hold, and it is still measured once
-                    options = replace(
-                        own, describe=_describe, counter=_OPTIONS.counter, tell=_tell, one_per_object=True
-                    )
+                    options = replace(own, describe=_describe, counter=OPTIONS.counter, tell=_tell, one_per_object=True)
                     setattr(cls, name, measured(method.__wrapped__, options))
 
     @property
@@ -163,7 +161,7 @@ class BaseLLM(Parameters):
             pieces.append(piece)
         return "".join(pieces)
 
-    run = measured(run, _OPTIONS)
+    run = measured(run, OPTIONS)
 
     async def arun(self, task: str | None = None, *args: Any, **kwargs: Any) -> Any:
         """Return what `run` returns, run in a thread: the event loop goes on meanwhile, the parent span is kept."""

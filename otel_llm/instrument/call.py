@@ -13,6 +13,7 @@ from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.context import Context
 
+from otel_llm.errors import RemoteError
 from otel_llm.instrument import content, in_flight, items, usage
 from otel_llm.instrument.context import attach, call_in, detach, remember, with_call
 from otel_llm.instrument.options import Options
@@ -189,7 +190,8 @@ class Call:
             self._last(lambda observation: observation.cancel(error))
         else:
             now = self.now_ns()
-            self._last(lambda o: o.fail(error, at_ns=(o.last_ns if outside else None) or now))
+            kind = error.kind if isinstance(error, RemoteError) else error
+            self._last(lambda o: o.fail(kind, str(error), at_ns=(o.last_ns if outside else None) or now))
 
     def close_early(self) -> None:
         """It was closed before its end. No error."""

@@ -478,7 +478,9 @@ def test_a_step_of_the_wall_clock_changes_no_duration(seen: Any, clock: FakeCloc
     assert seen.seconds() == 1.0
 
 
-def test_user_code_in_a_generator_has_the_span_as_parent_and_the_consumer_has_not(seen: Any, parent: trace.Span) -> None:
+def test_user_code_in_a_generator_has_the_span_as_parent_and_the_consumer_has_not(
+    seen: Any, parent: trace.Span
+) -> None:
     @otel_llm.metrics(model="m")
     def stream() -> Iterator[str]:
         for word in "ab":

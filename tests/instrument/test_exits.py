@@ -198,7 +198,9 @@ EXITS = [
 ]
 
 
-@pytest.mark.parametrize(("leave", "outcome", "chunks", "seconds"), EXITS, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(
+    ("leave", "outcome", "chunks", "seconds"), EXITS, ids=lambda value: getattr(value, "__name__", "")
+)
 def test_every_exit_ends_the_call_once(
     leave: Callable[[Model], None], outcome: str, chunks: int, seconds: float, seen: Any, clock: FakeClock
 ) -> None:
