@@ -14,7 +14,9 @@ from otel_llm.record import StreamRecord
 __all__ = ["LOG", "Telemetry", "clock", "guarded", "sink", "use", "warm"]
 
 LOG: Final = logging.getLogger("otel_llm")
-LOG.addHandler(logging.NullHandler())  # else a warning would reach stderr through logging's last resort
+"""Calls, one record each, at INFO."""
+_FAILURES: Final = logging.getLogger("otel_llm.instrument")
+_FAILURES.addHandler(logging.NullHandler())  # else they would reach stderr, through logging's last resort
 
 
 class Telemetry(Protocol):
@@ -73,5 +75,5 @@ def guarded(what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) 
         kind = f"{what}: {type(error).__qualname__}"
         if kind not in _complained:
             _complained.add(kind)
-            LOG.warning("telemetry failed (%s); the call goes on, and this is said once", kind, exc_info=True)
+            _FAILURES.warning("telemetry failed (%s); the call goes on, and this is said once", kind, exc_info=True)
         return None

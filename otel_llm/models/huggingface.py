@@ -70,7 +70,7 @@ class HuggingFaceLLM(BaseLLM):
         self._loading = threading.Lock()
 
     def load(self) -> Any:
-        """Return the model, loaded with its tokenizer if it was not. Raises ConfigError where transformers is missing."""
+        """Return the model, loaded with its tokenizer if it was not. Raises ConfigError without transformers."""
         with self._loading:
             if self.model is None:
                 transformers = _transformers()
@@ -85,7 +85,7 @@ class HuggingFaceLLM(BaseLLM):
 
     # -- generating --------------------------------------------------------------------------------------------
 
-    def run(self, task: Asked | None = None, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]  # text or messages
+    def run(self, task: Asked | None = None, *args: Any, **kwargs: Any) -> Any:
         """Return the text generated for a task, or for messages."""
         texts = self._generate_all([task or ""], current(), kwargs)
         return texts[0] if len(texts) == 1 else texts
@@ -95,8 +95,8 @@ class HuggingFaceLLM(BaseLLM):
         reply: str = self.run(messages)
         return reply
 
-    def stream(self, task: Asked | None = None, *args: Any, **kwargs: Any) -> Iterator[str]:  # type: ignore[override]
-        """Yield the text as it is generated, in a thread. To close the iterator stops the model after its next token."""
+    def stream(self, task: Asked | None = None, *args: Any, **kwargs: Any) -> Iterator[str]:
+        """Yield the text as it is generated, in a thread. A closed iterator stops the model after its next token."""
         self.load()
         observation, inputs = current(), self._encode([task or ""])
         streamer, stop = TextPieces(self.tokenizer, observation), threading.Event()
@@ -105,7 +105,7 @@ class HuggingFaceLLM(BaseLLM):
         def generate() -> None:
             try:
                 self._ask(inputs, observation, kwargs, streamer, stop)
-            except BaseException as error:  # noqa: BLE001  # raised again where the text is read
+            except BaseException as error:  # raised again where the text is read
                 failed.append(error)
                 streamer.end()
 

@@ -431,7 +431,7 @@ def test_all_methods_of_the_document_are_there() -> None:
     """S2.24: 34 of them."""
     named = """run arun batch_run abatch_run chat __call__ _tokens_per_second _num_tokens _time_for_generation
     generate_summary clear_history enable_logging log_event save_checkpoint load_checkpoint toggle_creative_mode
-    track_resource_utilization get_generation_time""".split()
+    track_resource_utilization get_generation_time""".split()  # noqa: SIM905
     assert len(named) + 2 + len(SETTERS) == 34
     assert all(callable(getattr(BaseLLM, name)) for name in named)
 

@@ -6,14 +6,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 import otel_llm
 from otel_llm.instrument import in_flight
 from otel_llm.testing import FakeClock
-
 
 STEP = 0.01
 
@@ -42,7 +41,7 @@ class Model:
             yield token
 
 
-class Leave(Exception):
+class LeaveError(Exception):
     pass
 
 
@@ -84,8 +83,8 @@ def in_a_cycle(model: Model) -> None:
 def thrown_into(model: Model) -> None:
     stream = model.stream()
     next(stream), next(stream)
-    with pytest.raises(Leave):
-        stream.throw(Leave())  # type: ignore[attr-defined]
+    with pytest.raises(LeaveError):
+        stream.throw(LeaveError())  # type: ignore[attr-defined]
 
 
 def other_thread(model: Model) -> None:
@@ -259,7 +258,7 @@ class Managed:
     def __next__(self) -> str:
         return next(self.tokens)
 
-    def __enter__(self) -> "Managed":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -292,12 +291,12 @@ def test_with_and_break_is_closed_early(managed: Callable[[], Managed], seen: An
 def test_an_exception_in_with_is_an_error_that_ends_at_the_last_chunk(
     managed: Callable[[], Managed], seen: Any, clock: FakeClock
 ) -> None:
-    with pytest.raises(Leave), managed() as stream:
+    with pytest.raises(LeaveError), managed() as stream:
         for _ in stream:
             clock.advance(seconds=7)
-            raise Leave
+            raise LeaveError
     assert seen.outcome() == "error"
-    assert (seen.span().attributes or {})["error.type"].endswith("Leave")
+    assert (seen.span().attributes or {})["error.type"].endswith("LeaveError")
     assert seen.seconds() == pytest.approx(0.05)
 
 
@@ -308,7 +307,8 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 provider = TracerProvider()
-provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(formatter=lambda s: s.attributes["otel_llm.stream.outcome"] + "\\n")))
+told = lambda span: span.attributes["otel_llm.stream.outcome"] + "\\n"
+provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(formatter=told)))
 trace.set_tracer_provider(provider)
 
 @otel_llm.metrics

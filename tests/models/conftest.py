@@ -5,7 +5,10 @@ import pytest
 from tests.seen import clock, seen, seen_live  # noqa: F401  # fixtures
 
 TEXTS = ["the quick brown fox jumps over the lazy dog", "a tiny model that says nothing of note"]
-TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+TEMPLATE = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def test_tokens_are_exact_and_the_first_is_timed(model: HuggingFaceLLM, seen_liv
 
 
 def test_a_stream_brings_the_same_text_and_its_first_token_is_true(model: HuggingFaceLLM, seen_live: Any) -> None:
-    """The first token is stamped when it is generated: after the first forward pass, and before any text is complete."""
+    """Stamped when it is generated: after the first forward pass."""
     whole = model.run("the quick fox")
     prefill = Prefill(model.model)
     pieces = list(model.stream("the quick fox"))
