@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 LOCK    = requirements/run.lock
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help demo test tools stack lint format bench lock clean
+.PHONY: help demo test test-models tools stack lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,10 +40,23 @@ tools: ## build or find the real parts: Collector, Prometheus, Jaeger, a foreign
 stack: ## Collector, Prometheus and Jaeger on loopback until Ctrl-C
 	@exec $(PYTHON) -m tools stack $(ARGS)
 
+# The model libraries are 4 GB, so they have an environment of their own. --no-deps: the lock leaves triton out.
+$(VENV)-models/.dev: requirements/models.lock requirements/build.lock pyproject.toml
+	@echo "installing the model libraries into $(VENV)-models: 4 GB, a few minutes ..."
+	@test -x $(VENV)-models/bin/python || $(PYTHON) -m venv $(VENV)-models
+	@$(VENV)-models/bin/python -m pip --disable-pip-version-check -q install --require-hashes --no-compile -r requirements/build.lock
+	@$(VENV)-models/bin/python -m pip --disable-pip-version-check -q install --require-hashes --no-compile --no-deps -r requirements/models.lock
+	@$(VENV)-models/bin/python -m pip --disable-pip-version-check -q install --no-deps --no-build-isolation -e .
+	@touch $@
+
+test-models: $(VENV)-models/.dev ## HuggingFaceLLM on a tiny model made on the spot; 4 GB to install
+	@$(VENV)-models/bin/python -m pytest tests/models $(ARGS)
+
 lint: $(VENV)/.dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/mypy tests/typing/api.py
 	@$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/.dev ## rewrite the code in the house format
@@ -54,10 +67,10 @@ bench: $(VENV)/.dev ## what it costs and how true it is, measured here
 	@$(BIN)/python -m benchmarks
 
 lock: ## renew requirements/*.lock (needs uv)
-	@for set in run dev build go; do \
-	  case $$set in run) args="pyproject.toml";; dev) args="pyproject.toml --group dev";; build) args="requirements/build.in";; go) args="requirements/go.in";; esac; \
+	@for set in run dev models build go; do \
+	  case $$set in run) args="pyproject.toml";; dev) args="pyproject.toml --group dev";; models) args="pyproject.toml --group dev --group models --no-emit-package triton -c requirements/dev.lock";; build) args="requirements/build.in";; go) args="requirements/go.in";; esac; \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q --upgrade $$args -o requirements/$$set.lock; \
 	done
 
 clean: ## remove what the other targets made in this folder
-	rm -rf $(VENV) build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-models build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -163,7 +163,7 @@ async def timed_out(model: Model) -> None:
         async for token in model._astream_then_hang(started):
             yield token
 
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError):  # noqa: PT012
         async with asyncio.timeout(0.02):
             async for _ in otel_llm.metrics(hang)():
                 pass
