@@ -13,7 +13,7 @@ from otel_llm.instrument.decorator import metrics
 
 if TYPE_CHECKING:
     from otel_llm import models
-    from otel_llm.configure import configure
+    from otel_llm.providers import configure
     from otel_llm.instrument.base_llm import BaseLLM
 
 __all__ = [
@@ -33,7 +33,7 @@ metrics_decorator = metrics
 
 _LATER = {
     "BaseLLM": ("otel_llm.instrument.base_llm", "BaseLLM"),
-    "configure": ("otel_llm.configure", "configure"),
+    "configure": ("otel_llm.providers", "configure"),
     "models": ("otel_llm.models", None),
 }
 

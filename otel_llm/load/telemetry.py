@@ -44,7 +44,7 @@ class OtelReporter:
     """Sends a run to an OTLP endpoint. Make it after the workers were forked: exporters start threads."""
 
     def __init__(self, export: Export, head: Mapping[str, Any], mode: str) -> None:
-        from otel_llm.configure import providers
+        from otel_llm.providers import providers
         from otel_llm.sinks.otel import OTelSink
 
         self._run = {

@@ -32,7 +32,7 @@ def test_every_public_name_is_there_and_stays_what_it_is() -> None:
 import otel_llm
 for name in otel_llm.__all__:
     getattr(otel_llm, name)
-import otel_llm.configure, otel_llm.instrument.base_llm
+import otel_llm.providers, otel_llm.instrument.base_llm
 assert callable(otel_llm.configure) and callable(otel_llm.metrics) and callable(otel_llm.observe)
 try:
     otel_llm.nothing

@@ -291,7 +291,7 @@ def test_with_and_break_is_closed_early(managed: Callable[[], Managed], seen: An
 def test_an_exception_in_with_is_an_error_that_ends_at_the_last_chunk(
     managed: Callable[[], Managed], seen: Any, clock: FakeClock
 ) -> None:
-    with pytest.raises(LeaveError), managed() as stream:
+    with pytest.raises(LeaveError), managed() as stream:  # noqa: PT012
         for _ in stream:
             clock.advance(seconds=7)
             raise LeaveError

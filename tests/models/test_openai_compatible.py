@@ -1,4 +1,4 @@
-"""`OpenAICompatibleLLM` against the simulated server, which knows its own schedule, and a server that answers by hand."""
+"""`OpenAICompatibleLLM` against the simulated server, which knows its schedule, and one that says what it is told."""
 
 import asyncio
 import json

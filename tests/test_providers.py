@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.sdk.metrics import Histogram
 
 from otel_llm.clock import now_ns
-from otel_llm.configure import providers
+from otel_llm.providers import providers
 from otel_llm.errors import ConfigError
 from otel_llm.sinks.otel import OTelSink
 from otel_llm.testing import OtlpReceiver, timeline
@@ -192,7 +192,7 @@ def in_a_process(code, **environment):
 
 CONFIGURED = """
 from opentelemetry import metrics, trace
-from otel_llm.configure import configure
+from otel_llm.providers import configure
 from otel_llm.sinks.otel import OTelSink
 from otel_llm.testing import timeline
 """
@@ -266,7 +266,7 @@ def test_configuring_nothing_sets_nothing():
 def test_importing_configure_loads_no_exporter_and_no_grpc():
     code = """
 import sys
-import otel_llm.configure, otel_llm.sinks.otel, otel_llm.testing
+import otel_llm.providers, otel_llm.sinks.otel, otel_llm.testing
 loaded = [m for m in sys.modules if m.startswith(("grpc", "aiohttp", "requests", "opentelemetry.exporter"))]
 assert not loaded, loaded
 """
