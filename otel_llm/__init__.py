@@ -13,8 +13,8 @@ from otel_llm.instrument.decorator import metrics
 
 if TYPE_CHECKING:
     from otel_llm import models
-    from otel_llm.providers import configure
     from otel_llm.instrument.base_llm import BaseLLM
+    from otel_llm.providers import configure
 
 __all__ = [
     "BaseLLM",

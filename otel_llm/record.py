@@ -94,8 +94,10 @@ class Chunks:
 
         table = np.frombuffer(rows, np.dtype([(name, f"<{code}") for name, code in _ROW_COLUMNS]))
         lengths = array("I", table["length"].tobytes())
-        for name, code in (*_COLUMNS, ("lag_ns", "q")):
-            setattr(self, name, array(code, table[name].astype(code).tobytes()))
+        for name, code in _COLUMNS:
+            setattr(self, name, array(code, table[name].tobytes()))
+        if table["lag_ns"].any():
+            self.lag_ns = array("q", table["lag_ns"].tobytes())
         return lengths
 
     def to_bytes(self) -> bytes:

@@ -66,7 +66,7 @@ class Endpoint:
                     for event in framer.feed(read):
                         if (delta := _decode(answer, event)) is not None:
                             kind, text, tokens = delta
-                            observation.mark_read(at, reads, kind, len(event), tokens, len(text))
+                            observation.mark_read(at, 0, reads, len(event), tokens, len(text), kind)
                             if kind == TEXT and text:
                                 yield text
                     if answer.done:
