@@ -1,0 +1,64 @@
+"""What the documents say is so: examples run, and every measure, option and plugin is described."""
+
+import re
+import subprocess
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+
+import pytest
+
+from otel_llm.load.options import add_arguments
+from otel_llm.measures import MEASURES
+from otel_llm.wire.plugins import installed
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(source: Path | str) -> str:
+    command = [sys.executable, str(source)] if isinstance(source, Path) else [sys.executable, "-c", source]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_every_example_runs_and_prints_the_three_numbers(example: Path) -> None:
+    out = run(example)
+    assert re.search(r"Time to First Token: .*\nGeneration Latency: .*\nThroughput: ", out)
+
+
+def test_the_readme_example_runs_as_printed() -> None:
+    (source,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert "the first token is the one that users wait for" in run(source)
+
+
+def test_the_readme_names_the_two_commands_and_pages_that_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert "make demo" in text
+    assert "make test" in text
+    for page in re.findall(r"\]\((docs/[^)#]+)\)", text):
+        assert (ROOT / page).is_file(), page
+
+
+def test_every_measure_is_in_the_glossary() -> None:
+    text = (ROOT / "docs" / "measures.md").read_text()
+    for measure in MEASURES:
+        assert f"`{measure.name}`" in text
+
+
+def test_every_protocol_is_on_its_page() -> None:
+    text = (ROOT / "docs" / "protocols.md").read_text()
+    for name in installed():
+        assert name in text
+
+
+def test_every_option_has_help() -> None:
+    parser = ArgumentParser()
+    add_arguments(parser)
+    for action in parser._actions:
+        assert action.help, action.option_strings
+
+
+def test_every_module_says_first_what_it_is() -> None:
+    for path in [*(ROOT / "otel_llm").rglob("*.py"), *(ROOT / "plugins").glob("*.py")]:
+        text = path.read_text()
+        assert not text or text.startswith('"""'), path
