@@ -83,7 +83,7 @@ class Call:
         self.open, self.streamed = True, False
         self.now_ns = clock().now_ns
         self._made_ns = self.now_ns()
-        # When the items of a stream came, stamped by `steps`, and the kinds of those that are not text: they become
+        # When the items of a stream came, stamped by their proxy, and the kinds of those that are not text: they become
         # the observation's chunks when the call ends. A list, because it grows at half the price of an array.
         self.at_ns: list[int] = []
         self.odd: dict[int, int] = {}

@@ -15,9 +15,10 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackTyp
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from opentelemetry.context import Context
+
 from otel_llm.instrument import in_flight
-from otel_llm.instrument.context import attach, leave
-from otel_llm.instrument.steps import async_stepper, stepper
+from otel_llm.instrument.context import attach, detach, leave
 
 if TYPE_CHECKING:
     from otel_llm.instrument.call import Call
@@ -33,26 +34,26 @@ class Proxy:
     __slots__ = (
         "__weakref__",
         "__wrapped__",
-        "_self_astep",
+        "_self_abound",
+        "_self_bound",
         "_self_call",
         "_self_owner",
         "_self_run",
-        "_self_step",
     )
 
     __wrapped__: Any
     _self_call: "Call"
     _self_owner: bool
-    _self_step: Callable[[], Any] | None
-    _self_astep: Callable[[], Any] | None
+    _self_bound: "_Bound | None"
+    _self_abound: "_Bound | None"
     _self_run: Any
 
     def __init__(self, wrapped: Any, call: "Call", *, owner: bool = True) -> None:
         _put(self, "__wrapped__", wrapped)
         _put(self, "_self_call", call)
         _put(self, "_self_owner", owner)
-        _put(self, "_self_step", None)
-        _put(self, "_self_astep", None)
+        _put(self, "_self_bound", None)
+        _put(self, "_self_abound", None)
         _put(self, "_self_run", None)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -127,6 +128,22 @@ class _Looks(Proxy):
         return _given(self, name)
 
 
+class _Unlike:
+    """Of this class no item is: each is looked at."""
+
+
+_Bound = tuple[Context, Any, Callable[[int], None], Callable[[], int], type]
+
+
+def _bound(call: "Call", iterator: Any) -> _Bound:
+    """Return what a step needs, bound once and kept as one value: an attribute of a proxy may cost a call."""
+    return call.context, iterator, call.at_ns.append, call.now_ns, str if call.plain else _Unlike
+
+
+# The two methods below that give an item are the hot path, and alike for that reason: per chunk they attach and detach
+# the context, read the clock and append a number. A `suppress` would cost as much as all of that.
+
+
 class _Iterates(Proxy):
     """`for item in stream`."""
 
@@ -139,14 +156,28 @@ class _Iterates(Proxy):
     def __iter__(self) -> Any:
         iterator = iter(self.__wrapped__)
         if iterator is not self.__wrapped__:
-            _put(self, "_self_step", stepper(self._begin(), iterator.__next__))
+            _put(self, "_self_bound", _bound(self._begin(), iterator))
         return self
 
     def __next__(self) -> Any:
-        step = self._self_step
-        if step is None:
-            _put(self, "_self_step", step := stepper(self._begin(), self.__wrapped__.__next__))
-        return step()
+        if (bound := self._self_bound) is None:
+            _put(self, "_self_bound", bound := _bound(self._begin(), self.__wrapped__))
+        context, iterator, stamp, now_ns, plain = bound
+        token = attach(context)
+        try:
+            item = next(iterator)
+        except BaseException as error:
+            self._self_call.broke(error)
+            raise
+        finally:
+            try:  # noqa: SIM105
+                detach(token)
+            except ValueError:  # driven in another context meanwhile
+                pass
+        stamp(now_ns())
+        if type(item) is not plain or not item:
+            self._self_call.took(item)
+        return item
 
 
 class _IteratesAsync(Proxy):
@@ -161,14 +192,28 @@ class _IteratesAsync(Proxy):
     def __aiter__(self) -> Any:
         iterator = self.__wrapped__.__aiter__()
         if iterator is not self.__wrapped__:
-            _put(self, "_self_astep", async_stepper(self._begin(), iterator.__anext__))
+            _put(self, "_self_abound", _bound(self._begin(), iterator))
         return self
 
-    def __anext__(self) -> Any:
-        step = self._self_astep
-        if step is None:
-            _put(self, "_self_astep", step := async_stepper(self._begin(), self.__wrapped__.__anext__))
-        return step()
+    async def __anext__(self) -> Any:
+        if (bound := self._self_abound) is None:
+            _put(self, "_self_abound", bound := _bound(self._begin(), self.__wrapped__))
+        context, iterator, stamp, now_ns, plain = bound
+        token = attach(context)
+        try:
+            item = await anext(iterator)
+        except BaseException as error:
+            self._self_call.broke(error)
+            raise
+        finally:
+            try:  # noqa: SIM105
+                detach(token)
+            except ValueError:  # finalised by the collector, in another context
+                pass
+        stamp(now_ns())
+        if type(item) is not plain or not item:
+            self._self_call.took(item)
+        return item
 
 
 class _Sends(Proxy):
