@@ -1,0 +1,134 @@
+"""Iterating over a proxy: every item stamped as it goes by, with the call's context attached around that step alone."""
+
+from typing import TYPE_CHECKING, Any
+
+from otel_llm.instrument.context import attach, detach
+from otel_llm.instrument.proxy import Bound, Proxy, put, stepped
+
+if TYPE_CHECKING:
+    from otel_llm.instrument.call import Call
+
+__all__ = ["Iterates", "IteratesAsync", "Sends", "SendsAsync"]
+
+
+class _Unlike:
+    """Of this class no item is: each is looked at."""
+
+
+def _bound(call: "Call", iterator: Any) -> Bound:
+    """Return what a step needs, bound once and kept as one value: an attribute of a proxy may cost a call."""
+    return call.context, iterator, call.at_ns.append, call.now_ns, str if call.plain else _Unlike
+
+
+# The two methods below that give an item are the hot path, and alike for that reason: per chunk they attach and detach
+# the context, read the clock and append a number. A `suppress` would cost as much as all of that.
+
+
+class Iterates(Proxy):
+    """`for item in stream`."""
+
+    __slots__ = ()
+
+    def __init__(self, wrapped: Any, call: "Call", *, owner: bool = True) -> None:
+        super().__init__(wrapped, call, owner=owner)
+        call.streamed = True
+
+    def __iter__(self) -> Any:
+        iterator = iter(self.__wrapped__)
+        if iterator is not self.__wrapped__:
+            put(self, "_self_bound", _bound(self._begin(), iterator))
+        return self
+
+    def __next__(self) -> Any:
+        if (bound := self._self_bound) is None:
+            put(self, "_self_bound", bound := _bound(self._begin(), self.__wrapped__))
+        context, iterator, stamp, now_ns, plain = bound
+        token = attach(context)
+        try:
+            item = next(iterator)
+        except BaseException as error:
+            self._self_call.broke(error)
+            raise
+        finally:
+            try:  # noqa: SIM105
+                detach(token)
+            except ValueError:  # driven in another context meanwhile
+                pass
+        stamp(now_ns())
+        if type(item) is not plain or not item:
+            self._self_call.took(item)
+        return item
+
+
+class IteratesAsync(Proxy):
+    """`async for item in stream`."""
+
+    __slots__ = ()
+
+    def __init__(self, wrapped: Any, call: "Call", *, owner: bool = True) -> None:
+        super().__init__(wrapped, call, owner=owner)
+        call.streamed = True
+
+    def __aiter__(self) -> Any:
+        iterator = self.__wrapped__.__aiter__()
+        if iterator is not self.__wrapped__:
+            put(self, "_self_abound", _bound(self._begin(), iterator))
+        return self
+
+    async def __anext__(self) -> Any:
+        if (bound := self._self_abound) is None:
+            put(self, "_self_abound", bound := _bound(self._begin(), self.__wrapped__))
+        context, iterator, stamp, now_ns, plain = bound
+        token = attach(context)
+        try:
+            item = await anext(iterator)
+        except BaseException as error:
+            self._self_call.broke(error)
+            raise
+        finally:
+            try:  # noqa: SIM105
+                detach(token)
+            except ValueError:  # finalised by the collector, in another context
+                pass
+        stamp(now_ns())
+        if type(item) is not plain or not item:
+            self._self_call.took(item)
+        return item
+
+
+class Sends(Proxy):
+    """The rest of a generator."""
+
+    __slots__ = ()
+
+    def send(self, value: Any) -> Any:
+        return self._self_call.note(self._do(self.__wrapped__.send, value))
+
+    def throw(self, *error: Any) -> Any:
+        return self._self_call.note(self._do(self.__wrapped__.throw, *error))
+
+    def close(self) -> None:
+        if self._self_call.open:
+            self._do(self.__wrapped__.close)
+            self._self_call.close_early()
+        else:
+            self.__wrapped__.close()
+
+
+class SendsAsync(Proxy):
+    """The rest of an async generator."""
+
+    __slots__ = ()
+
+    async def asend(self, value: Any) -> Any:
+        return self._self_call.note(await stepped(self, self.__wrapped__.asend, value))
+
+    async def athrow(self, *error: Any) -> Any:
+        return self._self_call.note(await stepped(self, self.__wrapped__.athrow, *error))
+
+    async def aclose(self) -> None:
+        if self._self_call.open:
+            await stepped(self, self.__wrapped__.aclose)
+            self._self_call.close_early()
+        else:
+            await self.__wrapped__.aclose()
