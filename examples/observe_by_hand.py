@@ -3,6 +3,6 @@
 import otel_llm
 
 with otel_llm.observe(operation="chat", model="by-hand") as call:
-    for piece in ("a", "b", "c"):
+    for _ in ("a", "b", "c"):
         call.mark(tokens=1, kind="text")
 print(otel_llm.last_metrics())

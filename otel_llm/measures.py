@@ -33,6 +33,7 @@ __all__ = [
     "time_per_output_token",
     "time_to_first_chunk",
     "time_to_first_token",
+    "token_gaps",
 ]
 
 Ints = NDArray[Any]
@@ -53,10 +54,10 @@ def _first_token_ns(record: StreamRecord) -> int | None:
     return None
 
 
-def _token_reads(records: Sequence[StreamRecord]) -> tuple[Ints, Ints, Ints, Ints]:
+def _token_reads(records: Sequence[StreamRecord]) -> tuple[Ints, Ints, Ints, Ints, Ints]:
     """Return the token-bearing reads of all records, one after the other.
 
-    int64 arrays: arrival, tokens, number of the record; and, per record that has any, the tokens of its first chunk.
+    Arrays: arrival, tokens, number of the record; per record that has any, the tokens of its first chunk; read number.
     """
     chunks = [r.chunks for r in records if r.stream]
     kind = _joined([c.kind for c in chunks], np.uint8)
@@ -66,11 +67,11 @@ def _token_reads(records: Sequence[StreamRecord]) -> tuple[Ints, Ints, Ints, Int
     tokens = _joined([c.tokens for c in chunks], np.uint32)[bearing].astype(np.int64)
     owner = np.repeat(np.arange(len(chunks)), [len(c) for c in chunks])[bearing]
     if not len(at):
-        return at, tokens, owner, tokens
+        return at, tokens, owner, tokens, read
     other = owner[1:] != owner[:-1]
     starts = np.flatnonzero(np.concatenate(([True], other | (read[1:] != read[:-1]))))
     first = tokens[np.concatenate(([True], other))]
-    return at[starts], np.add.reduceat(tokens, starts), owner[starts], first
+    return at[starts], np.add.reduceat(tokens, starts), owner[starts], first, read[starts]
 
 
 def _joined(columns: "Sequence[array[int]]", dtype: type) -> Ints:
@@ -102,17 +103,23 @@ def inter_token_latencies(*records: StreamRecord) -> Floats:
     A read that brings k tokens a gap g after the one before it gives k values of g / k; tokens that share the first
     token's read give 0. So tokens that the server batched, or the network merged, do not fake a stall and a burst.
     """
-    at, tokens, owner, first = _token_reads(records)
+    latency, tokens, _ = token_gaps(*records)
+    return np.repeat(latency, tokens)
+
+
+def token_gaps(*records: StreamRecord) -> tuple[Floats, Ints, Ints]:
+    """Return the same per read: seconds per token, the tokens it counts for, and the number of the read."""
+    at, tokens, owner, first, read = _token_reads(records)
     if not len(at):
-        return _NOTHING
+        return _NOTHING, tokens, read
     opens = np.concatenate(([True], owner[1:] != owner[:-1]))
     tokens[opens] -= first
     # the gap before a read to which no token could be apportioned belongs to the next one that has some
     kept = opens | (tokens > 0)
-    at, tokens, opens = at[kept], tokens[kept], opens[kept]
+    at, tokens, opens, read = at[kept], tokens[kept], opens[kept], read[kept]
     gaps = np.diff(at, prepend=at[:1])
     gaps[opens] = 0
-    return np.repeat(gaps / 1e9 / np.maximum(tokens, 1), tokens)
+    return gaps / 1e9 / np.maximum(tokens, 1), tokens, read
 
 
 def inter_chunk_latencies(*records: StreamRecord) -> Floats:

@@ -54,6 +54,7 @@ class Ended(msgspec.Struct, tag="ended"):
     """The last word of a worker."""
 
     cpu_ns: int
+    waited_ns: int
     clock: str
     clock_steps: int
 

@@ -30,6 +30,8 @@ class Health:
 
     workers: int
     cpu_s: float = 0.0
+    waited_s: float = 0.0
+    """How long workers were ready to run and the machine gave them no core; 0 where it does not say."""
     clocks: set[str] = field(default_factory=set)
     clock_steps: int = 0
     loop_lag_ns: list[int] = field(default_factory=list)
@@ -163,6 +165,7 @@ class Engine:
         worker.ended, worker.in_flight = True, 0
         self._selector.unregister(worker.socket)
         self.health.cpu_s += message.cpu_ns / 1e9
+        self.health.waited_s += message.waited_ns / 1e9
         self.health.clocks.add(message.clock)
         self.health.clock_steps += message.clock_steps
 

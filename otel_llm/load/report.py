@@ -44,14 +44,16 @@ def write_json(path: Path, report: Mapping[str, Any]) -> None:
 def print_report(report: Mapping[str, Any], console: Console) -> None:
     """Print the standard measures, the SLO and the client's own error."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column("ms", no_wrap=True)
+    # numbers that this client's own lateness reaches into are marked where they stand
+    doubt = "?" if report["client"]["saturated"] else ""
+    table.add_column(f"ms{doubt}", no_wrap=True)
     for column in ("count", *_COLUMNS):
         table.add_column(column, justify="right", no_wrap=True)
     for name, label, unit in _SHOWN:
         row = report["measures"][name]
         if row["count"]:
             cells = (_cell(row[column], unit) for column in _COLUMNS)
-            table.add_row(label, f"{row['count']:,}", *cells)
+            table.add_row(f"{label}{doubt}", f"{row['count']:,}", *cells)
     console.print()
     console.print(table)
     console.print()
@@ -109,8 +111,20 @@ def _client(client: Mapping[str, Any]) -> list[str]:
     for name, label in (("receive_lag", "receive"), ("loop_lag", "loop"), ("send_lag", "send")):
         if lag := client[name]:
             lags.append(f"{label} {lag['p50'] * 1e3:.3f} / {lag['p99'] * 1e3:.2f} / {lag['max'] * 1e3:.1f}")
-    verdict = f"[bold red]yes[/], because {'; '.join(client['reasons'])}" if client["saturated"] else "[green]no[/]"
-    lines = [f"client-limited: {verdict}"]
+    lines = [_verdict(client)]
+    if apart := client["inter_token_latency_without_merged"]:
+        figures = "  ".join(f"{q} {_digits(apart[q] * 1e3)}" for q in ("p50", "p90", "p99"))
+        lines.append(f"  inter-token latency without the {client['merged_reads']:,} merged reads, ms:  {figures}")
     if lags:
         lines.append(f"[dim]own lateness, ms p50 / p99 / max:  {'  ·  '.join(lags)}  ·  {client['clock']}[/]")
     return lines
+
+
+def _verdict(client: Mapping[str, Any]) -> str:
+    windows = client["windows"]
+    if client["saturated"]:
+        since = windows["first_limited_at"]
+        when = "" if since is None else f" (in {windows['limited']} of {windows['total']} s, since second {since:.0f})"
+        return f"client-limited: [bold red]yes[/], because {'; '.join(client['reasons'])}{when}"
+    some = f", but for {windows['limited']} of {windows['total']} s" if windows["limited"] else ""
+    return f"client-limited: [green]no[/]{some}"

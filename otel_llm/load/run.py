@@ -125,7 +125,7 @@ class Run:
 
             health = engine.run(finished, turn, stop.asked)
         self._account(health, interrupted=stop.asked())
-        report = self._report(health)
+        report = self._report(health, engine.start_ns)
         report["telemetry"] = _close(reporters, report, health.loop_lag_ns)
         file.close(report)
         return Outcome(report, self.path, stop.asked(), health, self.stats)
@@ -169,14 +169,14 @@ class Run:
         elif missing and not interrupted:
             self.stats.lose("not_sent", missing)
 
-    def _report(self, health: Health) -> dict[str, Any]:
+    def _report(self, health: Health, start_ns: int | None) -> dict[str, Any]:
         took = self.stats.duration_s
         return {
             "schema": SCHEMA,
             "run": self.head,
             **self.stats.summary(),
             "slo": self.slo.report(self.plan.number, took) if self.slo is not None else None,
-            "client": self.client.report(health),
+            "client": self.client.report(health, start_ns),
         }
 
 

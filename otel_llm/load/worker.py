@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from otel_llm.clock import KernelClock, cpu_ns, now_ns
@@ -133,7 +134,7 @@ class _Worker:
             task.cancel()
         self.flush()
         clock = "kernel receive stamps" if KERNEL_STAMPS else "user-space stamps"
-        self.outbox.send(Ended(cpu_ns(), clock, self.clock.steps))
+        self.outbox.send(Ended(cpu_ns(), _waited_ns(), clock, self.clock.steps))
         for connection in list(self.idle):
             connection.close()
         await self.outbox.close()
@@ -365,3 +366,11 @@ class _Worker:
             self.first_took_ns = record.ended_ns - record.sent_ns
         self.finished.append(Finished(record, None if content is None else bytes(content)))
         return record.ended_ns
+
+
+def _waited_ns() -> int:
+    """Return how long this process was ready to run without being given a core; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
