@@ -12,6 +12,7 @@ from otel_llm.load.redact import redact, redact_url
 from otel_llm.load.report import print_report, write_json
 from otel_llm.load.run import Outcome, Reporter, Run
 from otel_llm.load.telemetry import Export, OtelReporter
+from otel_llm.wire.proxy import Proxy
 
 __all__ = ["add_arguments", "run"]
 
@@ -60,6 +61,7 @@ def _written(args: argparse.Namespace) -> dict[str, Any]:
     """Return the options as the run file and the report keep them: no secrets, headers and parameters by name."""
     given = {name: value for name, value in vars(args).items() if name not in ("run", "command")}
     given["url"] = redact_url(args.url)
+    given["proxy"] = None if args.proxy is None else repr(Proxy.parse(args.proxy))
     given["headers"] = options.key_values("--headers", args.headers, typed=False)
     given["parameters"] = options.key_values("--parameters", args.parameters)
     given["json"] = None if args.json is None else str(args.json)

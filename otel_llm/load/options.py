@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from otel_llm.load.counting import Counting
 from otel_llm.load.plan import LoadPlan
 from otel_llm.load.slo import Slo, parse_term
 from otel_llm.wire.plugins import load_protocol, protocol_for_path
+from otel_llm.wire.proxy import Proxy, proxy_for
 from otel_llm.wire.target import Target
 
 __all__ = ["add_arguments", "key_values", "plan_of", "prompt_text", "slo_of"]
@@ -102,6 +104,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     reach.add_argument("--ca", metavar="FILE", help="authorities to verify it by")
     reach.add_argument("--cert", metavar="FILE", help="client certificate")
     reach.add_argument("--key", metavar="FILE", help="its key")
+    reach.add_argument("--proxy", metavar="URL", help="HTTP proxy; default: what HTTP_PROXY, HTTPS_PROXY, NO_PROXY say")
+    reach.add_argument(
+        "--transport", choices=("socket", "stream"),
+        help="how reads are stamped: on a socket of ours (the kernel's stamps on Linux), or by the loop's transports",
+    )  # fmt: skip
     reach.add_argument("--uds", metavar="PATH", help="connect to this Unix socket in place of the URL's host")
 
 
@@ -117,7 +124,7 @@ def plan_of(args: argparse.Namespace) -> tuple[LoadPlan, Counting | None]:
         )  # fmt: skip
     if args.log_every_n_query < 1:
         raise ConfigError("--log-every-n-query to be 1 or more", args.log_every_n_query)
-    target = Target.parse(args.url, args.uds)
+    target = _target(args)
     protocol = load_protocol(args.protocol) if args.protocol else protocol_for_path(target.path.partition("?")[0])
     prompt = None if args.prompt is None else prompt_text(args.prompt)
     parameters = key_values("--parameters", args.parameters)
@@ -141,8 +148,17 @@ def plan_of(args: argparse.Namespace) -> tuple[LoadPlan, Counting | None]:
         keep_events=not args.no_content or counts is not None,
         tls={"insecure": args.insecure, "ca": args.ca, "certificate": args.cert, "key": args.key},
         workers=args.workers,
+        **({} if args.transport is None else {"transport": args.transport}),
     )
     return plan, None if counts is None else Counting(protocol, counts)
+
+
+def _target(args: argparse.Namespace) -> Target:
+    target = Target.parse(args.url, args.uds)
+    if args.uds is not None:
+        return target
+    proxy = Proxy.parse(args.proxy) if args.proxy else proxy_for(target.host, tls=target.tls)
+    return replace(target, proxy=proxy)
 
 
 def slo_of(args: argparse.Namespace) -> Slo | None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from otel_llm.errors import ConfigError
 from otel_llm.load import arrivals
+from otel_llm.wire.connection import WATCHES_SOCKETS
 from otel_llm.wire.http import request_bytes
 from otel_llm.wire.protocol import Protocol, WireRequest
 from otel_llm.wire.target import Target, tls_context
@@ -21,6 +22,7 @@ class LoadPlan:
     rate:            requests per second as a Poisson process; -1 sends all at time 0; None is a closed loop
     max_concurrency: the most requests an open loop has under way; more than that wait, and their waiting counts
     keep_events:     hand the data of every event on with its request
+    transport:       "socket" stamps the reads of a socket of ours, "stream" what the loop's transports hand over
     tls:             arguments of `otel_llm.wire.target.tls_context`
     ramp_s:          seconds over which a closed loop starts; None: 5 ms apart, and no longer than one answer takes
     """
@@ -43,6 +45,7 @@ class LoadPlan:
     keep_events: bool = True
     tls: Mapping[str, Any] = field(default_factory=dict)
     workers: int = 1
+    transport: Literal["socket", "stream"] = "socket" if WATCHES_SOCKETS else "stream"
 
     def __post_init__(self) -> None:
         if not self.requests:
@@ -61,14 +64,16 @@ class LoadPlan:
             if seconds <= 0:
                 raise ConfigError(f"{option} to be above 0 seconds", seconds)
 
+        if self.transport == "stream" and self.target.proxy is not None:
+            raise ConfigError("--transport socket with a proxy", self.transport)
         # what would break in a worker breaks here, where it is one line
-        request_bytes(self.target.path, self.target.host_header, self.all_headers(0), b"")
+        request_bytes(self.target.request_target, self.target.host_header, self.all_headers(0), b"")
         if self.target.tls:
             tls_context(**self.tls)
 
     def all_headers(self, index: int) -> dict[str, str]:
         """Return the headers of request number `index`: the protocol's, and over them those that were given."""
-        return {**self.request(index).headers, **self.headers}
+        return {**self.target.proxy_headers, **self.request(index).headers, **self.headers}
 
     @property
     def open_loop(self) -> bool:

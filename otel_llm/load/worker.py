@@ -25,6 +25,7 @@ from otel_llm.load.channel import GO, Batch, Ended, Finished, Outbox, Ready
 from otel_llm.load.exchange import Exchange
 from otel_llm.load.plan import LoadPlan
 from otel_llm.observe import StreamObservation
+from otel_llm.wire import stream
 from otel_llm.wire.connection import KERNEL_STAMPS, Connection, connect
 from otel_llm.wire.http import request_bytes
 from otel_llm.wire.target import tls_context
@@ -53,6 +54,9 @@ class Share:
     def of(self, total: int) -> int:
         """Return how many of `total` are its own."""
         return len(range(self.worker, total, self.workers))
+
+
+_Connection = Connection | stream.StreamConnection
 
 
 class _Prepared(NamedTuple):
@@ -87,8 +91,8 @@ class _Worker:
         self.plan, self.share = plan, share
         self.clock = KernelClock()
         self.tls = tls_context(**plan.tls) if plan.target.tls else None
-        self.idle: deque[Connection] = deque()
-        self.live: dict[Exchange, Connection] = {}
+        self.idle: deque[_Connection] = deque()
+        self.live: dict[Exchange, _Connection] = {}
         self.spares: set[asyncio.Task[None]] = set()
         self.finished: list[Finished] = []
         self.loop_lag_ns: list[int] = []
@@ -133,7 +137,8 @@ class _Worker:
         for task in self.spares:
             task.cancel()
         self.flush()
-        clock = "kernel receive stamps" if KERNEL_STAMPS else "user-space stamps"
+        kernel = KERNEL_STAMPS and self.plan.transport == "socket"
+        clock = "kernel receive stamps" if kernel else "user-space stamps"
         self.outbox.send(Ended(cpu_ns(), _waited_ns(), clock, self.clock.steps))
         for connection in list(self.idle):
             connection.close()
@@ -236,7 +241,7 @@ class _Worker:
 
     async def slot(self) -> None:
         due = now_ns()
-        connection: Connection | None = None
+        connection: _Connection | None = None
         while (prepared := self.take()) is not None:
             connection, due = await self.perform(prepared, connection, due, None)
 
@@ -276,7 +281,9 @@ class _Worker:
                 if len(heads) > 4096:
                     heads.clear()
                 request = plan.request(index)
-                whole = request_bytes(plan.target.path, plan.target.host_header, plan.all_headers(index), request.body)
+                whole = request_bytes(
+                    plan.target.request_target, plan.target.host_header, plan.all_headers(index), request.body
+                )
                 head, _, _ = whole.partition(b"\r\n\r\n")
                 heads[key] = head, request.body
             head, body = heads[key]
@@ -294,8 +301,11 @@ class _Worker:
             if len(self.stock) < _STOCK and (prepared := next(self.ahead, None)) is not None:
                 self.stock.append(prepared)
 
-    async def connect(self) -> Connection:
-        return await connect(self.plan.target, self.clock, self.tls, self.plan.connect_timeout_s)
+    async def connect(self) -> _Connection:
+        plan = self.plan
+        if plan.transport == "stream":
+            return await stream.connect(plan.target, self.tls, plan.connect_timeout_s)
+        return await connect(plan.target, self.clock, self.tls, plan.connect_timeout_s)
 
     async def open_spare(self) -> None:
         """Open a connection before a request needs it; one that cannot be opened is met again by that request."""
@@ -306,12 +316,12 @@ class _Worker:
         finally:
             self.connecting -= 1
 
-    def put_back(self, connection: Connection) -> None:
+    def put_back(self, connection: _Connection) -> None:
         if connection.open:
             connection.idle_since_ns = now_ns()
             self.idle.append(connection)
 
-    def spare(self) -> Connection | None:
+    def spare(self) -> _Connection | None:
         """Return an open connection that has not been idle for so long that its server may be closing it."""
         oldest = now_ns() - _IDLE_LIFE_NS
         while self.idle:
@@ -322,8 +332,8 @@ class _Worker:
         return None
 
     async def perform(
-        self, prepared: _Prepared, connection: Connection | None, due: int, intended: int | None
-    ) -> tuple[Connection | None, int]:
+        self, prepared: _Prepared, connection: _Connection | None, due: int, intended: int | None
+    ) -> tuple[_Connection | None, int]:
         """Send one request and see it through; return the connection if it can be used again, and when it ended."""
         head = {**self.head, "index": prepared.number, "due_ns": due, "intended_ns": intended}
         head["trace_id"], head["span_id"] = prepared.trace_id, prepared.span_id

@@ -17,12 +17,15 @@ from typing import Final, Protocol
 
 from otel_llm.clock import KernelClock, now_ns
 from otel_llm.errors import RemoteError
+from otel_llm.wire.proxy import tunnel
 from otel_llm.wire.target import Target
 from otel_llm.wire.tls import Tls, TlsEndedError
 
-__all__ = ["KERNEL_STAMPS", "Connection", "Peer", "connect"]
+__all__ = ["KERNEL_STAMPS", "WATCHES_SOCKETS", "Connection", "Peer", "connect"]
 
 KERNEL_STAMPS: Final = sys.platform == "linux"
+WATCHES_SOCKETS: Final = sys.platform != "win32"
+"""Whether a loop here can watch a socket of ours; where it cannot, `otel_llm.wire.stream` serves."""
 
 _SO_TIMESTAMPNS: Final = 35  # not in the socket module
 _READ: Final = 65536
@@ -152,13 +155,15 @@ class Connection:
 async def connect(target: Target, clock: KernelClock, tls: ssl.SSLContext | None, within_s: float) -> Connection:
     """Return an open connection, TLS done, within `within_s` seconds.
 
-    Raises RemoteError of kind `dns`, `connect`, `connect_timeout` or `tls`.
+    Raises RemoteError of kind `dns`, `connect`, `connect_timeout`, `proxy` or `tls`.
     """
     began = now_ns()
     try:
         async with asyncio.timeout(within_s):
             sock = await _open(target)
             try:
+                if target.proxy is not None and tls is not None:
+                    await tunnel(sock, target.proxy, target.authority)
                 session = await _handshake(sock, tls, target.host) if tls is not None else None
             except BaseException:
                 sock.close()
@@ -188,7 +193,7 @@ async def _open(target: Target) -> socket.socket:
             raise
         else:
             return sock
-    where = target.unix or target.host_header
+    where = target.unix or (target.proxy and repr(target.proxy)) or target.host_header
     raise RemoteError("connect", f"a server at {where}", last, "is it up, and is --url right?") from last
 
 

@@ -8,13 +8,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from otel_llm.errors import ConfigError, RemoteError
+from otel_llm.wire.proxy import Proxy
 
 __all__ = ["Target", "tls_context"]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One endpoint. `host` is as in the URL, without brackets; `unix` a socket path to use in its place."""
+    """One endpoint. `host` is as in the URL, without brackets; `unix` a socket path to use in its place.
+
+    proxy: what stands between, None for nothing
+    """
 
     url: str
     host: str
@@ -22,9 +26,10 @@ class Target:
     path: str
     tls: bool
     unix: str | None = None
+    proxy: Proxy | None = None
 
     @classmethod
-    def parse(cls, url: str, unix: str | None = None) -> "Target":
+    def parse(cls, url: str, unix: str | None = None, proxy: Proxy | None = None) -> "Target":
         """Return the target of an absolute http or https URL. Raises ConfigError for any other."""
         wanted = "an absolute URL such as http://localhost:8000/v1/chat/completions"
         try:
@@ -38,21 +43,39 @@ class Target:
             raise ConfigError("a URL without a user and a password", f"one for {parts.hostname}", "use --headers")
         tls = parts.scheme == "https"
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return cls(url, parts.hostname, port or (443 if tls else 80), path, tls, unix)
+        return cls(url, parts.hostname, port or (443 if tls else 80), path, tls, unix, proxy)
 
     @property
     def host_header(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
+    @property
+    def authority(self) -> str:
+        """host:port, as a tunnel is asked for."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def request_target(self) -> str:
+        """What stands in the first line of a request: the path, or the whole URL where a proxy is to read it."""
+        return f"http://{self.host_header}{self.path}" if self.proxy is not None and not self.tls else self.path
+
+    @property
+    def proxy_headers(self) -> dict[str, str]:
+        """Headers for a proxy that reads the request itself."""
+        if self.proxy is None or self.proxy.authorization is None or self.tls:
+            return {}
+        return {"proxy-authorization": self.proxy.authorization}
+
     async def addresses(self) -> list[tuple[int, object]]:
         """Return the (family, address) pairs to try, in the resolver's order. Raises RemoteError for none."""
         if self.unix is not None:
             return [(socket.AF_UNIX, self.unix)]
+        host, port = (self.proxy.host, self.proxy.port) if self.proxy is not None else (self.host, self.port)
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:
-            raise RemoteError("dns", f"an address for {self.host}", error, "look at --url") from error
+            raise RemoteError("dns", f"an address for {host}", error, "look at --url and --proxy") from error
         return [(family, address) for family, _, _, _, address in found]
 
 
