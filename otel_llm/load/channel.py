@@ -90,8 +90,8 @@ class Outbox(asyncio.Protocol):
         self._on_word(b"")
 
     def send(self, message: Message) -> None:
-        """Send without waiting."""
-        if self._transport is not None:
+        """Send without waiting; to nobody when the coordinator is gone."""
+        if self._transport is not None and not self._transport.is_closing():
             blob = _encode(message)
             self._transport.write(_length.pack(len(blob)) + blob)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from otel_llm.load import document, options
+from otel_llm.load import calibration, document, options
 from otel_llm.load.redact import redact, redact_url
 from otel_llm.load.report import print_report, write_json
 from otel_llm.load.run import Outcome, Reporter, Run
@@ -21,6 +21,8 @@ add_arguments = options.add_arguments
 
 def run(args: argparse.Namespace) -> int:
     """Run it and return the exit code. Raises ConfigError before any request for what cannot be done."""
+    if args.calibrate:
+        return _calibrate()
     (plan, counting), slo = options.plan_of(args), options.slo_of(args)
     export = Export(args.otlp_endpoint, args.otlp_protocol, args.histograms)
 
@@ -44,11 +46,26 @@ def run(args: argparse.Namespace) -> int:
     return outcome.exit_code(strict=args.strict)
 
 
+def _calibrate() -> int:
+    from otel_llm.load import calibrate
+
+    console = Console(highlight=False)
+    levels = []
+    for level in calibrate.calibrate():
+        levels.append(level)
+        console.print(f"[dim]{level.streams} streams: {level.packets_per_s:,.0f} packets/s[/]")
+    calibrate.show(levels, console)
+    console.print(f"kept in {calibration.save(levels)}; later runs are compared with it", soft_wrap=True)
+    return 0
+
+
 def show(outcome: Outcome, concurrency: int) -> None:
     """Print the summaries to standard output, and on standard error what went wrong in one line."""
     console = Console()
     sys.stdout.write(document.summary_block(outcome.stats, concurrency) + "\n")
     print_report(outcome.report, console)
+    if note := calibration.compare(outcome.report, calibration.load()):
+        console.print(f"[dim]{note}[/]", highlight=False, soft_wrap=True)
     console.print(f"run file  {outcome.path}", highlight=False, soft_wrap=True)
     sys.stdout.flush()
     if outcome.health.unreachable is not None:

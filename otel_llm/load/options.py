@@ -1,6 +1,7 @@
 """`otel-llm perf`: its options, and a plan from what was given."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +27,7 @@ _BOOL: Final = {"bool_true": True, "bool_false": False}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add every option, grouped by what it is about."""
     what = parser.add_argument_group("what to ask")
-    what.add_argument("--model", required=True, help="model name, sent in every request")
+    what.add_argument("--model", help="model name, sent in every request")
     what.add_argument(
         "--url",
         default="http://localhost:8000/v1/chat/completions",
@@ -69,7 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     much.add_argument("--max-concurrency", type=int, help="the most requests an open loop has under way; others wait")
     much.add_argument("--seed", type=int, default=0, help="of the arrival times (default: %(default)s)")
     much.add_argument("--ramp", type=float, help="seconds over which a closed loop starts; default: about one answer")
-    much.add_argument("--workers", type=int, default=1, help="processes that send and receive (default: %(default)s)")
+    much.add_argument(
+        "--workers", type=_workers, default=1, metavar="N",
+        help="processes that send and receive; auto: one for each core but one (default: %(default)s)",
+    )  # fmt: skip
     much.add_argument("--connect-timeout", type=float, default=120, help="seconds to connect (default: %(default)s)")
     much.add_argument(
         "--read-timeout", type=float, default=120, help="seconds between two reads (default: %(default)s)"
@@ -97,6 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="per request: ttft, tpot, latency, itl_p50, itl_p90, itl_p99, itl_max; exit code 1 when missed",
     )  # fmt: skip
     judge.add_argument("--slo-attainment", type=float, default=0.99, help="share that must (default: %(default)s)")
+    judge.add_argument("--calibrate", action="store_true", help="find out what this machine can measure, and end")
     judge.add_argument("--strict", action="store_true", help="exit code 3 when this client was the limit")
 
     reach = parser.add_argument_group("how to reach it")
@@ -112,11 +117,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     reach.add_argument("--uds", metavar="PATH", help="connect to this Unix socket in place of the URL's host")
 
 
+def _workers(text: str) -> int:
+    return max((os.cpu_count() or 2) - 1, 1) if text == "auto" else int(text)
+
+
 def plan_of(args: argparse.Namespace) -> tuple[LoadPlan, Counting | None]:
     """Return the plan that the options ask for, and who counts tokens where the server does not.
 
     Raises ConfigError or PluginError for what cannot be done.
     """
+    if args.model is None:
+        raise ConfigError("--model NAME", None, "it is sent in every request")
     if args.rate is not None and args.parallel is not None:
         raise ConfigError(
             "either --rate or --parallel", f"--rate {args.rate:g} --parallel {args.parallel}",

@@ -134,6 +134,7 @@ class _Worker:
             self.main = asyncio.create_task(self.open_loop() if self.plan.open_loop else self.closed_loop())
             with contextlib.suppress(asyncio.CancelledError):
                 await self.main
+            self.next_tick.cancel()
         for task in self.spares:
             task.cancel()
         self.flush()
@@ -193,7 +194,7 @@ class _Worker:
         if self.finished or self.ticks % _PROGRESS_TICKS == 0:
             self.flush()
         self.tick_due_ns = now + round(_TICK_S * 1e9)
-        self.loop.call_later(_TICK_S, self.tick)
+        self.next_tick = self.loop.call_later(_TICK_S, self.tick)
 
     def sweep(self, now: int) -> None:
         """End what has waited too long between two reads."""

@@ -1,0 +1,68 @@
+"""What a calibration found on this machine, kept for the runs that come after it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+__all__ = ["Level", "compare", "load", "save"]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What one load came to. Errors are ours less the server's own log, seconds.
+
+    packets_per_s: packets received per second while the streams were open
+    arrival_p50, arrival_p99: how long after the server began to write a chunk its stamp was
+    itl_p99_error: 99th percentile of inter-token latency, ours less the server's
+    """
+
+    streams: int
+    packets_per_s: float
+    arrival_p50: float
+    arrival_p99: float
+    ttft_mean_error: float
+    itl_p99_error: float
+    limited: bool
+    clock: str
+
+
+def _place() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "otel_llm" / "calibration.json"
+
+
+def save(levels: Sequence[Level]) -> Path:
+    """Keep the levels for later runs; return where."""
+    place = _place()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(msgspec.json.format(msgspec.json.encode(levels)) + b"\n")
+    return place
+
+
+def load() -> list[Level]:
+    """Return the levels that were kept, none when this machine was never calibrated."""
+    try:
+        return msgspec.json.decode(_place().read_bytes(), type=list[Level])
+    except (OSError, msgspec.DecodeError):
+        return []
+
+
+def compare(report: Mapping[str, Any], levels: Sequence[Level]) -> str | None:
+    """Return one line that holds a run's packet rate against the levels; None where there is nothing to say."""
+    good = [level for level in levels if not level.limited]
+    took = report["duration"]
+    if not levels or not took or not report["client"]["reads"]:
+        return None
+    rate = report["client"]["reads"] / took
+    near = next((level for level in good if level.packets_per_s >= rate), None)
+    if near is not None:
+        error = f"ITL p99 error {near.itl_p99_error * 1e3:+.3f} ms, first token {near.ttft_mean_error * 1e3:+.2f} ms"
+        return f"calibrated: {rate:,.0f} packets/s; at {near.packets_per_s:,.0f} this machine measures with {error}"
+    most = max((level.packets_per_s for level in good), default=0.0)
+    return (
+        f"calibrated: {rate:,.0f} packets/s is more than the {most:,.0f} at which this machine was seen to measure well"
+    )
