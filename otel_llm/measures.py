@@ -8,19 +8,21 @@ import math
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from otel_llm.record import CONTENT_KINDS, OTHER, PADDING, StreamRecord
+from otel_llm.record import CONTENT_KINDS, OTHER, PADDING, Chunks, StreamRecord
 
 __all__ = [
     "MEASURES",
     "Measure",
+    "TokenGaps",
     "connect_time",
     "corrected_request_latency",
     "corrected_time_to_first_token",
+    "each_token_latencies",
     "inter_chunk_latencies",
     "inter_token_latencies",
     "max_inter_token_latency",
@@ -40,6 +42,7 @@ Ints = NDArray[Any]
 Floats = NDArray[np.float64]
 _BEARS: Final = bytes(kind in CONTENT_KINDS for kind in range(256))
 _NOTHING: Final[Floats] = np.empty(0)
+_NO_CHUNKS: Final = Chunks()
 
 
 def _seconds(ns: int | None) -> float | None:
@@ -59,7 +62,7 @@ def _token_reads(records: Sequence[StreamRecord]) -> tuple[Ints, Ints, Ints, Int
 
     Arrays: arrival, tokens, number of the record; per record that has any, the tokens of its first chunk; read number.
     """
-    chunks = [r.chunks for r in records if r.stream]
+    chunks = [r.chunks if r.stream else _NO_CHUNKS for r in records]
     kind = _joined([c.kind for c in chunks], np.uint8)
     bearing = (kind > PADDING) & (kind < OTHER)
     at = _joined([c.at_ns for c in chunks], np.int64)[bearing]
@@ -103,23 +106,50 @@ def inter_token_latencies(*records: StreamRecord) -> Floats:
     A read that brings k tokens a gap g after the one before it gives k values of g / k; tokens that share the first
     token's read give 0. So tokens that the server batched, or the network merged, do not fake a stall and a burst.
     """
-    latency, tokens, _ = token_gaps(*records)
-    return np.repeat(latency, tokens)
+    gap_s, tokens, _, _ = token_gaps(*records)
+    return np.repeat(gap_s / np.maximum(tokens, 1), tokens)
 
 
-def token_gaps(*records: StreamRecord) -> tuple[Floats, Ints, Ints]:
-    """Return the same per read: seconds per token, the tokens it counts for, and the number of the read."""
+class TokenGaps(NamedTuple):
+    """A row per read that brought tokens, of all records one after the other.
+
+    gap_s:  seconds since the read before, 0 for a record's first
+    tokens: how many came after that gap; of a record's first read, those that are not of its first chunk
+    read:   its number; owner: the number of its record, from 0
+    """
+
+    gap_s: Floats
+    tokens: Ints
+    read: Ints
+    owner: Ints
+
+
+def token_gaps(*records: StreamRecord) -> TokenGaps:
+    """Return what `inter_token_latencies` and `max_inter_token_latency` are computed from, of any number of records."""
     at, tokens, owner, first, read = _token_reads(records)
     if not len(at):
-        return _NOTHING, tokens, read
+        return TokenGaps(_NOTHING, tokens, read, owner)
     opens = np.concatenate(([True], owner[1:] != owner[:-1]))
     tokens[opens] -= first
     # the gap before a read to which no token could be apportioned belongs to the next one that has some
     kept = opens | (tokens > 0)
-    at, tokens, opens, read = at[kept], tokens[kept], opens[kept], read[kept]
+    at, tokens, opens = at[kept], tokens[kept], opens[kept]
     gaps = np.diff(at, prepend=at[:1])
     gaps[opens] = 0
-    return gaps / 1e9 / np.maximum(tokens, 1), tokens, read
+    return TokenGaps(gaps / 1e9, tokens, read[kept], owner[kept])
+
+
+def each_token_latencies(records: Sequence[StreamRecord]) -> list[tuple[Floats, float | None]]:
+    """Return (inter-token latencies, the longest wait) of each record, all computed at once."""
+    gap_s, tokens, _, owner = token_gaps(*records)
+    values = np.repeat(gap_s / np.maximum(tokens, 1), tokens)
+    ends = np.searchsorted(owner, np.arange(len(records) + 1))
+    counts = np.concatenate(([0], np.cumsum(tokens)))
+    found: list[tuple[Floats, float | None]] = []
+    for start, stop in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        longest = float(gap_s[start:stop].max()) if stop - start > 1 else None
+        found.append((values[counts[start] : counts[stop]], longest))
+    return found
 
 
 def inter_chunk_latencies(*records: StreamRecord) -> Floats:
@@ -128,9 +158,9 @@ def inter_chunk_latencies(*records: StreamRecord) -> Floats:
 
 
 def max_inter_token_latency(record: StreamRecord) -> float | None:
-    """Return the longest wait between two token-bearing reads, undivided: the worst stall. None with fewer than two."""
-    gaps = _gaps([_token_reads((record,))[0]])
-    return float(gaps.max()) if len(gaps) else None
+    """Return the longest wait between two reads that brought tokens, undivided: the worst stall. None with fewer."""
+    gap_s = token_gaps(record).gap_s
+    return float(gap_s.max()) if len(gap_s) > 1 else None
 
 
 def time_per_output_token(record: StreamRecord) -> float | None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, Self
 
+import numpy as np
+
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.channel import Finished
@@ -176,7 +178,7 @@ class Run:
             "run": self.head,
             **self.stats.summary(),
             "slo": self.slo.report(self.plan.number, took) if self.slo is not None else None,
-            "client": self.client.report(health, start_ns),
+            "client": self.client.report(health, start_ns, np.frombuffer(self.stats.values["inter_token_latency"])),
         }
 
 

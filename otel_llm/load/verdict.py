@@ -7,13 +7,14 @@ come apart, whose gaps nobody can know any more. It says so for the run, and for
 
 from array import array
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import msgspec
 import numpy as np
 
 from otel_llm.load.engine import Health
 from otel_llm.measures import Floats, Ints, send_lag, token_gaps
-from otel_llm.record import StreamRecord
+from otel_llm.record import Chunks, StreamRecord
 
 __all__ = ["ClientError"]
 
@@ -34,48 +35,57 @@ class ClientError:
     def __init__(self) -> None:
         self._receive = array("d")
         self._send = array("d")
-        self._apart = array("d")
+        self._doubtful = array("d")
+        """The inter-token latencies that merged reads gave."""
         self._late: dict[int, list[int]] = {}
         """Per second: reads, and those of them that were merged or taken late."""
         self.reads = self.chunks = self.merged = 0
 
     def add(self, records: Sequence[StreamRecord]) -> None:
         """Take requests that ended."""
-        for record in records:
-            if "unsent" not in record.flags and (late := send_lag(record)) is not None:
-                self._send.append(max(late, 0.0))
-            read = np.frombuffer(record.chunks.read, np.uint32)
-            opens = np.concatenate((read[:1] > 0, read[1:] != read[:-1]))
-            self.reads += int(opens.sum())
-            self.chunks += len(read)
-            merged = self._reads(record, read, opens) if len(record.chunks.lag_ns) else read[:0]
-            latency, tokens, numbers = token_gaps(record)
-            apart = ~np.isin(numbers, merged)
-            self._apart.frombytes(np.repeat(latency[apart], tokens[apart]).tobytes() if record.ok else b"")
+        self._send.extend(
+            max(late, 0.0) for r in records if "unsent" not in r.flags and (late := send_lag(r)) is not None
+        )
+        columns = [record.chunks for record in records]
+        read = _joined([c.read for c in columns], np.uint32)
+        owner = np.repeat(np.arange(len(columns)), [len(c) for c in columns])
+        if not len(read):
+            return
+        opens = np.concatenate(([True], (read[1:] != read[:-1]) | (owner[1:] != owner[:-1])))
+        self.reads += int(opens.sum())
+        self.chunks += len(read)
+        lag = _joined([c.lag_ns for c in columns], np.int64)
+        if len(lag) == len(read):
+            self._reads(records, _Table(read, owner, opens, lag, _joined([c.at_ns for c in columns], np.int64)))
 
-    def _reads(self, record: StreamRecord, read: Ints, opens: Ints) -> Ints:
-        """Take the reads of a record; return the numbers of those that merged packets."""
-        lag = np.frombuffer(record.chunks.lag_ns, np.int64)
-        self._receive.frombytes((lag[opens] / 1e9).tobytes())
-        merged = np.unique(read[~opens & (lag > _usual_gap(record))])
+    def _reads(self, records: Sequence[StreamRecord], table: "_Table") -> None:
+        self._receive.frombytes((table.lag[table.opens] / 1e9).tobytes())
+        merged = table.merged()
         self.merged += len(merged)
-        bad = opens & ((lag > _RECEIVE_LAG_S * 1e9) | np.isin(read, merged))
-        seconds = np.frombuffer(record.chunks.at_ns, np.int64) // _WINDOW_NS
-        for second in np.unique(seconds[opens]).tolist():
-            window = self._late.setdefault(second, [0, 0])
-            window[0] += int((seconds[opens] == second).sum())
-            window[1] += int((seconds[bad] == second).sum())
-        return merged
+        bad = table.opens & ((table.lag > _RECEIVE_LAG_S * 1e9) | np.isin(table.keys, merged))
+        seconds = table.at // _WINDOW_NS
+        for column, rows in enumerate((table.opens, bad)):
+            for second, count in zip(*(x.tolist() for x in np.unique(seconds[rows], return_counts=True)), strict=True):
+                self._late.setdefault(second, [0, 0])[column] += count
+        if len(merged):
+            gap_s, tokens, read, owner = token_gaps(*(r if r.ok else _empty(r) for r in records))
+            doubtful = np.isin((owner << 32) | read, merged)
+            gaps, tokens = gap_s[doubtful], tokens[doubtful]
+            self._doubtful.frombytes(np.repeat(gaps / np.maximum(tokens, 1), tokens).tobytes())
 
-    def report(self, health: Health, start_ns: int | None = None) -> dict[str, Any]:
-        """Return the `client` member of a report; times in seconds, windows of one second from `start_ns`."""
+    def report(self, health: Health, start_ns: int | None = None, itl: Floats | None = None) -> dict[str, Any]:
+        """Return the `client` member of a report; times in seconds, windows of one second from `start_ns`.
+
+        itl: every inter-token latency of the run, to give its percentiles without those of merged reads
+        """
         kernel = any("kernel" in clock for clock in health.clocks)
         loop = _describe(np.array(health.loop_lag_ns, np.float64) / 1e9)
         receive = _describe(np.frombuffer(self._receive)) if kernel else None
         send = _describe(np.frombuffer(self._send))
         share = self.merged / self.reads if self.reads else 0.0
         reasons = _reasons(receive, loop, send, share) + health.died
-        apart = _describe(np.frombuffer(self._apart)) if self.merged else None
+        doubtful = np.frombuffer(self._doubtful)
+        apart = _describe(_without(itl, doubtful)) if itl is not None and len(doubtful) else None
         return {
             "saturated": bool(reasons),
             "reasons": reasons,
@@ -103,15 +113,48 @@ class ClientError:
         return {"total": len(self._late), "limited": len(limited), "first_limited_at": since}
 
 
-def _usual_gap(record: StreamRecord) -> float:
-    """Return the gap, ns, beyond which a read that waited may have merged what came apart.
+class _Table(NamedTuple):
+    """The chunks of several records, one after the other; `opens` says which begin a read."""
 
-    Several chunks in a read are normal where the server wrote them together; they were merged in the socket when the
-    read had waited longer than the stream's usual gap.
-    """
-    gaps = np.diff(np.frombuffer(record.chunks.at_ns, np.int64))
-    gaps = gaps[gaps > 0]
-    return min(float(np.median(gaps)), _STALE_NS) if len(gaps) else _STALE_NS
+    read: Ints
+    owner: Ints
+    opens: Ints
+    lag: Ints
+    at: Ints
+
+    @property
+    def keys(self) -> Ints:
+        """A number for each read that no other read of these records has."""
+        return (self.owner << 32) | self.read
+
+    def merged(self) -> Ints:
+        """Return the keys of reads that waited so long that they may have brought together what came apart.
+
+        Several chunks in a read are normal where the server wrote them together; they were merged in the socket when
+        the read had waited longer than the mean gap of its stream.
+        """
+        starts = np.flatnonzero(np.concatenate(([True], self.owner[1:] != self.owner[:-1])))
+        ends = np.concatenate((starts[1:], [len(self.owner)])) - 1
+        mean = (self.at[ends] - self.at[starts]) / np.maximum(ends - starts, 1)
+        usual = np.repeat(np.clip(mean, 1, _STALE_NS), ends - starts + 1)
+        return np.unique(self.keys[~self.opens & (self.lag > usual)])
+
+
+def _joined(columns: "Sequence[array[int]]", dtype: type) -> Ints:
+    return np.concatenate([np.frombuffer(column, dtype) for column in columns]) if columns else np.empty(0, dtype)
+
+
+def _empty(record: StreamRecord) -> StreamRecord:
+    return msgspec.structs.replace(record, chunks=Chunks())
+
+
+def _without(values: Floats, some: Floats) -> Floats:
+    """Return the ascending values less those of `some`, each as often as it stands there."""
+    ordered = np.sort(values)
+    which, counts = np.unique(some, return_counts=True)
+    first = np.searchsorted(ordered, which)
+    drop = np.concatenate([np.arange(start, start + count) for start, count in zip(first, counts, strict=True)])
+    return np.delete(ordered, drop[drop < len(ordered)])
 
 
 def _describe(values: Floats) -> dict[str, float] | None:

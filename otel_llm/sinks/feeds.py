@@ -34,10 +34,14 @@ class Facts:
         "time_to_first_token",
     )
 
-    def __init__(self, record: StreamRecord) -> None:
+    @classmethod
+    def of(cls, *records: StreamRecord) -> "list[Facts]":
+        """Return the facts of each record; what takes long is computed for all of them at once."""
+        return [cls(*each) for each in zip(records, measures.each_token_latencies(records), strict=True)]
+
+    def __init__(self, record: StreamRecord, latencies: tuple[NDArray[np.float64], float | None]) -> None:
         self.record = record
-        self.inter_token_latencies = measures.inter_token_latencies(record)
-        self.max_inter_token_latency = measures.max_inter_token_latency(record)
+        self.inter_token_latencies, self.max_inter_token_latency = latencies
         self.time_per_output_token = measures.time_per_output_token(record)
         self.time_to_first_chunk = measures.time_to_first_chunk(record)
         self.time_to_first_token = measures.time_to_first_token(record)

@@ -95,7 +95,7 @@ class OTelSink:
         except IndexError:
             return
         try:
-            facts = Facts(record)
+            (facts,) = Facts.of(record)
             self._describe(call.span, facts)
             if call._counted is not None:
                 self._instruments.feed("active_requests", (-1,), call._counted)
@@ -109,7 +109,7 @@ class OTelSink:
 
     def closed(self, *records: StreamRecord) -> None:
         """Make a span of each record and feed the metrics from all of them at once."""
-        facts = [Facts(record) for record in records]
+        facts = Facts.of(*records)
         self._measure(facts, [self._span_of(fact) for fact in facts])
 
     def close(self) -> None:
