@@ -70,7 +70,7 @@ class OtelReporter:
         self._waits_since = now_ns()
 
     def add(self, records: Sequence[StreamRecord], met: Sequence[bool] | None) -> None:
-        """Make the spans and feed the metrics of requests that ended: of many at once, which costs each of them less."""
+        """Make the spans and feed the metrics of requests that ended, many at once: that costs each less."""
         self._waiting += records
         if len(self._waiting) >= _BATCH or now_ns() - self._waits_since > _PATIENCE_NS:
             self._feed()
