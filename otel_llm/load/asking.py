@@ -9,9 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from otel_llm.errors import ConfigError
+from otel_llm.load.cachebust import MARK, marked
 from otel_llm.load.counting import Counts
 from otel_llm.load.datasets import DATASETS, Dataset, as_messages, open_dataset
 from otel_llm.load.parsers import Source, open_parser
+from otel_llm.load.parsers.named import NAMED
 from otel_llm.load.tokenizers import Tokenizer, load_tokenizer
 from otel_llm.wire.plugins import installed
 from otel_llm.wire.protocol import Ask, Protocol, WireRequest
@@ -38,11 +40,15 @@ def requests_of(
             parameters=parameters,
         )
         parser = open_parser(args.parser, source, args.tokenizer_path)
-        bodies = itertools.islice(parser.bodies(), args.number)
-        return tuple(WireRequest(msgspec.json.encode(body)) for body in bodies), parser
+        mark = marked if args.cache_bust else dict
+        bodies = (mark(body) for body in itertools.islice(parser.bodies(), args.number))
+        counter: Counts = parser
+        if args.tokenizer_path and args.parser in NAMED:  # the server's usage is compared with it
+            counter = _ByTokenizer(protocol, load_tokenizer(args.tokenizer_path))
+        return tuple(WireRequest(msgspec.json.encode(body)) for body in bodies), counter
     asks = (
         Ask(model=args.model, messages=messages, stream=not args.no_stream, parameters=parameters)
-        for messages in _messages(args, prompt)
+        for messages in (_mark(m) if args.cache_bust else m for m in _messages(args, prompt))
     )
     counts = _ByTokenizer(protocol, load_tokenizer(args.tokenizer_path)) if args.tokenizer_path else None
     return tuple(protocol.encode(ask) for ask in asks), counts
@@ -56,6 +62,12 @@ def _messages(args: Namespace, prompt: str | None) -> Iterator[Sequence[Mapping[
         raise ConfigError("something to ask", None, "give --prompt TEXT, --prompt @FILE or --dataset")
     for item in itertools.islice(_dataset(args), args.number):
         yield as_messages(item)
+
+
+def _mark(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return the messages with the place for a prompt's own beginning at the start of the first."""
+    first, *rest = messages
+    return ({**first, "content": f"{MARK} {first['content']}"}, *rest)
 
 
 def _dataset(args: Namespace) -> Dataset:

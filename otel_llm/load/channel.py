@@ -14,10 +14,10 @@ import msgspec
 from otel_llm.load.exchange import SEPARATOR
 from otel_llm.record import StreamRecord, pack, unpack
 
-__all__ = ["Batch", "Ended", "Finished", "Inbox", "Message", "Outbox", "Ready"]
+__all__ = ["DRAIN", "GO", "STOP", "Batch", "Ended", "Finished", "Inbox", "Message", "Outbox", "Ready"]
 
-GO, STOP = b"g", b"s"
-"""What the coordinator says: go (with the start, int64 ns), stop. Nothing else, so that a worker needs no parser."""
+GO, DRAIN, STOP = b"g", b"d", b"s"
+"""What the coordinator says: go (with the start, int64 ns), begin nothing more, stop. A worker needs no parser."""
 
 _length = struct.Struct("!I")
 

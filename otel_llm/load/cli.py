@@ -7,37 +7,48 @@ from typing import Any
 
 from rich.console import Console
 
-from otel_llm.load import calibration, document, options
+from otel_llm.load import calibration, document
+from otel_llm.load.live import set_level
+from otel_llm.load.options import add_arguments
+from otel_llm.load.planning import plan_of
 from otel_llm.load.redact import redact, redact_url
 from otel_llm.load.report import print_report, write_json
 from otel_llm.load.run import Outcome, Reporter, Run
 from otel_llm.load.telemetry import Export, OtelReporter
+from otel_llm.load.tracker import WandbReporter, load_wandb
+from otel_llm.load.values import key_values
 from otel_llm.wire.proxy import Proxy
 
 __all__ = ["add_arguments", "run"]
-
-add_arguments = options.add_arguments
 
 
 def run(args: argparse.Namespace) -> int:
     """Run it and return the exit code. Raises ConfigError before any request for what cannot be done."""
     if args.calibrate:
         return _calibrate()
-    (plan, counting), slo = options.plan_of(args), options.slo_of(args)
+    set_level(debug=args.debug)
+    planned = plan_of(args)
+    plan = planned.plan
+    if args.wandb_api_key:
+        load_wandb()
     export = Export(args.otlp_endpoint, args.otlp_protocol, args.histograms)
 
     def reporters(head: Mapping[str, Any]) -> Sequence[Reporter]:
-        return [OtelReporter(export, head, plan.mode)] if export.wanted else []
+        found: list[Reporter] = [OtelReporter(export, head, plan.mode)] if export.wanted else []
+        if args.wandb_api_key:
+            found.append(WandbReporter(args.wandb_api_key, head, plan.model, plan.number, load.concurrency))
+        return found
 
     load = Run(
         plan,
         name=args.name,
-        slo=slo,
+        slo=planned.slo,
         arguments=_written(args),
-        counting=counting,
+        counting=planned.counting,
         keep_content=not args.no_content,
         log_every=args.log_every_n_query,
         reporters=reporters,
+        append=args.append,
     )
     outcome = load.go()
     if args.json is not None:
@@ -49,13 +60,13 @@ def run(args: argparse.Namespace) -> int:
 def _calibrate() -> int:
     from otel_llm.load import calibrate
 
-    console = Console(highlight=False)
+    out = Console(highlight=False)
     levels = []
     for level in calibrate.calibrate():
         levels.append(level)
-        console.print(f"[dim]{level.streams} streams: {level.packets_per_s:,.0f} packets/s[/]")
-    calibrate.show(levels, console)
-    console.print(f"kept in {calibration.save(levels)}; later runs are compared with it", soft_wrap=True)
+        out.print(f"[dim]{level.streams} streams: {level.packets_per_s:,.0f} packets/s[/]")
+    calibrate.show(levels, out)
+    out.print(f"kept in {calibration.save(levels)}; later runs are compared with it", soft_wrap=True)
     return 0
 
 
@@ -77,10 +88,11 @@ def show(outcome: Outcome, concurrency: int) -> None:
 def _written(args: argparse.Namespace) -> dict[str, Any]:
     """Return the options as the run file and the report keep them: no secrets, headers and parameters by name."""
     given = {name: value for name, value in vars(args).items() if name not in ("run", "command")}
-    given["url"] = redact_url(args.url)
+    urls = [redact_url(url) for url in args.url]
+    given["url"] = urls[0] if len(urls) == 1 else urls
     given["proxy"] = None if args.proxy is None else repr(Proxy.parse(args.proxy))
-    given["headers"] = options.key_values("--headers", args.headers, typed=False)
-    given["parameters"] = options.key_values("--parameters", args.parameters)
+    given["headers"] = key_values("--headers", args.headers, typed=False)
+    given["parameters"] = key_values("--parameters", args.parameters)
     given["json"] = None if args.json is None else str(args.json)
     if args.no_content and args.prompt is not None and not args.prompt.startswith("@"):
         given["prompt"] = "[left out]"

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from otel_llm import tokens
+from otel_llm.load.scrutiny import disagrees
 from otel_llm.record import StreamRecord
 from otel_llm.wire.protocol import Protocol as WireProtocol
 
@@ -29,17 +30,20 @@ class Counting:
         self._protocol, self._counts = protocol, counts
 
     def recount(self, record: StreamRecord, body: bytes, events: Sequence[bytes] | None) -> StreamRecord:
-        """Return the record with counted tokens; itself when the provider said how many, or the answer is not whole.
+        """Return the record with counted tokens; itself when the answer is not whole.
 
-        The total is shared over the chunks by the text of each, as a provider's would be.
+        Where the provider said how many, its count stands, and is flagged when it disagrees with what was counted. A
+        counted total is shared over the chunks by the text of each, as a provider's would be.
         """
-        if events is None or not record.ok or record.token_source == "provider":
+        if events is None or not record.ok:
             return record
         try:
             inputs, outputs = self._counts.tokens([event.decode() for event in events], msgspec.json.decode(body))
         except Exception as error:
             flag = f"not_counted: {type(error).__name__}"
             return msgspec.structs.replace(record, flags=(*record.flags, flag))
+        if record.token_source == "provider":
+            return self._compare(record, outputs)
         if outputs is None:
             return msgspec.structs.replace(record, input_tokens=inputs)
         chunks = record.chunks
@@ -49,6 +53,12 @@ class Counting:
         return msgspec.structs.replace(
             record, input_tokens=inputs, output_tokens=total, token_source=source, flags=(*record.flags, *flags)
         )
+
+    def _compare(self, record: StreamRecord, counted: int | None) -> StreamRecord:
+        streamed = sum(record.chunks.tokens) if record.stream else record.output_tokens or 0
+        if counted is None or not disagrees(streamed, counted):
+            return record
+        return msgspec.structs.replace(record, flags=(*record.flags, "usage_disagrees"))
 
     def _lengths(self, events: Sequence[bytes], count: int) -> list[int]:
         answer = self._protocol()

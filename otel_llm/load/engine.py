@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 
 from otel_llm.clock import now_ns
-from otel_llm.load.channel import GO, STOP, Batch, Ended, Finished, Inbox, Message, Ready
+from otel_llm.load.channel import DRAIN, GO, STOP, Batch, Ended, Finished, Inbox, Message, Ready
 from otel_llm.load.plan import LoadPlan
 from otel_llm.load.worker import Share, work
 
@@ -118,6 +118,15 @@ class Engine:
                     self._ended(worker, message)
             on_turn()
         return self.health
+
+    def drain(self) -> None:
+        """Have no further request begun; those under way go on."""
+        self._say(DRAIN)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start that the workers were given; 0 before it."""
+        return 0.0 if self.start_ns is None else max(now_ns() - self.start_ns, 0) / 1e9
 
     def close(self) -> None:
         """Leave no process and no socket behind."""

@@ -1,6 +1,7 @@
 """A run as it goes: a few lines that redraw themselves in a terminal, plain log lines anywhere else."""
 
 import logging
+import os
 import sys
 from typing import Final, Self
 
@@ -13,16 +14,30 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_llm.clock import now_ns
+from otel_llm.errors import ConfigError
 from otel_llm.load import document
+from otel_llm.load.plan import ENDLESS
 from otel_llm.load.stats import Stats
 
-__all__ = ["Display", "log"]
+__all__ = ["Display", "log", "set_level"]
 
 log: Final = logging.getLogger("perf")
 
 _REDRAW_NS: Final = 250_000_000
 _RECENT: Final = 20_000
 _FORMAT: Final = "%(asctime)s - %(name)s - %(filename)s - %(funcName)s - %(lineno)d - %(levelname)s - %(message)s"
+
+
+def set_level(*, debug: bool = False) -> None:
+    """Set what is logged, by the environment variable LOGGING_LEVEL (info where it is not set); all when `debug`.
+
+    Raises ConfigError for a level that there is not.
+    """
+    name = os.environ.get("LOGGING_LEVEL") or "info"
+    levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+    if name.lower() not in levels:
+        raise ConfigError(f"LOGGING_LEVEL out of {', '.join(levels)}", name)
+    log.setLevel(logging.DEBUG if debug else levels[name.lower()])
 
 
 class Display:
@@ -75,8 +90,10 @@ class Display:
         stats = self._stats
         grid = Table.grid(padding=(0, 2))
         grid.add_row(Text(self._title, style="bold"), f"{elapsed_s:,.0f} s")
-        bar = ProgressBar(total=stats.planned, completed=stats.ended, width=40)
-        grid.add_row(bar, f"{stats.ended:,} of {stats.planned:,} ended · {in_flight:,} under way · {sent:,} sent")
+        known = stats.planned < ENDLESS
+        bar = ProgressBar(total=stats.planned if known else None, completed=stats.ended, width=40, pulse=not known)
+        of = f" of {stats.planned:,}" if known else ""
+        grid.add_row(bar, f"{stats.ended:,}{of} ended · {in_flight:,} under way · {sent:,} sent")
         failed = Text(f"{stats.failed:,} failed", style="red" if stats.failed else "dim")
         grid.add_row(_pace(stats), failed)
         for label, name in (("first token", "time_to_first_token"), ("inter-token", "inter_token_latency")):

@@ -1,212 +1,144 @@
-"""`otel-llm perf`: its options, and a plan from what was given."""
+"""The options of `otel-llm perf`, grouped by what they are about. `planning` makes a plan of them."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import msgspec
+__all__ = ["add_arguments"]
 
-from otel_llm.errors import ConfigError
-from otel_llm.load.asking import requests_of
-from otel_llm.load.counting import Counting
-from otel_llm.load.plan import LoadPlan
-from otel_llm.load.slo import Slo, parse_term
-from otel_llm.wire.plugins import load_protocol, protocol_for_path
-from otel_llm.wire.proxy import Proxy, proxy_for
-from otel_llm.wire.target import Target
-
-__all__ = ["add_arguments", "key_values", "plan_of", "prompt_text", "slo_of"]
-
-_BOOL: Final = {"bool_true": True, "bool_false": False}
+_URL = "http://localhost:8000/v1/chat/completions"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add every option, grouped by what it is about."""
-    what = parser.add_argument_group("what to ask")
-    what.add_argument("--model", help="model name, sent in every request")
-    what.add_argument(
-        "--url",
-        default="http://localhost:8000/v1/chat/completions",
-        help="the endpoint, whole (default: %(default)s)",
-    )
-    what.add_argument("--protocol", help="how to speak to it; default: what the URL's path says (`otel-llm plugins`)")
-    what.add_argument("--prompt", help="one prompt for every request; @FILE takes it from a file")
-    what.add_argument("--dataset", help="prompts from this file, line by line where nothing else is said; or a name")
-    what.add_argument("--dataset-format", metavar="NAME", help="how to read the file (`otel-llm plugins`)")
-    what.add_argument("--dataset-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="for it")
-    what.add_argument(
-        "--max-prompt-length",
-        type=int,
-        default=sys.maxsize,
-        metavar="N",
-        help="only shorter prompts of a dataset, characters",
-    )
-    what.add_argument(
-        "--min-prompt-length", type=int, default=0, metavar="N", help="only longer prompts of a dataset, characters"
-    )
-    what.add_argument("--parser", help="build requests and count tokens as llmuses perf did: a name or a Python file")
-    what.add_argument("--tokenizer-path", metavar="PATH", help="count tokens by this where the server does not")
-    what.add_argument(
+    """Add every option."""
+    parser.formatter_class = _Wide
+    parser.add_argument("--glossary", action=_Glossary, help="print what each figure means, and exit")
+    _what(parser.add_argument_group("what to ask"))
+    _much(parser.add_argument_group("how much, and when"))
+    _stop(parser.add_argument_group("when to stop"))
+    _out(parser.add_argument_group("where the results go"))
+    _judge(parser.add_argument_group("what is good enough"))
+    _reach(parser.add_argument_group("how to reach it"))
+
+
+def _what(group: "argparse._ArgumentGroup") -> None:
+    add = group.add_argument
+    add("--model", help="model name, sent in every request")
+    add("--protocol", metavar="NAME", help="default: what the URL's path says (`otel-llm plugins` lists them)")
+    add("--prompt", metavar="TEXT", help="one prompt for every request; @FILE takes it from a file")
+    add("--dataset", metavar="PATH", help="prompts from this file, line by line where nothing else is said; or a name")
+    add("--dataset-format", metavar="NAME", help="how to read the file (`otel-llm plugins` lists them)")
+    add("--dataset-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="for that format")
+    add("--max-prompt-length", type=int, default=sys.maxsize, metavar="N", help="only shorter prompts, characters")
+    add("--min-prompt-length", type=int, default=0, metavar="N", help="only longer prompts, characters")
+    add("--parser", metavar="NAME|FILE", help="build requests and count tokens as llmuses perf did (docs/parsers.md)")
+    add("--tokenizer-path", metavar="PATH", help="count tokens where the server does not, and check it where it does")
+    add(
         "--parameters", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
         help="laid over the request body: numbers, JSON, text; KEY=null takes KEY out",
     )  # fmt: skip
-    what.add_argument(
-        "--headers", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
-        help="HTTP headers of every request, for example 'Authorization=Bearer …'",
-    )  # fmt: skip
-    what.add_argument("--no-stream", action="store_true", help="ask for whole answers (there is no first token then)")
+    add("--no-stream", action="store_true", help="ask for whole answers (there is no first token then)")
+    add("--cache-bust", action="store_true", help="begin every prompt differently, so that no cached prefix answers it")
 
-    much = parser.add_argument_group("how much, and when")
-    much.add_argument("-n", "--number", type=int, help="requests to send; default: one for --prompt")
-    much.add_argument("--parallel", type=int, help="closed loop: requests under way at any time (default: 1)")
-    much.add_argument(
-        "--rate", type=float,
+
+def _much(group: "argparse._ArgumentGroup") -> None:
+    add = group.add_argument
+    add("-n", "--number", type=int, metavar="N", help="requests; default: one for --prompt, one pass of the dataset")
+    add("--parallel", type=int, metavar="N", help="closed loop: requests under way at any time (default: 1)")
+    add(
+        "--rate", type=float, metavar="R",
         help="open loop: requests per second, as a Poisson process, whatever comes back; -1 sends all at time 0",
     )  # fmt: skip
-    much.add_argument("--max-concurrency", type=int, help="the most requests an open loop has under way; others wait")
-    much.add_argument("--seed", type=int, default=0, help="of the arrival times (default: %(default)s)")
-    much.add_argument("--ramp", type=float, help="seconds over which a closed loop starts; default: about one answer")
-    much.add_argument(
+    add("--max-concurrency", type=int, metavar="N", help="the most requests an open loop has under way; others wait")
+    add("--seed", type=int, default=0, metavar="N", help="of the arrival times and synthetic prompts (default: 0)")
+    add("--ramp", type=float, metavar="S", help="seconds over which a closed loop starts; default: about one answer")
+    add("--warmup", type=int, default=0, metavar="N", help="requests sent before the run; none of them counts")
+    add(
         "--workers", type=_workers, default=1, metavar="N",
-        help="processes that send and receive; auto: one for each core but one (default: %(default)s)",
+        help="processes that send and receive; auto: one for each core but one (default: 1)",
     )  # fmt: skip
-    much.add_argument("--connect-timeout", type=float, default=120, help="seconds to connect (default: %(default)s)")
-    much.add_argument(
-        "--read-timeout", type=float, default=120, help="seconds between two reads (default: %(default)s)"
-    )
 
-    out = parser.add_argument_group("where the results go")
-    out.add_argument("--name", help="the run's name and run file ./NAME; default: ./MODEL_benchmark_TIME.db")
-    out.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
-    out.add_argument("--no-content", action="store_true", help="leave prompts and answers out of the run file")
-    out.add_argument(
-        "--log-every-n-query", type=int, default=10, metavar="N", help="log after every N (default: %(default)s)"
-    )
-    out.add_argument("--otlp-endpoint", metavar="URL", help="base URL of an OTLP receiver, e.g. http://localhost:4317")
-    out.add_argument(
-        "--otlp-protocol", choices=("grpc", "http/protobuf"), help="default: grpc, http/protobuf for port 4318"
-    )
-    out.add_argument(
-        "--histograms", choices=("exponential", "explicit"), default="exponential", help="(default: %(default)s)"
-    )
-    out.add_argument("--no-traceparent", action="store_true", help="send no trace context to the server")
 
-    judge = parser.add_argument_group("what is good enough")
-    judge.add_argument(
+def _stop(group: "argparse._ArgumentGroup") -> None:
+    add = group.add_argument
+    add("--duration", type=float, metavar="S", help="begin no request after so many seconds; prompts start again")
+    add("--grace", type=float, metavar="S", help="then wait so long for those under way (default: 30)")
+    add("--max-errors", type=int, metavar="N", help="stop when so many requests have failed; exit code 1")
+    add("--max-tokens-total", type=int, metavar="N", help="begin no request after so many tokens, in and out together")
+    add("--connect-timeout", type=float, default=120, metavar="S", help="seconds to connect (default: 120)")
+    add("--read-timeout", type=float, default=120, metavar="S", help="seconds between two reads (default: 120)")
+
+
+def _out(group: "argparse._ArgumentGroup") -> None:
+    add = group.add_argument
+    add("--name", help="the run's name and run file ./NAME; default: ./MODEL_benchmark_TIME.db")
+    add("--append", action="store_true", help="add this run to the run file of that name")
+    add("--json", type=Path, metavar="FILE", help="write the report as JSON (docs/report.md)")
+    add("--no-content", action="store_true", help="leave prompts and answers out of the run file")
+    add("--log-every-n-query", type=int, default=10, metavar="N", help="log after every N requests (default: 10)")
+    add("--debug", action="store_true", help="log every request and response, secrets redacted")
+    add("--wandb-api-key", metavar="KEY", help="log to Weights & Biases after every request (needs the extra `wandb`)")
+    add("--otlp-endpoint", metavar="URL", help="base URL of an OTLP receiver, e.g. http://localhost:4317")
+    add("--otlp-protocol", choices=("grpc", "http/protobuf"), help="default: grpc, http/protobuf for port 4318")
+    add("--histograms", choices=("exponential", "explicit"), default="exponential", help="(default: %(default)s)")
+    add("--no-traceparent", action="store_true", help="send no trace context to the server")
+
+
+def _judge(group: "argparse._ArgumentGroup") -> None:
+    add = group.add_argument
+    add(
         "--slo", nargs="+", action="extend", default=[], metavar="NAME=SECONDS",
         help="per request: ttft, tpot, latency, itl_p50, itl_p90, itl_p99, itl_max; exit code 1 when missed",
     )  # fmt: skip
-    judge.add_argument("--slo-attainment", type=float, default=0.99, help="share that must (default: %(default)s)")
-    judge.add_argument("--calibrate", action="store_true", help="find out what this machine can measure, and end")
-    judge.add_argument("--strict", action="store_true", help="exit code 3 when this client was the limit")
+    add("--slo-attainment", type=float, default=0.99, metavar="SHARE", help="that must meet it (default: 0.99)")
+    add("--calibrate", action="store_true", help="find out what this machine can measure, and end")
+    add("--strict", action="store_true", help="exit code 3 when this client was the limit")
 
-    reach = parser.add_argument_group("how to reach it")
-    reach.add_argument("--insecure", action="store_true", help="do not verify the server's certificate")
-    reach.add_argument("--ca", metavar="FILE", help="authorities to verify it by")
-    reach.add_argument("--cert", metavar="FILE", help="client certificate")
-    reach.add_argument("--key", metavar="FILE", help="its key")
-    reach.add_argument("--proxy", metavar="URL", help="HTTP proxy; default: what HTTP_PROXY, HTTPS_PROXY, NO_PROXY say")
-    reach.add_argument(
+
+def _reach(group: "argparse._ArgumentGroup") -> None:
+    add = group.add_argument
+    add("--url", nargs="+", default=[_URL], help=f"the endpoint, whole; several are asked in turn (default: {_URL})")
+    add(
+        "--headers", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        help="HTTP headers of every request, for example 'Authorization=Bearer …'",
+    )  # fmt: skip
+    add("--api-key-env", metavar="NAME", help="take the key from this environment variable")
+    add("--api-key-file", metavar="FILE", help="take the key from the first line of this file")
+    add("--new-connection", action="store_true", help="a new connection for every request")
+    add("--insecure", action="store_true", help="do not verify the server's certificate")
+    add("--ca", metavar="FILE", help="authorities to verify it by")
+    add("--cert", metavar="FILE", help="client certificate")
+    add("--key", metavar="FILE", help="its key")
+    add("--proxy", metavar="URL", help="HTTP proxy; default: what HTTP_PROXY, HTTPS_PROXY, NO_PROXY say")
+    add(
         "--transport", choices=("socket", "stream"),
         help="how reads are stamped: on a socket of ours (the kernel's stamps on Linux), or by the loop's transports",
     )  # fmt: skip
-    reach.add_argument("--uds", metavar="PATH", help="connect to this Unix socket in place of the URL's host")
+    add("--uds", metavar="PATH", help="connect to this Unix socket in place of the URL's host")
 
 
 def _workers(text: str) -> int:
     return max((os.cpu_count() or 2) - 1, 1) if text == "auto" else int(text)
 
 
-def plan_of(args: argparse.Namespace) -> tuple[LoadPlan, Counting | None]:
-    """Return the plan that the options ask for, and who counts tokens where the server does not.
+class _Wide(argparse.HelpFormatter):
+    """Leaves room for the names of the options, so that each explanation stands beside its own."""
 
-    Raises ConfigError or PluginError for what cannot be done.
-    """
-    if args.model is None:
-        raise ConfigError("--model NAME", None, "it is sent in every request")
-    if args.rate is not None and args.parallel is not None:
-        raise ConfigError(
-            "either --rate or --parallel", f"--rate {args.rate:g} --parallel {args.parallel}",
-            f"write --rate {args.rate:g} --max-concurrency {args.parallel}, or --parallel {args.parallel} alone",
-        )  # fmt: skip
-    if args.log_every_n_query < 1:
-        raise ConfigError("--log-every-n-query to be 1 or more", args.log_every_n_query)
-    target = _target(args)
-    protocol = load_protocol(args.protocol) if args.protocol else protocol_for_path(target.path.partition("?")[0])
-    prompt = None if args.prompt is None else prompt_text(args.prompt)
-    parameters = key_values("--parameters", args.parameters)
-    requests, counts = requests_of(args, protocol, prompt, parameters)
-    plan = LoadPlan(
-        target=target,
-        protocol=protocol,
-        model=args.model,
-        requests=requests,
-        number=len(requests) if args.number is None else args.number,
-        parallel=1 if args.parallel is None else args.parallel,
-        rate=args.rate,
-        max_concurrency=args.max_concurrency,
-        seed=args.seed,
-        ramp_s=args.ramp,
-        stream=not args.no_stream,
-        headers={name: str(value) for name, value in key_values("--headers", args.headers, typed=False).items()},
-        connect_timeout_s=args.connect_timeout,
-        read_timeout_s=args.read_timeout,
-        traceparent=not args.no_traceparent,
-        keep_events=not args.no_content or counts is not None,
-        tls={"insecure": args.insecure, "ca": args.ca, "certificate": args.cert, "key": args.key},
-        workers=args.workers,
-        **({} if args.transport is None else {"transport": args.transport}),
-    )
-    return plan, None if counts is None else Counting(protocol, counts)
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=36)
 
 
-def _target(args: argparse.Namespace) -> Target:
-    target = Target.parse(args.url, args.uds)
-    if args.uds is not None:
-        return target
-    proxy = Proxy.parse(args.proxy) if args.proxy else proxy_for(target.host, tls=target.tls)
-    return replace(target, proxy=proxy)
+class _Glossary(argparse.Action):
+    """Prints the glossary, whatever else was given, as --help does."""
 
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=options.get("help"))
 
-def slo_of(args: argparse.Namespace) -> Slo | None:
-    """Return the SLO that was given, or None."""
-    return Slo([parse_term(text) for text in args.slo], args.slo_attainment) if args.slo else None
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from otel_llm.load.glossary import glossary
 
-
-def key_values(option: str, items: Sequence[str], *, typed: bool = True) -> dict[str, Any]:
-    """Return KEY=VALUE items as a mapping, split at the first `=`.
-
-    With `typed`, a value is JSON where it can be read as JSON, `bool_true` and `bool_false` as the document has them,
-    and text otherwise; '"5"' is the text 5. Raises ConfigError for an item without `=`.
-    """
-    out: dict[str, Any] = {}
-    for item in items:
-        key, equals, text = item.partition("=")
-        if not equals or not key.strip():
-            got = key if option != "--headers" else "an item without ="
-            raise ConfigError(f"{option} KEY=VALUE", got, "quote it where the shell would split it")
-        out[key.strip()] = _typed(text) if typed else text
-    return out
-
-
-def _typed(text: str) -> Any:
-    if text in _BOOL:
-        return _BOOL[text]
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text
-
-
-def prompt_text(prompt: str) -> str:
-    """Return the prompt: what is given, or the content of the file after an @. Raises ConfigError for no such file."""
-    if not prompt.startswith("@"):
-        return prompt
-    try:
-        return Path(prompt[1:]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("--prompt @FILE to name a text file", error) from error
+        sys.stdout.write(glossary())
+        parser.exit()

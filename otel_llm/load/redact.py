@@ -9,7 +9,13 @@ __all__ = ["REDACTED", "redact", "redact_url"]
 
 REDACTED: Final = "[redacted]"
 _SECRET: Final = re.compile(r"auth|key|token(?!iz)|cookie|secret|passw|credential|signature|\bsig\b", re.IGNORECASE)
-_OPEN: Final = frozenset(("max_tokens", "min_tokens", "max_completion_tokens", "stop_token_ids", "skip_special_tokens"))
+_OPEN: Final = frozenset(
+    (
+        *("max_tokens", "min_tokens", "max_completion_tokens", "stop_token_ids", "skip_special_tokens"),
+        *("max_tokens_total", "api_key_env", "api_key_file"),
+    )
+)
+"""Names that sound like secrets and are none."""
 
 
 def redact(values: Mapping[str, Any]) -> dict[str, Any]:

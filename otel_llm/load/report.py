@@ -6,9 +6,11 @@ from typing import Any, Final
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from otel_llm.errors import ConfigError
+from otel_llm.load.intervals import enough
 
 __all__ = ["SCHEMA", "print_report", "write_json"]
 
@@ -49,13 +51,16 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     table.add_column(f"ms{doubt}", no_wrap=True)
     for column in ("count", *_COLUMNS):
         table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("95 % interval of p99", justify="right", no_wrap=True)
     for name, label, unit in _SHOWN:
         row = report["measures"][name]
         if row["count"]:
-            cells = (_cell(row[column], unit) for column in _COLUMNS)
-            table.add_row(f"{label}{doubt}", f"{row['count']:,}", *cells)
+            cells = (_cell(row[column], unit) + _doubt(row, column) for column in _COLUMNS)
+            table.add_row(f"{label}{doubt}", f"{row['count']:,}", *cells, _interval(row, "p99", unit))
     console.print()
     console.print(table)
+    if any(row.get("too_few_for") for row in report["measures"].values()):
+        console.print(f"[yellow]?[/] n too small for this percentile: p99 takes {enough(99)} requests", highlight=False)
     console.print()
     for line in _lines(report):
         console.print(line, highlight=False, soft_wrap=True)
@@ -65,6 +70,18 @@ def _cell(value: float | None, unit: str) -> str:
     if value is None:
         return "∞" if unit else "-"
     return _digits(value * 1e3) if unit == "ms" else f"{value:,.1f}"
+
+
+def _doubt(row: Mapping[str, Any], column: str) -> str:
+    """Return the mark beside a percentile that there are too few values for."""
+    return "[yellow]?[/]" if column in row["too_few_for"] else ""
+
+
+def _interval(row: Mapping[str, Any], name: str, unit: str) -> str:
+    low, high = row["ci95"][name]
+    if high is None:
+        return "[dim]n too small[/]"
+    return f"[dim]{_cell(low, unit)} – {_cell(high, unit)}[/]"
 
 
 def _digits(ms: float) -> str:
@@ -82,6 +99,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         lines.append(f"unanswered requests count as ∞ above: {infinite / requests['planned']:.2%}")
     if tokens["source"]:
         lines.append(f"tokens  {_TOKEN_SOURCE[tokens['source']]}")
+    lines += [f"[yellow]note[/]  {escape(note)}" for note in report.get("notes", ())]
     if report["slo"]:
         lines += _slo(report["slo"])
     return [*lines, *_client(report["client"])]

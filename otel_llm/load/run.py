@@ -19,14 +19,19 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.channel import Finished
 from otel_llm.load.counting import Counting
 from otel_llm.load.engine import Engine, Health
-from otel_llm.load.live import Display
+from otel_llm.load.live import Display, log
+from otel_llm.load.notes import notes_of
 from otel_llm.load.plan import LoadPlan
 from otel_llm.load.report import SCHEMA
+from otel_llm.load.scrutiny import scrutinise
 from otel_llm.load.slo import Slo
 from otel_llm.load.stats import Stats
+from otel_llm.load.stopping import Stopping
+from otel_llm.load.transcript import Transcript
 from otel_llm.load.verdict import ClientError
+from otel_llm.load.warmup import warm_up
 from otel_llm.record import StreamRecord
-from otel_llm.sinks.sqlite import RunFile
+from otel_llm.sinks.sqlite import RunFile, read_run
 
 __all__ = ["Outcome", "Reporter", "Run", "run_name"]
 
@@ -52,13 +57,18 @@ class Outcome:
     interrupted: bool
     health: Health
     stats: Stats
+    notes: Sequence[str] = ()
 
     def exit_code(self, *, strict: bool = False) -> int:
-        """Return 0 done, 1 every request failed or the SLO was missed, 3 client-limited and strict, 130 interrupted."""
+        """Return 0 done, 3 client-limited and strict, 130 interrupted.
+
+        1: every request failed, or too many of them for `max_errors`, or the SLO was missed.
+        """
         if self.interrupted:
             return 130
         slo = self.report["slo"]
-        if not self.stats.succeeded or (slo is not None and not slo["met"]):
+        stopped = self.report["ended_by"] == "max_errors"
+        if not self.stats.succeeded or stopped or (slo is not None and not slo["met"]):
             return 1
         return 3 if strict and self.report["client"]["saturated"] else 0
 
@@ -85,14 +95,18 @@ class Run:
         counting: Counting | None = None,
         keep_content: bool = True,
         log_every: int = 10,
+        append: bool = False,
         reporters: Callable[[Mapping[str, Any]], Sequence[Reporter]] = lambda _: (),
     ) -> None:
         """arguments: the command line without its secrets; reporters: made from the run's head, after the fork"""
         self.plan, self.slo, self._log_every, self._make_reporters = plan, slo, log_every, reporters
         self._counting, self._keep_content = counting, keep_content
         run, self.path = run_name(plan.model, name)
-        if self.path.exists():
-            raise ConfigError("a run file that does not exist yet", str(self.path), "choose another --name")
+        self._append = append
+        if append and self.path.exists():
+            read_run(self.path)
+        elif self.path.exists():
+            raise ConfigError("a run file that does not exist yet", str(self.path), "another --name, or --append")
         started = datetime.fromtimestamp(SYSTEM.wall_ns(now_ns()) / 1e9, UTC)
         self.head: dict[str, Any] = {
             "id": uuid.uuid4().hex,
@@ -103,16 +117,22 @@ class Run:
         }
         self.stats = Stats(plan.number)
         self.client = ClientError()
+        self._transcript = Transcript(plan, log)
 
     def go(self) -> Outcome:
         """Run it. Whatever ends it (its end, Ctrl-C, a worker's death), what was measured is written and reported."""
         engine = Engine(self.plan)
         with ExitStack() as stack:
-            stop = stack.enter_context(_Interrupts())
+            interrupts = stack.enter_context(_Interrupts())
+            warmed = warm_up(self.plan, interrupts.asked)
             stack.callback(engine.close)
             engine.start()  # before anything here starts a thread
-            file = RunFile(self.path, self.head, self.plan.number)
-            reporters = list(self._make_reporters(self.head))
+            file = RunFile(self.path, self.head, None if self.plan.endless else self.plan.number, append=self._append)
+            try:
+                reporters = list(self._make_reporters(self.head))
+            except ConfigError:
+                file.discard()
+                raise
             display = stack.enter_context(self._display())
 
             def finished(batch: Sequence[Finished]) -> None:
@@ -125,12 +145,14 @@ class Run:
                 file.commit()
                 display.turn(engine.sent, engine.in_flight)
 
-            health = engine.run(finished, turn, stop.asked)
-        self._account(health, interrupted=stop.asked())
-        report = self._report(health, engine.start_ns)
+            stopping = Stopping(self.plan, self.stats, engine, interrupts.asked)
+            health = engine.run(finished, turn, stopping)
+        self._account(health, stopping, engine.sent)
+        report = self._report(health, engine.start_ns) | {"ended_by": stopping.ended_by, "warmup": warmed}
+        report["notes"] = notes = list(notes_of(self.plan, report))
         report["telemetry"] = _close(reporters, report, health.loop_lag_ns)
         file.close(report)
-        return Outcome(report, self.path, stop.asked(), health, self.stats)
+        return Outcome(report, self.path, interrupts.asked(), health, self.stats, notes)
 
     def _display(self) -> Display:
         plan = self.plan
@@ -148,6 +170,7 @@ class Run:
         if self._counting is not None:
             counting = self._counting
             records = [counting.recount(i.record, body, i.events) for i, body in zip(batch, bodies, strict=True)]
+        records = [scrutinise(record, body) for record, body in zip(records, bodies, strict=True)]
         keep = self._keep_content
         file.add(
             [
@@ -155,21 +178,28 @@ class Run:
                 for record, body, item in zip(records, bodies, batch, strict=True)
             ]
         )
+        for record, body, item in zip(records, bodies, batch, strict=True):
+            self._transcript.add(record, body, item.events)
         self.stats.add(records)
         self.client.add(records)
         met = self.slo.add(records) if self.slo is not None else None
         for reporter in reporters:
             reporter.add(records, met)
 
-    def _account(self, health: Health, *, interrupted: bool) -> None:
+    def _account(self, health: Health, stopping: Stopping, sent: int) -> None:
         """See that every planned request has ended one way or another."""
-        missing = self.plan.number - self.stats.ended
+        stats = self.stats
+        stats.due = stopping.due()
+        if self.plan.endless:
+            stats.planned = max(stats.ended, sent, 1 if health.unreachable else 0)
+            stats.due = stats.planned
+        missing = stats.planned - stats.ended
         if missing and health.unreachable is not None:
-            self.stats.lose(health.unreachable[0], missing)
+            stats.lose(health.unreachable[0], missing)
         elif missing and health.died:
-            self.stats.lose("worker_died", missing)
-        elif missing and not interrupted:
-            self.stats.lose("not_sent", missing)
+            stats.lose("worker_died", missing)
+        elif missing and not stopping.early and stats.due == stats.planned:
+            stats.lose("not_sent", missing)
 
     def _report(self, health: Health, start_ns: int | None) -> dict[str, Any]:
         took = self.stats.duration_s
@@ -177,7 +207,7 @@ class Run:
             "schema": SCHEMA,
             "run": self.head,
             **self.stats.summary(),
-            "slo": self.slo.report(self.plan.number, took) if self.slo is not None else None,
+            "slo": self.slo.report(max(self.stats.due, 1), took) if self.slo is not None else None,
             "client": self.client.report(health, start_ns, np.frombuffer(self.stats.values["inter_token_latency"])),
         }
 

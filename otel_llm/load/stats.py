@@ -10,20 +10,25 @@ from typing import Any, Final
 
 import numpy as np
 
+from otel_llm.load import intervals
 from otel_llm.measures import MEASURES, Floats
-from otel_llm.record import StreamRecord
+from otel_llm.record import CONTENT_KINDS, StreamRecord
 
-__all__ = ["PERCENTILES", "Stats", "describe"]
+__all__ = ["PERCENTILES", "Stats", "describe", "gap_counts"]
 
 PERCENTILES: Final = (50, 66, 75, 80, 90, 95, 98, 99, 99.9)
+_Interval = tuple[float | None, float | None]
 _CENSORED: Final = frozenset(("corrected_time_to_first_token", "corrected_request_latency"))
 
 
 class Stats:
-    """The running account of a run."""
+    """The running account of a run.
+
+    planned: requests that were to be sent; due: those of them whose moment came before the run ended
+    """
 
     def __init__(self, planned: int) -> None:
-        self.planned = planned
+        self.planned = self.due = planned
         self.succeeded = self.failed = self.cancelled = self.unsent = 0
         self.errors: Counter[str] = Counter()
         self.input_tokens = self.output_tokens = 0
@@ -32,10 +37,17 @@ class Stats:
         self.first_sent_ns: int | None = None
         self.last_ended_ns: int | None = None
         self.values = {measure.name: array("d") for measure in MEASURES}
+        # how many gaps each request brought: they are not independent of each other
+        self._gaps = {"inter_token_latency": array("q"), "inter_chunk_latency": array("q")}
 
     @property
     def ended(self) -> int:
         return self.succeeded + self.failed + self.cancelled
+
+    @property
+    def all_tokens(self) -> int:
+        """Tokens of prompts and answers together."""
+        return self.input_tokens + self.output_tokens
 
     @property
     def duration_s(self) -> float:
@@ -53,6 +65,10 @@ class Stats:
             found = measure.values(good if measure.successes_only else records)
             if len(found):
                 self.values[measure.name].frombytes(found.tobytes())
+        for record in good:
+            tokens, chunks = gap_counts(record)
+            self._gaps["inter_token_latency"].append(tokens)
+            self._gaps["inter_chunk_latency"].append(chunks)
 
     def lose(self, kind: str, count: int) -> None:
         """Take `count` planned requests that were never sent, as failures of that kind."""
@@ -80,9 +96,10 @@ class Stats:
             "duration": took,
             "request_throughput": _per(self.succeeded, took),
             "output_token_throughput": _per(self.output_tokens, took),
-            "total_token_throughput": _per(self.input_tokens + self.output_tokens, took),
+            "total_token_throughput": _per(self.all_tokens, took),
             "tokens": {"input": self.input_tokens, "output": self.output_tokens, "source": self.source},
             "measures": {name: self._describe(name) for name in self.values},
+            "flags": dict(sorted(self.flags.items())),
         }
 
     @property
@@ -111,21 +128,32 @@ class Stats:
             self.failed += 1
             self.errors[record.error_type or "error"] += 1
 
-    def _describe(self, name: str) -> dict[str, float | int | None]:
+    def _describe(self, name: str) -> dict[str, Any]:
         values = np.frombuffer(self.values[name])
         if name in _CENSORED and len(self.values["queue_delay"]):
-            return describe(values, infinite=self.planned - len(values))
-        return describe(values)
+            return describe(values, infinite=max(self.due - len(values), 0))
+        return describe(values, clusters=self._gaps.get(name))
 
 
-def describe(values: Floats, infinite: int = 0) -> dict[str, float | int | None]:
+def gap_counts(record: StreamRecord) -> tuple[int, int]:
+    """Return how many inter-token and inter-chunk latencies a record has."""
+    chunks = record.chunks
+    if not record.stream:
+        return 0, 0
+    first = next((i for i, kind in enumerate(chunks.kind) if kind in CONTENT_KINDS), None)
+    return 0 if first is None else sum(chunks.tokens) - chunks.tokens[first], max(len(chunks) - 1, 0)
+
+
+def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None = None) -> dict[str, Any]:
     """Return count, mean, stddev (of a sample), min, max and percentiles by numpy's linear rule, None where undefined.
 
     `infinite` values stand above all others: requests that an open loop planned and nobody answered. A percentile
-    that falls among them, and then the mean, is None; `infinite` says how many there are.
+    that falls among them, and then the mean, is None; `infinite` says how many there are. `ci95` has each percentile's
+    confidence interval, and `too_few_for` those that there are not values enough for; `clusters` says how many values,
+    in order, came with each request, where they are not one per request.
     """
     count = len(values) + infinite
-    out: dict[str, float | int | None] = {"count": count}
+    out: dict[str, Any] = {"count": count}
     finite = bool(len(values)) and not infinite
     out["mean"] = float(values.mean()) if finite else None
     out["stddev"] = float(values.std(ddof=1)) if finite and count > 1 else None
@@ -136,7 +164,23 @@ def describe(values: Floats, infinite: int = 0) -> dict[str, float | int | None]
         out[f"p{q}"] = _percentile(ordered, count, q)
     if infinite:
         out["infinite"] = infinite
+    if count:
+        found = {f"p{q}": _interval(out[f"p{q}"], ordered, values, count, clusters, q) for q in PERCENTILES}
+        out["ci95"] = {name: list(interval) for name, (interval, _) in found.items()}
+        out["too_few_for"] = [name for name, (_, enough) in found.items() if not enough]
     return out
+
+
+def _interval(
+    at: float | None, ordered: Floats, values: Floats, count: int, clusters: Sequence[int] | None, q: float
+) -> tuple[_Interval, bool]:
+    """Return the interval of a percentile, and whether there are values enough for it."""
+    if clusters is None:
+        return intervals.independent(ordered, count, q), None not in intervals.ranks(count, q)
+    if at is None:
+        return (None, None), False
+    interval = intervals.clustered(ordered, values, clusters, q, at)
+    return interval, None not in interval
 
 
 def _percentile(ordered: Floats, count: int, q: float) -> float | None:

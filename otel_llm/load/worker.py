@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from otel_llm.clock import KernelClock, cpu_ns, now_ns
 from otel_llm.errors import RemoteError
-from otel_llm.load.channel import GO, Batch, Ended, Finished, Outbox, Ready
+from otel_llm.load.channel import DRAIN, GO, Batch, Ended, Finished, Outbox, Ready
 from otel_llm.load.exchange import Exchange
 from otel_llm.load.plan import LoadPlan
 from otel_llm.observe import StreamObservation
@@ -42,6 +42,7 @@ _BURST: Final = 512
 _CONNECT_BATCH: Final = 32
 _IDLE_LIFE_NS: Final = 3_000_000_000
 _AFTER_END_NS: Final = 1_000_000_000
+_NAP_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,9 @@ class _Worker:
     def __init__(self, plan: LoadPlan, share: Share) -> None:
         self.plan, self.share = plan, share
         self.clock = KernelClock()
-        self.tls = tls_context(**plan.tls) if plan.target.tls else None
-        self.idle: deque[_Connection] = deque()
+        self.tls = [tls_context(**plan.tls) if target.tls else None for target in plan.endpoints]
+        self.idle: list[deque[_Connection]] = [deque() for _ in plan.endpoints]
+        self.draining = False
         self.live: dict[Exchange, _Connection] = {}
         self.spares: set[asyncio.Task[None]] = set()
         self.finished: list[Finished] = []
@@ -108,9 +110,11 @@ class _Worker:
             "model": plan.model,
             "kind": "client",
             "stream": plan.stream,
-            "server_address": plan.target.unix or plan.target.host,
-            "server_port": None if plan.target.unix else plan.target.port,
         }
+        self.servers = [
+            {"server_address": target.unix or target.host, "server_port": None if target.unix else target.port}
+            for target in plan.endpoints
+        ]
 
     # -- its life ----------------------------------------------------------------------------------------------
 
@@ -141,14 +145,20 @@ class _Worker:
         kernel = KERNEL_STAMPS and self.plan.transport == "socket"
         clock = "kernel receive stamps" if kernel else "user-space stamps"
         self.outbox.send(Ended(cpu_ns(), _waited_ns(), clock, self.clock.steps))
-        for connection in list(self.idle):
-            connection.close()
+        for connections in self.idle:
+            for connection in list(connections):
+                connection.close()
         await self.outbox.close()
 
     def word(self, word: bytes) -> None:
-        """Hear the coordinator: go, with the start; anything else, or its end, is stop."""
+        """Hear the coordinator: go, with the start; begin nothing more; anything else, or its end, is stop."""
+        said = bool(word)
         if word[:1] == GO and not self.go.done():
             self.go.set_result(struct.unpack("!q", word[1:9])[0])
+            word = word[9:]
+        if word[:1] == DRAIN:
+            self.draining, word = True, word[1:]
+        if said and not word:
             return
         self.stopped = True
         if not self.go.done():
@@ -170,14 +180,15 @@ class _Worker:
         opened = 0
         while opened < wanted:
             batch = min(_CONNECT_BATCH, wanted - opened)
-            results = await asyncio.gather(*(self.connect() for _ in range(batch)), return_exceptions=True)
-            for result in results:
+            where = [(opened + i) % len(plan.endpoints) for i in range(batch)]
+            results = await asyncio.gather(*map(self.connect, where), return_exceptions=True)
+            for endpoint, result in zip(where, results, strict=True):
                 if isinstance(result, RemoteError):
                     error = (result.kind, str(result))
                 elif isinstance(result, BaseException):
                     raise result
                 else:
-                    self.put_back(result)
+                    self.put_back(result, endpoint)
                     opened += 1
             if error is not None:
                 break
@@ -215,9 +226,9 @@ class _Worker:
     # -- when to send ------------------------------------------------------------------------------------------
 
     async def until(self, at_ns: int) -> None:
-        delay = at_ns - now_ns()
-        if delay > 0:
-            await asyncio.sleep(delay / 1e9)
+        """Sleep until then, or until nothing more is to be begun: an event would cost a wait more per request."""
+        while (delay := at_ns - now_ns()) > 0 and not self.draining:  # noqa: ASYNC110
+            await asyncio.sleep(min(delay / 1e9, _NAP_S))
 
     async def closed_loop(self) -> None:
         """Keep every slot busy: each sends its next request when its last one has ended."""
@@ -245,10 +256,14 @@ class _Worker:
         connection: _Connection | None = None
         while (prepared := self.take()) is not None:
             connection, due = await self.perform(prepared, connection, due, None)
+            if connection is not None and len(self.idle) > 1:  # the next one goes elsewhere
+                self.put_back(connection, prepared.number % len(self.idle))
+                connection = None
 
     async def open_loop(self) -> None:
         """Send when it is time, whatever has come back."""
-        limit = asyncio.Semaphore(self.plan.max_concurrency) if self.plan.max_concurrency else None
+        most = self.plan.max_concurrency
+        limit = asyncio.Semaphore(max(self.share.of(most), 1)) if most else None
         own = islice(self.plan.arrivals(), self.share.worker, self.plan.number, self.share.workers)
         async with asyncio.TaskGroup() as group:
             for offset in own:
@@ -256,18 +271,20 @@ class _Worker:
                 await self.until(intended)
                 if limit is not None:
                     await limit.acquire()
-                if (prepared := self.take()) is not None:
-                    group.create_task(self.arrival(prepared, intended, limit))
+                if (prepared := self.take()) is None:
+                    break
+                group.create_task(self.arrival(prepared, intended, limit))
 
     async def arrival(self, prepared: _Prepared, intended: int, limit: asyncio.Semaphore | None) -> None:
-        performing = self.perform(prepared, self.spare(), intended, intended)
-        if len(self.idle) + self.connecting < _SPARE:
+        where = prepared.number % len(self.idle)
+        performing = self.perform(prepared, self.spare(where), intended, intended)
+        if len(self.idle[where]) + self.connecting < _SPARE:
             self.connecting += 1
-            self.spares.add(task := asyncio.create_task(self.open_spare()))
+            self.spares.add(task := asyncio.create_task(self.open_spare(where)))
             task.add_done_callback(self.spares.discard)
         connection, _ = await performing
         if connection is not None:
-            self.put_back(connection)
+            self.put_back(connection, where)
         if limit is not None:
             limit.release()
 
@@ -275,25 +292,33 @@ class _Worker:
 
     def prepare(self) -> Iterator[_Prepared]:
         """Yield this worker's requests as bytes; the costly part is made once per distinct request."""
-        plan, heads = self.plan, dict[int, tuple[bytes, bytes]]()
+        plan, heads = self.plan, dict[tuple[int, int], tuple[bytes, bytes]]()
         for index in range(self.share.worker, plan.number, self.share.workers):
-            key = index % len(plan.requests)
+            key = index % len(plan.requests), index % len(plan.endpoints)
             if key not in heads:
                 if len(heads) > 4096:
                     heads.clear()
-                request = plan.request(index)
-                whole = request_bytes(
-                    plan.target.request_target, plan.target.host_header, plan.all_headers(index), request.body
-                )
-                head, _, _ = whole.partition(b"\r\n\r\n")
-                heads[key] = head, request.body
+                heads[key] = self.head_and_body(index)
             head, body = heads[key]
+            if plan.cache_salt:
+                body = plan.request(index).body
             trace, span = secrets.token_hex(16), secrets.token_hex(8)
             link = f"\r\ntraceparent: 00-{trace}-{span}-01".encode() if self.traceparent else b""
             yield _Prepared(index, b"%b%b\r\n\r\n%b" % (head, link, body), trace, span)
 
+    def head_and_body(self, index: int) -> tuple[bytes, bytes]:
+        plan, request, target = self.plan, self.plan.request(index), self.plan.endpoint(index)
+        headers = plan.all_headers(index)
+        whole = request_bytes(
+            target.request_target, target.host_header, headers, request.body, close=plan.new_connection
+        )
+        return whole.partition(b"\r\n\r\n")[0], request.body
+
     def take(self) -> _Prepared | None:
-        """Return the next request, made ready beforehand where there was time."""
+        """Return the next request, made ready beforehand where there was time; None when there shall be no more."""
+        within = self.plan.duration_s
+        if self.draining or (within is not None and now_ns() - self.start_ns >= within * 1e9):
+            return None
         return self.stock.popleft() if self.stock else next(self.ahead, None)
 
     def restock(self) -> None:
@@ -302,31 +327,31 @@ class _Worker:
             if len(self.stock) < _STOCK and (prepared := next(self.ahead, None)) is not None:
                 self.stock.append(prepared)
 
-    async def connect(self) -> _Connection:
-        plan = self.plan
+    async def connect(self, where: int) -> _Connection:
+        plan, target = self.plan, self.plan.endpoints[where]
         if plan.transport == "stream":
-            return await stream.connect(plan.target, self.tls, plan.connect_timeout_s)
-        return await connect(plan.target, self.clock, self.tls, plan.connect_timeout_s)
+            return await stream.connect(target, self.tls[where], plan.connect_timeout_s)
+        return await connect(target, self.clock, self.tls[where], plan.connect_timeout_s)
 
-    async def open_spare(self) -> None:
+    async def open_spare(self, where: int) -> None:
         """Open a connection before a request needs it; one that cannot be opened is met again by that request."""
         try:
-            self.put_back(await self.connect())
+            self.put_back(await self.connect(where), where)
         except RemoteError:
             pass
         finally:
             self.connecting -= 1
 
-    def put_back(self, connection: _Connection) -> None:
+    def put_back(self, connection: _Connection, where: int) -> None:
         if connection.open:
             connection.idle_since_ns = now_ns()
-            self.idle.append(connection)
+            self.idle[where].append(connection)
 
-    def spare(self) -> _Connection | None:
+    def spare(self, where: int) -> _Connection | None:
         """Return an open connection that has not been idle for so long that its server may be closing it."""
         oldest = now_ns() - _IDLE_LIFE_NS
-        while self.idle:
-            connection = self.idle.pop()
+        while self.idle[where]:
+            connection = self.idle[where].pop()
             if connection.open and (connection.idle_since_ns > oldest or not connection.used):
                 return connection
             connection.close()
@@ -336,13 +361,14 @@ class _Worker:
         self, prepared: _Prepared, connection: _Connection | None, due: int, intended: int | None
     ) -> tuple[_Connection | None, int]:
         """Send one request and see it through; return the connection if it can be used again, and when it ended."""
-        head = {**self.head, "index": prepared.number, "due_ns": due, "intended_ns": intended}
+        where = prepared.number % len(self.idle)
+        head = {**self.head, **self.servers[where], "index": prepared.number, "due_ns": due, "intended_ns": intended}
         head["trace_id"], head["span_id"] = prepared.trace_id, prepared.span_id
         if connection is None or not connection.open:
-            connection = self.spare()
+            connection = self.spare(where)
         if connection is None:
             try:
-                connection = await self.connect()
+                connection = await self.connect(where)
             except RemoteError as error:
                 obs = StreamObservation(**head, flags=("unsent",))
                 obs.fail(error.kind, str(error))
@@ -366,7 +392,7 @@ class _Worker:
             connection.peer = None
             exchange.cancel()
             ended = self.hand_over(obs, exchange.content)
-            if not exchange.reusable:
+            if not exchange.reusable or self.plan.new_connection:
                 connection.close()
         return connection if connection.open else None, ended
 

@@ -17,7 +17,7 @@ from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.record import Chunks, StreamRecord, from_json, to_json
 
-__all__ = ["RunFile", "read_records", "read_run"]
+__all__ = ["RunFile", "read_records", "read_run", "read_runs"]
 
 _COMMIT_NS: Final = 500_000_000
 
@@ -63,24 +63,24 @@ CREATE TABLE IF NOT EXISTS result (
 );
 """
 
+_JSON: Final = ("arguments", "versions", "summary")
 _INSERT: Final = f"INSERT INTO result VALUES ({', '.join('?' * 26)})"  # noqa: S608  # only question marks
 
 
 class RunFile:
     """Writes a run. Opening makes the file, readable by its owner alone."""
 
-    def __init__(self, path: Path, run: Mapping[str, Any], planned: int) -> None:
-        """Raises ConfigError when the file exists or cannot be made.
+    def __init__(self, path: Path, run: Mapping[str, Any], planned: int | None, *, append: bool = False) -> None:
+        """Raises ConfigError when the file cannot be made, or exists and is not to be continued.
 
-        run: `id`, `name`, `started_at`, `arguments` (without secrets) and `versions`, as in the JSON report
+        run:     `id`, `name`, `started_at`, `arguments` (without secrets) and `versions`, as in the JSON report
+        planned: None where only the clock ends the run
+        append:  continue a file that exists: rows of every run say by `run_id` whose they are
         """
         self.path = path
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        except FileExistsError:
-            raise ConfigError("a run file that does not exist yet", str(path), "choose another --name") from None
-        except OSError as error:
-            raise ConfigError("a folder to write the run file in", error, "look at --name") from error
+        self._new = not (append and path.exists())
+        if self._new:
+            _make(path)
         self._id = run["id"]
         self._db = sqlite3.connect(path)
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -115,6 +115,13 @@ class RunFile:
         self._db.commit()
         self._db.close()
 
+    def discard(self) -> None:
+        """Undo what opening did: of a run that never began, nothing is left."""
+        self._db.execute("DELETE FROM run WHERE id = ?", (self._id,))
+        self.close()
+        if self._new:
+            self.path.unlink()
+
     def _row(self, record: StreamRecord, body: bytes | None, events: Sequence[bytes] | None) -> tuple[Any, ...]:
         at, unsent = record.chunks.at_ns, "unsent" in record.flags
         inner = max(len(at) - 2, 0)
@@ -148,21 +155,42 @@ class RunFile:
         )
 
 
-def read_run(path: Path) -> dict[str, Any]:
-    """Return the `run` row of a run file, JSON columns decoded. Raises ConfigError when it is no run file."""
+def _make(path: Path) -> None:
+    """Make the file, readable by its owner alone."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        raise ConfigError("a run file that does not exist yet", str(path), "another --name, or --append") from None
+    except OSError as error:
+        raise ConfigError("a folder to write the run file in", error, "look at --name") from error
+
+
+def read_runs(path: Path) -> list[dict[str, Any]]:
+    """Return the `run` rows of a run file, oldest first, JSON columns decoded. Raises ConfigError for no run file."""
     with _reading(path) as db:
         db.row_factory = sqlite3.Row
-        row = dict(db.execute("SELECT * FROM run").fetchone())
-    return {
-        key: msgspec.json.decode(value) if key in ("arguments", "versions", "summary") and value else value
-        for key, value in row.items()
-    }
+        rows = [dict(row) for row in db.execute("SELECT * FROM run ORDER BY rowid")]
+    if not rows:
+        raise ConfigError("a run file", f"{path} (no run in it)")
+    return [
+        {key: msgspec.json.decode(value) if key in _JSON and value else value for key, value in row.items()}
+        for row in rows
+    ]
 
 
-def read_records(path: Path) -> Iterator[StreamRecord]:
-    """Yield the records of a run file, in the order in which they ended. Raises ConfigError when it is no run file."""
+def read_run(path: Path) -> dict[str, Any]:
+    """Return the latest `run` row of a run file. Raises ConfigError when it is no run file."""
+    return read_runs(path)[-1]
+
+
+def read_records(path: Path, run_id: str | None = None) -> Iterator[StreamRecord]:
+    """Yield the records of a run (None: of all in the file), in the order in which they ended.
+
+    Raises ConfigError when it is no run file.
+    """
+    where, values = ("", ()) if run_id is None else ("WHERE run_id = ?", (run_id,))
     with _reading(path) as db:
-        for text, blob in db.execute("SELECT record, chunks FROM result ORDER BY rowid"):
+        for text, blob in db.execute(f"SELECT record, chunks FROM result {where} ORDER BY rowid", values):  # noqa: S608
             yield msgspec.structs.replace(from_json(text), chunks=Chunks.from_bytes(blob))
 
 

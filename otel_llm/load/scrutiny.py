@@ -1,0 +1,55 @@
+"""What is odd about an answer that arrived whole. It stays in the figures, and the oddity is counted beside them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from otel_llm.record import CONTENT_KINDS, StreamRecord
+
+__all__ = ["disagrees", "scrutinise"]
+
+_LENGTH: Final = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
+_LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
+_NESTED: Final = ("parameters", "options")
+_SHARE: Final = 0.1
+_FEW: Final = 2
+
+
+def scrutinise(record: StreamRecord, body: bytes) -> StreamRecord:
+    """Return the record with the flags that it deserves; itself when there is nothing to say."""
+    found = tuple(_found(record, body)) if record.ok else ()
+    return msgspec.structs.replace(record, flags=(*record.flags, *found)) if found else record
+
+
+def disagrees(said: int, counted: int) -> bool:
+    """Return whether two counts of one text are further apart than tokenizers and end markers explain.
+
+    >>> disagrees(64, 66), disagrees(164, 64)
+    (False, True)
+    """
+    return abs(said - counted) > max(_FEW, _SHARE * counted)
+
+
+def _found(record: StreamRecord, body: bytes) -> Iterator[str]:
+    tokens = record.output_tokens
+    bearing = sum(kind in CONTENT_KINDS for kind in record.chunks.kind)
+    if not tokens and not bearing:
+        yield "no_tokens"
+    elif record.token_source == "provider" and record.stream and tokens is not None and tokens < bearing:
+        yield "usage_below_chunks"
+    if tokens is not None and not _LENGTH.isdisjoint(record.finish_reasons):
+        limit = _limit(body)
+        if limit is not None and tokens < limit:
+            yield "short"
+
+
+def _limit(body: bytes) -> int | None:
+    """Return how many tokens the request allowed, where it says so."""
+    try:
+        asked = msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None
+    places: list[Mapping[str, Any]] = [asked, *(asked[name] for name in _NESTED if isinstance(asked.get(name), dict))]
+    found = (place.get(name) for place in places for name in _LIMITS)
+    return next((limit for limit in found if isinstance(limit, int)), None)

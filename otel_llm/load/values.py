@@ -1,0 +1,71 @@
+"""What stands behind an option, read: KEY=VALUE items, prompts and keys from files or the environment."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from otel_llm.errors import ConfigError
+
+__all__ = ["api_key", "key_values", "prompt_text"]
+
+_BOOL: Final = {"bool_true": True, "bool_false": False}
+
+
+def key_values(option: str, items: Sequence[str], *, typed: bool = True) -> dict[str, Any]:
+    """Return KEY=VALUE items as a mapping, split at the first `=`.
+
+    With `typed`, a value is JSON where it can be read as JSON, `bool_true` and `bool_false` as the document has them,
+    and text otherwise; '"5"' is the text 5. Raises ConfigError for an item without `=`.
+    """
+    out: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            got = key if option != "--headers" else "an item without ="
+            raise ConfigError(f"{option} KEY=VALUE", got, "quote it where the shell would split it")
+        out[key.strip()] = _typed(text) if typed else text
+    return out
+
+
+def _typed(text: str) -> Any:
+    if text in _BOOL:
+        return _BOOL[text]
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+def prompt_text(prompt: str) -> str:
+    """Return the prompt: what is given, or the content of the file after an @. Raises ConfigError for no such file."""
+    if not prompt.startswith("@"):
+        return prompt
+    try:
+        return Path(prompt[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("--prompt @FILE to name a text file", error) from error
+
+
+def api_key(variable: str | None, file: str | None) -> str | None:
+    """Return the key in the environment variable or in the first line of the file; None when neither is named.
+
+    Raises ConfigError when it is not there. A message never repeats what was read.
+    """
+    if variable is not None and file is not None:
+        raise ConfigError("either --api-key-env or --api-key-file", "both")
+    if variable is not None:
+        if not (key := os.environ.get(variable, "").strip()):
+            raise ConfigError(f"a key in the environment variable {variable}", None, "export it, or --api-key-file")
+        return key
+    if file is None:
+        return None
+    try:
+        lines = Path(file).expanduser().read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("--api-key-file to name a readable text file", type(error).__name__) from None
+    if not (key := lines[0].strip()):
+        raise ConfigError("a key in the first line of --api-key-file", "an empty line")
+    return key
