@@ -11,6 +11,7 @@ __all__ = ["main"]
 
 _COMMANDS: Final = {
     "perf": ("otel_llm.load.cli", "load an endpoint and measure every token"),
+    "report": ("otel_llm.load.revisit", "what a run file holds, also of a run that was broken off"),
     "demo": ("otel_llm.demo", "simulated model, load, OTLP and the percentiles read back: nothing to set up"),
     "sim": ("otel_llm.sim.cli", "a simulated model server with a known schedule"),
     "plugins": ("otel_llm.load.listing", "the protocols and datasets that are installed"),

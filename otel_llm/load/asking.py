@@ -15,6 +15,7 @@ from otel_llm.load.datasets import DATASETS, Dataset, as_messages, open_dataset
 from otel_llm.load.parsers import Source, open_parser
 from otel_llm.load.parsers.named import NAMED
 from otel_llm.load.tokenizers import Tokenizer, load_tokenizer
+from otel_llm.load.wording import asked, said
 from otel_llm.wire.plugins import installed
 from otel_llm.wire.protocol import Ask, Protocol, WireRequest
 
@@ -91,15 +92,10 @@ def _dataset(args: Namespace) -> Dataset:
 
 
 class _ByTokenizer:
-    """Counts the text of the last message, and the text of the answer."""
+    """Counts the text of the messages, and the text of the answer."""
 
     def __init__(self, protocol: type[Protocol], tokenizer: Tokenizer) -> None:
         self._protocol, self._tokenizer = protocol, tokenizer
 
     def tokens(self, events: Sequence[str], request: Mapping[str, Any]) -> tuple[int | None, int | None]:
-        answer = self._protocol()
-        said = "".join(delta[1] for event in events if (delta := answer.decode(event.encode())) is not None)
-        asked = request.get("prompt") or "".join(
-            content for message in request.get("messages", ()) if isinstance(content := message.get("content"), str)
-        )
-        return self._tokenizer.count(str(asked)), self._tokenizer.count(said)
+        return self._tokenizer.count(asked(request)), self._tokenizer.count(said(self._protocol, events))

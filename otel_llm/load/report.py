@@ -102,7 +102,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     lines += [f"[yellow]note[/]  {escape(note)}" for note in report.get("notes", ())]
     if report["slo"]:
         lines += _slo(report["slo"])
-    return [*lines, *_client(report["client"])]
+    return [*lines, *_client(report["client"])] if report["client"] else lines
 
 
 _TOKEN_SOURCE: Final = {

@@ -165,26 +165,23 @@ class Run:
         return self.plan.parallel
 
     def _take(self, batch: Sequence[Finished], file: RunFile, reporters: Sequence[Reporter]) -> None:
-        bodies = [self.plan.request(item.record.index or 0).body for item in batch]
-        records = [item.record for item in batch]
-        if self._counting is not None:
-            counting = self._counting
-            records = [counting.recount(i.record, body, i.events) for i, body in zip(batch, bodies, strict=True)]
-        records = [scrutinise(record, body) for record, body in zip(records, bodies, strict=True)]
+        taken = [self._look_at(item) for item in batch]
+        records = [record for record, _, _ in taken]
         keep = self._keep_content
-        file.add(
-            [
-                (record, body if keep else None, item.events if keep else None)
-                for record, body, item in zip(records, bodies, batch, strict=True)
-            ]
-        )
-        for record, body, item in zip(records, bodies, batch, strict=True):
-            self._transcript.add(record, body, item.events)
+        file.add([(record, body if keep else None, events if keep else None) for record, body, events in taken])
         self.stats.add(records)
         self.client.add(records)
         met = self.slo.add(records) if self.slo is not None else None
         for reporter in reporters:
             reporter.add(records, met)
+
+    def _look_at(self, item: Finished) -> tuple[StreamRecord, bytes, Sequence[bytes] | None]:
+        """Return the record with its tokens counted and its oddities flagged, the body and the events."""
+        body, events = self.plan.request(item.record.index or 0).body, item.events
+        record = item.record if self._counting is None else self._counting.recount(item.record, body, events)
+        record = scrutinise(record, body)
+        self._transcript.add(record, body, events)
+        return record, body, events
 
     def _account(self, health: Health, stopping: Stopping, sent: int) -> None:
         """See that every planned request has ended one way or another."""

@@ -12,6 +12,7 @@ __all__ = ["disagrees", "scrutinise"]
 _LENGTH: Final = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
 _LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
 _NESTED: Final = ("parameters", "options")
+_BEARS: Final = bytes(kind in CONTENT_KINDS for kind in range(256))
 _SHARE: Final = 0.1
 _FEW: Final = 2
 
@@ -33,7 +34,7 @@ def disagrees(said: int, counted: int) -> bool:
 
 def _found(record: StreamRecord, body: bytes) -> Iterator[str]:
     tokens = record.output_tokens
-    bearing = sum(kind in CONTENT_KINDS for kind in record.chunks.kind)
+    bearing = record.chunks.kind.tobytes().translate(_BEARS).count(1)
     if not tokens and not bearing:
         yield "no_tokens"
     elif record.token_source == "provider" and record.stream and tokens is not None and tokens < bearing:

@@ -1,0 +1,25 @@
+"""The words of a request and of an answer, out of what was sent and what came back."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from otel_llm.wire.protocol import Protocol
+
+__all__ = ["asked", "said"]
+
+
+def asked(body: Mapping[str, Any]) -> str:
+    """Return the text of a request body: its prompt, or the contents of its messages, wherever they stand."""
+    if isinstance(inside := body.get("input"), Mapping):
+        return asked(inside)
+    for name in ("prompt", "input", "inputs"):
+        if isinstance(text := body.get(name), str):
+            return text
+    messages = body.get("messages") or body.get("input") or ()
+    return "".join(text for message in messages if isinstance(text := message.get("content"), str))
+
+
+def said(protocol: type[Protocol], events: Iterable[str]) -> str:
+    """Return the text of an answer, reasoning and tool calls included. Raises ValueError for an event of no sense."""
+    answer = protocol()
+    return "".join(delta[1] for event in events if (delta := answer.decode(event.encode())) is not None)

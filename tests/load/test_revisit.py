@@ -1,0 +1,106 @@
+"""`otel-llm report RUN`, and run files that are continued."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from otel_llm.sinks.sqlite import read_records, read_runs
+from tests.load.conftest import Perf
+from tests.load.test_perf import chat, wait_until
+from tests.truthserver.process import TruthServer
+
+Run = Callable[..., Perf]
+
+
+def report(*words: str) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
+        [sys.executable, "-m", "otel_llm.cli", "report", *words], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def summary(text: str) -> str:
+    start = text.index("Benchmarking summary")
+    return text[start : text.index("\n\n", start)]
+
+
+def test_a_run_file_says_what_the_run_said(perf: Run, truth: TruthServer, tmp_path: Path) -> None:
+    """S4.53: the analysis script's lines, the summary, the same JSON."""
+    run = perf(*chat(truth, "itl_ms=1;tokens=3;fault=500;fault_rate=0.3;seed=3"), "-n", "12")
+    done = report(str(run.run_file), "--requests", "--json", str(tmp_path / "again.json"))
+    assert done.returncode == 0, done.stderr
+    good = run.report["requests"]["succeeded"]
+    assert 0 < good < 12
+    lines = [line for line in done.stdout.splitlines() if line.startswith("prompt: ")]
+    assert len(lines) == good
+    assert lines[0].startswith("prompt: hello, tokens: ")
+    assert lines[0].endswith(", completion:  tok tok tok, tokens: 3")
+    assert summary(done.stdout) == summary(run.out)
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert again == {**run.report, "telemetry": again["telemetry"]}
+
+
+def test_a_run_that_was_killed_is_reported_from_what_it_wrote(perf: Run, truth: TruthServer, tmp_path: Path) -> None:
+    run = perf.start(*chat(truth, "ttft_ms=5;itl_ms=1;tokens=5"), "--parallel", "4", "-n", "100000")
+    wait_until(lambda: truth.stats()["requests"] > 300)
+    run.signal(signal.SIGKILL)
+    assert run.process is not None
+    run.process.wait()
+    done = report(str(run.run_file), "--json", str(tmp_path / "r.json"))
+    assert done.returncode == 0, done.stderr
+    assert "broken off before its end" in done.stdout
+    made = json.loads((tmp_path / "r.json").read_text())
+    assert made["requests"]["succeeded"] == len(list(read_records(run.run_file))) > 0
+    assert made["measures"]["time_to_first_token"]["count"] == made["requests"]["succeeded"]
+
+
+def test_append_continues_a_run_file(perf: Run, truth: TruthServer) -> None:
+    """S4.18, S4.50: rows say by run_id whose they are; the document's query goes over all of them."""
+    first = perf(*chat(truth, "itl_ms=1;tokens=3"), "-n", "3")
+    second = Perf(first.folder).start(*chat(truth, "itl_ms=1;tokens=5"), "-n", "2", "--append").wait()
+    assert second.code == 0, second.err
+    runs = read_runs(first.run_file)
+    assert [run["summary"]["requests"]["succeeded"] for run in runs] == [3, 2]
+    assert [len(list(read_records(first.run_file, run["id"]))) for run in runs] == [3, 2]
+    db = sqlite3.connect(first.run_file)
+    query = "SELECT request, response_messages, prompt_tokens, completion_tokens FROM result WHERE success='True'"
+    assert [row[3] for row in db.execute(query)] == [3, 3, 3, 5, 5]
+    db.close()
+    assert " Total requests: 2\n" in report(str(first.run_file)).stdout
+    assert " Total requests: 3\n" in report(str(first.run_file), "--run", "1").stdout
+    refused = report(str(first.run_file), "--run", "3")
+    assert (refused.returncode, refused.stderr) == (2, "otel-llm report: expected --run to be 1 to 2, got 3\n")
+
+
+def test_append_begins_a_file_that_is_not_there_and_refuses_what_is_no_run_file(perf: Run, truth: TruthServer) -> None:
+    run = perf(*chat(truth, "itl_ms=1;tokens=3"), "--append")
+    assert run.code == 0, run.err
+    truth.reset()
+    run.run_file.write_bytes(b"something of mine, and no database" * 20)
+    again = Perf(run.folder).start(*chat(truth), "--append").wait()
+    assert again.code == 2
+    assert "expected a run file" in again.err
+    assert truth.stats()["requests"] == 0
+    assert run.run_file.read_bytes().startswith(b"something of mine")
+
+
+@pytest.mark.parametrize("words", [["nothing.db"], ["."], [__file__]])
+def test_what_is_no_run_file_is_one_line(words: list[str]) -> None:
+    done = report(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith("otel-llm report: expected a run file, got ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_lines_without_content(perf: Run, truth: TruthServer) -> None:
+    run = perf(*chat(truth, "itl_ms=1;tokens=3"), "--no-content")
+    done = report(str(run.run_file), "--requests")
+    assert done.returncode == 2
+    assert "go without --requests" in done.stderr
