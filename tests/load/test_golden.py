@@ -1,0 +1,55 @@
+"""The document's own output, line for line, from ten made-up requests. S4.30 to S4.40, S4.42
+
+The requests are those that the printed averages leave no other choice about: latencies, tokens and times of the first
+packet follow from the differences between one line and the next. `Time` is the document's clock, which was read once a
+second; here it is when each request ends.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from otel_llm.load import document
+from otel_llm.load.stats import Stats
+from tests.load.test_arithmetic import call
+
+PRINTED = (Path(__file__).parent.parent / "documents/perf_output.txt").read_text("utf-8")
+LINES = [line for line in PRINTED.splitlines() if " - INFO - " in line]
+SUMMARY = PRINTED[PRINTED.index("Benchmarking summary") :].rstrip()
+
+TIME_S = (5.0034, 6.0092, 8.015, 12.023, 15.0306, 22.040, 30.0506, 31.056, 35.062, 39.070)
+LATENCY_S = (4.0153, 1.1735, 2.3415, 3.6817, 3.0130, 7.2801, 7.7003, 1.4680, 3.9317, 3.9828)
+FIRST_S = (0.0030, 0.0025, 0.0023, 0.0021, 0.0020, 0.0020, 0.0019, 0.0020, 0.0019, 0.0526)
+PROMPT = (16, 24, 22, 13, 22, 19, 34, 30, 13, 25)
+ANSWER = (95, 27, 55, 87, 71, 173, 183, 34, 93, 93)
+ROLE_AND_END = 2  # packets without a token in every answer
+
+
+def run(count: int) -> Stats:
+    stats = Stats(planned=10)
+    stats.first_sent_ns = 0  # the document's clock began before its first request was sent
+    for i in range(count):
+        sent_s = TIME_S[i] - LATENCY_S[i]
+        stats.add([call(sent_s, LATENCY_S[i], FIRST_S[i], ANSWER[i], PROMPT[i], ANSWER[i] + ROLE_AND_END)])
+    return stats
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_log_line_is_the_documents(number: int) -> None:
+    printed = LINES[number].partition(" - INFO - ")[2]
+    assert document.log_line(document.log_fields(run(number + 1), concurrency=1)) == printed
+
+
+def test_the_summary_is_the_documents() -> None:
+    assert document.summary_block(run(10), concurrency=1) == SUMMARY
+
+
+def test_the_log_line_begins_as_the_documents_did() -> None:
+    """Time, logger, file, function, line, level: for whoever cuts it apart."""
+    from otel_llm.load import live
+
+    shape = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - perf - \w+\.py - \w+ - \d+ - INFO - Time: "
+    assert all(re.match(shape, line) for line in LINES)
+    fields = re.findall(r"%\((\w+)\)", live._FORMAT)
+    assert fields == ["asctime", "name", "filename", "funcName", "lineno", "levelname", "message"]

@@ -1,0 +1,102 @@
+"""Confidence intervals: known tables, and how often they hold the truth when it is known."""
+
+import numpy as np
+import pytest
+
+from otel_llm.load.intervals import clustered, enough, independent, ranks
+from otel_llm.load.stats import Stats, describe, gap_counts
+from otel_llm.measures import inter_chunk_latencies, inter_token_latencies
+from otel_llm.testing import timeline
+
+
+@pytest.mark.parametrize(
+    ("count", "q", "first", "last"),
+    [(100, 50, 40, 61), (10, 50, 2, 9), (20, 50, 6, 15), (6, 50, 1, 6), (50, 50, 18, 33)],
+)
+def test_the_ranks_of_a_median_are_those_of_the_tables(count: int, q: float, first: int, last: int) -> None:
+    """Conover, Practical Nonparametric Statistics, table A3; ranks there count from 1."""
+    assert ranks(count, q) == (first - 1, last - 1)
+
+
+@pytest.mark.parametrize(("q", "count"), [(50, 6), (90, 36), (99, 368), (99.9, 3688)])
+def test_how_many_values_a_percentile_takes(q: float, count: int) -> None:
+    assert enough(q) == count
+    assert None not in ranks(count, q)
+    assert ranks(count - 1, q)[1] is None
+
+
+@pytest.mark.parametrize("q", [50, 90, 99])
+def test_of_a_hundred_intervals_about_95_hold_the_true_percentile(q: float) -> None:
+    random, true = np.random.default_rng(1), -np.log(1 - q / 100)
+    held = 0
+    for _ in range(1000):
+        values = np.sort(random.exponential(size=500))
+        low, high = independent(values, 500, q)
+        assert low is not None
+        assert high is not None
+        held += low <= true <= high
+    assert 0.935 < held / 1000 < 0.99  # ranks are whole: 95 % or somewhat more, never less; of 1000 tries ±1.4 %
+
+
+def test_gaps_of_one_answer_do_not_count_as_independent() -> None:
+    """Each answer has a pace of its own. Read as independent, the interval would hold the truth half of the time."""
+    random = np.random.default_rng(2)
+
+    def answers(number: int) -> np.ndarray:
+        return (random.lognormal(0, 0.5, (number, 1)) * random.exponential(size=(number, 60))).ravel()
+
+    true = float(np.percentile(answers(60_000), 90))
+    held = naive = 0
+    for _ in range(500):
+        values = answers(200)
+        ordered = np.sort(values)
+        low, high = clustered(ordered, values, [60] * 200, 90, float(np.percentile(values, 90)))
+        assert low is not None
+        assert high is not None
+        held += low <= true <= high
+        low, high = independent(ordered, len(values), 90)
+        assert low is not None
+        assert high is not None
+        naive += low <= true <= high
+    assert 0.91 < held / 500 < 0.98
+    assert naive / 500 < 0.65
+
+
+def test_few_requests_say_nothing_about_their_gaps() -> None:
+    values = np.linspace(0, 1, 29 * 50)
+    assert clustered(values, values, [50] * 29, 50, 0.5) == (None, None)
+
+
+def test_a_report_says_which_percentiles_have_too_few_values() -> None:
+    row = describe(np.arange(100.0))
+    assert row["ci95"]["p50"] == [39, 60]
+    assert row["ci95"]["p99"] == [96, None]
+    assert row["too_few_for"] == ["p98", "p99", "p99.9"]
+    assert "ci95" not in describe(np.array([]))
+
+
+def test_unanswered_requests_are_in_the_interval_too() -> None:
+    """Ten of a hundred are infinite: p90 is, and the upper end of p80 is known."""
+    row = describe(np.arange(90.0), infinite=10)
+    assert row["p95"] is None
+    assert row["ci95"]["p80"] == [71, 88]
+    assert row["ci95"]["p90"][1] is None
+    assert "p80" not in row["too_few_for"]
+
+
+def test_the_counts_of_gaps_are_those_of_the_measures() -> None:
+    for drawing in ("r..ab.c|", "r_.a.b$|", "r..|", "r.a|", "r..a.b.x", "r.(ab).(cd)e|"):
+        try:
+            record = timeline(drawing)
+        except ValueError:
+            continue
+        assert gap_counts(record) == (len(inter_token_latencies(record)), len(inter_chunk_latencies(record)))
+
+
+def test_every_gap_of_a_run_belongs_to_a_request() -> None:
+    stats = Stats(40)
+    stats.add([timeline("r..a.b..c.d|")] * 40)
+    row = stats.summary()["measures"]["inter_token_latency"]
+    assert row["count"] == 120
+    low, high = row["ci95"]["p50"]
+    assert low <= row["p50"] <= high
