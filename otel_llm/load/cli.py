@@ -12,7 +12,7 @@ from otel_llm.load.live import set_level
 from otel_llm.load.options import add_arguments
 from otel_llm.load.planning import plan_of
 from otel_llm.load.redact import redact, redact_url
-from otel_llm.load.report import print_report, write_json
+from otel_llm.load.report import console, print_report, write_json
 from otel_llm.load.run import Outcome, Reporter, Run
 from otel_llm.load.telemetry import Export, OtelReporter
 from otel_llm.load.tracker import WandbReporter, load_wandb
@@ -72,12 +72,12 @@ def _calibrate() -> int:
 
 def show(outcome: Outcome, concurrency: int) -> None:
     """Print the summaries to standard output, and on standard error what went wrong in one line."""
-    console = Console()
     sys.stdout.write(document.summary_block(outcome.stats, concurrency) + "\n")
-    print_report(outcome.report, console)
+    out = console()
+    print_report(outcome.report, out)
     if note := calibration.compare(outcome.report, calibration.load()):
-        console.print(f"[dim]{note}[/]", highlight=False, soft_wrap=True)
-    console.print(f"run file  {outcome.path}", highlight=False, soft_wrap=True)
+        out.print(f"[dim]{note}[/]", highlight=False, soft_wrap=True)
+    out.print(f"run file  {outcome.path}", highlight=False, soft_wrap=True)
     sys.stdout.flush()
     if outcome.health.unreachable is not None:
         sys.stderr.write(f"otel-llm perf: {outcome.health.unreachable[1]}\n")

@@ -12,7 +12,7 @@ from rich.table import Table
 from otel_llm.errors import ConfigError
 from otel_llm.load.intervals import enough
 
-__all__ = ["SCHEMA", "print_report", "write_json"]
+__all__ = ["SCHEMA", "console", "print_report", "write_json"]
 
 SCHEMA: Final = 1
 
@@ -30,6 +30,9 @@ _SHOWN: Final = (
     ("output_tokens", "output tokens", ""),
     ("input_tokens", "input tokens", ""),
 )
+_WIDE: Final = 120
+"""Columns that the whole table takes; on a narrower terminal it goes without the interval."""
+
 _COLUMNS: Final = ("mean", "p50", "p90", "p95", "p99", "max")
 
 
@@ -43,24 +46,34 @@ def write_json(path: Path, report: Mapping[str, Any]) -> None:
         raise ConfigError("a place to write the JSON report", error, "look at --json") from error
 
 
+def console() -> Console:
+    """Return where a report is printed: as wide as the terminal; wide enough for all of it where there is none."""
+    there = Console(highlight=False)
+    return there if there.is_terminal else Console(highlight=False, width=_WIDE)
+
+
 def print_report(report: Mapping[str, Any], console: Console) -> None:
     """Print the standard measures, the SLO and the client's own error."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     # numbers that this client's own lateness reaches into are marked where they stand
-    doubt = "?" if report["client"]["saturated"] else ""
+    doubt = "?" if report["client"] and report["client"]["saturated"] else ""
     table.add_column(f"ms{doubt}", no_wrap=True)
     for column in ("count", *_COLUMNS):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("95 % interval of p99", justify="right", no_wrap=True)
+    sure = console.width >= _WIDE
+    if sure:
+        table.add_column("95 % interval of p99", justify="right", no_wrap=True)
     for name, label, unit in _SHOWN:
         row = report["measures"][name]
         if row["count"]:
-            cells = (_cell(row[column], unit) + _doubt(row, column) for column in _COLUMNS)
-            table.add_row(f"{label}{doubt}", f"{row['count']:,}", *cells, _interval(row, "p99", unit))
+            cells = [_cell(row[column], unit) + _doubt(row, column) for column in _COLUMNS]
+            table.add_row(
+                f"{label}{doubt}", f"{row['count']:,}", *cells, *([_interval(row, "p99", unit)] if sure else [])
+            )
     console.print()
     console.print(table)
     if any(row.get("too_few_for") for row in report["measures"].values()):
-        console.print(f"[yellow]?[/] n too small for this percentile: p99 takes {enough(99)} requests", highlight=False)
+        console.print(f"[yellow]*[/] n too small for this percentile: p99 takes {enough(99)} requests", highlight=False)
     console.print()
     for line in _lines(report):
         console.print(line, highlight=False, soft_wrap=True)
@@ -74,7 +87,7 @@ def _cell(value: float | None, unit: str) -> str:
 
 def _doubt(row: Mapping[str, Any], column: str) -> str:
     """Return the mark beside a percentile that there are too few values for."""
-    return "[yellow]?[/]" if column in row["too_few_for"] else ""
+    return "[yellow]*[/]" if column in row["too_few_for"] else ""
 
 
 def _interval(row: Mapping[str, Any], name: str, unit: str) -> str:

@@ -9,11 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from rich.console import Console
 
 from otel_llm.errors import ConfigError, OtelLLMError
 from otel_llm.load import document
-from otel_llm.load.report import SCHEMA, print_report, write_json
+from otel_llm.load.report import SCHEMA, console, print_report, write_json
 from otel_llm.load.stats import Stats
 from otel_llm.load.wording import asked, said
 from otel_llm.sinks.sqlite import read_records, read_runs
@@ -46,10 +45,10 @@ def run(args: argparse.Namespace) -> int:
     report, stats = _report(args.file, row)
     if args.json is not None:
         write_json(args.json, report)
-    console = Console(highlight=False)
-    console.print(f"run {number} of {len(runs)}  {row['name']}  {row['started_at']}", soft_wrap=True)
+    out = console()
+    out.print(f"run {number} of {len(runs)}  {row['name']}  {row['started_at']}", soft_wrap=True)
     sys.stdout.write(document.summary_block(stats, row["arguments"].get("parallel") or 1) + "\n")
-    print_report(report, console)
+    print_report(report, out)
     return 0
 
 

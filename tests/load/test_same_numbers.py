@@ -1,0 +1,75 @@
+"""One run, four places: the terminal, the JSON, the run file and OTLP say the same."""
+
+import re
+import sqlite3
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from otel_llm.load.document import floor_percentile
+from otel_llm.testing import OtlpReceiver
+from tests.load.conftest import Perf
+from tests.load.test_perf import chat
+from tests.truthserver.process import TruthServer
+
+KNOBS = "ttft_ms=30;itl_ms=4;tokens=12;jitter=lognormal;amp=0.4;fault=500;fault_rate=0.1;seed=4"
+MEASURES = {
+    "time_to_first_token": ("time to first token", "otel_llm.client.time_to_first_token"),
+    "time_per_output_token": ("time per output token", "otel_llm.client.time_per_output_token"),
+    "latency": ("request latency", None),
+}
+BUCKET = 0.09  # what an exponential histogram of 160 buckets may be off at most, over four decades
+
+
+def shown(text: str, label: str) -> dict[str, float]:
+    """Return count, mean, p50, p90, p95, p99 and max of a row of the terminal's table, seconds."""
+    (row,) = re.findall(rf"^\s*{label}\s+([\d,]+)\s+(.*)$", text, re.MULTILINE)
+    numbers = [float(n.replace(",", "")) for n in re.findall(r"[\d,]+\.?\d*", row[1])]
+    names = ("mean", "p50", "p90", "p95", "p99", "max")
+    return {"count": float(row[0].replace(",", ""))} | {n: v / 1e3 for n, v in zip(names, numbers, strict=False)}
+
+
+def test_counts_and_percentiles_are_the_same_everywhere(perf: Callable[..., Perf], truth: TruthServer) -> None:
+    """S4.40, S4.42, S4.50: numpy's linear rule; in the document's block its own rule; in OTLP to one bucket."""
+    with OtlpReceiver() as back:
+        run = perf(*chat(truth, KNOBS), "-n", "400", "--parallel", "8", "--otlp-endpoint", back.grpc_endpoint)
+        report = run.report
+        good, bad = report["requests"]["succeeded"], report["requests"]["failed"]
+        assert good + bad == 400
+        assert bad > 10
+
+        db = sqlite3.connect(run.run_file)
+        rows = db.execute("SELECT success, count(*) FROM result GROUP BY success").fetchall()
+        assert dict(rows) == {"True": good, "False": bad}
+        assert f" Succeed requests: {good}\n Failed requests: {bad}\n" in run.out
+        assert back.counter("otel_llm.load.requests") == 400
+        assert len(back.spans) == 400
+        assert sum(span.status == "ERROR" for span in back.spans) == bad
+        for column, (label, instrument) in MEASURES.items():
+            name = "request_latency" if column == "latency" else column
+            query = f"SELECT {column} FROM result WHERE success='True'"  # noqa: S608  # ours
+            values = np.array(db.execute(query).fetchall(), float).ravel()
+            row, line = report["measures"][name], shown(run.out, label)
+            assert row["count"] == len(values) == line["count"] == good
+            for q in (50, 99):
+                exact = float(np.percentile(values, q))
+                assert row[f"p{q}"] == pytest.approx(exact, rel=1e-9)
+                assert line[f"p{q}"] == pytest.approx(exact, abs=0.00006 if exact < 1 else 0.0006)
+            if instrument is not None:
+                histogram = back.histogram(instrument)
+                assert histogram is not None
+                assert histogram.count == good
+                assert histogram.sum == pytest.approx(values.sum())
+                assert (histogram.min, histogram.max) == pytest.approx((values.min(), values.max()))
+                for q in (50, 99):
+                    assert histogram.quantile(q / 100) == pytest.approx(row[f"p{q}"], rel=BUCKET)
+            if column != "time_per_output_token":
+                block = run.out.split(f"Percentile of {label}:")[1]
+                for q in (50, 99):
+                    printed = float(re.findall(rf"p{q}: ([\d.]+)", block)[0])
+                    assert printed == pytest.approx(floor_percentile(sorted(values), q), abs=0.00006)
+        db.close()
+        spans = np.array([span.end_unix_ns - span.start_unix_ns for span in back.spans if span.status != "ERROR"]) / 1e9
+        for q in (50, 99):
+            assert np.percentile(spans, q) == pytest.approx(report["measures"]["request_latency"][f"p{q}"], rel=1e-6)
