@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -46,6 +47,13 @@ class Prometheus(PartProcess):
         answer = _get_json(f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result
+
+    def exemplars(self, selector: str) -> list[dict[str, Any]]:
+        """The exemplars of the last hour of the series that `selector` names, as the HTTP API gives them."""
+        now = time.time()
+        asked = urllib.parse.urlencode({"query": selector, "start": now - 3600, "end": now + 60})
+        answer = _get_json(f"{self.url}/api/v1/query_exemplars?{asked}")
+        return [exemplar for series in answer["data"] for exemplar in series["exemplars"]]
 
 
 class Jaeger(PartProcess):

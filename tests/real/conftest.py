@@ -11,11 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.load.conftest import perf
 from tools import find
 from tools.errors import ToolsError
 from tools.services import Collector, InferenceSim, Jaeger, Prometheus
 
+__all__ = ["perf"]
+
 RealProgram = Callable[[str], Path]
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the machine's own OTEL_* variables say is not for these tests and their processes."""
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,140 @@
+"""From a measured stream to the answer of a query: OTLP, Collector, Prometheus and Jaeger, none of them ours."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from otel_llm import conventions
+from otel_llm.measures import MEASURES
+from otel_llm.record import StreamRecord
+from otel_llm.sim import Behaviour, SimProcess
+from otel_llm.sinks.sqlite import read_records
+from tests.load.conftest import Perf
+from tests.real.stored import ARRIVES_S, ITL, TTFT, Stored
+from tools.services import Collector, Jaeger, Prometheus
+from tools.waiting import until
+
+pytestmark = pytest.mark.timeout(90)
+
+Run = Callable[..., Perf]
+
+REQUESTS, TOKENS = 2000, 12
+JITTERED = Behaviour(ttft_ms=40, itl_ms=6, jitter="lognormal", amp=0.5, tokens=TOKENS)
+"""As uneven as a busy server, so that a percentile that is off by a bucket shows."""
+
+
+def asked(sim: SimProcess, otelcol: Collector, protocol: str) -> list[str]:
+    endpoint = otelcol.grpc if protocol == "grpc" else otelcol.http
+    return [
+        *("--url", f"{sim.url}/v1/chat/completions", "--model", "tiny", "--prompt", "hello"),
+        *("--otlp-endpoint", endpoint, "--otlp-protocol", protocol),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_a_query_gives_what_the_report_says(
+    protocol: str, perf: Run, otelcol: Collector, prometheus: Prometheus, jaeger: Jaeger
+) -> None:
+    with SimProcess(JITTERED) as sim:
+        run = perf(*asked(sim, otelcol, protocol), "--parallel", "32", "-n", str(REQUESTS))
+    assert run.code == 0, run.err
+    report, records = run.report, list(read_records(run.run_file))
+    stored = Stored(prometheus, report["run"]["id"])
+    assert stored.arrived(TTFT, REQUESTS), otelcol.log_tail()
+
+    measures = report["measures"]
+    for name, measure in ((TTFT, "time_to_first_token"), (ITL, "inter_token_latency")):
+        assert stored.count(name) == measures[measure]["count"]
+        mean = measures[measure]["mean"]
+        assert stored.total(name) / stored.count(name) == pytest.approx(mean, rel=1e-9)
+    assert measures["time_to_first_token"]["count"] == REQUESTS
+    assert measures["inter_token_latency"]["count"] == REQUESTS * (TOKENS - 1)
+    assert stored.total("gen_ai_client_token_usage", gen_ai_token_type="output") == report["tokens"]["output"]
+    percentiles_are_those_of_the_report(stored, records, measures)
+    exemplars_lead_to_their_spans(stored, jaeger, {record.trace_id: record for record in records})
+
+
+def percentiles_are_those_of_the_report(
+    stored: Stored, records: list[StreamRecord], measures: dict[str, dict[str, float]]
+) -> None:
+    """Within 1 %, or between the neighbours of the order statistic that the report names."""
+    for name, measure in ((TTFT, "time_to_first_token"), (ITL, "inter_token_latency")):
+        values = np.sort(next(m for m in MEASURES if m.name == measure).values(records))
+        for q in (50, 90, 95, 99):
+            said, true = stored.quantile(q / 100, name), measures[measure][f"p{q}"]
+            rank = (len(values) - 1) * q / 100
+            low, high = values[int(rank) - 1], values[min(int(rank) + 2, len(values) - 1)]
+            print(f"{measure} p{q}: report {true:.6f}, query {said:.6f} ({said / true - 1:+.3%})")
+            assert abs(said / true - 1) < 0.01 or low <= said <= high, (measure, q, said, true)
+
+
+def exemplars_lead_to_their_spans(stored: Stored, jaeger: Jaeger, by_trace: dict[str | None, StreamRecord]) -> None:
+    """Each exemplar's trace is in Jaeger, and is the request that the run file has under that id."""
+    for name, at_most in ((TTFT, 5), (ITL, 5)):
+        exemplars = until(lambda name=name: stored.exemplars(name), ARRIVES_S)
+        assert exemplars
+        for exemplar in exemplars[:at_most]:
+            trace_id = exemplar["labels"]["trace_id"]
+            record, span = by_trace[trace_id], span_of(jaeger, trace_id)
+            assert span["spanID"] == exemplar["labels"]["span_id"] == record.span_id
+            tags_are_those_of(record, {tag["key"]: tag["value"] for tag in span["tags"]})
+            if name == TTFT:
+                assert float(exemplar["value"]) == pytest.approx(tag_of(span, conventions.TIME_TO_FIRST_TOKEN))
+
+
+def span_of(jaeger: Jaeger, trace_id: str) -> dict[str, Any]:
+    spans = until(lambda: jaeger.spans(trace_id), ARRIVES_S)
+    (span,) = spans
+    assert span["operationName"] == "chat tiny"
+    assert span["duration"] > 0
+    found: dict[str, Any] = span
+    return found
+
+
+def tag_of(span: dict[str, Any], key: str) -> Any:
+    return next(tag["value"] for tag in span["tags"] if tag["key"] == key)
+
+
+def tags_are_those_of(record: StreamRecord, tags: dict[str, Any]) -> None:
+    assert tags["span.kind"] == "client"
+    expected = {
+        conventions.OPERATION_NAME: "chat",
+        conventions.REQUEST_MODEL: "tiny",
+        conventions.REQUEST_STREAM: True,
+        conventions.USAGE_OUTPUT_TOKENS: TOKENS,
+        conventions.STREAM_OUTCOME: "complete",
+        conventions.TOKEN_SOURCE: "provider",
+        conventions.REQUEST_INDEX: record.index,
+    }
+    assert {key: tags.get(key) for key in expected} == expected
+    assert tags[conventions.ITL_MAX] >= tags[conventions.ITL_P99] >= tags[conventions.ITL_P50] > 0
+
+
+@pytest.mark.parametrize("histograms", ["exponential", "explicit"])
+def test_a_run_that_exports_only_once_is_not_lost(
+    histograms: str, perf: Run, otelcol: Collector, prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five seconds, one export at the end: `rate` has a beginning to count from all the same."""
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "60000")
+    behaviour = Behaviour(ttft_ms=20, itl_ms=2, tokens=8)
+    with SimProcess(behaviour) as sim:
+        arguments = ["--rate", "50", "-n", "250", "--histograms", histograms]
+        started = time.monotonic()
+        run = perf(*asked(sim, otelcol, "grpc"), *arguments)
+        took = time.monotonic() - started
+    assert run.code == 0, run.err
+    assert 4 < run.report["duration"] < 8
+    stored = Stored(prometheus, run.report["run"]["id"])
+    native = histograms == "exponential"
+    series = stored.series(TTFT if native else f"{TTFT}_count")
+    assert until(lambda: prometheus.query(series), ARRIVES_S), otelcol.log_tail()
+    count = (lambda vector: f"histogram_count({vector})") if native else (lambda vector: vector)
+    assert stored.value(count(series)) == 250
+    for function in ("increase", "rate"):
+        seconds = 1 if function == "increase" else 300
+        found = stored.value(count(f"{function}({series}[5m])")) * seconds
+        print(f"{function} over 5 minutes, of a run of {took:.1f} s: {found:.1f} of 250")
+        assert found == pytest.approx(250, rel=0.1)
