@@ -1,7 +1,8 @@
 """From a measured stream to the answer of a query: OTLP, Collector, Prometheus and Jaeger, none of them ours."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from otel_llm.record import StreamRecord
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sinks.sqlite import read_records
 from tests.load.conftest import Perf
+from tests.real.running import App
 from tests.real.stored import ARRIVES_S, ITL, TTFT, Stored
 from tools.services import Collector, Jaeger, Prometheus
 from tools.waiting import until
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.timeout(90)
 Run = Callable[..., Perf]
 
 REQUESTS, TOKENS = 2000, 12
+QUANTILES = (50, 90, 95, 99)
 JITTERED = Behaviour(ttft_ms=40, itl_ms=6, jitter="lognormal", amp=0.5, tokens=TOKENS)
 """As uneven as a busy server, so that a percentile that is off by a bucket shows."""
 
@@ -53,22 +56,23 @@ def test_a_query_gives_what_the_report_says(
     assert measures["time_to_first_token"]["count"] == REQUESTS
     assert measures["inter_token_latency"]["count"] == REQUESTS * (TOKENS - 1)
     assert stored.total("gen_ai_client_token_usage", gen_ai_token_type="output") == report["tokens"]["output"]
-    percentiles_are_those_of_the_report(stored, records, measures)
+    for name, measure in ((TTFT, "time_to_first_token"), (ITL, "inter_token_latency")):
+        values = next(m for m in MEASURES if m.name == measure).values(records)
+        said = {q: measures[measure][f"p{q}"] for q in QUANTILES}
+        percentiles_are_those_of(values, stored, name)
+        assert said == pytest.approx({q: float(np.percentile(values, q)) for q in QUANTILES})
     exemplars_lead_to_their_spans(stored, jaeger, {record.trace_id: record for record in records})
 
 
-def percentiles_are_those_of_the_report(
-    stored: Stored, records: list[StreamRecord], measures: dict[str, dict[str, float]]
-) -> None:
-    """Within 1 %, or between the neighbours of the order statistic that the report names."""
-    for name, measure in ((TTFT, "time_to_first_token"), (ITL, "inter_token_latency")):
-        values = np.sort(next(m for m in MEASURES if m.name == measure).values(records))
-        for q in (50, 90, 95, 99):
-            said, true = stored.quantile(q / 100, name), measures[measure][f"p{q}"]
-            rank = (len(values) - 1) * q / 100
-            low, high = values[int(rank) - 1], values[min(int(rank) + 2, len(values) - 1)]
-            print(f"{measure} p{q}: report {true:.6f}, query {said:.6f} ({said / true - 1:+.3%})")
-            assert abs(said / true - 1) < 0.01 or low <= said <= high, (measure, q, said, true)
+def percentiles_are_those_of(values: Sequence[float], stored: Stored, name: str) -> None:
+    """Within 1 %, or between the neighbours of the order statistics that the percentile lies between."""
+    ordered = np.sort(np.asarray(values))
+    for q in QUANTILES:
+        said, true = stored.quantile(q / 100, name), float(np.percentile(ordered, q))
+        rank = int((len(ordered) - 1) * q / 100)
+        low, high = ordered[max(rank - 1, 0)], ordered[min(rank + 2, len(ordered) - 1)]
+        print(f"{name} p{q}: measured {true:.6f}, query {said:.6f} ({said / true - 1:+.3%})")
+        assert abs(said / true - 1) < 0.01 or low <= said <= high, (name, q, said, true)
 
 
 def exemplars_lead_to_their_spans(stored: Stored, jaeger: Jaeger, by_trace: dict[str | None, StreamRecord]) -> None:
@@ -111,6 +115,36 @@ def tags_are_those_of(record: StreamRecord, tags: dict[str, Any]) -> None:
     }
     assert {key: tags.get(key) for key in expected} == expected
     assert tags[conventions.ITL_MAX] >= tags[conventions.ITL_P99] >= tags[conventions.ITL_P50] > 0
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_a_query_gives_what_a_decorated_call_measured(
+    protocol: str, otelcol: Collector, prometheus: Prometheus, jaeger: Jaeger, tmp_path: Path
+) -> None:
+    """`otel_llm.configure()` in the application, and the environment says where to."""
+    calls, tokens = 40, 60
+    settings = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": otelcol.grpc if protocol == "grpc" else otelcol.http,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+    }
+    with App(tmp_path, "configure", calls, tokens, pause_ms=3) as app:
+        app.start(env=settings)
+        said = app.finish()
+    assert not said
+    stored = Stored(prometheus, app.run_id)
+    assert stored.arrived(TTFT, calls), otelcol.log_tail()
+    for name, measured, count in ((TTFT, "ttft", calls), (ITL, "itl", calls * (tokens - 1))):
+        assert stored.count(name) == len(app.measured[measured]) == count
+        assert stored.total(name) == pytest.approx(sum(app.measured[measured]), rel=1e-9)
+    assert stored.count("gen_ai_client_operation_duration_seconds") == calls
+    percentiles_are_those_of(app.measured["itl"], stored, ITL)
+    for exemplar in until(lambda: stored.exemplars(ITL), ARRIVES_S):
+        span = span_of(jaeger, exemplar["labels"]["trace_id"])
+        tags = {tag["key"]: tag["value"] for tag in span["tags"]}
+        assert span["spanID"] == exemplar["labels"]["span_id"]
+        assert (tags["span.kind"], tags[conventions.STREAM_OUTCOME]) == ("internal", "complete")
+        assert any(tags[conventions.TIME_TO_FIRST_TOKEN] == pytest.approx(first) for first in app.measured["ttft"])
+        assert float(exemplar["value"]) <= tags[conventions.ITL_MAX] * 1.000001
 
 
 @pytest.mark.parametrize("histograms", ["exponential", "explicit"])
