@@ -40,16 +40,18 @@ tools: ## build or find the real parts: Collector, Prometheus, Jaeger, a foreign
 stack: ## Collector, Prometheus and Jaeger on loopback until Ctrl-C
 	@exec $(PYTHON) -m tools stack $(ARGS)
 
-# The model libraries are 4 GB, so they have an environment of their own. --no-deps: the lock leaves triton out.
-$(VENV)-models/.dev: requirements/models.lock requirements/build.lock pyproject.toml
+# The model libraries are 4 GB, so they have an environment of their own. --no-deps: the lock leaves out triton and
+# cusolver, which are never loaded here, and llama-cpp-python, whose wheel is built once and kept outside the checkout.
+$(VENV)-models/.dev: requirements/models.lock requirements/build.lock requirements/llama-cpp.lock requirements/llama-cpp-build.lock pyproject.toml
 	@echo "installing the model libraries into $(VENV)-models: 4 GB, a few minutes ..."
 	@test -x $(VENV)-models/bin/python || $(PYTHON) -m venv $(VENV)-models
 	@$(VENV)-models/bin/python -m pip --disable-pip-version-check -q install --require-hashes --no-compile -r requirements/build.lock
 	@$(VENV)-models/bin/python -m pip --disable-pip-version-check -q install --require-hashes --no-compile --no-deps -r requirements/models.lock
+	@wheel=$$($(PYTHON) -m tools wheel) && $(VENV)-models/bin/python -m pip --disable-pip-version-check -q install --no-deps "$$wheel"
 	@$(VENV)-models/bin/python -m pip --disable-pip-version-check -q install --no-deps --no-build-isolation -e .
 	@touch $@
 
-test-models: $(VENV)-models/.dev ## HuggingFaceLLM on a tiny model made on the spot; 4 GB to install
+test-models: $(VENV)-models/.dev ## real model servers and classes on tiny models made on the spot; 4 GB to install
 	@$(VENV)-models/bin/python -m pytest tests/models $(ARGS)
 
 lint: $(VENV)/.dev ## format, lint, types, import contracts
@@ -67,8 +69,8 @@ bench: $(VENV)/.dev ## what it costs and how true it is, measured here
 	@$(BIN)/python -m benchmarks
 
 lock: ## renew requirements/*.lock (needs uv)
-	@for set in run dev models build go; do \
-	  case $$set in run) args="pyproject.toml";; dev) args="pyproject.toml --group dev";; models) args="pyproject.toml --group dev --group models --no-emit-package triton -c requirements/dev.lock";; build) args="requirements/build.in";; go) args="requirements/go.in";; esac; \
+	@for set in run dev models build go llama-cpp llama-cpp-build; do \
+	  case $$set in run) args="pyproject.toml";; dev) args="pyproject.toml --group dev";; models) args="pyproject.toml --group dev --group models --no-emit-package triton --no-emit-package nvidia-cusolver --no-emit-package llama-cpp-python -c requirements/dev.lock";; llama-cpp) args="requirements/llama-cpp.in --no-deps";; *) args="requirements/$$set.in";; esac; \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q --upgrade $$args -o requirements/$$set.lock; \
 	done
 

@@ -1,11 +1,11 @@
-"""The command line: `python -m tools [path NAME | stack [--data DIR]]`."""
+"""The command line: `python -m tools [path NAME | stack [--data DIR] | wheel]`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools import find, stack
+from tools import find, stack, wheel
 from tools.errors import ToolsError
 from tools.parts import PROGRAMS
 
@@ -19,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if options.command == "stack":
             return stack.run(options.data)
+        if options.command == "wheel":
+            print(wheel.llama_cpp())
+            return 0
         return _everything()
     except ToolsError as error:
         print(error, file=sys.stderr)
@@ -43,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     path = commands.add_parser("path", help="print where a program is, or how to get it")
     path.add_argument("name", choices=PROGRAMS, metavar="NAME", help=", ".join(PROGRAMS))
+    commands.add_parser("wheel", help="build or find the wheel of llama-cpp-python, and print where it is")
     run = commands.add_parser("stack", help="run Collector, Prometheus and Jaeger on loopback until Ctrl-C")
     run.add_argument("--data", type=Path, metavar="DIR", help="where they store and log (default: a temporary folder)")
     return parser

@@ -1,0 +1,82 @@
+"""The wheel of llama-cpp-python, of which PyPI has the source only: built once, kept in the cache.
+
+For a tiny model on any machine: no vision, no TLS, no code for this very processor, and little optimisation, which
+takes a third of the time to compile.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tools import cache
+from tools.errors import ToolsError
+
+REQUIREMENTS = Path(__file__).parent.parent / "requirements"
+SOURCE, BUILDERS = REQUIREMENTS / "llama-cpp.lock", REQUIREMENTS / "llama-cpp-build.lock"
+CMAKE_ARGS = (
+    "-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF -DCMAKE_C_FLAGS_RELEASE=-O1 -DCMAKE_CXX_FLAGS_RELEASE=-O1"
+)
+BUILD_TIMEOUT_S = 2400.0
+COLD_S = 300
+LOG_LINES = 15
+
+
+def llama_cpp() -> Path:
+    """The wheel, from the cache or built into it; what there is to say meanwhile goes to standard error."""
+    name, version = SOURCE.read_text().split()[0].split("==")
+    target = cache.folder(name, f"{version}-{_digest()}")
+    if not target.is_dir():
+        print(f"{name:<20} {version:<8} building from source (about {COLD_S} s) ...", file=sys.stderr, flush=True)
+        started = time.monotonic()
+        cache.fill(target, lambda folder: _build(folder, target.with_name(target.name + ".log")))
+        print(f"{name:<20} {version:<8} built in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    (wheel,) = target.glob("*.whl")
+    return wheel
+
+
+def _digest() -> str:
+    """Of all that decides what is built."""
+    decides = repr((platform.system(), platform.machine(), platform.libc_ver(), CMAKE_ARGS)).encode()
+    return hashlib.sha256(decides + SOURCE.read_bytes() + BUILDERS.read_bytes()).hexdigest()[:8]
+
+
+def _build(folder: Path, log: Path) -> None:
+    """Build in a throw-away virtual environment, everything in it checked against its lock."""
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++") if name):
+        raise ToolsError("a C++ compiler on PATH", "none", "install one (Debian: apt-get install g++)")
+    environment = folder / "venv"
+    python = str(environment / "bin" / "python")
+    pip = [python, "-m", "pip", "--disable-pip-version-check"]
+    wheel = [*pip, "wheel", "-v", "--no-cache-dir", "--no-deps", "--no-build-isolation", "-w", str(folder)]
+    with log.open("wb") as output:
+        _run([sys.executable, "-m", "venv", str(environment)], output.fileno(), log)
+        _run([*pip, "install", "--require-hashes", "-r", str(BUILDERS)], output.fileno(), log)
+        _run([*wheel, "--require-hashes", "-r", str(SOURCE)], output.fileno(), log, environment / "bin")
+    shutil.rmtree(environment)
+    log.unlink()
+
+
+def _run(command: list[str], output: int, log: Path, tools: Path | None = None) -> None:
+    path = os.pathsep.join([*([str(tools)] if tools else []), os.environ.get("PATH", "")])
+    try:
+        subprocess.run(
+            command,
+            env={**os.environ, "PATH": path, "CMAKE_ARGS": CMAKE_ARGS},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=BUILD_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        print("\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]), file=sys.stderr, flush=True)
+        raise ToolsError(
+            f"`{' '.join(command[1:4])}` to succeed within {BUILD_TIMEOUT_S:.0f} s",
+            f"{type(error).__name__} (the end of its output is above, all of it in {log})",
+            "see what the compiler or pip says there, then run this again",
+        ) from error
