@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import build, cache, cli, find, golang, parts, ports, versions
+from tools import build, cache, cli, find, golang, parts, ports, versions, wheel
 from tools.errors import ToolsError
 
 ROOT = Path(__file__).parent.parent
@@ -226,3 +226,20 @@ def test_free_ports_are_loopback_ports_nobody_else_was_given() -> None:
     given = [ports.free() for _ in range(100)]
     assert len(set(given)) == 100
     assert all(ports.is_free(port) for port in given)
+
+
+def test_wheel_without_a_compiler_says_what_to_install(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["wheel"]) == 1
+    said = capsys.readouterr().err
+    assert "expected a C++ compiler on PATH, got none; next step: install one" in said
+    assert "Traceback" not in said
+    assert not list(cache.root().glob("*/*.making-*"))
+
+
+def test_wheel_in_the_cache_is_not_built_again(capsys: pytest.CaptureFixture[str]) -> None:
+    name, version = wheel.SOURCE.read_text().split()[0].split("==")
+    folder = cache.folder(name, f"{version}-{wheel._digest()}")
+    folder.mkdir(parents=True)
+    (folder / "some.whl").touch()
+    assert cli.main(["wheel"]) == 0
+    assert capsys.readouterr().out == f"{folder / 'some.whl'}\n"
