@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(90)
 
 Run = Callable[..., Perf]
 
-REQUESTS, TOKENS = 2000, 12
+REQUESTS, TOKENS = 3000, 10
 QUANTILES = (50, 90, 95, 99)
 JITTERED = Behaviour(ttft_ms=40, itl_ms=6, jitter="lognormal", amp=0.5, tokens=TOKENS)
 """As uneven as a busy server, so that a percentile that is off by a bucket shows."""
@@ -42,7 +42,7 @@ def test_a_query_gives_what_the_report_says(
     protocol: str, perf: Run, otelcol: Collector, prometheus: Prometheus, jaeger: Jaeger
 ) -> None:
     with SimProcess(JITTERED) as sim:
-        run = perf(*asked(sim, otelcol, protocol), "--parallel", "32", "-n", str(REQUESTS))
+        run = perf(*asked(sim, otelcol, protocol), "--parallel", "40", "-n", str(REQUESTS))
     assert run.code == 0, run.err
     report, records = run.report, list(read_records(run.run_file))
     stored = Stored(prometheus, report["run"]["id"])
@@ -65,14 +65,18 @@ def test_a_query_gives_what_the_report_says(
 
 
 def percentiles_are_those_of(values: Sequence[float], stored: Stored, name: str) -> None:
-    """Within 1 %, or between the neighbours of the order statistics that the percentile lies between."""
+    """Within 1 %, or between the neighbours of the order statistics that the percentile lies between.
+
+    With fewer than a hundred values above it, chance decides where in its bucket a percentile lies: within a bucket.
+    """
     ordered = np.sort(np.asarray(values))
     for q in QUANTILES:
         said, true = stored.quantile(q / 100, name), float(np.percentile(ordered, q))
+        near = 0.01 if len(ordered) * (100 - q) >= 100 * 100 else 0.05
         rank = int((len(ordered) - 1) * q / 100)
         low, high = ordered[max(rank - 1, 0)], ordered[min(rank + 2, len(ordered) - 1)]
         print(f"{name} p{q}: measured {true:.6f}, query {said:.6f} ({said / true - 1:+.3%})")
-        assert abs(said / true - 1) < 0.01 or low <= said <= high, (name, q, said, true)
+        assert abs(said / true - 1) < near or low <= said <= high, (name, q, said, true)
 
 
 def exemplars_lead_to_their_spans(stored: Stored, jaeger: Jaeger, by_trace: dict[str | None, StreamRecord]) -> None:
@@ -114,7 +118,7 @@ def tags_are_those_of(record: StreamRecord, tags: dict[str, Any]) -> None:
         conventions.REQUEST_INDEX: record.index,
     }
     assert {key: tags.get(key) for key in expected} == expected
-    assert tags[conventions.ITL_MAX] >= tags[conventions.ITL_P99] >= tags[conventions.ITL_P50] > 0
+    assert tags[conventions.ITL_MAX] >= tags[conventions.ITL_P99] >= tags[conventions.ITL_P50]
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -122,12 +126,12 @@ def test_a_query_gives_what_a_decorated_call_measured(
     protocol: str, otelcol: Collector, prometheus: Prometheus, jaeger: Jaeger, tmp_path: Path
 ) -> None:
     """`otel_llm.configure()` in the application, and the environment says where to."""
-    calls, tokens = 40, 60
+    calls, tokens = 60, 60
     settings = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": otelcol.grpc if protocol == "grpc" else otelcol.http,
         "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
     }
-    with App(tmp_path, "configure", calls, tokens, pause_ms=3) as app:
+    with App(tmp_path, "configure", calls, tokens, pause_ms=2) as app:
         app.start(env=settings)
         said = app.finish()
     assert not said
@@ -167,6 +171,10 @@ def test_a_run_that_exports_only_once_is_not_lost(
     assert until(lambda: prometheus.query(series), ARRIVES_S), otelcol.log_tail()
     count = (lambda vector: f"histogram_count({vector})") if native else (lambda vector: vector)
     assert stored.value(count(series)) == 250
+    exemplars = until(lambda: stored.exemplars(TTFT if native else f"{TTFT}_bucket"), ARRIVES_S)
+    traces = {record.trace_id for record in read_records(run.run_file)}
+    assert exemplars
+    assert {exemplar["labels"]["trace_id"] for exemplar in exemplars} <= traces
     for function in ("increase", "rate"):
         seconds = 1 if function == "increase" else 300
         found = stored.value(count(f"{function}({series}[5m])")) * seconds
