@@ -1,7 +1,7 @@
 """The wheel of llama-cpp-python, of which PyPI has the source only: built once, kept in the cache.
 
 For a tiny model on any machine: no code for this very processor, no vision, none of the library that llama.cpp's own
-programs share, and little optimisation. That takes a quarter of the time to compile.
+programs share, and little optimisation. That takes a third of the time to compile.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ CMAKE_ARGS = (
 )
 WITHOUT = "set(LLAMA_BUILD_COMMON OFF)\n"  # the source insists on its cache variable; a plain one goes first
 BUILD_TIMEOUT_S = 2400.0
-COLD_S = 200
+COLD_S = 250
 LOG_LINES = 15
 
 
