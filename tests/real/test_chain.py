@@ -179,4 +179,4 @@ def test_a_run_that_exports_only_once_is_not_lost(
         seconds = 1 if function == "increase" else 300
         found = stored.value(count(f"{function}({series}[5m])")) * seconds
         print(f"{function} over 5 minutes, of a run of {took:.1f} s: {found:.1f} of 250")
-        assert found == pytest.approx(250, rel=0.1)
+        assert 249 < found < 1.6 * 250  # from the last sample on, Prometheus goes on at the same pace for a while
