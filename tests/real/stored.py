@@ -1,7 +1,10 @@
 """What one run left in Prometheus, asked by its run id."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from tools.services import Prometheus
 from tools.waiting import until
@@ -10,6 +13,9 @@ ARRIVES_S = 20.0
 
 TTFT = "otel_llm_client_time_to_first_token_seconds"
 ITL = "otel_llm_client_inter_token_latency_seconds"
+BUCKET = 0.1
+"""Of 160 buckets that reach from microseconds to seconds, one is this wide."""
+QUANTILES = (50, 90, 95, 99)
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,25 @@ class Stored:
             return len(found) == 1 and float(found[0]["value"][1]) >= count
 
         return until(there, ARRIVES_S)
+
+    def misses(self, name: str, values: Sequence[float]) -> list[str]:
+        """Percentiles further from those of the values than 1 % and than the next value in order, as text.
+
+        Further than a bucket is never right. Within it chance has a say where few values lie: with fewer than a
+        hundred above it, a percentile is no miss.
+        """
+        ordered, missed = np.sort(np.asarray(values)), []
+        for q in QUANTILES:
+            said, true = self.quantile(q / 100, name), float(np.percentile(ordered, q))
+            assert abs(said / true - 1) < BUCKET, (name, q, said, true)
+            rank = int((len(ordered) - 1) * q / 100)
+            low, high = ordered[max(rank - 1, 0)], ordered[min(rank + 2, len(ordered) - 1)]
+            text = f"{name} p{q}: measured {true:.6f}, query {said:.6f} ({said / true - 1:+.3%})"
+            print(text)
+            decided = len(ordered) * (100 - q) >= 100 * 100
+            if decided and abs(said / true - 1) > 0.01 and not low <= said <= high:
+                missed.append(text)
+        return missed
 
     def exemplars(self, name: str) -> list[dict[str, Any]]:
         return self.prometheus.exemplars(self.series(name))
