@@ -14,6 +14,10 @@ _COMMANDS: Final = {
     "report": ("otel_llm.load.revisit", "what a run file holds, also of a run that was broken off"),
     "demo": ("otel_llm.demo", "simulated model, load, OTLP and the percentiles read back: nothing to set up"),
     "sim": ("otel_llm.sim.cli", "a simulated model server with a known schedule"),
+    "collector": (
+        "otel_llm_collector.cli",
+        "write the Collector's configuration, rules and deployments; bucket profiles",
+    ),
     "plugins": ("otel_llm.load.listing", "the protocols and datasets that are installed"),
 }
 

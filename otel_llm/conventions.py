@@ -78,6 +78,18 @@ PROCESS_MEMORY: Final = "process.memory.usage"
 GPU_UTILIZATION: Final = "hw.gpu.utilization"
 GPU_MEMORY: Final = "hw.gpu.memory.usage"
 GPU_ID: Final = "hw.id"
+ENGINE: Final = "otel_llm.engine"
+"""Which engine a server-side measure comes from, for example `vllm`."""
+ENGINE_RANK: Final = "otel_llm.engine.rank"
+"""Which of an engine's parallel ranks, where it tells them apart."""
+VANTAGE: Final = "otel_llm.vantage"
+"""Where a duration was measured: `client`, `gateway`, `frontend` or `engine`."""
+BUCKET_FAMILY: Final = "otel_llm.bucket.family"
+"""Which explicit bucket edges a histogram has: their number, a dot and six digits of a digest. Exponential: none."""
+FINISH_REASON: Final = "otel_llm.finish_reason"
+SERVICE_NAME: Final = "service.name"
+SERVICE_INSTANCE: Final = "service.instance.id"
+DEPLOYMENT: Final = "deployment.environment.name"
 UNKNOWN_PROVIDER: Final = "custom"
 """What `gen_ai.provider.name` is when nobody said: a custom value, which the convention allows."""
 
@@ -234,6 +246,64 @@ INSTRUMENTS: Final = {
         _ours(
             "slo_requests", "counter", "{request}", "otel_llm.slo.requests",
             "Requests that met, or did not meet, every term of the SLO.",
+        ),
+        # From here on: what engines tell about themselves, renamed by the Collector.
+        _ours(
+            "server_inter_token_latency", "histogram", "s", "otel_llm.server.inter_token_latency",
+            "Time between two output tokens, as the engine saw it.", FINE_SECONDS,
+        ),
+        _ours(
+            "server_queue_duration", "histogram", "s", "otel_llm.server.queue.duration",
+            "How long a request waited in the engine before it ran.", FINE_SECONDS,
+        ),
+        _ours("server_requests", "counter", "{request}", "otel_llm.server.requests", "Requests the engine ended."),
+        _ours(
+            "server_requests_running", "gauge", "{request}", "otel_llm.server.requests.running",
+            "Requests the engine works on.",
+        ),
+        _ours(
+            "server_requests_waiting", "gauge", "{request}", "otel_llm.server.requests.waiting",
+            "Requests that wait in the engine.",
+        ),
+        _ours(
+            "server_kv_cache_utilization", "gauge", "1", "otel_llm.server.kv_cache.utilization",
+            "Share of the key-value cache in use: of replicas take the mean or the largest, never the sum.",
+        ),
+        _ours(
+            "server_prefix_cache_queries", "counter", "{token}", "otel_llm.server.prefix_cache.queries",
+            "Prompt tokens looked up in the prefix cache.",
+        ),
+        _ours(
+            "server_prefix_cache_hits", "counter", "{token}", "otel_llm.server.prefix_cache.hits",
+            "Prompt tokens found in the prefix cache.",
+        ),
+        _ours(
+            "server_prefix_cache_hit_ratio", "gauge", "1", "otel_llm.server.prefix_cache.hit_ratio",
+            "Share of prompt tokens found in the prefix cache, where the engine tells no counts.",
+        ),
+        _ours(
+            "server_prompt_tokens", "counter", "{token}", "otel_llm.server.prompt.tokens",
+            "Prompt tokens the engine processed.",
+        ),
+        _ours(
+            "server_generation_tokens", "counter", "{token}", "otel_llm.server.generation.tokens",
+            "Tokens the engine generated.",
+        ),
+        _ours(
+            "server_request_time", "counter", "s", "otel_llm.server.request.time",
+            "Time all requests took together: only a mean can be made of it.",
+        ),
+        _ours(
+            "server_queue_time", "counter", "s", "otel_llm.server.queue.time",
+            "Time all requests waited together: only a mean can be made of it.",
+        ),
+        _ours(
+            "server_prompt_time", "counter", "s", "otel_llm.server.prompt.time",
+            "Time the engine spent on prompts: only a mean can be made of it.",
+        ),
+        _ours(
+            "server_generation_time", "counter", "s", "otel_llm.server.generation.time",
+            "Time the engine spent on generating: only a mean can be made of it.",
         ),
     )
 }  # fmt: skip

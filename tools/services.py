@@ -13,7 +13,9 @@ from typing import Any
 from tools.ports import HOST, free
 from tools.process import PartProcess
 
-CONFIG = Path(__file__).parent.parent / "collector" / "config"
+COLLECTOR = Path(__file__).parent.parent / "collector"
+CONFIG, SERVERS = COLLECTOR / "config", COLLECTOR / "servers"
+STACK = (CONFIG / "base.yaml", CONFIG / "stores" / "prometheus.yaml", CONFIG / "stores" / "jaeger.yaml")
 QUERY_TIMEOUT_S = 10.0
 
 
@@ -23,7 +25,7 @@ class Prometheus(PartProcess):
     name = "prometheus"
 
     def __init__(
-        self, executable: Path, data: Path, *, port: int | None = None, config: Path = CONFIG / "prometheus.yaml"
+        self, executable: Path, data: Path, *, port: int | None = None, config: Path = SERVERS / "prometheus.yaml"
     ) -> None:
         super().__init__(data)
         self.executable, self.config = executable, config
@@ -62,7 +64,7 @@ class Jaeger(PartProcess):
     name = "jaeger"
 
     def __init__(
-        self, executable: Path, data: Path, *, port: int | None = None, config: Path = CONFIG / "jaeger.yaml"
+        self, executable: Path, data: Path, *, port: int | None = None, config: Path = SERVERS / "jaeger.yaml"
     ) -> None:
         super().__init__(data)
         self.executable, self.config = executable, config
@@ -113,7 +115,7 @@ class Collector(PartProcess):
         jaeger: Jaeger | None = None,
         grpc_port: int | None = None,
         http_port: int | None = None,
-        config: Sequence[Path] = (CONFIG / "stack.yaml",),
+        config: Sequence[Path] = STACK,
         variables: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(data)
@@ -128,6 +130,8 @@ class Collector(PartProcess):
             "COLLECTOR_OTLP_HTTP": f"{HOST}:{self.http_port}",
             "COLLECTOR_METRICS_PORT": str(metrics_port),
             "COLLECTOR_HEALTH": health,
+            "COLLECTOR_STORAGE": str(data.absolute() / "queue"),
+            "TRACES_DECISION_WAIT": "1s",  # a person who looks for a trace has just made it
             **({"PROMETHEUS_OTLP": prometheus.otlp} if prometheus else {}),
             **({"JAEGER_OTLP": jaeger.otlp} if jaeger else {}),
             **(variables or {}),

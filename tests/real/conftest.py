@@ -2,7 +2,7 @@
 
 A test that stops one starts it again. One that needs other settings makes its own part from `real_program`:
 
-    with Collector(real_program("otelcol"), tmp_path, config=(CONFIG / "stack.yaml", mine)) as collector: ...
+    with Collector(real_program("otelcol"), tmp_path, config=(*STACK, mine)) as collector: ...
 """
 
 import os

@@ -1,0 +1,38 @@
+"""Write every generated file: `python -m otel_llm_collector.generate`. A test compares them with what is committed."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from otel_llm_collector.fragment import fragment
+from otel_llm_collector.rule_files import rule_files
+from otel_llm_collector.table import engines
+
+__all__ = ["generated"]
+
+_ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+def generated() -> Mapping[str, str]:
+    """Return the text of each generated file by its path from the root of the checkout."""
+    tables = engines()
+    return {
+        **{f"collector/config/engines/{table.name}.yaml": fragment(table) for table in tables},
+        **{f"collector/rules/{name}.yaml": text for name, text in rule_files().items()},
+    }
+
+
+def main() -> int:
+    """Write them; print the paths of those that changed."""
+    for name, text in generated().items():
+        path = _ROOT / name
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+            sys.stdout.write(f"{name}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

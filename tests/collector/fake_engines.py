@@ -1,0 +1,330 @@
+"""Engines' /metrics with the names and edges of their released source, and values of which the truth is known.
+
+`FakeEngines` serves them on loopback; `add` draws values, so that a test decides when time passes.
+"""
+
+import http.server
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+TTFT = (
+    0.001,
+    0.005,
+    0.01,
+    0.02,
+    0.04,
+    0.06,
+    0.08,
+    0.1,
+    0.25,
+    0.5,
+    0.75,
+    1,
+    2.5,
+    5,
+    7.5,
+    10,
+    20,
+    40,
+    80,
+    160,
+    640,
+    2560,
+)
+ITL = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80)
+LATENCY = (0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680)
+SGLANG_TTFT = (0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 8, 10, 20, 40, 60, 80, 100, 200, 400)
+SGLANG_ITL = (
+    0.002,
+    0.004,
+    0.006,
+    0.008,
+    0.01,
+    0.015,
+    0.02,
+    0.025,
+    0.03,
+    0.035,
+    0.04,
+    0.06,
+    0.08,
+    0.1,
+    0.2,
+    0.4,
+    0.6,
+    0.8,
+    1,
+    2,
+    4,
+    6,
+    8,
+)
+SGLANG_QUEUE = (
+    0,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    3,
+    4,
+    5,
+    *range(10, 20, 5),
+    *range(20, 100, 10),
+    *range(100, 1000, 100),
+    *range(1000, 2000, 200),
+    2000,
+    2500,
+    3000,
+)
+SGLANG_LATENCY = (0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 8, 10, 20, 40, 60, 80, 100, 200, 400, 600, 1200, 1800, 2400)
+TGI = tuple(float(f"{0.0001 * 1.5 ** (n + 1):.12g}") for n in range(35))
+LITELLM = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 420, 600)
+DYNAMO = (0.001, 0.0022, 0.0047, 0.01, 0.022, 0.047, 0.1, 0.22, 0.47, 1, 2.2, 4.7, 10, 22, 48, 100, 220, 480)
+DYNAMO_ITL = (0.001, 0.0019, 0.0035, 0.0067, 0.013, 0.024, 0.045, 0.084, 0.16, 0.3, 0.56, 1.1, 2)
+DYNAMO_DURATION = (1, 1.9, 3.4, 6.3, 12, 22, 40, 75, 140, 260)
+
+
+class Histogram:
+    """A cumulative histogram as a client library keeps it, and every value it was given."""
+
+    def __init__(self, edges: Sequence[float]) -> None:
+        self.edges = edges
+        self.values: list[float] = []
+
+    def lines(self, name: str, labels: str) -> Iterator[str]:
+        values = np.sort(np.asarray(self.values))
+        yield f"# TYPE {name} histogram"
+        for edge in (*self.edges, math.inf):
+            le = "+Inf" if edge == math.inf else repr(float(edge))
+            both = f'{labels},le="{le}"' if labels else f'le="{le}"'
+            yield f"{name}_bucket{{{both}}} {np.searchsorted(values, edge, side='right')}"
+        shown = f"{{{labels}}}" if labels else ""
+        yield f"{name}_sum{shown} {values.sum()}"
+        yield f"{name}_count{shown} {len(values)}"
+
+
+class Exposition:
+    """One engine's page."""
+
+    def __init__(self, labels: str, histograms: dict[str, Sequence[float]], others: dict[str, str]) -> None:
+        self.labels, self.others = labels, others
+        self.histograms = {name: Histogram(edges) for name, edges in histograms.items()}
+        self.count = 0
+
+    def text(self) -> str:
+        shown = f"{{{self.labels}}}" if self.labels else ""
+        lines = [line for name, it in self.histograms.items() for line in it.lines(name, self.labels)]
+        for name, kind in self.others.items():
+            value = self.count if kind == "counter" else 0.42
+            lines += [f"# TYPE {name} {kind}", f"{name}{shown} {value}"]
+        return "\n".join((*lines, ""))
+
+
+def pages() -> dict[str, Exposition]:
+    """Every engine, empty."""
+    return {
+        "vllm": Exposition(
+            'model_name="llama-8b",engine="0"',
+            {
+                "vllm:time_to_first_token_seconds": TTFT,
+                "vllm:inter_token_latency_seconds": ITL,
+                "vllm:request_time_per_output_token_seconds": ITL,
+                "vllm:e2e_request_latency_seconds": LATENCY,
+                "vllm:request_queue_time_seconds": LATENCY,
+                "vllm:iteration_tokens_total": (1, 8, 16, 32, 64, 128, 256),
+            },
+            dict.fromkeys(
+                ("vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"), "gauge"
+            )
+            | dict.fromkeys(
+                (
+                    "vllm:prefix_cache_queries_total",
+                    "vllm:prefix_cache_hits_total",
+                    "vllm:prompt_tokens_total",
+                    "vllm:generation_tokens_total",
+                    "vllm:request_success_total",
+                ),
+                "counter",
+            ),
+        ),
+        "sglang": Exposition(
+            'model_name="llama-8b",engine_type="unified",tp_rank="0",pp_rank="0",is_streaming="true"',
+            {
+                "sglang:time_to_first_token_seconds": SGLANG_TTFT,
+                "sglang:inter_token_latency_seconds": SGLANG_ITL,
+                "sglang:e2e_request_latency_seconds": SGLANG_LATENCY,
+                "sglang:queue_time_seconds": SGLANG_QUEUE,
+            },
+            dict.fromkeys(
+                ("sglang:num_running_reqs", "sglang:num_queue_reqs", "sglang:token_usage", "sglang:cache_hit_rate"),
+                "gauge",
+            )
+            | dict.fromkeys(
+                ("sglang:prompt_tokens_total", "sglang:generation_tokens_total", "sglang:num_requests_total"), "counter"
+            ),
+        ),
+        "tensorrt_llm": Exposition(
+            'model_name="llama-8b",engine_type="trtllm"',
+            {
+                "trtllm_time_to_first_token_seconds": TTFT,
+                "trtllm_time_per_output_token_seconds": ITL,
+                "trtllm_e2e_request_latency_seconds": LATENCY,
+                "trtllm_request_queue_time_seconds": LATENCY,
+            },
+            dict.fromkeys(("trtllm_kv_cache_utilization", "trtllm_kv_cache_hit_rate"), "gauge")
+            | {"trtllm_request_success_total": "counter"},
+        ),
+        "tgi": Exposition(
+            "",
+            {
+                "tgi_request_duration": TGI,
+                "tgi_request_mean_time_per_token_duration": TGI,
+                "tgi_request_queue_duration": TGI,
+            },
+            {"tgi_batch_current_size": "gauge", "tgi_queue_size": "gauge", "tgi_request_success": "counter"},
+        ),
+        "triton": Exposition(
+            'model="ensemble",version="1"',
+            {},
+            dict.fromkeys(
+                (
+                    "nv_inference_request_duration_us",
+                    "nv_inference_queue_duration_us",
+                    "nv_inference_request_success",
+                    "nv_inference_request_failure",
+                ),
+                "counter",
+            )
+            | {"nv_inference_pending_request_count": "gauge"},
+        ),
+        "lmdeploy": Exposition(
+            'model_name="llama-8b",engine="0"',
+            {
+                "lmdeploy:time_to_first_token_seconds": TTFT,
+                "lmdeploy:time_per_output_token_seconds": ITL,
+                "lmdeploy:e2e_request_latency_seconds": LATENCY,
+            },
+            dict.fromkeys(
+                ("lmdeploy:num_requests_running", "lmdeploy:num_requests_waiting", "lmdeploy:gpu_cache_usage_perc"),
+                "gauge",
+            )
+            | dict.fromkeys(("lmdeploy:prompt_tokens_total", "lmdeploy:generation_tokens_total"), "counter"),
+        ),
+        "dynamo": Exposition(
+            'model="llama-8b"',
+            {
+                "dynamo_frontend_time_to_first_token_seconds": DYNAMO,
+                "dynamo_frontend_inter_token_latency_seconds": DYNAMO_ITL,
+                "dynamo_frontend_request_duration_seconds": DYNAMO_DURATION,
+            },
+            dict.fromkeys(("dynamo_frontend_inflight_requests", "dynamo_frontend_queued_requests"), "gauge")
+            | {"dynamo_frontend_requests_total": "counter"},
+        ),
+        "llamacpp": Exposition(
+            "",
+            {},
+            dict.fromkeys(
+                (
+                    "llamacpp:prompt_tokens_total",
+                    "llamacpp:tokens_predicted_total",
+                    "llamacpp:prompt_seconds_total",
+                    "llamacpp:tokens_predicted_seconds_total",
+                ),
+                "counter",
+            )
+            | dict.fromkeys(("llamacpp:requests_processing", "llamacpp:requests_deferred"), "gauge"),
+        ),
+        "litellm": Exposition(
+            'model="gpt-4o-mini",api_provider="openai",hashed_api_key="88dc28",end_user="u1",team="t"',
+            {
+                "litellm_llm_api_time_to_first_token_metric": LITELLM,
+                "litellm_llm_api_latency_metric": LITELLM,
+                "litellm_request_total_latency_metric": LITELLM,
+            },
+            dict.fromkeys(
+                (
+                    "litellm_input_tokens_metric_total",
+                    "litellm_output_tokens_metric_total",
+                    "litellm_spend_metric_total",
+                ),
+                "counter",
+            ),
+        ),
+    }
+
+
+class FakeEngines:
+    """All of them behind one port, each under its own path."""
+
+    def __init__(self, seed: int = 3) -> None:
+        self.pages = pages()
+        self._lock = threading.Lock()
+        self._random = np.random.default_rng(seed)
+        engines = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = engines.text(self.path.strip("/")).encode()
+                self.send_response(200 if body else 404)
+                self.send_header("content-type", "text/plain; version=0.0.4")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def variables(self, *names: str) -> dict[str, str]:
+        """What tells the Collector's fragments where these engines are."""
+        return {
+            variable: value
+            for name in names or self.pages
+            for variable, value in (
+                (f"{name.upper()}_TARGETS", f"[{self.address}]"),
+                (f"{name.upper()}_METRICS_PATH", f"/{name}"),
+            )
+        }
+
+    def text(self, name: str) -> str:
+        with self._lock:
+            return self.pages[name].text() if name in self.pages else ""
+
+    def add(self, count: int) -> None:
+        """Every histogram gets `count` values: first tokens around 0.35 s, SGLang's around 1.2 s."""
+        with self._lock:
+            for engine, page in self.pages.items():
+                page.count += count
+                for name, histogram in page.histograms.items():
+                    histogram.values += self._draw(engine, name, count).tolist()
+
+    def _draw(self, engine: str, name: str, count: int) -> np.ndarray:
+        if "inter_token" in name:
+            return self._random.lognormal(math.log(0.0065), 0.25, count)
+        if "per_output_token" in name or "per_token" in name:
+            return self._random.lognormal(math.log(0.009), 0.2, count)
+        if "queue" in name:
+            return self._random.exponential(0.05, count)
+        if "first_token" not in name:
+            return self._random.lognormal(math.log(2.1), 0.4, count)
+        median, sigma = (1.2, 0.6) if engine == "sglang" else (0.35, 0.7)
+        return self._random.lognormal(math.log(median), sigma, count)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,50 @@
+"""`otel-llm collector`: files as they are committed, and profiles that align the edges of different engines."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from otel_llm.cli import main
+from otel_llm_collector.buckets import ALIGNED
+
+COLLECTOR = Path(__file__).parent.parent.parent / "collector"
+
+
+def test_files_are_those_committed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["collector", "--out", str(tmp_path / "kit")]) == 0
+    said = capsys.readouterr().out
+    written = [file for file in (tmp_path / "kit").rglob("*") if file.is_file()]
+    assert said.startswith(f"{len(written)} files in ")
+    for file in written:
+        assert file.read_bytes() == (COLLECTOR / file.relative_to(tmp_path / "kit")).read_bytes()
+    assert {"config", "servers", "rules"} <= {file.name for file in (tmp_path / "kit").iterdir()}
+
+
+def test_vllm_profile_is_one_option_with_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["collector", "buckets", "--engine", "vllm"]) == 0
+    option, value = shlex.split(capsys.readouterr().out)
+    assert option == "--custom-histogram-buckets"
+    assert json.loads(value)["time_to_first_token"] == list(ALIGNED)
+
+
+def test_sglang_profile_is_an_option_per_histogram(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["collector", "buckets", "--engine", "sglang"]) == 0
+    words = shlex.split(capsys.readouterr().out.replace("\\\n", ""))
+    start = words.index("--bucket-time-to-first-token") + 1
+    assert tuple(map(float, words[start : start + len(ALIGNED)])) == ALIGNED
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "expected --out DIR"),
+        (["buckets"], "expected --engine NAME"),
+        (["buckets", "--engine", "ollama"], "expected an engine of dynamo, litellm"),
+        (["buckets", "--engine", "tgi"], "expected an engine whose bucket edges can be set freely, got 'tgi'"),
+    ],
+)
+def test_bad_usage_says_what_to_do(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["collector", *words]) == 2
+    assert said in capsys.readouterr().err

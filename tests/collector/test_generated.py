@@ -1,0 +1,113 @@
+"""What is committed is what the tables generate, and the tables name what engines expose."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from otel_llm_collector import family, table
+from otel_llm_collector.exposition import lacking
+from otel_llm_collector.generate import generated
+from otel_llm_collector.table import engines
+
+from otel_llm import conventions
+from otel_llm.errors import ConfigError
+from tests.collector import fake_engines
+
+ROOT = Path(__file__).parent.parent.parent
+GENERATED = generated()
+BASE = ROOT / "collector" / "config" / "base.yaml"
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_committed_file_is_the_generated_one(name: str) -> None:
+    assert (ROOT / name).read_text("utf-8") == GENERATED[name], "next step: python -m otel_llm_collector.generate"
+
+
+def test_no_generated_folder_holds_a_file_that_nothing_generates() -> None:
+    for folder in ("collector/config/engines", "collector/rules"):
+        assert {f"{folder}/{file.name}" for file in (ROOT / folder).iterdir()} <= set(GENERATED)
+
+
+@pytest.mark.parametrize("engine", engines(), ids=lambda engine: engine.name)
+def test_exposition_has_every_listed_name(engine: table.Engine) -> None:
+    page = fake_engines.pages()[engine.name]
+    assert lacking(engine, page.text()) == []
+
+
+def test_name_that_an_engine_dropped_is_told() -> None:
+    text = fake_engines.pages()["vllm"].text().replace("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")
+    (told,) = lacking(table.engine("vllm"), text)
+    assert told == "vLLM: expected vllm:kv_cache_usage_perc (gauge), got nothing of that name"
+
+
+def test_type_and_edges_that_an_engine_changed_are_told() -> None:
+    text = fake_engines.pages()["sglang"].text()
+    text = text.replace("# TYPE sglang:token_usage gauge", "# TYPE sglang:token_usage counter")
+    text = text.replace('is_streaming="true",le="0.1"', 'is_streaming="true",le="0.05"')
+    told = lacking(table.engine("sglang"), text)
+    assert "SGLang: expected sglang:token_usage (gauge), got counter" in told
+    assert any("sglang:time_to_first_token_seconds with edges 18.4405e0, got 18." in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("edges", "json_text"),
+    [
+        ((0.001, 0.25, 1.0, 2560.0), "[0.001,0.25,1,2560]"),
+        ((1e-05, 0.00015, 1e6), "[0.00001,0.00015,1000000]"),
+        ((5e-07, 1.0), "[5e-7,1]"),
+    ],
+)
+def test_family_is_a_digest_of_the_edges_as_json(edges: tuple[float, ...], json_text: str) -> None:
+    assert json.loads(json_text) == list(edges)
+    assert (
+        family.name(edges) == f"{len(edges)}.{hashlib.sha1(json_text.encode(), usedforsecurity=False).hexdigest()[:6]}"
+    )
+
+
+def test_base_uses_the_vocabulary() -> None:
+    text = BASE.read_text()
+    assert family.STATEMENT in text
+    ours = (conventions.ENGINE, conventions.ENGINE_RANK, conventions.VANTAGE, conventions.FINISH_REASON)
+    listed = ", ".join(f'"{name}"' for name in (*sorted(conventions.METRIC_ATTRIBUTES), *ours))
+    assert f'aggregate_on_attributes("sum", [{listed}])' in text
+
+
+def table_text(**changes: str) -> str:
+    fields = {"name": '"x"', "to": 'to = "server_requests_running"', "type": '"gauge"', "label": '"model"'} | changes
+    return f"""
+name = {fields["name"]}
+title = "X"
+vantage = "engine"
+port = 1
+path = "/metrics"
+enable = "always"
+versions = ["1"]
+source = "x"
+gives = "load"
+[labels]
+model_name = {fields["label"]}
+[[metric]]
+name = "x:running"
+type = {fields["type"]}
+{fields["to"]}
+"""
+
+
+def test_smallest_table_is_read() -> None:
+    assert table.read(table_text()).metrics[0].target == "otel_llm.server.requests.running"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"to": ""}, "one of `to`, `cannot`, `passed`"),
+        ({"to": 'to = "no_such"'}, "to fit no_such"),
+        ({"type": '"histogram"'}, "to fit server_requests_running"),
+        ({"label": '"user"'}, "labels to become one of"),
+        ({"name": ""}, "to be an engine table"),
+    ],
+)
+def test_table_that_means_nothing_is_refused(changes: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        table.read(table_text(**changes))
