@@ -15,7 +15,7 @@ from otel_llm_collector.series import Measure, label
 
 from otel_llm import conventions
 
-__all__ = ["QUANTILES", "by_family", "union"]
+__all__ = ["FAMILY", "QUANTILES", "SUCCEEDED", "WHOSE", "by_family", "union"]
 
 QUANTILES: Final = ("0.5", "0.9", "0.95", "0.99")
 WINDOW: Final = "5m"
@@ -24,6 +24,8 @@ WHOSE: Final = tuple(
     label(name) for name in (conventions.REQUEST_MODEL, conventions.ENGINE, conventions.VANTAGE, conventions.DEPLOYMENT)
 )
 """Beside `job`, what tells one series from another after adding up: replicas are one."""
+SUCCEEDED: Final = f'{label(conventions.ERROR_TYPE)}=""'
+"""Latencies are those of requests that succeeded: failing fast is not fast."""
 FAMILY: Final = label(conventions.BUCKET_FAMILY)
 _BY: Final = ", ".join(("job", *WHOSE))
 _SAME: Final = ", ".join(("job", label(conventions.REQUEST_MODEL), label(conventions.VANTAGE)))
@@ -53,7 +55,7 @@ def _rates(measure: Measure, suffix: str, by: str) -> str:
     terms: list[str] = []
     before: list[str] = []
     for source in measure.sources():
-        term = f"sum by ({by}) (rate({source}{suffix}[{WINDOW}]))"
+        term = f"sum by ({by}) (rate({source}{suffix}{{{SUCCEEDED}}}[{WINDOW}]))"
         if before:
             known = "|".join(f"{name}{suffix}" for name in before)
             term = f'({term} unless on ({_SAME}) {{__name__=~"{known}"}})'

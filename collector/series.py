@@ -22,6 +22,8 @@ class Measure:
     name: str
     title: str
     instruments: tuple[str, ...]
+    bounds: tuple[float, float]
+    """Seconds between which percentiles across engines are made; what is outside is counted, and clipped."""
 
     def sources(self) -> tuple[str, ...]:
         """Return the series of its instruments, both generations of the conventions, best first."""
@@ -34,17 +36,22 @@ MEASURES: Final = (
         "time_to_first_token",
         "time to first token",
         ("time_to_first_token", "time_to_first_chunk", "server_time_to_first_token"),
+        (0.001, 1000),
     ),
     Measure(
         "inter_token_latency",
         "inter-token latency",
         ("inter_token_latency", "time_per_output_chunk", "server_inter_token_latency"),
+        (0.0005, 10),
     ),
     Measure(
-        "time_per_output_token", "time per output token", ("time_per_output_token", "server_time_per_output_token")
+        "time_per_output_token",
+        "time per output token",
+        ("time_per_output_token", "server_time_per_output_token"),
+        (0.0005, 10),
     ),
-    Measure("request_duration", "request duration", ("operation_duration", "server_request_duration")),
-    Measure("queue_duration", "queue duration", ("server_queue_duration",)),
+    Measure("request_duration", "request duration", ("operation_duration", "server_request_duration"), (0.01, 1000)),
+    Measure("queue_duration", "queue duration", ("server_queue_duration",), (0.001, 1000)),
 )
 """What recording rules are made of. An app that someone else instrumented counts through the conventions' names."""
 

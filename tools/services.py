@@ -57,6 +57,11 @@ class Prometheus(PartProcess):
         answer = _get_json(f"{self.url}/api/v1/query_exemplars?{asked}")
         return [exemplar for series in answer["data"] for exemplar in series["exemplars"]]
 
+    def rules(self) -> list[dict[str, Any]]:
+        """Every rule with its health, last error and how long it took, s."""
+        answer = _get_json(f"{self.url}/api/v1/rules")
+        return [rule for group in answer["data"]["groups"] for rule in group["rules"]]
+
 
 class Jaeger(PartProcess):
     """A trace store, in memory, that takes OTLP over gRPC."""

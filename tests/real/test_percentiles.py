@@ -8,13 +8,15 @@ import pytest
 
 from tests.collector.fake_engines import FakeEngines
 from tests.real.accuracy import RealProgram, collector, fast_prometheus, value
-from tools.services import Prometheus
+from tests.real.sending import sending
+from tools.services import Collector, Prometheus
 from tools.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 
 ENGINES = ("vllm", "sglang")
 TICKS, PER_TICK = 8, 2500
+RUN = "0123456789abcdef"
 QUANTILES = ("0.5", "0.9", "0.99")
 
 
@@ -25,26 +27,33 @@ def engines() -> Iterator[FakeEngines]:
 
 
 @pytest.fixture(scope="module")
-def loaded(
-    real_program: RealProgram, engines: FakeEngines, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Prometheus]:
-    """Two engines with different edges and different speeds, scraped while they work."""
+def store(real_program: RealProgram, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     data = tmp_path_factory.mktemp("percentiles")
-    with (
-        fast_prometheus(real_program("prometheus"), data / "prometheus") as prometheus,
-        collector(
-            real_program("otelcol"), data / "otelcol", prometheus, ENGINES, engines.variables(*ENGINES)
-        ) as otelcol,
-    ):
-        first = 'gen_ai_server_time_to_first_token_seconds_count{otel_llm_engine="%s"}'
-        assert until(lambda: all(prometheus.query(first % name) for name in ENGINES), 20), otelcol.log_tail()
-        for _ in range(TICKS):
-            engines.add(PER_TICK)
-            time.sleep(1)
-        wanted = TICKS * PER_TICK
-        assert until(lambda: all(value(prometheus, first % name) == wanted for name in ENGINES), 20)
-        time.sleep(4)  # two more scrapes and one evaluation
+    with fast_prometheus(real_program("prometheus"), data / "prometheus") as prometheus:
         yield prometheus
+
+
+@pytest.fixture(scope="module")
+def otelcol(
+    real_program: RealProgram, engines: FakeEngines, store: Prometheus, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Collector]:
+    variables, data = engines.variables(*ENGINES), tmp_path_factory.mktemp("otelcol")
+    with collector(real_program("otelcol"), data, store, ENGINES, variables) as part:
+        yield part
+
+
+@pytest.fixture(scope="module")
+def loaded(engines: FakeEngines, store: Prometheus, otelcol: Collector) -> Prometheus:
+    """Two engines with different edges and different speeds, scraped while they work."""
+    first = 'gen_ai_server_time_to_first_token_seconds_count{otel_llm_engine="%s"}'
+    assert until(lambda: all(store.query(first % name) for name in ENGINES), 20), otelcol.log_tail()
+    for _ in range(TICKS):
+        engines.add(PER_TICK)
+        time.sleep(1)
+    wanted = TICKS * PER_TICK
+    assert until(lambda: all(value(store, first % name) == wanted for name in ENGINES), 20)
+    time.sleep(4)  # two more scrapes and one evaluation
+    return store
 
 
 def truth(engines: FakeEngines, quantile: str, metric: str = "time_to_first_token_seconds") -> float:
@@ -82,3 +91,66 @@ def test_percentile_lies_between_its_edges(name: str, quantile: str, loaded: Pro
     place = int(np.searchsorted(histogram.edges, true))
     assert (lower, upper) == pytest.approx((edges[place], edges[place + 1]), rel=1e-3)
     assert value(loaded, f"otel_llm:time_to_first_token:quantile_clipped5m{labels}") == 0
+
+
+@pytest.fixture(scope="module")
+def answers() -> np.ndarray:
+    """First tokens of a client, s."""
+    return np.random.default_rng(7).lognormal(np.log(0.35), 0.7, 60_000)
+
+
+@pytest.fixture(scope="module")
+def client(loaded: Prometheus, otelcol: Collector, answers: np.ndarray) -> Prometheus:
+    """A load run of one export, sent through the Collector."""
+    with sending(otelcol, "short-run", {"otel_llm.run.id": RUN}) as (meter, _):
+        histogram = meter.create_histogram("otel_llm.client.time_to_first_token", unit="s")
+        for answer in answers:
+            histogram.record(answer, {"gen_ai.request.model": "m"})
+        slo = meter.create_counter("otel_llm.slo.requests", unit="{request}")
+        slo.add(750, {"met": True})
+        slo.add(250, {"met": False})
+    assert until(lambda: loaded.query(f'otel_llm:run_time_to_first_token:count{{otel_llm_run_id="{RUN}"}}'), 20)
+    assert until(lambda: loaded.query('otel_llm:time_to_first_token:attainment5m{job="short-run"}'), 20)
+    return loaded
+
+
+def test_run_of_one_export_is_counted_exactly(client: Prometheus, answers: np.ndarray) -> None:
+    labels = f'{{otel_llm_run_id="{RUN}"}}'
+    assert value(client, f"otel_llm:run_time_to_first_token:count{labels}") == len(answers)
+    assert value(client, f"histogram_sum(otel_llm:run_time_to_first_token:histogram{labels})") == pytest.approx(
+        answers.sum()
+    )
+
+
+@pytest.mark.parametrize("quantile", ["0.5", "0.9", "0.95", "0.99"])
+@pytest.mark.parametrize("rule", ["run_time_to_first_token:quantile", "time_to_first_token:quantile5m"])
+def test_exponential_percentile(rule: str, quantile: str, client: Prometheus, answers: np.ndarray) -> None:
+    labels = f'{{job="short-run",histogram="exponential",quantile="{quantile}"}}'
+    true = float(np.quantile(answers, float(quantile)))
+    measured = value(client, f"otel_llm:{rule}{labels}")
+    print(f"{rule} p{quantile}: true {true:.4f} s, off {off(measured, true):+.2%}")
+    assert off(measured, true) == pytest.approx(0, abs=0.005)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.777, 1.9, 2.0])
+def test_attainment_at_any_threshold(seconds: float, client: Prometheus, answers: np.ndarray) -> None:
+    rule = f'histogram_fraction(0, {seconds}, otel_llm:time_to_first_token:rate5m{{job="short-run"}})'
+    true, measured = float((answers <= seconds).mean()), value(client, rule)
+    print(f"within {seconds} s: true {true:.5f}, measured {measured:.5f}")
+    assert measured == pytest.approx(true, abs=0.001)
+    if seconds == 2.0:  # as rules/slo.yaml promises
+        promised = value(client, 'otel_llm:time_to_first_token:attainment5m{job="short-run"}')
+        assert promised == pytest.approx(true, abs=0.001)
+
+
+def test_goodput_is_the_share_that_met_every_term(client: Prometheus) -> None:
+    assert until(lambda: client.query('otel_llm:goodput:ratio5m{job="short-run"}'), 20)
+    assert value(client, 'otel_llm:goodput:ratio5m{job="short-run"}') == pytest.approx(0.75)
+
+
+def test_no_rule_fails_and_all_together_take_a_second_at_most(client: Prometheus) -> None:
+    rules = client.rules()
+    assert [rule["lastError"] for rule in rules if rule["health"] == "err"] == []
+    took = sum(rule["evaluationTime"] for rule in rules)
+    print(f"{len(rules)} rules evaluated in {took:.3f} s")
+    assert took < 1
