@@ -61,7 +61,7 @@ def series(instrument: conventions.Instrument, name: str | None = None) -> str:
     parts = [label(name or instrument.v1_41 or instrument.latest or "")]
     if instrument.unit in _UNITS:
         parts.append(_UNITS[instrument.unit])
-    elif instrument.unit == "1" and instrument.kind == "gauge":
+    elif instrument.unit == "1" and instrument.kind == "gauge" and not parts[0].endswith("_ratio"):
         parts.append("ratio")
     if instrument.kind == "counter":
         parts.append("total")
