@@ -21,7 +21,7 @@ def fragment(engine: Engine) -> str:
     upper = engine.name.upper()
     groups = "\n".join(_groups(engine))
     return f"""{HEADER.format(source=f"collector/engines/{engine.name}.toml")}\
-# {engine.title}, checked with {", ".join(engine.versions)}. Metrics are on: {engine.enable}.
+# {engine.title}, names as in {", ".join(engine.versions)}. How its metrics are turned on: {engine.enable}.
 receivers:
   prometheus/{engine.name}:
     config:

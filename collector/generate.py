@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_llm_collector.fragment import fragment
+from otel_llm_collector.page import page
 from otel_llm_collector.rule_files import rule_files
 from otel_llm_collector.table import engines
 
@@ -19,6 +20,7 @@ def generated() -> Mapping[str, str]:
     tables = engines()
     return {
         **{f"collector/config/engines/{table.name}.yaml": fragment(table) for table in tables},
+        "docs/engines.md": page(),
         **{f"collector/rules/{name}.yaml": text for name, text in rule_files().items()},
     }
 

@@ -1,0 +1,43 @@
+"""Rules and alerts on made-up series, by Prometheus' own tool."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from otel_llm_collector.alerts import alerts
+from otel_llm_collector.rule import Alert
+
+from tests.real.accuracy import RealProgram
+from tools.services import COLLECTOR
+
+ROOT = COLLECTOR.parent
+CASES = sorted((ROOT / "tests" / "collector" / "promtool").glob("*.yaml"))
+
+
+def promtool(program: Path, *words: str) -> None:
+    done = subprocess.run([str(program), *words], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda file: file.stem)
+def test_rules_do_what_they_say(case: Path, real_program: RealProgram) -> None:
+    promtool(real_program("promtool"), "test", "rules", str(case))
+
+
+def test_rules_and_configuration_are_well_formed(real_program: RealProgram) -> None:
+    program = real_program("promtool")
+    promtool(program, "check", "rules", *map(str, sorted((COLLECTOR / "rules").glob("*.yaml"))))
+    promtool(program, "check", "config", str(COLLECTOR / "servers" / "prometheus.yaml"))
+
+
+@pytest.mark.parametrize("alert", list(alerts()), ids=lambda alert: alert.name)
+def test_alert_is_tested_and_has_a_runbook(alert: Alert) -> None:
+    tested = (ROOT / "tests" / "collector" / "promtool" / "alerts.yaml").read_text()
+    assert re.search(rf"alertname: {alert.name}\b", tested)
+    page = ROOT / "docs" / "runbooks" / f"{alert.name}.md"
+    assert page.read_text().startswith(f"# {alert.name}\n")
+
+
+def test_every_runbook_is_of_an_alert() -> None:
+    assert {file.stem for file in (ROOT / "docs" / "runbooks").glob("*.md")} == {alert.name for alert in alerts()}
