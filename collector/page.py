@@ -79,7 +79,7 @@ def _section(table: Engine) -> Iterator[str]:
 
 def _row(table: Engine, metric: Metric) -> str:
     becomes = f"`{metric.target}`" if metric.to else ("passes as it is" if metric.passed else f"— ({metric.cannot})")
-    kind = metric.type
+    kind: str = metric.type
     if metric.buckets:
         edges = table.edges(metric)
         kind = f"histogram, {edges[0]:g} to {edges[-1]:g} s, family `{family.name(edges)}`"

@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(find.program(options.name).path)
             return 0
         if options.command == "stack":
-            return stack.run(options.data)
+            return stack.run(options.data, options.engine)
         if options.command == "wheel":
             print(wheel.llama_cpp())
             return 0
@@ -49,4 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("wheel", help="build or find the wheel of llama-cpp-python, and print where it is")
     run = commands.add_parser("stack", help="run Collector, Prometheus and Jaeger on loopback until Ctrl-C")
     run.add_argument("--data", type=Path, metavar="DIR", help="where they store and log (default: a temporary folder)")
+    run.add_argument(
+        "--engine", action="append", default=[], metavar="NAME",
+        help="also scrape this engine, where its NAME_TARGETS says (may be repeated): " + ", ".join(stack.engines()),
+    )  # fmt: skip
     return parser

@@ -9,21 +9,24 @@ from pathlib import Path
 from types import FrameType
 
 from tools import find
+from tools.errors import ToolsError
 from tools.process import PartError, PartProcess
-from tools.services import Collector, Jaeger, Prometheus
+from tools.services import CONFIG, STACK, Collector, Jaeger, Prometheus
 
 WATCH_S = 0.2
 GRPC, HTTP, PROMETHEUS, JAEGER = 4317, 4318, 9090, 16686
 
 
-def run(data: Path | None) -> int:
+def run(data: Path | None, scraped: Sequence[str] = ()) -> int:
     """Run the stack; 0 when a person or a signal ended it, PartError when a part did.
 
     `data` is kept; without it a temporary folder is, only when something went wrong.
     """
+    if unknown := set(scraped) - set(engines()):
+        raise ToolsError(f"engines of {', '.join(engines())}", ", ".join(sorted(unknown)), "see docs/engines.md")
     paths = {name: find.program(name, may_build=True).path for name in ("prometheus", "jaeger", "otelcol")}
     folder = data.absolute() if data else Path(tempfile.mkdtemp(prefix="otel_llm-stack-"))
-    parts = _parts(paths, folder)
+    parts = _parts(paths, folder, scraped)
     running: list[PartProcess] = []
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _interrupt)
@@ -50,7 +53,12 @@ def run(data: Path | None) -> int:
     return 0
 
 
-def _parts(paths: Mapping[str, Path], folder: Path) -> tuple[Prometheus, Jaeger, Collector]:
+def engines() -> list[str]:
+    """The engines there is a configuration for."""
+    return sorted(file.stem for file in (CONFIG / "engines").glob("*.yaml"))
+
+
+def _parts(paths: Mapping[str, Path], folder: Path, scraped: Sequence[str]) -> tuple[Prometheus, Jaeger, Collector]:
     """The parts, stores first: what sends to another starts after it."""
     prometheus = Prometheus(paths["prometheus"], folder / "prometheus", port=PROMETHEUS)
     jaeger = Jaeger(paths["jaeger"], folder / "jaeger", port=JAEGER)
@@ -61,6 +69,7 @@ def _parts(paths: Mapping[str, Path], folder: Path) -> tuple[Prometheus, Jaeger,
         jaeger=jaeger,
         grpc_port=GRPC,
         http_port=HTTP,
+        config=(*STACK, *(CONFIG / "engines" / f"{name}.yaml" for name in scraped)),
     )
     return prometheus, jaeger, collector
 
