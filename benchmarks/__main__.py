@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-PARTS = ("receiving", "record_many", "decorator", "sim")
+PARTS = ("receiving", "marks", "record_many", "decorator", "sim")
 
 
 def main() -> int:

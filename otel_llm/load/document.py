@@ -7,6 +7,8 @@ over all output tokens here, and percentiles take its floor rule. The standard m
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+
 from otel_llm.load.stats import Stats
 
 __all__ = ["floor_percentile", "log_fields", "log_line", "summary_block"]
@@ -65,7 +67,7 @@ def summary_block(stats: Stats, concurrency: int) -> str:
     if good <= _ENOUGH:
         return "\n".join([*lines, " Too little data to calculate quantiles!"])
     for label, name in (("time to first token", "time_to_first_token"), ("request latency", "request_latency")):
-        ordered = sorted(stats.values[name])
+        ordered = np.sort(stats.values[name].all()).tolist()
         lines.append(f" Percentile of {label}: ")
         lines += [f"     p{q}: {_show(floor_percentile(ordered, q), 4)}" for q in _PERCENTILES]
     return "\n".join(lines)
@@ -77,8 +79,7 @@ def floor_percentile(ordered: Sequence[float], q: int) -> float | None:
 
 
 def _mean(stats: Stats, name: str) -> float | None:
-    values = stats.values[name]
-    return sum(values) / len(values) if values else None
+    return stats.values[name].mean
 
 
 def _round(value: float | None, digits: int = 3) -> float:

@@ -110,7 +110,7 @@ def _pace(stats: Stats) -> str:
 
 def _recent(stats: Stats, name: str) -> str:
     """Return percentiles of the latest values, which say what is going on better than all of them do."""
-    values = np.frombuffer(stats.values[name][-_RECENT:])
+    values = stats.values[name].recent(_RECENT)
     if not len(values):
         return "-"
     p50, p90, p99 = np.percentile(values, (50, 90, 99)) * 1e3

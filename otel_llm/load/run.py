@@ -12,8 +12,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, Self
 
-import numpy as np
-
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.channel import Finished
@@ -205,7 +203,7 @@ class Run:
             "run": self.head,
             **self.stats.summary(),
             "slo": self.slo.report(max(self.stats.due, 1), took) if self.slo is not None else None,
-            "client": self.client.report(health, start_ns, np.frombuffer(self.stats.values["inter_token_latency"])),
+            "client": self.client.report(health, start_ns, self.stats.values["inter_token_latency"].all()),
         }
 
 

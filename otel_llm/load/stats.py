@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from otel_llm.load import intervals
+from otel_llm.load.column import Column
 from otel_llm.measures import MEASURES, Floats
 from otel_llm.record import CONTENT_KINDS, StreamRecord
 
@@ -36,7 +37,7 @@ class Stats:
         self.flags: Counter[str] = Counter()
         self.first_sent_ns: int | None = None
         self.last_ended_ns: int | None = None
-        self.values = {measure.name: array("d") for measure in MEASURES}
+        self.values = {measure.name: Column() for measure in MEASURES}
         # how many gaps each request brought: they are not independent of each other
         self._gaps = {"inter_token_latency": array("q"), "inter_chunk_latency": array("q")}
 
@@ -63,8 +64,7 @@ class Stats:
             self._count(record)
         for measure in MEASURES:
             found = measure.values(good if measure.successes_only else records)
-            if len(found):
-                self.values[measure.name].frombytes(found.tobytes())
+            self.values[measure.name].extend(found)
         for record in good:
             tokens, chunks = gap_counts(record)
             self._gaps["inter_token_latency"].append(tokens)
@@ -79,7 +79,7 @@ class Stats:
     def percentile(self, name: str, q: float) -> float | None:
         """Return a percentile of a measure, None of no values."""
         values = self.values[name]
-        return float(np.percentile(np.frombuffer(values), q)) if values else None
+        return float(np.percentile(values.all(), q)) if len(values) else None
 
     def summary(self) -> dict[str, Any]:
         """Return the `requests`, `duration`, throughput, `tokens` and `measures` of a report."""
@@ -129,7 +129,7 @@ class Stats:
             self.errors[record.error_type or "error"] += 1
 
     def _describe(self, name: str) -> dict[str, Any]:
-        values = np.frombuffer(self.values[name])
+        values = self.values[name].all()
         if name in _CENSORED and len(self.values["queue_delay"]):
             return describe(values, infinite=max(self.due - len(values), 0))
         return describe(values, clusters=self._gaps.get(name))

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
+from otel_llm.load.column import Column
 from otel_llm.load.engine import Health
 from otel_llm.measures import Floats, Ints, send_lag, token_gaps
 from otel_llm.record import Chunks, StreamRecord
@@ -33,7 +34,7 @@ class ClientError:
     """The account of the client's own error over a run."""
 
     def __init__(self) -> None:
-        self._receive = array("d")
+        self._receive = Column()
         self._send = array("d")
         self._doubtful = array("d")
         """The inter-token latencies that merged reads gave."""
@@ -59,7 +60,7 @@ class ClientError:
             self._reads(records, _Table(read, owner, opens, lag, _joined([c.at_ns for c in columns], np.int64)))
 
     def _reads(self, records: Sequence[StreamRecord], table: "_Table") -> None:
-        self._receive.frombytes((table.lag[table.opens] / 1e9).tobytes())
+        self._receive.extend(table.lag[table.opens] / 1e9)
         merged = table.merged()
         self.merged += len(merged)
         bad = table.opens & ((table.lag > _RECEIVE_LAG_S * 1e9) | np.isin(table.keys, merged))
@@ -80,7 +81,7 @@ class ClientError:
         """
         kernel = any("kernel" in clock for clock in health.clocks)
         loop = _describe(np.array(health.loop_lag_ns, np.float64) / 1e9)
-        receive = _describe(np.frombuffer(self._receive)) if kernel else None
+        receive = _describe(self._receive.all()) if kernel else None
         send = _describe(np.frombuffer(self._send))
         share = self.merged / self.reads if self.reads else 0.0
         reasons = _reasons(receive, loop, send, share) + health.died
