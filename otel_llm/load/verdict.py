@@ -20,7 +20,7 @@ from otel_llm.record import Chunks, StreamRecord
 __all__ = ["ClientError"]
 
 _WINDOW_NS: Final = 1_000_000_000
-_RECEIVE_LAG_S: Final = 0.010
+_RECEIVE_LAG_S: Final = 0.005
 _USER_LAG_S: Final = 0.001
 _LOOP_LAG_S: Final = 0.020
 _SEND_LAG_S: Final = 0.010

@@ -375,3 +375,25 @@ def test_start_up_is_light() -> None:
             env={k: v for k, v in os.environ.items() if not k.startswith("OTEL_")},
         )  # fmt: skip
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_client_that_is_the_limit_says_so_and_strict_is_exit_code_3(perf: Run, truth: TruthServer) -> None:
+    """Its receiving process is stopped for 30 ms at a time: the kernel's stamps stay right, and the report says yes."""
+    run = perf.start(*chat(truth, "ttft_ms=50;itl_ms=10;tokens=100"), "--parallel", "20", "-n", "60", "--strict")
+    wait_until(lambda: truth.stats()["inflight"] == 20)
+    assert run.process is not None
+    (worker,) = psutil.Process(run.process.pid).children()
+    for _ in range(15):
+        worker.suspend()
+        time.sleep(0.03)
+        worker.resume()
+        time.sleep(0.06)
+    run.wait()
+    assert run.code == 3
+    client = run.report["client"]
+    assert client["saturated"]
+    assert client["windows"]["limited"] > 0
+    assert client["merged_reads"] > 0
+    assert client["inter_token_latency_without_merged"]["p50"] > 0
+    assert "client-limited: yes, because" in run.out
+    assert "time to first token?" in run.out
