@@ -1,0 +1,86 @@
+"""The document's DashScope file, unchanged, against a server that answers as DashScope does. S4.22, S4.23, S4.24"""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from otel_llm.sinks.sqlite import read_records
+from otel_llm.testing import CLOSE, ScriptedServer
+from otel_llm.testing.scripted import Step
+from tests.load.conftest import Perf
+
+PLUGIN = str(Path(__file__).parent.parent / "documents/dashscope_plugin.py")
+PATH = "/api/v1/services/aigc/text-generation/generation"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream;charset=UTF-8\r\nConnection: close\r\n\r\n"
+
+
+def event(number: int, text: str, tokens: int, reason: str = "null") -> bytes:
+    data = {
+        "output": {"text": text, "finish_reason": reason},
+        "usage": {"input_tokens": 7, "output_tokens": tokens, "total_tokens": 7 + tokens},
+        "request_id": "r-1",
+    }
+    return f"id:{number}\nevent:result\n:HTTP_STATUS/200\ndata:{json.dumps(data)}\n\n".encode()
+
+
+GOOD: list[Step] = [
+    HEAD, 0.02, event(1, "Why", 1), 0.02, event(2, " not", 2), 0.02, event(3, "?", 3), event(4, "", 3, "stop"), CLOSE,
+]  # fmt: skip
+REFUSED = {
+    "code": "DataInspectionFailed",
+    "message": "Output data may contain inappropriate content.",
+    "request_id": "r",
+}
+BROKEN: list[Step] = [
+    HEAD, event(1, "Why", 1), 0.02,
+    f"id:2\nevent:error\n:HTTP_STATUS/400\ndata:{json.dumps(REFUSED)}\n\n".encode(), CLOSE,
+]  # fmt: skip
+INVALID = json.dumps({"code": "InvalidApiKey", "message": "Invalid API-key provided.", "request_id": "r"}).encode()
+UNAUTHORISED: list[Step] = [
+    b"HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(INVALID)
+    + INVALID,
+]
+
+
+def arguments(server: ScriptedServer) -> list[str]:
+    return [
+        "--url", f"{server.url}{PATH}", "--model", "qwen-turbo", "--parser", PLUGIN,
+        "--headers", "X-DashScope-SSE=enable", "Authorization=Bearer sk-mine==", "--parameters", "top_p=0.8",
+    ]  # fmt: skip
+
+
+def test_the_documents_file_runs_unchanged(perf: Callable[..., Perf], tmp_path: Path) -> None:
+    dataset = tmp_path / "lines.txt"
+    dataset.write_text("Why?\nWhy not?\n")
+    with ScriptedServer(GOOD) as server:
+        run = perf(*arguments(server), "--dataset", str(dataset), "-n", "3")
+        seen = server.requests
+    assert run.code == 0, run.err
+    assert [json.loads(request.body) for request in seen] == [
+        {
+            "model": "qwen-turbo", "input": {"messages": [{"role": "user", "content": text}]},
+            "parameters": {"stream": True, "incremental_output": True, "top_p": 0.8},
+        }
+        for text in ("Why?", "Why not?", "Why?")
+    ]  # fmt: skip
+    assert {request.headers["x-dashscope-sse"] for request in seen} == {"enable"}
+    report = run.report
+    assert report["tokens"] == {"input": 21, "output": 9, "source": "provider"}
+    assert report["measures"]["inter_token_latency"]["count"] == 6
+    assert 0.015 < report["measures"]["inter_token_latency"]["p50"] < 0.035
+    db = sqlite3.connect(run.run_file)
+    assert db.execute("SELECT prompt_tokens, completion_tokens FROM result").fetchall() == [(7, 3)] * 3
+    db.close()
+
+
+@pytest.mark.parametrize(("script", "kind"), [(BROKEN, "stream_error"), (UNAUTHORISED, "401")])
+def test_its_errors_are_failures(perf: Callable[..., Perf], script: list[Step], kind: str) -> None:
+    with ScriptedServer(script) as server:
+        run = perf(*arguments(server), "--prompt", "Why?", "-n", "2")
+    assert run.code == 1
+    assert run.report["requests"]["errors"] == {kind: 2}
+    (said,) = {record.error_message for record in read_records(run.run_file)}
+    assert "DataInspectionFailed" in str(said) or "InvalidApiKey" in str(said)
