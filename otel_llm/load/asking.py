@@ -68,7 +68,9 @@ def _messages(args: Namespace, prompt: str | None) -> Iterator[Sequence[Mapping[
 def _mark(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     """Return the messages with the place for a prompt's own beginning at the start of the first."""
     first, *rest = messages
-    return ({**first, "content": f"{MARK} {first['content']}"}, *rest)
+    if not isinstance(text := first.get("content"), str):
+        raise ConfigError("a first message of text for --cache-bust", type(text).__name__, "go without it")
+    return ({**first, "content": f"{MARK} {text}"}, *rest)
 
 
 def _dataset(args: Namespace) -> Dataset:

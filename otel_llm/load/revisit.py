@@ -4,6 +4,7 @@ import argparse
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from otel_llm.wire.protocol import Protocol
 
 __all__ = ["add_arguments", "run"]
 
+_PART = 1000
 _QUERY = "SELECT request, response_messages, prompt_tokens, completion_tokens FROM result WHERE success='True'"
 
 
@@ -58,8 +60,9 @@ def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stat
     Requests that were never sent have no row; the report that was written knows how many they were.
     """
     stats = Stats(row["planned"] or 0)
-    for record in read_records(path, row["id"]):
-        stats.add((record,))
+    records = read_records(path, row["id"])
+    while part := list(islice(records, _PART)):
+        stats.add(part)
     if row["summary"] is not None:
         known = row["summary"]["requests"]
         stats.planned = known["planned"]

@@ -22,6 +22,7 @@ from otel_llm.testing import timeline
 
 
 def test_poisson_gaps_have_the_mean_and_the_spread_of_an_exponential() -> None:
+    """S4.12"""
     at = np.array(list(itertools.islice(poisson(50, seed=3), 20_001)))
     gaps = np.diff(at) / 1e9
     assert at[0] == 0
@@ -106,10 +107,12 @@ def test_the_summary_block_prints_the_documents_labels_in_its_order() -> None:
 
 @pytest.mark.parametrize(("n", "q", "index"), [(10, 50, 5), (10, 90, 9), (10, 99, 9), (1, 50, 0), (9, 50, 4)])
 def test_the_documents_percentiles_take_the_floor(n: int, q: int, index: int) -> None:
+    """S4.42"""
     assert document.floor_percentile(list(range(n)), q) == index
 
 
 def test_quantiles_need_more_than_eight_successes() -> None:
+    """S4.42"""
     for count, enough in ((8, False), (9, True)):
         stats = Stats(count)
         stats.add([call(i, 1, 0.1, 4, 2, 4) for i in range(count)])
@@ -117,6 +120,7 @@ def test_quantiles_need_more_than_eight_successes() -> None:
 
 
 def test_failures_are_counted_by_kind_and_kept_out_of_the_latencies() -> None:
+    """S4.39, S4.43"""
     stats = Stats(4)
     failed = timeline("r.a.x")
     cancelled = timeline("r.a.^")
@@ -198,6 +202,7 @@ def test_terms_that_cannot_be(text: str) -> None:
 
 
 def test_parameters_are_split_at_the_first_equals_sign_and_typed() -> None:
+    """S4.14"""
     items = ["a=1", "b=0.5", "c=true", "d=null", 'e=["x","y"]', "f=x=y==", 'g="5"', "h=bool_true", "i=bool_false", "j="]
     assert key_values("--parameters", items) == {
         "a": 1, "b": 0.5, "c": True, "d": None, "e": ["x", "y"], "f": "x=y==", "g": "5", "h": True, "i": False, "j": "",
@@ -205,6 +210,7 @@ def test_parameters_are_split_at_the_first_equals_sign_and_typed() -> None:
 
 
 def test_headers_stay_text() -> None:
+    """S4.15"""
     assert key_values("--headers", ["Authorization=Bearer a==", "X-N=5"], typed=False) == {
         "Authorization": "Bearer a==", "X-N": "5",
     }  # fmt: skip
@@ -255,6 +261,7 @@ def test_a_run_file_gives_back_what_was_put_in(tmp_path: Path) -> None:
 
 
 def test_the_documents_query_works(tmp_path: Path) -> None:
+    """S4.50, S4.51, S4.52"""
     import sqlite3
 
     path = tmp_path / "run.db"

@@ -53,3 +53,27 @@ def test_the_log_line_begins_as_the_documents_did() -> None:
     assert all(re.match(shape, line) for line in LINES)
     fields = re.findall(r"%\((\w+)\)", live._FORMAT)
     assert fields == ["asctime", "name", "filename", "funcName", "lineno", "levelname", "message"]
+
+
+def test_time_is_from_the_first_byte_to_the_last_end() -> None:
+    """S4.31, S4.32, S4.33, S4.34: four answers of 2.2 s side by side take 2.2 s, and no second more"""
+    stats = Stats(planned=4)
+    stats.add([call(0.01 * i, 2.2, 0.2, 50, 10, 52) for i in range(4)])
+    fields = document.log_fields(stats, concurrency=4)
+    assert fields["Time"] == 2.23
+    assert fields["qps"] == round(4 / 2.23, 3)
+    assert fields["throughput(output tokens per second)"] == round(200 / 2.23, 3)
+    assert fields["time per output token"] == round(2.23 / 200, 5)
+    pace = stats.summary()["measures"]["time_per_output_token"]["mean"]
+    assert pace == pytest.approx(2.0 / 51, rel=0.01)  # what one request sees, beside it
+
+
+def test_as_many_are_expected_as_were_planned() -> None:
+    """S4.39, S4.41: whatever became of them"""
+    stats = Stats(planned=3)
+    stats.add([call(0, 1, 0.1, 5, 2, 7)])
+    stats.lose("connect", 2)
+    text = document.summary_block(stats, concurrency=1)
+    assert " Expected number of requests: 3\n" in text
+    assert " Total requests: 3\n Succeed requests: 1\n Failed requests: 2\n" in text
+    assert " Average latency: 1.000\n" in text

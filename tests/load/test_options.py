@@ -1,4 +1,4 @@
-"""What the options do, each against a server that knows the truth. The S4 numbers are rows of docs/traps.md."""
+"""What the options do, each against a server that knows the truth. The S4 numbers are rows of docs/compatibility.md."""
 
 import json
 import os

@@ -52,6 +52,7 @@ def parser_file(folder: Path, text: str) -> str:
 def test_a_named_parser_builds_the_bodies_of_the_document(
     tmp_path: Path, name: str, with_prompt: dict[str, Any], with_dataset: dict[str, Any] | None
 ) -> None:
+    """S4.21"""
     assert list(open_parser(name, Source(model="qwen", prompt="Why?")).bodies()) == [body(**with_prompt)]
     openqa, long = tmp_path / "open_qa.jsonl", tmp_path / "long.json"
     openqa.write_text('{"question": "Why?"}\n{"question": "Why not at all?"}\n')
@@ -155,6 +156,7 @@ def test_the_documents_example_without_prompt_and_dataset_says_so_before_any_req
 
 
 def test_our_base_class_has_the_members_of_the_documents() -> None:
+    """S4.22"""
     namespace: dict[str, Any] = {}
     exec((DOCUMENTS / "llm_parser_base.py").read_text("utf-8"), namespace)  # noqa: S102  # the document's own code
     theirs = namespace["PerfPluginBase"]
@@ -248,6 +250,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("text", "message"), BROKEN)
 def test_a_broken_file_is_refused_before_any_request(tmp_path: Path, text: str, message: str) -> None:
+    """S4.24"""
     with pytest.raises(PluginError, match=message):
         open_parser(parser_file(tmp_path, text), Source(model="m", prompt="x"))
 

@@ -47,7 +47,7 @@ def truth_of(truth: TruthServer) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("knobs", ["", ";role_ms=0"])
 def test_percentiles_are_the_servers_own(perf: Run, truth: TruthServer, knobs: str) -> None:
-    """With a role chunk at 0 ms too: a first token is not a first packet."""
+    """S4.35: with a role chunk at 0 ms too: a first token is not a first packet."""
     run = perf(*chat(truth, f"ttft_ms=200;itl_ms=20;tokens=64{knobs}"), "--parallel", "16", "-n", "96")
     assert run.code == 0, run.err
     first, gaps = truth_of(truth)
@@ -65,6 +65,7 @@ def test_percentiles_are_the_servers_own(perf: Run, truth: TruthServer, knobs: s
 
 
 def test_a_closed_loop_keeps_exactly_so_many_under_way(perf: Run, truth: TruthServer) -> None:
+    """S4.11"""
     run = perf(*chat(truth, "ttft_ms=50;itl_ms=2;tokens=8"), "--parallel", "7", "-n", "40", "--ramp", "0")
     assert run.code == 0
     assert truth.stats()["peak"] == 7
@@ -72,7 +73,7 @@ def test_a_closed_loop_keeps_exactly_so_many_under_way(perf: Run, truth: TruthSe
 
 
 def test_an_open_loop_sends_on_time_whatever_comes_back(perf: Run, truth: TruthServer) -> None:
-    """Answers take 0.5 s, 60 requests come in about 1 s: a loop that waited would have 1 under way."""
+    """S4.12: answers take 0.5 s, 60 requests come in about 1 s: a loop that waited would have 1 under way."""
     run = perf(*chat(truth, "ttft_ms=500;itl_ms=0;tokens=2"), "--rate", "60", "-n", "60")
     assert run.code == 0
     assert truth.stats()["peak"] > 15
@@ -84,6 +85,7 @@ def test_an_open_loop_sends_on_time_whatever_comes_back(perf: Run, truth: TruthS
 
 
 def test_a_capped_open_loop_counts_the_waiting_from_the_intended_moment(perf: Run, truth: TruthServer) -> None:
+    """S4.12"""
     run = perf(
         *chat(truth, "ttft_ms=100;itl_ms=0;tokens=2"), "--rate", "-1", "-n", "8", "--max-concurrency", "2"
     )  # fmt: skip
@@ -109,6 +111,7 @@ def test_a_capped_open_loop_counts_the_waiting_from_the_intended_moment(perf: Ru
 def test_every_request_ends_as_success_or_as_a_failure_with_its_kind(
     perf: Run, truth: TruthServer, knobs: str, kind: str
 ) -> None:
+    """S4.43"""
     knobs = f"itl_ms=2;tokens=8;fault_rate=0.5;seed=5;{knobs}"
     run = perf(*chat(truth, knobs), "--parallel", "4", "-n", "24", "--read-timeout", "1")
     assert run.code == 0, run.err
@@ -128,6 +131,7 @@ def test_all_failing_is_exit_code_1_and_the_report_is_written(perf: Run, truth: 
 
 
 def test_a_server_that_is_down_is_one_clear_line(perf: Run) -> None:
+    """S4.43"""
     run = perf("--url", "http://127.0.0.1:9/v1/chat/completions", "--model", "m", "--prompt", "x", "-n", "50")
     assert run.code == 1
     assert run.err.count("\n") == 1
@@ -139,6 +143,7 @@ def test_a_server_that_is_down_is_one_clear_line(perf: Run) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_writes_everything_it_measured(perf: Run, truth: TruthServer, number: int) -> None:
+    """S4.44"""
     run = perf.start(*chat(truth, "ttft_ms=50;itl_ms=20;tokens=20"), "--parallel", "4", "-n", "4000")
     wait_until(lambda: truth.stats()["requests"] > 12)
     run.signal(number)
@@ -282,6 +287,7 @@ def test_bad_input_is_one_line_and_exit_code_2(perf: Run, arguments: list[str], 
 
 
 def test_a_name_that_exists_is_refused_before_any_request(perf: Run, truth: TruthServer) -> None:
+    """S4.18"""
     first = perf(*chat(truth, "itl_ms=1"))
     truth.reset()
     again = Perf(first.folder).start(*chat(truth)).wait()
@@ -291,6 +297,7 @@ def test_a_name_that_exists_is_refused_before_any_request(perf: Run, truth: Trut
 
 
 def test_content_can_be_left_out_and_secrets_always_are(perf: Run, truth: TruthServer) -> None:
+    """S4.15, S4.51: JSON text where pickles were"""
     arguments = [*chat(truth, "itl_ms=1;tokens=2"), "--headers", "Authorization=Bearer very-secret=="]
     for extra, kept in (([], True), (["--no-content"], False)):
         run = perf(*arguments, *extra)
@@ -315,6 +322,7 @@ def test_tokens_without_usage_are_one_per_chunk_and_say_so(perf: Run, truth: Tru
 
 
 def test_answers_that_are_not_streamed(perf: Run, truth: TruthServer) -> None:
+    """S4.36, S4.38"""
     run = perf(*chat(truth, "ttft_ms=20;itl_ms=1;tokens=5"), "--no-stream", "-n", "3")
     assert run.code == 0
     measures = run.report["measures"]
