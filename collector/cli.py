@@ -14,7 +14,7 @@ from otel_llm.errors import ConfigError
 
 __all__ = ["add_arguments", "run"]
 
-_FOLDERS: Final = ("config", "servers", "rules")
+_FOLDERS: Final = ("config", "servers", "rules", "compose", "kubernetes", "kustomization.yaml")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_llm_collector.fragment import fragment
+from otel_llm_collector.kubernetes_files import kubernetes_files
 from otel_llm_collector.page import page
 from otel_llm_collector.rule_files import rule_files
 from otel_llm_collector.table import engines
@@ -17,11 +18,14 @@ _ROOT: Final = Path(__file__).resolve().parent.parent
 
 def generated() -> Mapping[str, str]:
     """Return the text of each generated file by its path from the root of the checkout."""
-    tables = engines()
+    tables, rules = engines(), rule_files()
+    by_hand = (_ROOT / "collector/rules/slo.yaml").read_text("utf-8")
+    kubernetes = kubernetes_files(tables, {**rules, "slo": by_hand})
     return {
         **{f"collector/config/engines/{table.name}.yaml": fragment(table) for table in tables},
         "docs/engines.md": page(),
-        **{f"collector/rules/{name}.yaml": text for name, text in rule_files().items()},
+        **{f"collector/rules/{name}.yaml": text for name, text in rules.items()},
+        **{f"collector/kubernetes/{name}.yaml": text for name, text in kubernetes.items()},
     }
 
 

@@ -21,7 +21,8 @@ def rule_files() -> Mapping[str, str]:
     """Return the text of each rule file by its name."""
     groups = {
         "percentiles": [group(f"otel_llm_{m.name}", by_family(m)) for m in MEASURES],
-        "union": [group(f"otel_llm_{m.name}_union", (*union(m), *between(m))) for m in MEASURES],
+        # one file each: together they are more than Kubernetes takes as one object
+        **{f"union_{m.name}": [group(f"otel_llm_{m.name}_union", (*union(m), *between(m)))] for m in MEASURES},
         "attainment": [
             *(group(f"otel_llm_{m.name}_attainment", attainment(m)) for m in MEASURES if m.name in PROMISED),
             group("otel_llm_goodput", goodput()),

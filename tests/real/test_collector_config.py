@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.real.accuracy import RealProgram
 from tools.services import CONFIG
@@ -69,3 +70,12 @@ def test_old_component_names(otelcol_program: Path, tmp_path: Path) -> None:
 def test_every_variable_has_a_default(file: Path) -> None:
     bare = [name for name in re.findall(r"\$\{env:([^}]*)\}", file.read_text()) if ":-" not in name]
     assert bare == []
+
+
+def test_agent_of_kubernetes(otelcol_program: Path, tmp_path: Path) -> None:
+    agent = yaml.safe_load((CONFIG.parent / "kubernetes" / "agent.yaml").read_text())
+    config = agent["spec"]["config"]
+    # what the operator fills in
+    config["receivers"]["prometheus"]["config"]["scrape_configs"] = [{"job_name": "x", "static_configs": []}]
+    (tmp_path / "agent.yaml").write_text(yaml.safe_dump(config))
+    validate(otelcol_program, [tmp_path / "agent.yaml"], tmp_path)

@@ -71,9 +71,8 @@ def test_nothing_is_lost(real_program: RealProgram, tmp_path: Path) -> None:
         while_store_down = [stamp for stamp in stamps if stopped + 1 < stamp < gone]
         missed = [stamp for stamp in stamps if gone + 0.5 < stamp < back]
         print(
-            f"{load.sent} values sent and counted; "
-            f"{len(while_store_down)} scrapes kept of {gone - stopped:.0f} s without"
-            f" Prometheus; {len(missed)} scrapes in {back - gone:.0f} s without the Collector"
+            f"{load.sent} values sent and counted; {len(while_store_down)} scrapes kept of {gone - stopped:.0f} s"
+            f" without Prometheus; {len(missed)} scrapes in {back - gone:.0f} s without the Collector"
         )
         assert len(while_store_down) >= (gone - stopped) * 0.8
         assert missed == []

@@ -1,0 +1,76 @@
+"""Compose and Kubernetes files: well formed, pinned, on loopback, without default passwords, and of the same files."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from otel_llm_collector.table import engines
+
+COLLECTOR = Path(__file__).parent.parent.parent / "collector"
+COMPOSE = yaml.safe_load((COLLECTOR / "compose" / "compose.yaml").read_text())
+
+
+def objects() -> list[dict[str, Any]]:
+    files = sorted((COLLECTOR / "kubernetes").glob("*.yaml"))
+    return [found for file in files for found in yaml.safe_load_all(file.read_text())]
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_service_is_pinned_hardened_and_on_loopback(name: str) -> None:
+    service = COMPOSE["services"][name]
+    image, _, tag = service["image"].rpartition(":")
+    assert image
+    assert tag not in {"", "latest"}
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+    assert service["cap_drop"] == ["ALL"]
+    assert set(service.get("depends_on", ())) <= set(COMPOSE["services"])
+
+
+def test_compose_mounts_what_is_there() -> None:
+    for service in COMPOSE["services"].values():
+        for volume in service["volumes"]:
+            source = volume.split(":")[0]
+            there = (
+                (COLLECTOR / "compose" / source).is_dir() if source.startswith(".") else source in COMPOSE["volumes"]
+            )
+            assert there, volume
+
+
+def test_there_is_no_default_password() -> None:
+    assert COMPOSE["services"]["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD"].startswith(
+        "${GRAFANA_ADMIN_PASSWORD:?"
+    )
+
+
+def test_every_engine_can_be_pointed_at() -> None:
+    environment = COMPOSE["services"]["collector"]["environment"]
+    assert {f"{table.name.upper()}_TARGETS" for table in engines()} <= set(environment)
+
+
+def test_images_are_the_same_everywhere() -> None:
+    images = {COMPOSE["services"]["collector"]["image"]}
+    for found in objects():
+        if found["kind"] == "StatefulSet":
+            images |= {container["image"] for container in found["spec"]["template"]["spec"]["containers"]}
+        if found["kind"] == "OpenTelemetryCollector":
+            images.add(found["spec"]["image"])
+    assert len(images) == 1
+
+
+def test_every_engine_has_a_monitor_and_every_rule_file_is_an_object() -> None:
+    kinds = [found["kind"] for found in objects()]
+    assert kinds.count("PodMonitor") == len(engines())
+    assert kinds.count("PrometheusRule") == len(list((COLLECTOR / "rules").glob("*.yaml")))
+
+
+def test_no_object_is_larger_than_what_kubectl_annotates() -> None:
+    for found in objects():
+        assert len(yaml.safe_dump(found)) < 250_000, found["metadata"]["name"]
+
+
+def test_kustomization_names_what_is_there() -> None:
+    kustomization = yaml.safe_load((COLLECTOR / "kustomization.yaml").read_text())
+    files = kustomization["resources"] + kustomization["configMapGenerator"][0]["files"]
+    assert all((COLLECTOR / file).is_file() for file in files)
+    assert {f"kubernetes/{file.name}" for file in (COLLECTOR / "kubernetes").iterdir()} <= set(files)
