@@ -7,28 +7,23 @@ display are somebody else's, so that nothing of that stands between a packet and
 import asyncio
 import contextlib
 import gc
-import secrets
 import signal
 import socket
 import struct
-from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from otel_llm.clock import KernelClock, cpu_ns, now_ns
+from otel_llm.clock import cpu_ns, now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.load.channel import DRAIN, GO, Batch, Ended, Finished, Outbox, Ready
 from otel_llm.load.exchange import Exchange
 from otel_llm.load.plan import LoadPlan
+from otel_llm.load.pool import Connection, Pool
+from otel_llm.load.stock import Prepared, Stock
 from otel_llm.observe import StreamObservation
-from otel_llm.wire import stream
-from otel_llm.wire.connection import KERNEL_STAMPS, Connection, connect
-from otel_llm.wire.http import request_bytes
-from otel_llm.wire.target import tls_context
 
 __all__ = ["Share", "new_loop", "work"]
 
@@ -37,10 +32,8 @@ _PROGRESS_TICKS: Final = 10
 _CHECK_TICKS: Final = 50
 _RAMP_GAP_NS: Final = 5_000_000
 _SPARE: Final = 8
-_STOCK: Final = 64
+_READY: Final = 64
 _BURST: Final = 512
-_CONNECT_BATCH: Final = 32
-_IDLE_LIFE_NS: Final = 3_000_000_000
 _AFTER_END_NS: Final = 1_000_000_000
 _NAP_S: Final = 0.2
 
@@ -55,18 +48,6 @@ class Share:
     def of(self, total: int) -> int:
         """Return how many of `total` are its own."""
         return len(range(self.worker, total, self.workers))
-
-
-_Connection = Connection | stream.StreamConnection
-
-
-class _Prepared(NamedTuple):
-    """A request that only needs a connection."""
-
-    number: int
-    wire: bytes
-    trace_id: str
-    span_id: str
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -90,20 +71,15 @@ def work(plan: LoadPlan, share: Share, sock: socket.socket) -> None:
 class _Worker:
     def __init__(self, plan: LoadPlan, share: Share) -> None:
         self.plan, self.share = plan, share
-        self.clock = KernelClock()
-        self.tls = [tls_context(**plan.tls) if target.tls else None for target in plan.endpoints]
-        self.idle: list[deque[_Connection]] = [deque() for _ in plan.endpoints]
+        self.pool = Pool(plan)
+        self.stock = Stock(plan, range(share.worker, plan.number, share.workers))
         self.draining = False
-        self.live: dict[Exchange, _Connection] = {}
-        self.spares: set[asyncio.Task[None]] = set()
+        self.live: dict[Exchange, Connection] = {}
         self.finished: list[Finished] = []
         self.loop_lag_ns: list[int] = []
-        self.sent = self.in_flight = self.connecting = self.ticks = 0
+        self.sent = self.in_flight = self.ticks = 0
         self.tick_due_ns = 0
         self.first_took_ns: int | None = None
-        self.stock: deque[_Prepared] = deque()
-        self.traceparent = plan.traceparent and "traceparent" not in {name.lower() for name in plan.headers}
-        self.ahead = self.prepare()
         self.head: dict[str, Any] = {
             "operation": plan.protocol.operation,
             "provider": plan.protocol.provider,
@@ -125,8 +101,7 @@ class _Worker:
         self.main: asyncio.Task[None] | None = None
         self.outbox = await Outbox.open(sock, self.word)
         ready = await self.warm_up()
-        for _ in range(_STOCK // 2):
-            self.restock()
+        self.stock.refill(_READY)
         self.outbox.send(ready)
         self.start_ns = await self.go
         if not self.stopped:
@@ -139,15 +114,9 @@ class _Worker:
             with contextlib.suppress(asyncio.CancelledError):
                 await self.main
             self.next_tick.cancel()
-        for task in self.spares:
-            task.cancel()
         self.flush()
-        kernel = KERNEL_STAMPS and self.plan.transport == "socket"
-        clock = "kernel receive stamps" if kernel else "user-space stamps"
-        self.outbox.send(Ended(cpu_ns(), _waited_ns(), clock, self.clock.steps))
-        for connections in self.idle:
-            for connection in list(connections):
-                connection.close()
+        self.pool.close()
+        self.outbox.send(Ended(cpu_ns(), _waited_ns(), self.pool.stamps, self.pool.clock.steps))
         await self.outbox.close()
 
     def word(self, word: bytes) -> None:
@@ -176,23 +145,8 @@ class _Worker:
             wanted = min(own, self.share.of(plan.parallel))
         else:
             wanted = min(own, _BURST if plan.rate == -1 else _SPARE, plan.max_concurrency or own)
-        error: tuple[str, str] | None = None
-        opened = 0
-        while opened < wanted:
-            batch = min(_CONNECT_BATCH, wanted - opened)
-            where = [(opened + i) % len(plan.endpoints) for i in range(batch)]
-            results = await asyncio.gather(*map(self.connect, where), return_exceptions=True)
-            for endpoint, result in zip(where, results, strict=True):
-                if isinstance(result, RemoteError):
-                    error = (result.kind, str(result))
-                elif isinstance(result, BaseException):
-                    raise result
-                else:
-                    self.put_back(result, endpoint)
-                    opened += 1
-            if error is not None:
-                break
-        return Ready(opened, None if opened else error)
+        opened, refused = await self.pool.fill(wanted)
+        return Ready(opened, (refused.kind, str(refused)) if refused is not None and not opened else None)
 
     def tick(self) -> None:
         """Look after what no packet wakes: lateness of the loop, timeouts, the clock, and what is to be handed on."""
@@ -200,7 +154,7 @@ class _Worker:
         self.loop_lag_ns.append(max(now - self.tick_due_ns, 0))
         self.ticks += 1
         if self.ticks % _CHECK_TICKS == 0:
-            self.clock.check()
+            self.pool.clock.check()
         self.sweep(now)
         if self.finished or self.ticks % _PROGRESS_TICKS == 0:
             self.flush()
@@ -253,11 +207,11 @@ class _Worker:
 
     async def slot(self) -> None:
         due = now_ns()
-        connection: _Connection | None = None
+        connection: Connection | None = None
         while (prepared := self.take()) is not None:
             connection, due = await self.perform(prepared, connection, due, None)
-            if connection is not None and len(self.idle) > 1:  # the next one goes elsewhere
-                self.put_back(connection, prepared.number % len(self.idle))
+            if connection is not None and self.pool.endpoints > 1:  # the next one goes elsewhere
+                self.pool.put_back(connection, prepared.number % self.pool.endpoints)
                 connection = None
 
     async def open_loop(self) -> None:
@@ -275,100 +229,37 @@ class _Worker:
                     break
                 group.create_task(self.arrival(prepared, intended, limit))
 
-    async def arrival(self, prepared: _Prepared, intended: int, limit: asyncio.Semaphore | None) -> None:
-        where = prepared.number % len(self.idle)
-        performing = self.perform(prepared, self.spare(where), intended, intended)
-        if len(self.idle[where]) + self.connecting < _SPARE:
-            self.connecting += 1
-            self.spares.add(task := asyncio.create_task(self.open_spare(where)))
-            task.add_done_callback(self.spares.discard)
+    async def arrival(self, prepared: Prepared, intended: int, limit: asyncio.Semaphore | None) -> None:
+        where = prepared.number % self.pool.endpoints
+        performing = self.perform(prepared, self.pool.take(where), intended, intended)
+        self.pool.keep_spare(where)
         connection, _ = await performing
         if connection is not None:
-            self.put_back(connection, where)
+            self.pool.put_back(connection, where)
         if limit is not None:
             limit.release()
 
-    # -- what to send, and on what -----------------------------------------------------------------------------
+    # -- one request -------------------------------------------------------------------------------------------
 
-    def prepare(self) -> Iterator[_Prepared]:
-        """Yield this worker's requests as bytes; the costly part is made once per distinct request."""
-        plan, heads = self.plan, dict[tuple[int, int], tuple[bytes, bytes]]()
-        for index in range(self.share.worker, plan.number, self.share.workers):
-            key = index % len(plan.requests), index % len(plan.endpoints)
-            if key not in heads:
-                if len(heads) > 4096:
-                    heads.clear()
-                heads[key] = self.head_and_body(index)
-            head, body = heads[key]
-            if plan.cache_salt:
-                body = plan.request(index).body
-            trace, span = secrets.token_hex(16), secrets.token_hex(8)
-            link = f"\r\ntraceparent: 00-{trace}-{span}-01".encode() if self.traceparent else b""
-            yield _Prepared(index, b"%b%b\r\n\r\n%b" % (head, link, body), trace, span)
-
-    def head_and_body(self, index: int) -> tuple[bytes, bytes]:
-        plan, request, target = self.plan, self.plan.request(index), self.plan.endpoint(index)
-        headers = plan.all_headers(index)
-        whole = request_bytes(
-            target.request_target, target.host_header, headers, request.body, close=plan.new_connection
-        )
-        return whole.partition(b"\r\n\r\n")[0], request.body
-
-    def take(self) -> _Prepared | None:
-        """Return the next request, made ready beforehand where there was time; None when there shall be no more."""
+    def take(self) -> Prepared | None:
+        """Return the next request; None when there are, or shall be, no more."""
         within = self.plan.duration_s
         if self.draining or (within is not None and now_ns() - self.start_ns >= within * 1e9):
             return None
-        return self.stock.popleft() if self.stock else next(self.ahead, None)
-
-    def restock(self) -> None:
-        """Make requests ready while packets are awaited, a few at a time."""
-        for _ in range(2):
-            if len(self.stock) < _STOCK and (prepared := next(self.ahead, None)) is not None:
-                self.stock.append(prepared)
-
-    async def connect(self, where: int) -> _Connection:
-        plan, target = self.plan, self.plan.endpoints[where]
-        if plan.transport == "stream":
-            return await stream.connect(target, self.tls[where], plan.connect_timeout_s)
-        return await connect(target, self.clock, self.tls[where], plan.connect_timeout_s)
-
-    async def open_spare(self, where: int) -> None:
-        """Open a connection before a request needs it; one that cannot be opened is met again by that request."""
-        try:
-            self.put_back(await self.connect(where), where)
-        except RemoteError:
-            pass
-        finally:
-            self.connecting -= 1
-
-    def put_back(self, connection: _Connection, where: int) -> None:
-        if connection.open:
-            connection.idle_since_ns = now_ns()
-            self.idle[where].append(connection)
-
-    def spare(self, where: int) -> _Connection | None:
-        """Return an open connection that has not been idle for so long that its server may be closing it."""
-        oldest = now_ns() - _IDLE_LIFE_NS
-        while self.idle[where]:
-            connection = self.idle[where].pop()
-            if connection.open and (connection.idle_since_ns > oldest or not connection.used):
-                return connection
-            connection.close()
-        return None
+        return self.stock.take()
 
     async def perform(
-        self, prepared: _Prepared, connection: _Connection | None, due: int, intended: int | None
-    ) -> tuple[_Connection | None, int]:
+        self, prepared: Prepared, connection: Connection | None, due: int, intended: int | None
+    ) -> tuple[Connection | None, int]:
         """Send one request and see it through; return the connection if it can be used again, and when it ended."""
-        where = prepared.number % len(self.idle)
+        where = prepared.number % self.pool.endpoints
         head = {**self.head, **self.servers[where], "index": prepared.number, "due_ns": due, "intended_ns": intended}
         head["trace_id"], head["span_id"] = prepared.trace_id, prepared.span_id
         if connection is None or not connection.open:
-            connection = self.spare(where)
+            connection = self.pool.take(where)
         if connection is None:
             try:
-                connection = await self.connect(where)
+                connection = await self.pool.connect(where)
             except RemoteError as error:
                 obs = StreamObservation(**head, flags=("unsent",))
                 obs.fail(error.kind, str(error))
@@ -383,7 +274,7 @@ class _Worker:
         self.sent += 1
         self.in_flight += 1
         obs.sent_ns = connection.send(prepared.wire, exchange)
-        self.loop.call_soon(self.restock)
+        self.loop.call_soon(self.stock.refill)
         try:
             await done
         finally:
