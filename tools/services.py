@@ -136,7 +136,6 @@ class Collector(PartProcess):
             "COLLECTOR_METRICS_PORT": str(metrics_port),
             "COLLECTOR_HEALTH": health,
             "COLLECTOR_STORAGE": str(data.absolute() / "queue"),
-            "TRACES_DECISION_WAIT": "1s",  # a person who looks for a trace has just made it
             **({"PROMETHEUS_OTLP": prometheus.otlp} if prometheus else {}),
             **({"JAEGER_OTLP": jaeger.otlp} if jaeger else {}),
             **(variables or {}),

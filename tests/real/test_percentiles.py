@@ -103,12 +103,12 @@ def answers() -> np.ndarray:
 def client(loaded: Prometheus, otelcol: Collector, answers: np.ndarray) -> Prometheus:
     """A load run of one export, sent through the Collector."""
     with sending(otelcol, "short-run", {"otel_llm.run.id": RUN}) as (meter, _):
-        histogram = meter.create_histogram("otel_llm.client.time_to_first_token", unit="s")
-        for answer in answers:
-            histogram.record(answer, {"gen_ai.request.model": "m"})
         slo = meter.create_counter("otel_llm.slo.requests", unit="{request}")
         slo.add(750, {"met": True})
         slo.add(250, {"met": False})
+        histogram = meter.create_histogram("otel_llm.client.time_to_first_token", unit="s")
+        for answer in answers:
+            histogram.record(answer, {"gen_ai.request.model": "m"})
     assert until(lambda: loaded.query(f'otel_llm:run_time_to_first_token:count{{otel_llm_run_id="{RUN}"}}'), 20)
     assert until(lambda: loaded.query('otel_llm:time_to_first_token:attainment5m{job="short-run"}'), 20)
     return loaded

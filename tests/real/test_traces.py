@@ -28,7 +28,8 @@ def sampling(
     real_program: RealProgram, store: Prometheus, jaeger: Jaeger, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Collector]:
     """A Collector that keeps none of the ordinary traces."""
-    variables = {**PACE, "TRACES_SAMPLED_PERCENT": "0"}
+    sampled = {"TRACES_PROCESSORS": "[memory_limiter, tail_sampling]", "TRACES_SAMPLED_PERCENT": "0"}
+    variables = {**PACE, **sampled, "TRACES_DECISION_WAIT": "1s"}
     data, program = tmp_path_factory.mktemp("otelcol"), real_program("otelcol")
     with Collector(program, data, prometheus=store, jaeger=jaeger, variables=variables) as part:
         yield part
