@@ -14,7 +14,7 @@ import pytest
 from tests.real.running import App
 from tests.real.stored import ARRIVES_S, Stored
 from tools.ports import HOST, free
-from tools.services import CONFIG, Collector, Jaeger, Prometheus
+from tools.services import Collector, Jaeger, Prometheus
 from tools.waiting import until
 
 pytestmark = pytest.mark.timeout(90)
@@ -42,10 +42,9 @@ def adding_up(
     jaeger: Jaeger,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Collector]:
-    """A Collector that takes delta temporality too."""
-    added = (CONFIG / "stack.yaml", Path(__file__).with_name("delta.yaml"))
+    """A Collector for these tests alone: it keeps the state of delta senders."""
     executable, data = real_program("otelcol"), tmp_path_factory.mktemp("adding_up")
-    with Collector(executable, data, prometheus=prometheus, jaeger=jaeger, config=added) as part:
+    with Collector(executable, data, prometheus=prometheus, jaeger=jaeger) as part:
         yield part
 
 
