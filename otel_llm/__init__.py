@@ -1,12 +1,16 @@
 """How fast are the first token and every token after it, really.
 
-Put `@otel_llm.metrics` on whatever calls a model, or subclass `otel_llm.BaseLLM`. Importing this loads neither an
-exporter nor a model library; it opens no connection and prints nothing.
+Put `@otel_llm.metrics` on whatever calls a model, subclass `otel_llm.BaseLLM`, or let `otel_llm.instrument` measure
+what exists already. Importing this loads neither an exporter nor a model library; it opens no connection and prints
+nothing.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from otel_llm.generation import GenerationMetrics
+
+# The function takes the name of the package it is in, once that has been imported: from then on nothing sets it again.
+from otel_llm.instrument.auto import instrument, uninstrument
 from otel_llm.instrument.by_hand import observe
 from otel_llm.instrument.context import bind_context, current, last_metrics
 from otel_llm.instrument.decorator import metrics
@@ -14,25 +18,30 @@ from otel_llm.instrument.decorator import metrics
 if TYPE_CHECKING:
     from otel_llm import models
     from otel_llm.instrument.base_llm import BaseLLM
+    from otel_llm.instrument.instrumentor import LLMInstrumentor
     from otel_llm.providers import configure
 
 __all__ = [
     "BaseLLM",
     "GenerationMetrics",
+    "LLMInstrumentor",
     "bind_context",
     "configure",
     "current",
+    "instrument",
     "last_metrics",
     "metrics",
     "metrics_decorator",
     "models",
     "observe",
+    "uninstrument",
 ]
 
 metrics_decorator = metrics
 
 _LATER = {
     "BaseLLM": ("otel_llm.instrument.base_llm", "BaseLLM"),
+    "LLMInstrumentor": ("otel_llm.instrument.instrumentor", "LLMInstrumentor"),
     "configure": ("otel_llm.providers", "configure"),
     "models": ("otel_llm.models", None),
 }

@@ -89,7 +89,7 @@ class Call:
         self.odd: dict[int, int] = {}
         self.tokens: list[int] | None = None if options.tokens is None else []
         self.texts: list[str] | None = [] if content.wanted() else None
-        self._head: dict[str, Any] = guarded("head", options.head, instance, kwargs) or {}
+        self._head: dict[str, Any] = guarded("head", options.head, instance, args, kwargs) or {}
         if self.outer is not None:
             self._head["flags"] = ("nested",)  # the outermost call is the one that is counted
         self._sink: Telemetry | None = None
@@ -140,7 +140,9 @@ class Call:
         return item
 
     def _read(self, item: Any) -> None:
-        kind = items.kind_of(item, self.observation)
+        if (observation := self.observation) is None:
+            return
+        kind = (self.options.item or items.kind_of)(item, observation)
         if self.tokens is not None and self.options.tokens is not None:
             brought = self.options.tokens(item)
             self.tokens.append(brought)
@@ -168,7 +170,10 @@ class Call:
         if counter is None and self.options.counter is not None and isinstance(value, str):
             counter = self.options.counter(self.instance)
         self._value = value if self.options.tell is not None else None
-        usage.read(value, observation, counter)
+        if self.options.result is not None and counter is None:
+            self.options.result(value, observation)
+        else:
+            usage.read(value, observation, counter)
 
     # -- its ends ----------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Only what kind of function it is gets decided here: a coroutine function and a g
 they are first driven, any other when it is called. What the call gives is looked at in `settle`.
 """
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -13,11 +14,11 @@ from typing import Any, Concatenate, Literal, ParamSpec, Protocol, Self, TypedDi
 from otel_llm.generation import GenerationMetrics
 from otel_llm.instrument.call import Call, Finished
 from otel_llm.instrument.context import attach, detach, here, leave, suppressed
-from otel_llm.instrument.options import Options
+from otel_llm.instrument.options import Arguments, Options
 from otel_llm.instrument.settle import reported, settle
 from otel_llm.instrument.telemetry import guarded, warm
 
-__all__ = ["Measured", "measured", "metrics", "options_of"]
+__all__ = ["Measured", "measured", "measured_on", "metrics", "options_of"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -99,8 +100,11 @@ class _Function:
     def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, memo: Any) -> Self:
-        return self
+    def __deepcopy__(self, memo: Any) -> Any:
+        if self._self_instance is None:
+            return self
+        instance = copy.deepcopy(self._self_instance, memo)  # whose method it then is
+        return _Function(copy.deepcopy(self.__wrapped__, memo), self._self_measure, instance)
 
 
 _PLAIN, _COROUTINE, _GENERATOR = range(3)
@@ -137,9 +141,10 @@ class _Measure:
 
     def _call(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | None:
         """Return the call to be made, None when it is not to be measured."""
-        if suppressed():
+        options = self.options
+        if suppressed() or (options.when is not None and not options.when()):
             return None
-        if self.options.one_per_object and (outer := here()) is not None and outer.instance is instance:
+        if (outer := here()) is not None and options.part_of(outer, instance):
             return None
         return Call(self.options, instance, args, kwargs, self.last)
 
@@ -148,9 +153,16 @@ def _names(function: Callable[..., Any], run: Any) -> tuple[str, str]:
     return getattr(function, "__name__", run.__name__), getattr(function, "__qualname__", run.__qualname__)
 
 
+def _prepared(call: Call, args: Any, kwargs: Any) -> Arguments:
+    """Begin the call; return the arguments to make it with."""
+    call.begin()
+    prepare = call.options.prepare
+    return (args, kwargs) if prepare is None else guarded("prepare", prepare, call, args, kwargs) or (args, kwargs)
+
+
 def _made(call: Call, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Return the result of the call, made within its context."""
-    call.begin()
+    args, kwargs = _prepared(call, args, kwargs)
     token = attach(call.context)
     try:
         result = function(*args, **kwargs)
@@ -164,7 +176,7 @@ def _made(call: Call, function: Callable[..., Any], args: Any, kwargs: Any) -> A
 
 async def _run(call: Call, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Return the result of a coroutine function, which begins to run when this does."""
-    call.begin()
+    args, kwargs = _prepared(call, args, kwargs)
     token = attach(call.context)
     try:
         result = await function(*args, **kwargs)
@@ -185,6 +197,11 @@ def measured(function: Any, options: Options) -> Any:
         function.func = measured(function.func, options)
         return function
     return _Function(function, _Measure(function, options))
+
+
+def measured_on(instance: Any, bound: Any, options: Options) -> Any:
+    """Return `bound`, which belongs to `instance` however it came to it, with its calls measured."""
+    return _Function(bound, _Measure(bound, options), instance)
 
 
 class _Told(TypedDict, total=False):

@@ -6,19 +6,30 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from otel_llm.generation import GenerationMetrics
-    from otel_llm.instrument.call import Finished
+    from otel_llm.instrument.call import Call, Finished
+    from otel_llm.observe import StreamObservation
 
-__all__ = ["Options"]
+__all__ = ["Arguments", "Options"]
+
+Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
+"""Of a call: by position, and by keyword."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The arguments of `metrics`, and below them what the classes of this package add.
+    """The arguments of `metrics`, and below them what the classes and adapters of this package add.
 
-    describe:       (object, keyword arguments) -> further fields of the record
+    describe:       (object, arguments by name) -> further fields of the record
     counter:        object -> what counts the tokens of its results, None when it has no tokenizer
     tell:           (object, finished call, result) -> anything; called when the call has ended
     one_per_object: a call inside a call on the same object is part of it, not a call of its own
+    family:         a call inside a call of the same family is part of it, not a call of its own
+    positional:     the names of arguments that may be given by position
+    when:           whether a call is to be measured, asked each time
+    prepare:        (call, args, kwargs) -> the arguments that are passed on; the call has begun
+    wrap:           (call, result) -> what the caller gets in the result's place, None for the usual
+    item:           (item of a stream, observation) -> its kind, in place of `items.kind_of`
+    result:         (what was returned, observation) -> anything, in place of `usage.read`
     """
 
     model: str | Callable[[Any], str | None] | None = None
@@ -33,9 +44,24 @@ class Options:
     counter: Callable[[Any], Callable[[Any], int] | None] | None = None
     tell: "Callable[[Any, Finished, Any], object] | None" = None
     one_per_object: bool = False
+    family: str | None = None
+    positional: tuple[str, ...] = ()
+    when: Callable[[], bool] | None = None
+    prepare: "Callable[[Call, tuple[Any, ...], Mapping[str, Any]], Arguments] | None" = None
+    wrap: "Callable[[Call, Any], Any] | None" = None
+    item: "Callable[[Any, StreamObservation], int] | None" = None
+    result: "Callable[[Any, StreamObservation], object] | None" = None
 
-    def head(self, instance: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def part_of(self, outer: "Call", instance: Any) -> bool:
+        """Return whether a call on `instance` inside of `outer` is part of that one."""
+        if self.family is not None and outer.options.family == self.family:
+            return True
+        return self.one_per_object and instance is not None and outer.instance is instance
+
+    def head(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of the record that are known before the call: operation, model, provider, ..."""
+        if args and self.positional:
+            kwargs = {**dict(zip(self.positional, args, strict=False)), **kwargs}
         head: dict[str, Any] = {
             "operation": self.operation,
             "provider": self.provider,

@@ -130,6 +130,8 @@ def given_by(proxy: Proxy, name: str) -> Any:
     value = getattr(proxy.__wrapped__, name)
     if name in _CLOSES and callable(value):
         return _closing(proxy._self_call, value)
+    if name == "response" and (hasattr(value, "close") or hasattr(value, "aclose")):
+        return type(type(value).__name__, (Looks,), {"__slots__": ()})(value, proxy._self_call, owner=False)
     if isinstance(value, GeneratorType | AsyncGeneratorType) and not name.startswith("_"):
         return proxied(value, proxy._self_call, owner=False)  # another view of the same stream, such as its text
     return value

@@ -16,6 +16,8 @@ __all__ = ["reported", "settle"]
 
 def settle(call: "Call", result: Any) -> Any:
     """Return `result`, or its proxy where the call goes on in it; a value ends the call."""
+    if (wrap := call.options.wrap) is not None and (made := guarded("wrap", wrap, call, result)) is not None:
+        return made
     if (kind := guarded("result", stands_for, type(result))) is not None:
         made = guarded("proxy", kind, result, call)
         return result if made is None else made
