@@ -1,0 +1,50 @@
+"""What a request asks for, under the convention's names: the same arguments in nearly every client library."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from otel_llm import conventions as names
+
+__all__ = ["parameters", "where"]
+
+_NUMBERS: Final = {
+    "max_tokens": names.REQUEST_MAX_TOKENS,
+    "max_new_tokens": names.REQUEST_MAX_TOKENS,
+    "max_completion_tokens": names.REQUEST_MAX_TOKENS,
+    "max_output_tokens": names.REQUEST_MAX_TOKENS,
+    "num_predict": names.REQUEST_MAX_TOKENS,
+    "temperature": names.REQUEST_TEMPERATURE,
+    "top_p": names.REQUEST_TOP_P,
+    "top_k": names.REQUEST_TOP_K,
+    "seed": names.REQUEST_SEED,
+    "frequency_penalty": names.REQUEST_FREQUENCY_PENALTY,
+    "presence_penalty": names.REQUEST_PRESENCE_PENALTY,
+}
+_STOPS: Final = ("stop", "stop_sequences")
+_MANY: Final = ("n", "num_return_sequences")
+
+
+def parameters(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a request that the convention has a name for. What was not given is left out."""
+    found: dict[str, Any] = {}
+    for argument, name in _NUMBERS.items():
+        value = asked.get(argument)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            found[name] = value
+    for argument in _STOPS:
+        value = asked.get(argument)
+        if isinstance(value, str | list | tuple) and value:
+            found[names.REQUEST_STOP_SEQUENCES] = (value,) if isinstance(value, str) else tuple(value)
+    for argument in _MANY:
+        if isinstance(value := asked.get(argument), int) and value != 1:
+            found[names.REQUEST_CHOICE_COUNT] = value
+    return found
+
+
+def where(url: Any) -> dict[str, Any]:
+    """Return the server's address and port out of a URL object, as httpx has them."""
+    host = getattr(url, "host", None)
+    if not isinstance(host, str) or not host:
+        return {}
+    port = getattr(url, "port", None) or {"https": 443, "http": 80}.get(getattr(url, "scheme", ""))
+    return {"server_address": host, "server_port": port}
