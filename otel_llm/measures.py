@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from otel_llm.record import CONTENT_KINDS, OTHER, PADDING, Chunks, StreamRecord
+from otel_llm.record import CONTENT_KINDS, NOT_STREAMED, OTHER, PADDING, Chunks, StreamRecord
 
 __all__ = [
     "MEASURES",
@@ -91,7 +91,9 @@ def time_to_first_chunk(record: StreamRecord) -> float | None:
 
     Source: GenAI semantic conventions v1.41, `gen_ai.client.operation.time_to_first_chunk`.
     """
-    return (record.chunks.at_ns[0] - record.sent_ns) / 1e9 if record.stream and record.chunks.at_ns else None
+    if not record.stream or NOT_STREAMED in record.flags or not record.chunks.at_ns:
+        return None
+    return (record.chunks.at_ns[0] - record.sent_ns) / 1e9
 
 
 def time_to_first_token(record: StreamRecord) -> float | None:
@@ -154,7 +156,7 @@ def each_token_latencies(records: Sequence[StreamRecord]) -> list[tuple[Floats, 
 
 def inter_chunk_latencies(*records: StreamRecord) -> Floats:
     """Return the raw gap before every chunk after a record's first, 0 for chunks of one read."""
-    return _gaps([np.frombuffer(r.chunks.at_ns, np.int64) for r in records if r.stream])
+    return _gaps([np.frombuffer(r.chunks.at_ns, np.int64) for r in records if r.stream and NOT_STREAMED not in r.flags])
 
 
 def max_inter_token_latency(record: StreamRecord) -> float | None:

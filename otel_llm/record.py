@@ -14,6 +14,7 @@ import msgspec
 __all__ = [
     "CONTENT_KINDS",
     "KIND_NAMES",
+    "NOT_STREAMED",
     "OTHER",
     "PADDING",
     "REASONING",
@@ -38,6 +39,9 @@ SCHEMA: Final = 1
 PADDING, TEXT, REASONING, TOOL, OTHER = range(5)
 KIND_NAMES: Final = ("padding", "text", "reasoning", "tool", "other")
 CONTENT_KINDS: Final = frozenset((TEXT, REASONING, TOOL))
+
+NOT_STREAMED: Final = "not_streamed"
+"""Flag of a record whose tokens were timed where they were made, while the caller got them all at once."""
 
 Outcome = Literal["complete", "closed_early", "abandoned", "cancelled", "error"]
 TokenSource = Literal["provider", "counted", "chunks"]
@@ -141,6 +145,7 @@ class StreamRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     model: str | None = None
     kind: Literal["client", "internal"] = "internal"
     stream: bool = False
+    """Whether the moments of its chunks say something; see also the flag `not_streamed`."""
     server_address: str | None = None
     server_port: int | None = None
     parameters: dict[str, Any] = {}

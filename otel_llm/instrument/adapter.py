@@ -32,6 +32,7 @@ class Target:
     owner:  the class in it, "" for the functions of the module itself
     names:  of the functions; one that this version of the library lacks is passed over
     early:  whether other modules may have bound them by name, and are to be looked through
+    below:  whether subclasses have such methods of their own, which are to be measured as well
     """
 
     module: str
@@ -39,6 +40,7 @@ class Target:
     names: tuple[str, ...]
     options: Options
     early: bool = False
+    below: bool = False
 
 
 Adapter = Callable[[Settings], Iterable[Target]]

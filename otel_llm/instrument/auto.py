@@ -95,13 +95,19 @@ def uninstrument(target: Any = None, /) -> None:
             _places.remove(entry)
 
 
-def places_of(target: Any, names: Iterable[str], options: Options, *, early: bool = True) -> list[Place]:
-    """Measure functions of a class, object or module. `early`: also where modules have bound them by name."""
+def places_of(
+    target: Any, names: Iterable[str], options: Options, *, early: bool = True, below: bool = True
+) -> list[Place]:
+    """Measure functions of a class, object or module.
+
+    early: also where modules have bound them by name
+    below: also what the subclasses of a class have of that name
+    """
     places: list[Place] = []
     try:
         for name in names:
             if isinstance(target, type):
-                places += _on_class(target, name, options)
+                places += _on_class(target, name, options) if below else _method(target, name, options)
             elif isinstance(target, ModuleType):
                 places += _in_module(target, name, options)
             else:

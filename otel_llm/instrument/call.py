@@ -62,6 +62,7 @@ class Call:
         "open",
         "options",
         "outer",
+        "state",
         "streamed",
         "texts",
         "tokens",
@@ -80,6 +81,7 @@ class Call:
         self.outer = call_in(self.context)
         self.observation: StreamObservation | None = None
         self.finished: Finished | None = None
+        self.state: Any = None  # an adapter's own, from `prepare` on
         self.open, self.streamed = True, False
         self.now_ns = clock().now_ns
         self._made_ns = self.now_ns()
@@ -171,7 +173,7 @@ class Call:
             counter = self.options.counter(self.instance)
         self._value = value if self.options.tell is not None else None
         if self.options.result is not None and counter is None:
-            self.options.result(value, observation)
+            self.options.result(self, value)
         else:
             usage.read(value, observation, counter)
 
@@ -229,7 +231,7 @@ class Call:
                 observation.counted(sum(tokens))
             observation.mark_all(array("q", self.at_ns), kinds, tokens)
         if self.streamed or len(observation):
-            observation.set(stream=True)
+            observation.head.setdefault("stream", True)
         if self.texts:
             content.answered(observation, self.texts)
 

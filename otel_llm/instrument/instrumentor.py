@@ -117,7 +117,7 @@ def _measure(module: ModuleType, target: Target) -> list[Place]:
             )
             continue
         yielding = Yielding(name)
-        made = places_of(owner, (name,), replace(target.options, when=yielding), early=target.early)
+        made = places_of(owner, (name,), replace(target.options, when=yielding), early=target.early, below=target.below)
         yielding.watch(made)
         places += made
     return places

@@ -26,10 +26,10 @@ class Options:
     family:         a call inside a call of the same family is part of it, not a call of its own
     positional:     the names of arguments that may be given by position
     when:           whether a call is to be measured, asked each time
-    prepare:        (call, args, kwargs) -> the arguments that are passed on; the call has begun
+    prepare:        (call, args, kwargs) -> the arguments that are passed on, None for these; the call has begun
     wrap:           (call, result) -> what the caller gets in the result's place, None for the usual
     item:           (item of a stream, observation) -> its kind, in place of `items.kind_of`
-    result:         (what was returned, observation) -> anything, in place of `usage.read`
+    result:         (call, what was returned) -> anything, in place of `usage.read`
     """
 
     model: str | Callable[[Any], str | None] | None = None
@@ -47,10 +47,10 @@ class Options:
     family: str | None = None
     positional: tuple[str, ...] = ()
     when: Callable[[], bool] | None = None
-    prepare: "Callable[[Call, tuple[Any, ...], Mapping[str, Any]], Arguments] | None" = None
+    prepare: "Callable[[Call, tuple[Any, ...], Mapping[str, Any]], Arguments | None] | None" = None
     wrap: "Callable[[Call, Any], Any] | None" = None
     item: "Callable[[Any, StreamObservation], int] | None" = None
-    result: "Callable[[Any, StreamObservation], object] | None" = None
+    result: "Callable[[Call, Any], object] | None" = None
 
     def part_of(self, outer: "Call", instance: Any) -> bool:
         """Return whether a call on `instance` inside of `outer` is part of that one."""

@@ -22,7 +22,7 @@ from opentelemetry.trace import (
 
 from otel_llm import conventions as names
 from otel_llm import measures
-from otel_llm.record import StreamRecord
+from otel_llm.record import NOT_STREAMED, StreamRecord
 from otel_llm.sinks.feeds import Facts
 
 __all__ = ["GivenIds", "at_end", "at_start", "kind", "parent", "span_name", "status"]
@@ -58,7 +58,7 @@ def at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dict[str, Any]:
     found = {
         **record.attributes,
         **record.parameters,
-        names.REQUEST_STREAM: True if record.stream else None,
+        names.REQUEST_STREAM: True if record.stream and NOT_STREAMED not in record.flags else None,
         names.RESPONSE_ID: record.response_id,
         names.RESPONSE_MODEL: record.response_model,
         names.RESPONSE_FINISH_REASONS: _finish_reasons(record, profiles),

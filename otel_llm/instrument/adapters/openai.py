@@ -45,7 +45,7 @@ def targets(settings: Settings) -> Iterable[Target]:
         )
 
     chat = options("chat", item=_kind_of_chunk)
-    responses = options("chat", item=kind_of_event, result=of_response)
+    responses = options("chat", item=kind_of_event, result=lambda call, answer: of_response(answer, call.observation))
     for prefix in ("", "Async"):
         yield Target(f"{_RESOURCES}.chat.completions.completions", f"{prefix}Completions", ("create", "parse"), chat)
         yield Target(f"{_RESOURCES}.responses.responses", f"{prefix}Responses", ("create", "parse"), responses)

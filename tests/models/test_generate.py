@@ -1,0 +1,239 @@
+"""`generate` of transformers, as it is, in every decoding mode. `make test-models` has what it needs."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import otel_llm
+from otel_llm.clock import now_ns
+from tests.seen import Seen
+
+torch = pytest.importorskip("torch", reason="needs the model libraries: make test-models")
+transformers = pytest.importorskip("transformers", reason="needs the model libraries: make test-models")
+
+NEW = 12
+
+
+@pytest.fixture(autouse=True)
+def _instrumented() -> Iterator[None]:
+    before = transformers.GenerationMixin.__dict__["generate"]
+    otel_llm.instrument(include=["transformers"])
+    yield
+    otel_llm.uninstrument()
+    assert transformers.GenerationMixin.__dict__["generate"] is before
+
+
+@pytest.fixture(scope="module")
+def llama(tiny: Path) -> Any:
+    return transformers.AutoModelForCausalLM.from_pretrained(tiny).eval()
+
+
+@pytest.fixture(scope="module")
+def slow() -> Any:
+    """A model whose prompt takes many times what a token takes."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    config = transformers.LlamaConfig(
+        hidden_size=128, intermediate_size=256, num_hidden_layers=4, num_attention_heads=4, vocab_size=500,
+        max_position_embeddings=2048, bos_token_id=1, eos_token_id=None, pad_token_id=0,
+    )  # fmt: skip
+    return transformers.LlamaForCausalLM(config).eval()
+
+
+@pytest.fixture(scope="module")
+def t5() -> Any:
+    torch.manual_seed(0)
+    config = transformers.T5Config(
+        d_model=64, d_ff=128, num_layers=2, num_heads=2, vocab_size=500, decoder_start_token_id=0, eos_token_id=None,
+        pad_token_id=0,
+    )  # fmt: skip
+    return transformers.T5ForConditionalGeneration(config).eval()
+
+
+class Stamps:
+    """A streamer that notes when it is given tokens."""
+
+    def __init__(self) -> None:
+        self.at_ns: list[int] = []
+        self.tokens: list[int] = []
+        self.ended = False
+
+    def put(self, value: Any) -> None:
+        self.at_ns.append(now_ns())
+        self.tokens += value.reshape(-1).tolist()
+
+    def end(self) -> None:
+        self.ended = True
+
+
+def prompt(rows: int = 1, columns: int = 400) -> Any:
+    torch.manual_seed(1)
+    return torch.randint(3, 300, (rows, columns))
+
+
+def attributes(seen: Seen) -> Any:
+    return seen.span().attributes
+
+
+MODES: Any = {
+    "greedy": (1, {}, 1),
+    "sampling": (1, {"do_sample": True}, 1),
+    "batch": (3, {}, 3),
+    "num_return_sequences": (1, {"do_sample": True, "num_return_sequences": 2}, 2),
+    "beams": (2, {"num_beams": 3}, 2),
+    "beams and num_return_sequences": (1, {"num_beams": 4, "num_return_sequences": 2}, 2),
+    "prompt lookup": (1, {"prompt_lookup_num_tokens": 3}, 1),
+    "assisted": (1, {"assistant_model": "itself"}, 1),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_first_token_and_the_number_of_them(mode: str, slow: Any, seen_live: Seen) -> None:
+    rows, settings, sequences = MODES[mode]
+    if "assistant_model" in settings:
+        config = transformers.LlamaConfig(**{**slow.config.to_dict(), "num_hidden_layers": 1})
+        settings = {"assistant_model": transformers.LlamaForCausalLM(config).eval()}
+    ids = prompt(rows)
+    asked = {"max_new_tokens": NEW, "min_new_tokens": NEW, "attention_mask": torch.ones_like(ids), **settings}
+    slow.generate(ids, **asked)
+    seen_live.exporter.clear()
+    out = slow.generate(ids, **asked)
+    assert out.shape == (sequences, 400 + NEW)
+    span, found = seen_live.span(), attributes(seen_live)
+    assert span.kind.name == "INTERNAL"
+    assert found["gen_ai.usage.output_tokens"] == NEW * sequences
+    assert found["gen_ai.usage.input_tokens"] == 400 * rows
+    assert found["gen_ai.provider.name"] == "huggingface"
+    first = found["otel_llm.time_to_first_token"]
+    assert seen_live.seconds() / 30 < first < seen_live.seconds()
+    assert not {"gen_ai.response.time_to_first_chunk", "gen_ai.request.stream"} & set(found)
+
+
+@pytest.mark.parametrize("mode", ["greedy", "sampling", "batch", "num_return_sequences"])
+def test_it_is_the_first_token_that_a_streamer_sees(mode: str, slow: Any, seen_live: Seen) -> None:
+    """Within 10 %, in the best of a few: the machine is shared."""
+    rows, settings, _ = MODES[mode]
+    ids = prompt(rows, 600)
+    off: list[list[float]] = []
+    for _ in range(5):
+        torch.manual_seed(2)
+        slow.generate(ids, max_new_tokens=NEW, **settings)
+        alone = otel_llm.last_metrics()
+        streamer, start = Stamps(), now_ns()
+        torch.manual_seed(2)
+        slow.generate(ids, max_new_tokens=NEW, streamer=streamer, **settings)
+        measured = otel_llm.last_metrics()
+        assert alone is not None
+        assert measured is not None
+        assert streamer.ended
+        truth = (streamer.at_ns[1] - start) / 1e9
+        assert alone.time_to_first_token is not None
+        assert measured.time_to_first_token is not None
+        off.append([abs(one.time_to_first_token - truth) / truth for one in (alone, measured)])
+    assert min(one for one, _ in off) < 0.1
+    assert min(one for _, one in off) < 0.1
+
+
+def test_the_users_streamer_gets_all_and_is_what_is_stamped(llama: Any, tiny: Path, seen_live: Seen) -> None:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny)
+    streamer = transformers.TextIteratorStreamer(tokenizer, skip_prompt=True)
+    inputs = tokenizer("the quick fox", return_tensors="pt")
+    asked = {**inputs, "max_new_tokens": NEW, "do_sample": False, "streamer": streamer, "eos_token_id": None}
+    asked.pop("token_type_ids", None)
+    with otel_llm.observe(operation="chat", model="outer"):
+        thread = threading.Thread(target=otel_llm.bind_context(llama.generate), kwargs=asked)
+        thread.start()
+        text = "".join(streamer)
+        thread.join()
+    assert text
+    inner, outer = seen_live.spans
+    assert inner.parent is not None
+    assert outer.context is not None
+    assert inner.parent.span_id == outer.context.span_id
+    assert (inner.attributes or {})["gen_ai.request.stream"] is True
+    assert (inner.attributes or {})["gen_ai.usage.output_tokens"] == NEW
+
+
+def test_an_encoder_and_a_decoder(t5: Any, seen_live: Seen) -> None:
+    out = t5.generate(prompt(2, 64), max_new_tokens=NEW)
+    assert out.shape == (2, NEW + 1)
+    assert attributes(seen_live)["gen_ai.usage.output_tokens"] == 2 * NEW
+    assert attributes(seen_live)["gen_ai.usage.input_tokens"] == 128
+
+
+def test_neither_prompt_nor_padding_is_counted(slow: Any, seen_live: Seen) -> None:
+    ids = prompt(3, 10)
+    ids[1, :4] = 0
+    mask = (ids != 0).long()
+    plain = slow.generate(ids, attention_mask=mask, max_new_tokens=NEW, do_sample=False)
+    end = int(plain[0, 13])  # the fourth new token of the first sequence ends whichever has it
+    seen_live.exporter.clear()
+    out = slow.generate(
+        ids, attention_mask=mask, max_new_tokens=NEW, do_sample=False, eos_token_id=end, return_dict_in_generate=True
+    ).sequences
+    rows = [row[10:].tolist() for row in out]
+    exact = sum(row.index(end) + 1 if end in row else len(row) for row in rows)
+    assert attributes(seen_live)["gen_ai.usage.output_tokens"] == exact < 3 * NEW
+    assert attributes(seen_live)["gen_ai.usage.input_tokens"] == 26
+
+
+def test_the_users_criteria_hold_and_their_list_stays_theirs(slow: Any, seen_live: Seen) -> None:
+    class Four(transformers.StoppingCriteria):  # type: ignore[misc,name-defined]
+        def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
+            return torch.full((input_ids.shape[0],), input_ids.shape[1] >= 24, dtype=torch.bool)
+
+    theirs = transformers.StoppingCriteriaList([Four()])
+    out = slow.generate(prompt(1, 20), None, None, theirs, max_new_tokens=NEW)
+    assert out.shape == (1, 24)
+    assert len(theirs) == 1
+    assert attributes(seen_live)["gen_ai.usage.output_tokens"] == 4
+
+
+def test_client_and_server_measures(slow: Any, seen_live: Seen) -> None:
+    slow.generate(prompt(), max_new_tokens=NEW)
+    for name in (
+        "gen_ai.client.operation.duration",
+        "gen_ai.server.request.duration",
+        "gen_ai.server.time_to_first_token",
+        "gen_ai.server.time_per_output_token",
+        "otel_llm.client.time_to_first_token",
+    ):
+        (point,) = seen_live.points(name)
+        assert point.count == 1, name
+    (gaps,) = seen_live.points("otel_llm.client.inter_token_latency")
+    assert gaps.count == NEW - 1
+
+
+def test_7_a_draft_model_is_not_counted_and_neither_is_generate_inside_our_own_class(
+    tiny: Path, seen_live: Seen
+) -> None:
+    model = otel_llm.models.HuggingFaceLLM(str(tiny), max_tokens=4, device="cpu", do_sample=False, eos_token_id=999)
+    model.run("the quick fox")
+    inner, outer = seen_live.spans
+    assert inner.parent is not None
+    assert outer.context is not None
+    assert inner.parent.span_id == outer.context.span_id
+    (tokens,) = [
+        p for p in seen_live.points("gen_ai.client.token.usage") if p.attributes["gen_ai.token.type"] == "output"
+    ]
+    assert (tokens.count, tokens.sum) == (1, 4)
+
+
+def test_an_error_is_the_callers_and_said(slow: Any, seen_live: Seen) -> None:
+    with pytest.raises(ValueError, match="streamer"):
+        slow.generate(prompt(), streamer=Stamps(), num_beams=2)
+    assert seen_live.outcome() == "error"
+    assert attributes(seen_live)["error.type"] == "ValueError"
+
+
+def test_an_object_alone(tiny: Path, seen_live: Seen) -> None:
+    otel_llm.uninstrument()
+    model = transformers.AutoModelForCausalLM.from_pretrained(tiny).eval()
+    otel_llm.instrument(model, "generate", model="mine")
+    model.generate(prompt(1, 8) % 40, max_new_tokens=2)
+    assert seen_live.span().name == "chat mine"
+    otel_llm.uninstrument(model)
+    assert "generate" not in vars(model)
