@@ -20,6 +20,7 @@ $(VENV)/.run: requirements/run.lock requirements/build.lock pyproject.toml | $(B
 	@echo "installing otel-llm into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements/build.lock -r requirements/run.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
+	@rm -rf otel_llm.egg-info  # what a build leaves here would be found before what is installed, and grow old
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.lock $(VENV)/.run
