@@ -1,0 +1,105 @@
+"""langchain-core: every chat model and language model that is built on its base classes.
+
+What such a model calls below itself, `openai` for example, is measured too: a span inside this one, counted once.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from otel_llm.instrument import usage
+from otel_llm.instrument.adapter import Settings, Target
+from otel_llm.instrument.adapters.asked import parameters
+from otel_llm.instrument.options import Options
+from otel_llm.instrument.usage import member
+from otel_llm.observe import StreamObservation
+from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
+
+if TYPE_CHECKING:
+    from otel_llm.instrument.call import Call
+
+__all__ = ["targets"]
+
+_NAMES = ("invoke", "ainvoke", "stream", "astream", "generate", "agenerate")
+
+
+def targets(_: Settings) -> Iterable[Target]:
+    """Say what is measured."""
+    for module, owner, operation in (("chat_models", "BaseChatModel", "chat"), ("llms", "BaseLLM", "text_completion")):
+        options = Options(
+            operation=operation,
+            kind="client",
+            family="langchain",  # these call each other
+            model=_model,
+            describe=_describe,
+            item=_kind_of_chunk,
+            result=_result,
+        )
+        yield Target(f"langchain_core.language_models.{module}", owner, _NAMES, options, below=True)
+
+
+def _model(model: Any) -> str | None:
+    for name in ("model_name", "model", "model_id"):
+        if isinstance(found := getattr(model, name, None), str) and found:
+            return found
+    return None
+
+
+def _describe(model: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
+    said = model._get_ls_params() if hasattr(model, "_get_ls_params") else {}
+    given = {name: getattr(model, name, None) for name in ("temperature", "max_tokens", "top_p", "top_k", "seed", "n")}
+    return {"provider": said.get("ls_provider"), "parameters": parameters({**given, **asked})}
+
+
+def _result(call: "Call", answer: Any) -> None:
+    if call.observation is None:
+        return
+    if isinstance(output := getattr(answer, "llm_output", None), Mapping):
+        usage.of_object(output, call.observation)
+    else:
+        _take(answer, call.observation)
+
+
+def _kind_of_chunk(chunk: Any, observation: StreamObservation) -> int:
+    if isinstance(chunk, str):
+        return TEXT if chunk else PADDING
+    _take(chunk, observation)
+    content = getattr(chunk, "content", None)
+    if isinstance(content, str) and content:
+        return TEXT
+    if isinstance(content, list) and (kind := _kind_of_blocks(content)):
+        return kind
+    if getattr(chunk, "tool_call_chunks", None):
+        return TOOL
+    if member(getattr(chunk, "additional_kwargs", None) or {}, "reasoning_content"):
+        return REASONING
+    return OTHER if getattr(chunk, "usage_metadata", None) else PADDING
+
+
+def _kind_of_blocks(blocks: list[Any]) -> int:
+    if any(_has(block, "text") for block in blocks):
+        return TEXT
+    return REASONING if any(_has(block, "thinking", "reasoning") for block in blocks) else PADDING
+
+
+def _has(block: Any, *names: str) -> bool:
+    return bool(block) if isinstance(block, str) else any(member(block, name) for name in names)
+
+
+def _take(message: Any, observation: StreamObservation) -> None:
+    """Take what a message says about itself. Chunks of a stream say it in parts, and 0 for what they do not know."""
+    bill = getattr(message, "usage_metadata", None) or {}
+    observation.usage(
+        input=bill.get("input_tokens") or None,
+        output=bill.get("output_tokens") or None,
+        cached=member(bill.get("input_token_details") or {}, "cache_read"),
+        reasoning=member(bill.get("output_token_details") or {}, "reasoning"),
+    )
+    said = getattr(message, "response_metadata", None) or {}
+    for field, value in (
+        ("response_id", getattr(message, "id", None)),
+        ("response_model", said.get("model_name") or said.get("model")),
+    ):
+        if isinstance(value, str) and value:
+            observation.set(**{field: value})
+    if reason := said.get("finish_reason") or said.get("stop_reason") or said.get("done_reason"):
+        observation.set(finish_reasons=(reason,))

@@ -1,0 +1,273 @@
+"""The real libraries of other vendors, as they are, against servers that say what they are told to."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import ollama
+import openai
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.fake import FakeStreamingListLLM
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+import otel_llm
+from otel_llm.sim import Behaviour, SimServer
+from otel_llm.testing import CLOSE, ScriptedServer
+from tests.seen import Seen
+
+SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+NDJSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n"
+MESSAGES: Any = [{"role": "user", "content": "hi"}]
+
+
+@pytest.fixture(autouse=True)
+def _instrumented() -> Iterator[None]:
+    before = anthropic.resources.Messages.__dict__["create"], ollama.Client.__dict__["chat"], ollama.chat
+    otel_llm.instrument()
+    yield
+    otel_llm.uninstrument()
+    after = anthropic.resources.Messages.__dict__["create"], ollama.Client.__dict__["chat"], ollama.chat
+    assert all(one is other for one, other in zip(before, after, strict=True))
+
+
+def attributes(seen: Seen) -> Any:
+    return seen.span().attributes
+
+
+# -- anthropic -----------------------------------------------------------------------------------------------------
+
+
+def _event(kind: str, **members: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **members})}\n\n".encode()
+
+
+MESSAGE: Any = {
+    "id": "msg_1", "type": "message", "role": "assistant", "model": "tiny-2", "content": [], "stop_reason": None,
+    "stop_sequence": None, "usage": {"input_tokens": 3, "output_tokens": 1, "cache_read_input_tokens": 4},
+}  # fmt: skip
+STREAM = (
+    SSE + _event("message_start", message=MESSAGE) + _event("ping"),
+    0.2,
+    _event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    + _event("content_block_delta", index=0, delta={"type": "text_delta", "text": "one"}),
+    0.02,
+    _event("content_block_delta", index=0, delta={"type": "text_delta", "text": "two"})
+    + _event("content_block_stop", index=0)
+    + _event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 5})
+    + _event("message_stop"),
+    CLOSE,
+)
+ASKED: Any = {"model": "tiny", "messages": MESSAGES, "max_tokens": 9}
+
+
+def _claude(seen: Seen) -> None:
+    found = attributes(seen)
+    assert found["otel_llm.time_to_first_token"] == pytest.approx(0.2, abs=0.1)
+    assert found["gen_ai.usage.input_tokens"] == 7
+    assert found["gen_ai.usage.cache_read.input_tokens"] == 4
+    assert found["gen_ai.usage.output_tokens"] == 5
+    assert found["gen_ai.response.finish_reasons"] == ("end_turn",)
+    assert found["gen_ai.provider.name"] == "anthropic"
+    assert found["gen_ai.request.max_tokens"] == 9
+    assert found["server.address"] == "127.0.0.1"
+    assert found["otel_llm.stream.outcome"] == "complete"
+
+
+def test_anthropic_create_streamed(seen_live: Seen) -> None:
+    with ScriptedServer(STREAM) as server, anthropic.Anthropic(base_url=server.url, api_key="none") as client:
+        assert len(list(client.messages.create(**ASKED, stream=True))) >= 6
+    _claude(seen_live)
+    assert "traceparent" in server.requests[0].headers
+
+
+def test_anthropic_stream_however_it_is_read(seen_live: Seen) -> None:
+    def read(how: str) -> None:
+        with (
+            ScriptedServer(STREAM) as server,
+            anthropic.Anthropic(base_url=server.url, api_key="none") as client,
+            client.messages.stream(**ASKED) as stream,
+        ):
+            if how == "text":
+                assert "".join(stream.text_stream) == "onetwo"
+            elif how == "events":
+                assert [event for event in stream if event.type == "text"]
+            else:
+                assert stream.get_final_text() == "onetwo"
+
+    for how in ("text", "events", "final"):
+        seen_live.exporter.clear()
+        read(how)
+        _claude(seen_live)
+
+
+def test_1_anthropic_async(seen_live: Seen) -> None:
+    async def ask() -> None:
+        client = anthropic.AsyncAnthropic(base_url=server.url, api_key="none")
+        async with client, client.messages.stream(**ASKED) as stream:
+            assert [text async for text in stream.text_stream] == ["one", "two"]
+
+    with ScriptedServer(STREAM) as server:
+        asyncio.run(ask())
+    _claude(seen_live)
+
+
+def test_anthropic_not_streamed(seen_live: Seen) -> None:
+    body = json.dumps({**MESSAGE, "content": [{"type": "text", "text": "a"}], "stop_reason": "end_turn"}).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with (
+        ScriptedServer([head + body, CLOSE]) as server,
+        anthropic.Anthropic(base_url=server.url, api_key="x") as client,
+    ):
+        client.messages.create(**ASKED)
+    assert attributes(seen_live)["gen_ai.usage.output_tokens"] == 1
+    assert "otel_llm.time_to_first_token" not in attributes(seen_live)
+
+
+# -- ollama --------------------------------------------------------------------------------------------------------
+
+
+def _line(**members: Any) -> bytes:
+    return json.dumps({"model": "tiny", "created_at": "2026-01-01T00:00:00Z", **members}).encode() + b"\n"
+
+
+LAST = _line(
+    message={"role": "assistant", "content": ""},
+    response="",
+    done=True,
+    done_reason="stop",
+    prompt_eval_count=6,
+    eval_count=3,
+)
+ANSWER = (
+    NDJSON + _line(message={"role": "assistant", "content": ""}, done=False),
+    0.1,
+    _line(message={"role": "assistant", "content": "one"}, done=False),
+    _line(
+        message={"role": "assistant", "content": ""}, done=True, done_reason="stop", prompt_eval_count=6, eval_count=3
+    ),
+    CLOSE,
+)
+
+
+def _llama(seen: Seen) -> None:
+    found = attributes(seen)
+    assert found["otel_llm.time_to_first_token"] == pytest.approx(0.1, abs=0.08)
+    assert (found["gen_ai.usage.input_tokens"], found["gen_ai.usage.output_tokens"]) == (6, 3)
+    assert found["gen_ai.response.finish_reasons"] == ("stop",)
+    assert found["gen_ai.provider.name"] == "ollama"
+    assert found["gen_ai.request.temperature"] == 0.5
+    assert seen.span().name == "chat tiny"
+
+
+def test_ollama(seen_live: Seen) -> None:
+    with ScriptedServer(ANSWER) as server:
+        parts = list(ollama.Client(server.url).chat("tiny", MESSAGES, stream=True, options={"temperature": 0.5}))
+    assert len(parts) == 3
+    _llama(seen_live)
+
+
+def test_ollama_async(seen_live: Seen) -> None:
+    async def ask() -> None:
+        client = ollama.AsyncClient(server.url)
+        async for _ in await client.chat("tiny", MESSAGES, stream=True, options={"temperature": 0.5}):
+            pass
+
+    with ScriptedServer(ANSWER) as server:
+        asyncio.run(ask())
+    _llama(seen_live)
+
+
+def test_ollama_not_streamed(seen_live: Seen) -> None:
+    with ScriptedServer([NDJSON, LAST, CLOSE]) as server:
+        assert ollama.Client(server.url).generate("tiny", "hi").eval_count == 3
+    assert seen_live.span().name == "text_completion tiny"
+    assert attributes(seen_live)["gen_ai.usage.output_tokens"] == 3
+
+
+def test_3_ollama_chat_is_a_name_that_was_bound_early() -> None:
+    assert hasattr(ollama.chat, "last_metrics")
+    otel_llm.uninstrument()
+    assert not hasattr(ollama.chat, "last_metrics")
+    otel_llm.instrument(include=["ollama"])
+
+
+# -- langchain-core ------------------------------------------------------------------------------------------------
+
+
+class OverOpenAI(BaseChatModel):
+    """A chat model such as langchain-openai's: raw responses of the openai library below."""
+
+    url: str
+    model_name: str = "tiny"
+    temperature: float = 0.5
+
+    @property
+    def _llm_type(self) -> str:
+        return "over-openai"
+
+    def _create(self, **asked: Any) -> Any:
+        with openai.OpenAI(base_url=self.url, api_key="none") as client:
+            made = client.chat.completions.with_raw_response.create(model="tiny", messages=MESSAGES, **asked).parse()
+            if isinstance(made, openai.Stream):
+                yield from made
+            else:
+                yield made
+
+    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+        (answer,) = self._create()
+        usage = {"input_tokens": 3, "output_tokens": answer.usage.completion_tokens, "total_tokens": 9}
+        message = AIMessage(answer.choices[0].message.content, usage_metadata=usage)
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _stream(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
+        for chunk in self._create(stream=True):
+            yield ChatGenerationChunk(message=AIMessageChunk(chunk.choices[0].delta.content or ""))
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[str]:
+    with SimServer(Behaviour(ttft_ms=200, itl_ms=5, role_ms=0, tokens=6)) as server:
+        yield server.url + "/v1"
+
+
+def test_4_langchain_over_openai_is_counted_once(sim: str, seen_live: Seen) -> None:
+    model = OverOpenAI(url=sim)
+    assert "tok" in str(model.invoke("hi").content)
+    seen_live.exporter.clear()
+    list(model.stream("hi"))
+    inner, outer = seen_live.spans
+    assert inner.parent is not None
+    assert outer.context is not None
+    assert inner.parent.span_id == outer.context.span_id
+    for span in (inner, outer):
+        assert (span.attributes or {})["otel_llm.time_to_first_token"] == pytest.approx(0.2, abs=0.1)
+    assert (outer.attributes or {})["gen_ai.request.temperature"] == 0.5
+    (durations,) = seen_live.points("gen_ai.client.operation.duration")
+    assert durations.count == 2
+    (first,) = seen_live.points("otel_llm.client.time_to_first_token")
+    assert first.count == 1
+
+
+def test_6_langchain_models_in_every_way(seen_live: Seen) -> None:
+    def answers() -> GenericFakeChatModel:
+        message = AIMessage("one two", usage_metadata={"input_tokens": 2, "output_tokens": 4, "total_tokens": 6})
+        return GenericFakeChatModel(messages=iter([message]))
+
+    async def asynchronously() -> None:
+        await answers().ainvoke("hi")
+        assert [chunk async for chunk in answers().astream("hi")]
+
+    assert answers().invoke("hi").content == "one two"
+    assert attributes(seen_live)["gen_ai.usage.output_tokens"] == 4
+    list(answers().stream("hi"))
+    asyncio.run(asynchronously())
+    assert len(seen_live.spans) == 4
+    seen_live.exporter.clear()
+    assert "".join(FakeStreamingListLLM(responses=["abc"]).stream("hi")) == "abc"
+    assert seen_live.span().name.startswith("text_completion")
+    assert "otel_llm.time_to_first_token" in attributes(seen_live)
