@@ -5,7 +5,7 @@ import re
 import sys
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from tests.real.running import App
 from tests.real.stored import ARRIVES_S, Stored
 from tools.ports import HOST, free
-from tools.services import Collector, Jaeger, Prometheus
+from tools.services import Collector, Prometheus
 from tools.waiting import until
 
 pytestmark = pytest.mark.timeout(90)
@@ -35,23 +35,10 @@ Totals = dict[str, tuple[float, float]]
 """Count and sum by the instrument's name."""
 
 
-@pytest.fixture(scope="module")
-def adding_up(
-    real_program: Callable[[str], Path],
-    prometheus: Prometheus,
-    jaeger: Jaeger,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Collector]:
-    """A Collector for these tests alone: it keeps the state of delta senders."""
-    executable, data = real_program("otelcol"), tmp_path_factory.mktemp("adding_up")
-    with Collector(executable, data, prometheus=prometheus, jaeger=jaeger) as part:
-        yield part
-
-
 @pytest.mark.parametrize("histograms", HISTOGRAMS)
 @pytest.mark.parametrize("temporality", TEMPORALITIES)
 def test_three_exporters_of_the_sdk_at_once(
-    temporality: str, histograms: str, adding_up: Collector, prometheus: Prometheus, tmp_path: Path
+    temporality: str, histograms: str, otelcol: Collector, prometheus: Prometheus, tmp_path: Path
 ) -> None:
     """Under `opentelemetry-instrument`: console and Prometheus are cumulative and explicit, OTLP as it was asked to."""
     port = free()
@@ -60,7 +47,7 @@ def test_three_exporters_of_the_sdk_at_once(
         "OTEL_TRACES_EXPORTER": "console,otlp",
         "OTEL_LOGS_EXPORTER": "none",
         "OTEL_METRIC_EXPORT_INTERVAL": "300",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": adding_up.grpc,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": otelcol.grpc,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": temporality,
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": HISTOGRAMS[histograms],
