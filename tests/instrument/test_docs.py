@@ -10,7 +10,7 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCKS = [
     (page, block)
-    for page in ("instrumentation.md", "models.md")
+    for page in ("instrumentation.md", "libraries.md", "models.md")
     for block in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
 ]
 
