@@ -237,3 +237,12 @@ def test_an_object_alone(tiny: Path, seen_live: Seen) -> None:
     assert seen_live.span().name == "chat mine"
     otel_llm.uninstrument(model)
     assert "generate" not in vars(model)
+
+
+def test_a_batch_in_which_requests_come_and_go(slow: Any, seen_live: Seen) -> None:
+    out = slow.generate_batch([[5, 6, 7], [8, 9]], max_new_tokens=5, warmup=False)
+    assert {len(one.generated_tokens) for one in out.values()} == {5}
+    found = attributes(seen_live)
+    assert (found["gen_ai.usage.input_tokens"], found["gen_ai.usage.output_tokens"]) == (5, 10)
+    assert 0 < found["otel_llm.time_to_first_token"] < seen_live.seconds()
+    assert "gen_ai.request.stream" not in found
