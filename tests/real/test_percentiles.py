@@ -18,6 +18,8 @@ ENGINES = ("vllm", "sglang")
 TICKS, PER_TICK = 8, 2500
 RUN = "0123456789abcdef"
 QUANTILES = ("0.5", "0.9", "0.99")
+EVALUATION_S = 15
+"""How often rules are evaluated where nothing else is said."""
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +103,12 @@ def answers() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def client(loaded: Prometheus, otelcol: Collector, answers: np.ndarray) -> Prometheus:
-    """A load run of one export, sent through the Collector."""
-    with sending(otelcol, "short-run", {"otel_llm.run.id": RUN}) as (meter, _):
+    """A load run of one export, sent through the Collector; its counters were there, at 0, before it began."""
+    with sending(otelcol, "short-run", {"otel_llm.run.id": RUN}) as (meter, provider):
         slo = meter.create_counter("otel_llm.slo.requests", unit="{request}")
+        for met in (True, False):
+            slo.add(0, {"met": met})
+        provider.force_flush()
         slo.add(750, {"met": True})
         slo.add(250, {"met": False})
         histogram = meter.create_histogram("otel_llm.client.time_to_first_token", unit="s")
@@ -144,13 +149,13 @@ def test_attainment_at_any_threshold(seconds: float, client: Prometheus, answers
 
 
 def test_goodput_is_the_share_that_met_every_term(client: Prometheus) -> None:
-    assert until(lambda: client.query('otel_llm:goodput:ratio5m{job="short-run"}'), 20)
+    assert until(lambda: client.query('otel_llm:goodput:ratio5m{job="short-run"}'), 60)
     assert value(client, 'otel_llm:goodput:ratio5m{job="short-run"}') == pytest.approx(0.75)
 
 
-def test_no_rule_fails_and_all_together_take_a_second_at_most(client: Prometheus) -> None:
+def test_no_rule_fails_and_all_together_are_done_long_before_their_next_turn(client: Prometheus) -> None:
     rules = client.rules()
     assert [rule["lastError"] for rule in rules if rule["health"] == "err"] == []
     took = sum(rule["evaluationTime"] for rule in rules)
     print(f"{len(rules)} rules evaluated in {took:.3f} s")
-    assert took < 1
+    assert took < 0.5 * EVALUATION_S
