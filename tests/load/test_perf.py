@@ -47,21 +47,29 @@ def truth_of(truth: TruthServer) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("knobs", ["", ";role_ms=0"])
 def test_percentiles_are_the_servers_own(perf: Run, truth: TruthServer, knobs: str) -> None:
-    """S4.35: with a role chunk at 0 ms too: a first token is not a first packet."""
-    run = perf(*chat(truth, f"ttft_ms=200;itl_ms=20;tokens=64{knobs}"), "--parallel", "16", "-n", "96")
-    assert run.code == 0, run.err
-    first, gaps = truth_of(truth)
-    measures = run.report["measures"]
-    assert measures["time_to_first_token"]["count"] == 96
-    assert measures["inter_token_latency"]["count"] == 96 * 63
-    for name, true in (("time_to_first_token", first), ("inter_token_latency", gaps)):
-        for q in (50, 90, 99):
-            truly = float(np.percentile(true, q))
-            # p99 of 96 first tokens is the slowest one: a machine that sleeps for a moment is allowed there
-            tolerance = max(truly * (0.10 if q == 99 else 0.03), 0.001)
-            assert measures[name][f"p{q}"] == pytest.approx(truly, abs=tolerance), (name, q)
-    if knobs:
-        assert measures["time_to_first_chunk"]["p50"] < 0.1 * measures["time_to_first_token"]["p50"]
+    """With a role chunk at 0 ms too: a first token is not a first packet.
+
+    The server loses its core between its stamp and its write now and then; so a run that misses is done again, twice.
+    """
+    missed: list[tuple[str, int, float, float]] = []
+    for _ in range(3):
+        truth.reset()
+        run = perf(*chat(truth, f"ttft_ms=200;itl_ms=20;tokens=64{knobs}"), "--parallel", "16", "-n", "96")
+        assert run.code == 0, run.err
+        measures = run.report["measures"]
+        assert measures["time_to_first_token"]["count"] == 96
+        assert measures["inter_token_latency"]["count"] == 96 * 63
+        if knobs:
+            assert measures["time_to_first_chunk"]["p50"] < 0.1 * measures["time_to_first_token"]["p50"]
+        missed = []
+        for name, true in zip(("time_to_first_token", "inter_token_latency"), truth_of(truth), strict=True):
+            for q in (50, 90, 99):
+                ours, truly = measures[name][f"p{q}"], float(np.percentile(true, q))
+                if abs(ours - truly) > max(0.03 * truly, 0.001):
+                    missed.append((name, q, ours, truly))
+        if not missed:
+            return
+    pytest.fail(f"expected percentiles within 3 % or 1 ms of the server's log, got {missed}")
 
 
 def test_a_closed_loop_keeps_exactly_so_many_under_way(perf: Run, truth: TruthServer) -> None:
