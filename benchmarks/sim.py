@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sim.server import new_loop
+from otel_llm.wire.loop import new_loop
 
 
 class _Counter(asyncio.Protocol):

@@ -25,6 +25,7 @@ __all__ = [
     "each_token_latencies",
     "inter_chunk_latencies",
     "inter_token_latencies",
+    "joined",
     "max_inter_token_latency",
     "output_throughput",
     "percentile",
@@ -63,11 +64,11 @@ def _token_reads(records: Sequence[StreamRecord]) -> tuple[Ints, Ints, Ints, Int
     Arrays: arrival, tokens, number of the record; per record that has any, the tokens of its first chunk; read number.
     """
     chunks = [r.chunks if r.stream else _NO_CHUNKS for r in records]
-    kind = _joined([c.kind for c in chunks], np.uint8)
+    kind = joined([c.kind for c in chunks], np.uint8)
     bearing = (kind > PADDING) & (kind < OTHER)
-    at = _joined([c.at_ns for c in chunks], np.int64)[bearing]
-    read = _joined([c.read for c in chunks], np.uint32)[bearing]
-    tokens = _joined([c.tokens for c in chunks], np.uint32)[bearing].astype(np.int64)
+    at = joined([c.at_ns for c in chunks], np.int64)[bearing]
+    read = joined([c.read for c in chunks], np.uint32)[bearing]
+    tokens = joined([c.tokens for c in chunks], np.uint32)[bearing].astype(np.int64)
     owner = np.repeat(np.arange(len(chunks)), [len(c) for c in chunks])[bearing]
     if not len(at):
         return at, tokens, owner, tokens, read
@@ -77,7 +78,8 @@ def _token_reads(records: Sequence[StreamRecord]) -> tuple[Ints, Ints, Ints, Int
     return at[starts], np.add.reduceat(tokens, starts), owner[starts], first, read[starts]
 
 
-def _joined(columns: "Sequence[array[int]]", dtype: type) -> Ints:
+def joined(columns: "Sequence[array[int]]", dtype: type) -> Ints:
+    """Return columns one after the other, as one array of `dtype`; none of no columns."""
     return np.concatenate([np.frombuffer(c, dtype) for c in columns]) if columns else np.empty(0, dtype)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from otel_llm.load.column import Column
 from otel_llm.load.engine import Health
-from otel_llm.measures import Floats, Ints, send_lag, token_gaps
+from otel_llm.measures import Floats, Ints, joined, send_lag, token_gaps
 from otel_llm.record import Chunks, StreamRecord
 
 __all__ = ["ClientError"]
@@ -48,16 +48,16 @@ class ClientError:
             max(late, 0.0) for r in records if "unsent" not in r.flags and (late := send_lag(r)) is not None
         )
         columns = [record.chunks for record in records]
-        read = _joined([c.read for c in columns], np.uint32)
+        read = joined([c.read for c in columns], np.uint32)
         owner = np.repeat(np.arange(len(columns)), [len(c) for c in columns])
         if not len(read):
             return
         opens = np.concatenate(([True], (read[1:] != read[:-1]) | (owner[1:] != owner[:-1])))
         self.reads += int(opens.sum())
         self.chunks += len(read)
-        lag = _joined([c.lag_ns for c in columns], np.int64)
+        lag = joined([c.lag_ns for c in columns], np.int64)
         if len(lag) == len(read):
-            self._reads(records, _Table(read, owner, opens, lag, _joined([c.at_ns for c in columns], np.int64)))
+            self._reads(records, _Table(read, owner, opens, lag, joined([c.at_ns for c in columns], np.int64)))
 
     def _reads(self, records: Sequence[StreamRecord], table: "_Table") -> None:
         self._receive.extend(table.lag[table.opens] / 1e9)
@@ -139,10 +139,6 @@ class _Table(NamedTuple):
         mean = (self.at[ends] - self.at[starts]) / np.maximum(ends - starts, 1)
         usual = np.repeat(np.clip(mean, 1, _STALE_NS), ends - starts + 1)
         return np.unique(self.keys[~self.opens & (self.lag > usual)])
-
-
-def _joined(columns: "Sequence[array[int]]", dtype: type) -> Ints:
-    return np.concatenate([np.frombuffer(column, dtype) for column in columns]) if columns else np.empty(0, dtype)
 
 
 def _empty(record: StreamRecord) -> StreamRecord:

@@ -24,8 +24,9 @@ from otel_llm.load.plan import LoadPlan
 from otel_llm.load.pool import Connection, Pool
 from otel_llm.load.stock import Prepared, Stock
 from otel_llm.observe import StreamObservation
+from otel_llm.wire.loop import new_loop
 
-__all__ = ["Share", "new_loop", "work"]
+__all__ = ["Share", "work"]
 
 _TICK_S: Final = 0.02
 _PROGRESS_TICKS: Final = 10
@@ -48,16 +49,6 @@ class Share:
     def of(self, total: int) -> int:
         """Return how many of `total` are its own."""
         return len(range(self.worker, total, self.workers))
-
-
-def new_loop() -> asyncio.AbstractEventLoop:
-    """Return a uvloop loop where there is one: stock asyncio spends about as much on a packet as all of this does."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
 
 
 def work(plan: LoadPlan, share: Share, sock: socket.socket) -> None:

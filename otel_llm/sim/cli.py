@@ -13,8 +13,9 @@ from pathlib import Path
 
 from otel_llm.errors import ConfigError
 from otel_llm.sim.behaviour import FAULTS, JITTERS, USAGES, Behaviour
-from otel_llm.sim.server import Listening, new_loop
+from otel_llm.sim.server import Listening
 from otel_llm.sim.truth import TruthLog
+from otel_llm.wire.loop import new_loop
 
 __all__ = ["add_arguments", "arguments_of", "main", "run"]
 

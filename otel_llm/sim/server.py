@@ -10,18 +10,9 @@ from otel_llm.sim.behaviour import Behaviour
 from otel_llm.sim.connection import Connection
 from otel_llm.sim.service import Service
 from otel_llm.sim.truth import Counters, SentRow, TruthLog
+from otel_llm.wire.loop import new_loop
 
-__all__ = ["Listening", "SimServer", "new_loop"]
-
-
-def new_loop() -> asyncio.AbstractEventLoop:
-    """Return an event loop of uvloop where it is installed: it halves what a chunk costs."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
+__all__ = ["Listening", "SimServer"]
 
 
 class Listening:

@@ -17,8 +17,9 @@ from otel_llm.clock import now_ns
 from otel_llm.load.channel import GO, Batch, Ended, Finished, Inbox, Ready
 from otel_llm.load.parsers import Source, open_parser
 from otel_llm.load.plan import LoadPlan
-from otel_llm.load.worker import Share, _Worker, new_loop
+from otel_llm.load.worker import Share, _Worker
 from otel_llm.sinks.sqlite import read_records
+from otel_llm.wire.loop import new_loop
 from otel_llm.wire.protocol import WireRequest, json_body
 from otel_llm.wire.target import Target
 from tests.load.conftest import Perf
