@@ -22,8 +22,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from otel_llm.clock import now_ns
 from otel_llm.sinks.exemplars import WORST
 from otel_llm.sinks.exporters import Histograms, Protocol, Target, metric_reader, preferred, span_exporter, wanted
+from otel_llm.sinks.finished import FinishedSpans
 from otel_llm.sinks.ledger import CountedSpanProcessor, Ledger
-from otel_llm.sinks.spans import GivenIds
 
 __all__ = ["Histograms", "Protocol", "Telemetry", "configure", "providers"]
 
@@ -167,7 +167,7 @@ def providers(
     target = Target(endpoint, protocol, dict(headers or {}))
     span_exporters = [span_exporter(n, target) for n in wanted("traces", endpoint)] if "traces" in signals else []
     if span_exporters:
-        telemetry.tracer_provider = TracerProvider(resource=resource, id_generator=GivenIds(), shutdown_on_exit=False)
+        telemetry.tracer_provider = FinishedSpans(resource=resource)
         for exporter in span_exporters:
             processor = CountedSpanProcessor(exporter, telemetry.ledger.spans, **_batching())
             telemetry._processors.append(processor)

@@ -13,6 +13,7 @@ import numpy as np
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_llm import conventions
 from otel_llm.clock import SYSTEM, Clock
@@ -20,6 +21,7 @@ from otel_llm.record import StreamRecord
 from otel_llm.sinks import spans
 from otel_llm.sinks.bulk import Values
 from otel_llm.sinks.feeds import FEEDS, Facts, Feed, attributes
+from otel_llm.sinks.finished import FinishedSpans
 from otel_llm.sinks.instruments import Instruments, package_version, schema_url
 
 __all__ = ["Call", "OTelSink"]
@@ -63,8 +65,8 @@ class OTelSink:
         provider = tracer_provider or trace.get_tracer_provider()
         self._tracer = provider.get_tracer(conventions.SCOPE, package_version(), schema_url(self._profiles))
         self._sampler = getattr(provider, "sampler", None)
-        ids = getattr(provider, "id_generator", None)
-        self._ids = ids if isinstance(ids, spans.GivenIds) else None
+        self._finished = provider if isinstance(provider, FinishedSpans) else None
+        self._scope = InstrumentationScope(conventions.SCOPE, package_version(), schema_url(self._profiles))
 
     # -- library calls -----------------------------------------------------------------------------------------
 
@@ -133,20 +135,22 @@ class OTelSink:
     def _span_of(self, facts: Facts) -> Context:
         """Make the span of a finished record; return the context in which it is current."""
         record = facts.record
-        head = _head(record)
-        if self._ids is not None:
-            self._ids.give(record.trace_id, record.span_id)
-            above = Context()
-        else:  # the ids of others' spans cannot be chosen; under the one that was sent, it is at least in its trace
-            above = spans.parent(record.trace_id, record.span_id)
-        start = self._clock.wall_ns(record.sent_ns)
-        span = self._tracer.start_span(
-            spans.span_name(head), above, spans.kind(head), spans.at_start(head), start_time=start
-        )
-        if self._ids is not None:
-            self._ids.give(None, None)  # a tracer that is switched off takes none, and the next span is not this one
+        head, start = _head(record), self._clock.wall_ns(record.sent_ns)
+        name, kind, known = spans.span_name(head), spans.kind(head), spans.at_start(head)
+        end = start + record.ended_ns - record.sent_ns
+        if self._finished is not None:
+            ids, learnt, status = (
+                (record.trace_id, record.span_id),
+                spans.at_end(facts, self._profiles),
+                spans.status(record),
+            )
+            made = self._finished.add(self._scope, name, kind, ids, (start, end), known, learnt, status)
+            return trace.set_span_in_context(trace.NonRecordingSpan(made), Context())
+        # the ids of others' spans cannot be chosen; under the one that was sent, it is at least in its trace
+        above = spans.parent(record.trace_id, record.span_id)
+        span = self._tracer.start_span(name, above, kind, known, start_time=start)
         self._describe(span, facts)
-        span.end(start + record.ended_ns - record.sent_ns)
+        span.end(end)
         return trace.set_span_in_context(span, Context())
 
     def _describe(self, span: trace.Span, facts: Facts) -> None:

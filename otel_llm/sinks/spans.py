@@ -1,15 +1,13 @@
-"""A record as a span: its name, its attributes, and the ids it already has.
+"""A record as a span: its name, its attributes, and where it belongs.
 
 Never what was asked or answered: a record does not hold it, and the message of an error, which may quote it, stays out.
 """
 
-import threading
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
@@ -25,7 +23,7 @@ from otel_llm import measures
 from otel_llm.record import NOT_STREAMED, StreamRecord
 from otel_llm.sinks.feeds import Facts
 
-__all__ = ["GivenIds", "at_end", "at_start", "kind", "parent", "span_name", "status"]
+__all__ = ["at_end", "at_start", "kind", "parent", "span_name", "status"]
 
 
 def span_name(head: Mapping[str, Any]) -> str:
@@ -96,33 +94,6 @@ def _finish_reasons(record: StreamRecord, profiles: tuple[names.Profile, ...]) -
 def status(record: StreamRecord) -> Status | None:
     """Return ERROR for a call that failed. None otherwise: who closes, leaves or cancels a stream made no error."""
     return Status(StatusCode.ERROR) if record.outcome == "error" else None
-
-
-# -- ids that exist before the span --------------------------------------------------------------------------------
-
-
-class GivenIds(RandomIdGenerator):
-    """Random ids, unless this thread has been given those that went out in a traceparent already.
-
-    For providers that we own: their samplers, limits and processors then treat the span as any other.
-    """
-
-    def __init__(self) -> None:
-        self._given = threading.local()
-
-    def give(self, trace_id: str | None, span_id: str | None) -> None:
-        """Set the ids, in hexadecimal, of the next span that this thread starts; None for random ones."""
-        self._given.trace_id, self._given.span_id = int(trace_id or "0", 16), int(span_id or "0", 16)
-
-    def generate_trace_id(self) -> int:
-        given: int = getattr(self._given, "trace_id", 0)
-        self._given.trace_id = 0
-        return given or super().generate_trace_id()
-
-    def generate_span_id(self) -> int:
-        given: int = getattr(self._given, "span_id", 0)
-        self._given.span_id = 0
-        return given or super().generate_span_id()
 
 
 def parent(trace_id: str | None, span_id: str | None) -> Context:

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, Samp
 from opentelemetry.trace import SpanKind, StatusCode
 
 from otel_llm.sinks.exemplars import WORST
+from otel_llm.sinks.finished import FinishedSpans
 from otel_llm.sinks.otel import OTelSink
-from otel_llm.sinks.spans import GivenIds
 from otel_llm.testing import FakeClock, timeline
 
 EPOCH = 1_700_000_000_000_000_000
@@ -32,9 +32,9 @@ ATTRIBUTES = {
 class Telemetry:
     """Real providers in memory, and what they hold."""
 
-    def __init__(self, ids=None, aggregation=None, profiles=("v1_41",), **tracing):
+    def __init__(self, provider=TracerProvider, aggregation=None, profiles=("v1_41",), **tracing):
         self.exporter = InMemorySpanExporter()
-        self.tracer_provider = TracerProvider(id_generator=ids, shutdown_on_exit=False, **tracing)
+        self.tracer_provider = provider(**tracing)
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.reader = InMemoryMetricReader(preferred_aggregation={Histogram: aggregation} if aggregation else None)
         self.meter_provider = MeterProvider([self.reader], views=[WORST], shutdown_on_exit=False)
@@ -276,7 +276,7 @@ def load(drawing, index, **head):
 
 
 def test_spans_made_afterwards_have_the_ids_that_were_sent():
-    telemetry = Telemetry(GivenIds())
+    telemetry = Telemetry(FinishedSpans)
     telemetry.sink.closed(load("r.a.b|", 0), load("r.a.bx", 1), load("r.a|", 2))
     assert [(s.context.trace_id, s.context.span_id) for s in telemetry.spans] == [(1, 101), (2, 102), (3, 103)]
     assert [s.parent for s in telemetry.spans] == [None, None, None]
@@ -286,7 +286,7 @@ def test_spans_made_afterwards_have_the_ids_that_were_sent():
 
 
 def test_a_record_without_ids_gets_random_ones_and_no_parent():
-    telemetry = Telemetry(GivenIds())
+    telemetry = Telemetry(FinishedSpans)
     with telemetry.tracer_provider.get_tracer("app").start_as_current_span("run"):
         telemetry.sink.closed(timeline("r.a|"), timeline("r.a|"))
     one, other, _ = telemetry.spans
@@ -295,7 +295,7 @@ def test_a_record_without_ids_gets_random_ones_and_no_parent():
 
 
 def test_given_ids_do_not_leak_into_the_next_span():
-    telemetry = Telemetry(GivenIds())
+    telemetry = Telemetry(FinishedSpans)
     telemetry.sink.closed(load("r.a|", 0))
     with telemetry.tracer_provider.get_tracer("app").start_as_current_span("next") as span:
         assert span.get_span_context().trace_id != 1
@@ -303,7 +303,7 @@ def test_given_ids_do_not_leak_into_the_next_span():
 
 
 def test_what_the_sampler_will_decide_is_known_before():
-    telemetry = Telemetry(GivenIds(), sampler=TraceIdRatioBased(0.5))
+    telemetry = Telemetry(FinishedSpans, sampler=TraceIdRatioBased(0.5))
     records = [load("r.a|", i, trace_id=f"{i << 60:032x}") for i in range(1, 16)]
     foretold = [record.trace_id for record in records if telemetry.sink.sampled(HEAD, record.trace_id)]
     telemetry.sink.closed(*records)
@@ -320,12 +320,27 @@ def test_anothers_provider_keeps_the_trace_at_least():
 
 
 def test_sampler_and_limits_hold_for_spans_made_afterwards():
-    off = Telemetry(GivenIds(), sampler=ALWAYS_OFF)
+    off = Telemetry(FinishedSpans, sampler=ALWAYS_OFF)
     off.sink.closed(load("r.a|", 0))
     assert off.spans == ()
-    limited = Telemetry(GivenIds(), span_limits=SpanLimits(max_span_attributes=3))
+    limited = Telemetry(FinishedSpans, span_limits=SpanLimits(max_span_attributes=3))
     limited.sink.closed(load("r.a|", 0))
     assert len(limited.spans[0].attributes) == 3
+
+
+@pytest.mark.parametrize("drawing", ["r.a.b|", "r.a.bx", "r.a^"])
+@pytest.mark.parametrize("learnt", [{}, {"stop": ["a", "b"], "odd": object(), "mixed": (1, "a")}])
+@pytest.mark.parametrize("limits", [{}, {"max_span_attribute_length": 3}, {"max_span_attributes": 5}])
+def test_a_span_made_afterwards_is_the_one_a_tracer_would_have_made(drawing, learnt, limits):
+    here, there = (Telemetry(kind, span_limits=SpanLimits(**limits)) for kind in (FinishedSpans, TracerProvider))
+    record = load(drawing, 0, attributes=learnt)
+    for telemetry in (here, there):
+        telemetry.sink.closed(record)
+    (one,), (other,) = here.spans, there.spans
+    for what in ("name", "kind", "start_time", "end_time", "instrumentation_scope", "dropped_attributes"):
+        assert getattr(one, what) == getattr(other, what), what
+    assert dict(one.attributes) == dict(other.attributes)
+    assert one.status.status_code is other.status.status_code
 
 
 @pytest.mark.parametrize(
@@ -333,7 +348,7 @@ def test_sampler_and_limits_hold_for_spans_made_afterwards():
 )
 def test_a_batch_is_the_sum_of_its_records(aggregation):
     drawings = ["r.a.b.c|", "r.abc|", "r...a....b|", "r.a|", "r_.(ab)c|", "r.a.bx", "r.a^", "rx"]
-    batch, single = Telemetry(GivenIds(), aggregation), Telemetry(GivenIds(), aggregation)
+    batch, single = Telemetry(FinishedSpans, aggregation), Telemetry(FinishedSpans, aggregation)
     records = [load(d, i, usage=None) for i, d in enumerate(drawings)]
     batch.sink.closed(*records)
     for record in records:
@@ -352,7 +367,7 @@ def test_a_batch_is_the_sum_of_its_records(aggregation):
 
 
 def test_only_successes_of_a_load_run_feed_latencies():
-    telemetry = Telemetry(GivenIds())
+    telemetry = Telemetry(FinishedSpans)
     telemetry.sink.closed(*(load(d, i) for i, d in enumerate(["r.a.b|", "r.a.b^", "r.a.bx", "r.a.b<"])))
     assert telemetry.points[("otel_llm.client.time_to_first_token", None)].count == 1
     assert (
@@ -361,7 +376,7 @@ def test_only_successes_of_a_load_run_feed_latencies():
 
 
 def test_the_exemplar_of_a_batch_is_the_worst_with_its_own_span():
-    telemetry = Telemetry(GivenIds(), ExponentialBucketHistogramAggregation())
+    telemetry = Telemetry(FinishedSpans, ExponentialBucketHistogramAggregation())
     telemetry.sink.closed(load("r.abc|", 0), load("r.ab......c|", 1), load("r.abc|", 2))
     points = telemetry.points  # one collection: exemplars are those of a cycle
     (worst,) = points[("otel_llm.client.inter_token_latency", None)].exemplars
@@ -371,7 +386,7 @@ def test_the_exemplar_of_a_batch_is_the_worst_with_its_own_span():
 
 
 def test_an_open_loop_feeds_its_queue_delay():
-    telemetry = Telemetry(GivenIds())
+    telemetry = Telemetry(FinishedSpans)
     telemetry.sink.closed(load("i.r.a|", 0), load("r.a|", 1))
     assert telemetry.points[("otel_llm.load.queue_delay", None)].sum == pytest.approx(0.02)
     assert telemetry.points[("otel_llm.load.queue_delay", None)].count == 1
