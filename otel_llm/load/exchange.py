@@ -2,6 +2,9 @@
 
 The only place that knows a connection, HTTP, a framer, a protocol plugin and an observation. Each of them knows only
 its own step; per packet they are five method calls.
+
+In the middle of a stream a packet is stamped and put aside, and some are looked at together: code and data are then
+in the processor's cache for all but the first. What may be the head or the end of an answer is looked at at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +21,8 @@ from otel_llm.wire.sse import Sse
 __all__ = ["SEPARATOR", "Exchange"]
 
 _ERROR_TEXT = 2000
+_TOGETHER = 16
+_SHORT = 2048
 
 SEPARATOR = b"\x1e"
 """ASCII's own record separator: JSON cannot hold it unescaped."""
@@ -33,7 +38,10 @@ class Exchange:
         "_feed",
         "_frame",
         "_framer",
+        "_held",
         "_mark",
+        "_middle",
+        "_most",
         "_on_done",
         "_plugin",
         "_reads",
@@ -54,6 +62,10 @@ class Exchange:
         self._answer = Answer()
         self._framer: Sse | Ndjson | Whole = Whole()
         self._reads = 0
+        self._held: list[tuple[bytes, int, int]] = []  # reads that nobody has looked at
+        self._middle: bytes | None = None  # how a read ends after which more must come
+        # streams that run in lock-step shall not all stop to look in the same turn of the loop
+        self._most = 1 + (obs.head.get("index") or 0) % _TOGETHER
         self._ended_ns: int | None = None
         self.content = bytearray() if keep_events else None
         """The data of every event, each followed by SEPARATOR: one growing buffer costs a packet less than a list."""
@@ -67,16 +79,14 @@ class Exchange:
 
     def received(self, data: bytes, at_ns: int, lag_ns: int) -> None:
         """Take what one read brought."""
-        self._reads = read = self._reads + 1
-        try:
-            self._take(self._frame(self._feed(data)), at_ns, lag_ns, read)
-            if self._answer.complete:
-                self._complete(at_ns)
-        except Exception as error:  # a server's nonsense, or a plugin's bug: it must not take the run with it
-            self._broke(error, at_ns)
+        held = self._held
+        held.append((data, at_ns, lag_ns))
+        if len(held) >= self._most or data[-4:] != self._middle or len(data) > _SHORT:
+            self.settle()
 
     def lost(self, error: Exception | None) -> None:
         """The connection ended. An answer that says itself how long it is was cut, any other is complete."""
+        self.settle()
         if not self.obs.open:
             return
         at_ns = self.obs.now()
@@ -89,6 +99,21 @@ class Exchange:
 
     # -- what the worker calls ---------------------------------------------------------------------------------
 
+    def settle(self) -> None:
+        """Look at what has been put aside."""
+        if not (self._held and self.obs.open):
+            return
+        held, self._held, self._most = self._held, [], _TOGETHER
+        feed, at_ns = self._feed, 0
+        try:
+            for data, at_ns, lag_ns in held:
+                self._reads = read = self._reads + 1
+                self._take(self._frame(feed(data)), at_ns, lag_ns, read)
+            if self._answer.complete:
+                self._complete(at_ns)
+        except Exception as error:  # a server's nonsense, or a plugin's bug: it must not take the run with it
+            self._broke(error, at_ns)
+
     @property
     def over(self) -> bool:
         """Whether the protocol's end marker or an error has come, even if the HTTP body goes on."""
@@ -96,6 +121,7 @@ class Exchange:
 
     def fail(self, kind: str, message: str, at_ns: int | None = None) -> None:
         """End it as failed; what was marked stays."""
+        self.settle()
         if self.obs.open:
             self._take_head()
             self.obs.fail(kind, message, at_ns=at_ns)
@@ -103,6 +129,7 @@ class Exchange:
 
     def cancel(self) -> None:
         """End it because the run was interrupted."""
+        self.settle()
         if self.obs.open:
             self._take_head()
             self.obs.cancel("interrupted")
@@ -130,6 +157,8 @@ class Exchange:
                 self._framer = Ndjson() if self._plugin.framing == "ndjson" else Sse()
             if not isinstance(self._framer, Whole):
                 self._frame = self._framer.feed
+                if answer.chunked:
+                    self._middle = b"\n\n\r\n" if isinstance(self._framer, Sse) else b"}\n\r\n"
                 return self._frame(body)
         self._frame = self._framer.feed
         return self._frame(body)

@@ -31,6 +31,8 @@ __all__ = ["Share", "work"]
 _TICK_S: Final = 0.02
 _PROGRESS_TICKS: Final = 10
 _CHECK_TICKS: Final = 50
+_SWEEP_TICKS: Final = 5
+_QUIET_NS: Final = 100_000_000
 _RAMP_GAP_NS: Final = 5_000_000
 _SPARE: Final = 8
 _READY: Final = 64
@@ -146,17 +148,20 @@ class _Worker:
         self.ticks += 1
         if self.ticks % _CHECK_TICKS == 0:
             self.pool.clock.check()
-        self.sweep(now)
+        if self.ticks % _SWEEP_TICKS == 0:
+            self.sweep(now)
         if self.finished or self.ticks % _PROGRESS_TICKS == 0:
             self.flush()
         self.tick_due_ns = now + round(_TICK_S * 1e9)
         self.next_tick = self.loop.call_later(_TICK_S, self.tick)
 
     def sweep(self, now: int) -> None:
-        """End what has waited too long between two reads."""
+        """Look at what came last on a stream that has gone quiet; end what has waited too long between two reads."""
         limit = self.plan.read_timeout_s * 1e9
         for exchange, connection in list(self.live.items()):
             quiet = now - connection.last_ns
+            if quiet > _QUIET_NS:
+                exchange.settle()
             if exchange.over and quiet > _AFTER_END_NS:
                 connection.close()
                 exchange.finish()

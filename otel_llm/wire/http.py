@@ -37,8 +37,8 @@ def request_bytes(path: str, host: str, headers: Mapping[str, str], body: bytes,
 class Answer:
     """One response, fed as it arrives.
 
-    `status`, `content_type` and `retry_after` are set when the head is complete; `complete` when the body is. A
-    parser lives for one answer: its state after the last byte is not reusable.
+    `status`, `content_type`, `chunked` and `retry_after` are set when the head is complete; `complete` when the body
+    is. A parser lives for one answer: its state after the last byte is not reusable.
     """
 
     __slots__ = (
@@ -46,6 +46,7 @@ class Answer:
         "_feed",
         "_framed",
         "_parser",
+        "chunked",
         "complete",
         "content_type",
         "keep_alive",
@@ -58,6 +59,7 @@ class Answer:
         self._bodies: list[bytes] = []
         self.on_body = self._bodies.append
         self.status, self.complete, self.keep_alive, self._framed = 0, False, False, False
+        self.chunked = False
         self.content_type = self.retry_after = ""
         self._parser = httptools.HttpResponseParser(self)
         self._feed = self._parser.feed_data
@@ -97,7 +99,10 @@ class Answer:
         field = name.lower()
         if field == b"content-type":
             self.content_type = value.decode("latin-1").partition(";")[0].strip().lower()
-        elif field in (b"content-length", b"transfer-encoding"):
+        elif field == b"transfer-encoding":
+            self._framed = True
+            self.chunked = value.lower().endswith(b"chunked")
+        elif field == b"content-length":
             self._framed = True
         elif field == b"retry-after":
             self.retry_after = value.decode("latin-1")
@@ -108,6 +113,6 @@ class Answer:
 
     def on_message_complete(self) -> None:
         if self.status < 200:  # 100 Continue, 103 Early Hints: the answer is still to come
-            self.status, self._framed = 0, False
+            self.status, self._framed, self.chunked = 0, False, False
         else:
             self.complete = True

@@ -1,5 +1,7 @@
 """One request and its answer, from bytes to a record, on every way it can end. No network: bytes are handed in."""
 
+from collections.abc import Callable
+
 import pytest
 from otel_llm_plugins.openai_chat import OpenAIChat
 from otel_llm_plugins.openai_completions import OpenAICompletions
@@ -202,3 +204,48 @@ def test_a_plugin_that_breaks_fails_its_request_and_nothing_else() -> None:
             raise KeyError(event)
 
     assert Wire(Broken).read(HEAD + chunk(HELLO)).record.error_type == "plugin_error"
+
+
+# -- packets that are put aside ------------------------------------------------------------------------------------
+
+
+def test_packets_in_the_middle_are_looked_at_together_and_keep_their_moments() -> None:
+    wire = Wire().read(HEAD + chunk(ROLE), *[chunk(HELLO)] * 5)
+    assert len(wire.obs) < 6
+    wire.exchange.settle()
+    assert len(wire.obs) == 6
+    record = wire.read(chunk(WORLD), chunk(STOP), chunk(DONE) + END).record
+    assert list(record.chunks.read) == [*range(1, 9)]
+    assert measures.time_to_first_token(record) == pytest.approx(0.02)
+    assert measures.inter_token_latencies(record) == pytest.approx([0.01] * 5)
+
+
+def test_only_so_many_are_put_aside() -> None:
+    wire = Wire().read(HEAD + chunk(ROLE), *[chunk(HELLO)] * 100)
+    assert 100 - len(wire.obs) < 16
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        (lambda exchange: exchange.lost(None), "error"),
+        (lambda exchange: exchange.cancel(), "cancelled"),
+        (lambda exchange: exchange.fail("read_timeout", "late"), "error"),
+    ],
+)
+def test_what_was_put_aside_is_kept_however_it_ends(end: Callable[[Exchange], None], outcome: str) -> None:
+    wire = Wire().read(HEAD + chunk(ROLE), *[chunk(HELLO)] * 4)
+    end(wire.exchange)
+    assert (wire.record.outcome, len(wire.record.chunks)) == (outcome, 5)
+
+
+def test_nonsense_that_was_put_aside_ends_it_when_it_came() -> None:
+    wire = Wire().read(HEAD + chunk(ROLE), chunk(HELLO), chunk(b"data: {\n\n"), chunk(HELLO))
+    wire.exchange.settle()
+    assert (wire.record.error_type, len(wire.record.chunks)) == ("bad_event", 2)
+    assert measures.request_latency(wire.record) == pytest.approx(0.03)
+
+
+def test_an_answer_without_chunked_encoding_is_looked_at_at_once() -> None:
+    wire = Wire().read(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + ROLE, HELLO, HELLO)
+    assert len(wire.obs) == 3
