@@ -38,12 +38,18 @@ class _Choice(msgspec.Struct, gc=False):
 class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] = []
     usage: Usage | None = None
-    model: str | None = None
-    id: str | int | None = None
     error: msgspec.Raw = msgspec.Raw()
 
 
+class _Named(_Chunk, gc=False):
+    """A chunk read for who made it: each says so, and one is enough."""
+
+    model: str | None = None
+    id: str | int | None = None
+
+
 _decode = msgspec.json.Decoder(_Chunk).decode
+_decode_named = msgspec.json.Decoder(_Named).decode
 
 
 class OpenAIChat(Protocol):
@@ -67,9 +73,10 @@ class OpenAIChat(Protocol):
         if event == b"[DONE]":
             self.done = True
             return None
-        chunk = _decode(event)
+        named = self.model is not None
+        chunk = _decode(event) if named else _decode_named(event)
         choices = chunk.choices
-        if len(choices) == 1 and self.model is not None:  # nearly every event: one choice, text, nothing else
+        if len(choices) == 1 and named:  # nearly every event: one choice, text, nothing else
             choice = choices[0]
             delta = choice.delta
             if (
@@ -90,7 +97,7 @@ class OpenAIChat(Protocol):
                 text += words
                 # of several choices in one chunk, text says more than reasoning or a tool call
                 kind = TEXT if TEXT in (kind, brought) else kind or brought
-        if self.model is None and chunk.model:
+        if chunk.__class__ is _Named and chunk.model:
             self.model, self.response_id = chunk.model, None if chunk.id is None else str(chunk.id)
         if chunk.usage is not None:
             kind, tokens = kind or OTHER, bill(self, chunk.usage)

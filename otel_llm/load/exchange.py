@@ -164,12 +164,12 @@ class Exchange:
         return self._frame(body)
 
     def _take(self, events: Sequence[bytes], at_ns: int, lag_ns: int, read: int) -> None:
-        decode, mark = self._decode, self._mark
+        decode, mark, content = self._decode, self._mark, self.content
         for event in events:
             delta = decode(event)
-            if self.content is not None:
-                self.content += event
-                self.content += SEPARATOR
+            if content is not None:
+                content += event
+                content += SEPARATOR
             if delta is not None:
                 kind, text, tokens = delta
                 mark(at_ns, lag_ns, read, len(event), tokens, len(text), kind)

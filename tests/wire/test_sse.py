@@ -86,6 +86,17 @@ def test_any_stream_in_any_pieces_gives_what_the_standard_gives(stream: bytes, s
     assert feed(Sse(), pieces) == reference(stream)
 
 
+whole = st.lists(
+    st.sampled_from([b"data: a\n\n"] * 4 + [b"data: b\ndata: c\n\n", b": c\n\n", b"\n", b"data: a\n", b"data:a\n\n"])
+).map(b"".join)
+
+
+@settings(max_examples=600)
+@given(whole, whole)
+def test_reads_that_end_where_events_end_are_no_exception(first: bytes, second: bytes) -> None:
+    assert feed(Sse(), [b"data: x\n\n", first, second]) == reference(b"data: x\n\n" + first + second)
+
+
 def test_lines_of_json_need_no_last_line_end() -> None:
     stream = b'{"a":1}\r\n\n{"b":2}\n{"c":3}'
     for i in range(len(stream) + 1):
