@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
+import orjson
 
 from otel_llm import measures
 from otel_llm.clock import SYSTEM, now_ns
@@ -128,7 +130,7 @@ class RunFile:
         return (
             None if body is None else body.decode("utf-8", "replace"),
             None if unsent else record.sent_ns / 1e9,
-            msgspec.json.encode([t / 1e9 for t in at]).decode(),
+            orjson.dumps(np.frombuffer(at, np.int64) / 1e9, option=orjson.OPT_SERIALIZE_NUMPY).decode(),
             str(record.ok),
             None if events is None else msgspec.json.encode([e.decode("utf-8", "replace") for e in events]).decode(),
             record.ended_ns / 1e9,
