@@ -29,9 +29,9 @@ from otel_llm.wire.loop import new_loop
 __all__ = ["Share", "work"]
 
 _TICK_S: Final = 0.02
-_PROGRESS_TICKS: Final = 10
+_TURN_TICKS: Final = 5
 _CHECK_TICKS: Final = 50
-_SWEEP_TICKS: Final = 5
+_MANY: Final = 64
 _QUIET_NS: Final = 100_000_000
 _RAMP_GAP_NS: Final = 5_000_000
 _SPARE: Final = 8
@@ -148,9 +148,10 @@ class _Worker:
         self.ticks += 1
         if self.ticks % _CHECK_TICKS == 0:
             self.pool.clock.check()
-        if self.ticks % _SWEEP_TICKS == 0:
+        if self.ticks % _TURN_TICKS == 0:
             self.sweep(now)
-        if self.finished or self.ticks % _PROGRESS_TICKS == 0:
+            self.flush()
+        elif len(self.finished) >= _MANY:
             self.flush()
         self.tick_due_ns = now + round(_TICK_S * 1e9)
         self.next_tick = self.loop.call_later(_TICK_S, self.tick)

@@ -27,14 +27,16 @@ class Sse:
 
     def feed(self, read: bytes) -> Sequence[bytes]:
         """Return the data of each event that this read completed."""
-        if self._clean and read[:6] == b"data: " and read[-1] == 10 and 13 not in read:
+        if read[:6] == b"data: " and read[-1] == 10 and 13 not in read:
             # nearly every read of a paced stream is one whole `data: ...\n\n` with nothing pending
-            if read.find(10) == len(read) - 2:
+            if self._clean and read.find(10) == len(read) - 2:
                 return (read[6:-2],)
             # and one of a stream that comes as fast as it can is many: two line ends for each, and no other
-            events = read[6:-2].split(b"\n\ndata: ")
-            if read.count(10) == 2 * len(events) and read[-2] == 10:
-                return events
+            if self._clean or (self._fresh and not self._tail):
+                events = read[6:-2].split(b"\n\ndata: ")
+                if read.count(10) == 2 * len(events) and read[-2] == 10:
+                    self._clean, self._fresh = True, False
+                    return events
         return self._lines(read)
 
     def end(self) -> Sequence[bytes]:

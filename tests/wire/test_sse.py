@@ -94,7 +94,8 @@ whole = st.lists(
 @settings(max_examples=600)
 @given(whole, whole)
 def test_reads_that_end_where_events_end_are_no_exception(first: bytes, second: bytes) -> None:
-    assert feed(Sse(), [b"data: x\n\n", first, second]) == reference(b"data: x\n\n" + first + second)
+    for begin in ([], [b"data: x\n\n"], [b"\xef", b"\xbb\xbf"], [b"d"]):
+        assert feed(Sse(), [*begin, first, second]) == reference(b"".join(begin) + first + second)
 
 
 def test_lines_of_json_need_no_last_line_end() -> None:
