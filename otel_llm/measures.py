@@ -83,11 +83,6 @@ def joined(columns: "Sequence[array[int]]", dtype: type) -> Ints:
     return np.concatenate([np.frombuffer(c, dtype) for c in columns]) if columns else np.empty(0, dtype)
 
 
-def _gaps(stamps: Sequence[Ints]) -> Floats:
-    """Return the differences within each row of stamps, in seconds, one row after the other."""
-    return np.concatenate([np.diff(row) for row in stamps]) / 1e9 if stamps else _NOTHING
-
-
 def time_to_first_chunk(record: StreamRecord) -> float | None:
     """Return first chunk - sent, whatever the chunk holds. None when nothing was streamed.
 
@@ -158,7 +153,18 @@ def each_token_latencies(records: Sequence[StreamRecord]) -> list[tuple[Floats, 
 
 def inter_chunk_latencies(*records: StreamRecord) -> Floats:
     """Return the raw gap before every chunk after a record's first, 0 for chunks of one read."""
-    return _gaps([np.frombuffer(r.chunks.at_ns, np.int64) for r in records if r.stream and NOT_STREAMED not in r.flags])
+    return np.concatenate((_NOTHING, *each_chunk_latencies(records)))
+
+
+def each_chunk_latencies(records: Sequence[StreamRecord]) -> list[Floats]:
+    """Return the inter-chunk latencies of each record, all computed at once."""
+    columns = [r.chunks.at_ns if r.stream and NOT_STREAMED not in r.flags else _NO_CHUNKS.at_ns for r in records]
+    gaps = np.diff(joined(columns, np.int64)) / 1e9
+    found, start = [], 0
+    for column in columns:
+        found.append(gaps[start : start + max(len(column) - 1, 0)])
+        start += len(column)
+    return found
 
 
 def max_inter_token_latency(record: StreamRecord) -> float | None:

@@ -19,13 +19,15 @@ from otel_llm.record import StreamRecord
 
 __all__ = ["FEEDS", "Facts", "Feed", "attributes"]
 
-Values = Sequence[float] | NDArray[np.float64]
+Floats = NDArray[np.float64]
+Values = Sequence[float] | Floats
 
 
 class Facts:
     """A record, with the measures that both its span and its metrics show computed once. Seconds, as in `measures`."""
 
     __slots__ = (
+        "inter_chunk_latencies",
         "inter_token_latencies",
         "max_inter_token_latency",
         "record",
@@ -37,10 +39,12 @@ class Facts:
     @classmethod
     def of(cls, *records: StreamRecord) -> "list[Facts]":
         """Return the facts of each record; what takes long is computed for all of them at once."""
-        return [cls(*each) for each in zip(records, measures.each_token_latencies(records), strict=True)]
+        tokens, chunks = measures.each_token_latencies(records), measures.each_chunk_latencies(records)
+        return [cls(*each) for each in zip(records, tokens, chunks, strict=True)]
 
-    def __init__(self, record: StreamRecord, latencies: tuple[NDArray[np.float64], float | None]) -> None:
+    def __init__(self, record: StreamRecord, latencies: tuple[Floats, float | None], chunks: Floats) -> None:
         self.record = record
+        self.inter_chunk_latencies = chunks
         self.inter_token_latencies, self.max_inter_token_latency = latencies
         self.time_per_output_token = measures.time_per_output_token(record)
         self.time_to_first_chunk = measures.time_to_first_chunk(record)
@@ -116,7 +120,7 @@ _UNSPLIT: Final = ((names.TOKEN_MODALITY, "unknown"),)
 FEEDS: Final = (
     Feed("operation_duration", _one(measures.request_latency), _always, with_error=True),
     Feed("time_to_first_chunk", _known("time_to_first_chunk"), _timed),
-    Feed("time_per_output_chunk", lambda facts: measures.inter_chunk_latencies(facts.record), _timed),
+    Feed("time_per_output_chunk", lambda facts: facts.inter_chunk_latencies, _timed),
     Feed("token_usage", _one(_input), _billed, extra=((names.TOKEN_TYPE, "input"),)),
     Feed("token_usage", _one(_output), _billed, extra=((names.TOKEN_TYPE, "output"),)),
     Feed("usage_input_tokens", _or_zero(_input), _billed, extra=_UNSPLIT),
