@@ -15,7 +15,7 @@ from otel_llm_collector.series import Measure, label
 
 from otel_llm import conventions
 
-__all__ = ["FAMILY", "QUANTILES", "SUCCEEDED", "WHOSE", "by_family", "union"]
+__all__ = ["FAMILY", "QUANTILES", "SUCCEEDED", "WHOSE", "by_family", "rates", "union"]
 
 QUANTILES: Final = ("0.5", "0.9", "0.95", "0.99")
 WINDOW: Final = "5m"
@@ -34,8 +34,8 @@ _SAME: Final = ", ".join(("job", label(conventions.REQUEST_MODEL), label(convent
 def by_family(measure: Measure) -> Iterator[Rule]:
     """Yield rates, percentiles and the edges around them, for each kind of histogram and each family of edges."""
     native, explicit = f"otel_llm:{measure.name}:rate5m", f"otel_llm:{measure.name}:bucket_rate5m"
-    yield Rule(native, _rates(measure, "", _BY))
-    yield Rule(explicit, _rates(measure, "_bucket", f"{_BY}, {FAMILY}, le"))
+    yield Rule(native, rates(measure, "", _BY))
+    yield Rule(explicit, rates(measure, "_bucket", f"{_BY}, {FAMILY}, le"))
     for q in QUANTILES:
         yield Rule(
             f"otel_llm:{measure.name}:quantile5m",
@@ -50,15 +50,16 @@ def by_family(measure: Measure) -> Iterator[Rule]:
         yield from _edges(measure.name, explicit, q)
 
 
-def _rates(measure: Measure, suffix: str, by: str) -> str:
+def rates(measure: Measure, suffix: str, by: str, window: str = WINDOW, matchers: str = SUCCEEDED) -> str:
     """Return the sum of the rates of the first source that each service has."""
     terms: list[str] = []
     before: list[str] = []
     for source in measure.sources():
-        term = f"sum by ({by}) (rate({source}{suffix}{{{SUCCEEDED}}}[{WINDOW}]))"
+        term = f"sum by ({by}) (rate({source}{suffix}{{{matchers}}}[{window}]))"
         if before:
             known = "|".join(f"{name}{suffix}" for name in before)
-            term = f'({term} unless on ({_SAME}) {{__name__=~"{known}"}})'
+            beside = "" if matchers == SUCCEEDED else f", {matchers}"
+            term = f'({term} unless on ({_SAME}) {{__name__=~"{known}"{beside}}})'
         terms.append(term)
         before.append(source)
     return "\nor\n".join(terms)

@@ -18,6 +18,7 @@ _COMMANDS: Final = {
         "otel_llm_collector.cli",
         "write the Collector's configuration, rules and deployments; bucket profiles",
     ),
+    "dashboards": ("otel_llm_dashboards.cli", "write the Grafana dashboards, also as a mixin or for the operator"),
     "plugins": ("otel_llm.load.listing", "the protocols and datasets that are installed"),
 }
 

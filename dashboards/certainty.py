@@ -1,0 +1,61 @@
+"""Panels that say how sure a percentile is."""
+
+from otel_llm_collector.rules_percentiles import FAMILY
+from otel_llm_collector.series import Measure
+from otel_llm_dashboards import panels, queries
+from otel_llm_dashboards.latency import SHOWN, capital, clipped
+from otel_llm_dashboards.panels import Panel, Query
+from otel_llm_dashboards.queries import JOB, MODEL, QUANTILE, VANTAGE, legend
+from otel_llm_dashboards.recorded import recorded
+
+__all__ = ["band", "lower_bounds", "width"]
+
+
+def band(of: Measure) -> Panel:
+    """The chosen percentile between the edges of the bucket that it falls in."""
+    by, at = (JOB, MODEL, FAMILY), f'quantile="{QUANTILE}"'
+    shown = recorded(f"{of.name}:quantile5m") + queries.where(at, 'histogram="explicit"')
+    edges = [
+        Query(recorded(f"{of.name}:quantile_{edge}5m") + queries.where(at), f"{edge} {legend(*by)}")
+        for edge in ("upper", "lower")
+    ]
+    return panels.lines(
+        f"{capital(of.title)}: where the truth is",
+        f"The chosen percentile of the {of.title} from each explicit histogram, and dashed the edges of the bucket it "
+        "falls in: the truth is between them. An exponential histogram needs no band, its buckets are 4 to 9 % wide.",
+        "s",
+        Query(shown, legend(*by)),
+        *edges,
+        styles={"(upper|lower).*": panels.DASHED},
+        logarithmic=True,
+    )
+
+
+def width() -> Panel:
+    """How wide the bucket is, relative to its lower edge."""
+    at = f'quantile="{QUANTILE}"'
+    by = f"{MODEL}, {VANTAGE}"
+    shown = []
+    for of in SHOWN:
+        upper, lower = (recorded(f"{of.name}:quantile_{edge}5m") + queries.where(at) for edge in ("upper", "lower"))
+        expr = f"max by ({by}) (({upper} - {lower}) / ({lower} > 0))"
+        shown.append(Query(expr, f"{of.title} {legend(MODEL, VANTAGE)}"))
+    return panels.lines(
+        "Uncertainty of the percentiles",
+        "How much larger than the lower edge of its bucket the chosen percentile can be, the widest of all sources. "
+        "100 %: it may be twice the lower edge. `otel-llm collector buckets` prints finer edges for an engine.",
+        "percentunit",
+        *shown,
+        limits=((0.5, "orange"), (1, "red")),
+    )
+
+
+def lower_bounds() -> Panel:
+    """Which percentiles are only lower bounds, and since when."""
+    return panels.states(
+        "Clipped percentiles",
+        "Whether the chosen percentile of a source lies above its last bucket edge: what is shown is then only a lower "
+        "bound. Finer or higher edges, or exponential histograms, cure it.",
+        *(Query(clipped(of, QUANTILE), f"{of.title} {legend(JOB, MODEL)}") for of in SHOWN),
+        words={"0": ("within its edges", "green"), "1": ("clipped: a lower bound", "red")},
+    )

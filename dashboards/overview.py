@@ -1,0 +1,243 @@
+"""Board 1: how fast answers are for whoever waits for them, whatever engine or provider gives them."""
+
+from typing import Final
+
+from otel_llm_collector.rules_percentiles import FAMILY
+from otel_llm_collector.series import MEASURES, Measure, label, series
+from otel_llm_dashboards import certainty, latency, panels, queries, variables
+from otel_llm_dashboards.board import Board, Row
+from otel_llm_dashboards.latency import DURATION, ITL, SHOWN, TTFT
+from otel_llm_dashboards.panels import Panel, Query
+from otel_llm_dashboards.queries import BOTH, ENGINE, ERROR, INTERVAL, JOB, MODEL, VANTAGE, legend
+from otel_llm_dashboards.recorded import recorded
+
+from otel_llm import conventions
+
+__all__ = ["board"]
+
+_SPREAD: Final = (TTFT, ITL, DURATION)
+_TOKEN_TYPE: Final = label(conventions.TOKEN_TYPE)
+
+
+def board() -> Board:
+    """Return the board."""
+    return Board(
+        "overview",
+        "LLM overview",
+        "First token, gaps, requests, tokens and errors of any mix of engines, gateways and clients. "
+        "Is it slow, for whom, and where does the tail come from?",
+        rows=(
+            Row("Right now", (*map(_now, _SPREAD), requests_now(), errors_now(), clipped_now()), folded=False),
+            Row("Percentiles, all sources together", [latency.percentiles(m) for m in SHOWN], folded=False),
+            *(Row(f"Where the tail of the {m.title} comes from", latency.tails(m)) for m in SHOWN),
+            Row(
+                "How values are spread, and the traces of the worst",
+                [latency.heat(m, k) for m in _SPREAD for k in BOTH],
+            ),
+            Row(
+                "How sure the percentiles are",
+                (*map(certainty.band, SHOWN), certainty.width(), certainty.lower_bounds()),
+            ),
+            Row("Tokens and throughput", (client_tokens(), engine_tokens(), throughput(), active())),
+            Row("Errors", (requests(), errors(), failing())),
+            Row("Saturation", (waiting(), full())),
+        ),
+        variables=[
+            *variables.sources(),
+            *variables.chosen(),
+            variables.quantile(),
+            *(variables.family(m, FAMILY) for m in _SPREAD),
+        ],
+    )
+
+
+# -- right now -----------------------------------------------------------------------------------------------------
+
+
+def _now(of: Measure) -> Panel:
+    """p99 of the last five minutes, where it was measured."""
+    return panels.number(
+        f"p99 {of.title}",
+        f"99th percentile of the {of.title} over 5 minutes, of all that is chosen together, wherever it was "
+        "measured: client, gateway, frontend, engine. Recorded from every exponential and explicit histogram.",
+        "s",
+        Query(queries.percentile("0.99", of, (VANTAGE,)), legend(VANTAGE)),
+    )
+
+
+def requests_now() -> Panel:
+    """Requests per second."""
+    return panels.number(
+        "Requests",
+        "Requests per second that ended, failed ones too, where they were counted: one that a client and an engine "
+        "both count is in both numbers.",
+        "reqps",
+        Query(f"sum by ({VANTAGE}) ({recorded('requests:rate5m')}{queries.where()})", legend(VANTAGE)),
+    )
+
+
+def errors_now() -> Panel:
+    """Share that failed."""
+    every = f"{recorded('requests:rate5m')}{queries.where()}"
+    failed = recorded("requests:rate5m") + queries.where(f'{ERROR}!=""')
+    return panels.number(
+        "Failed requests",
+        "Share of requests that ended with an error over 5 minutes, where they were counted. Amber from 1 %, red from "
+        "5 %, where the alert OtelLlmErrors begins.",
+        "percentunit",
+        Query(
+            f"(sum by ({VANTAGE}) ({failed}) or 0 * sum by ({VANTAGE}) ({every})) / (sum by ({VANTAGE}) ({every}) > 0)",
+            legend(VANTAGE),
+        ),
+        limits=((0.01, "orange"), (0.05, "red")),
+    )
+
+
+def clipped_now() -> Panel:
+    """How many p99 are only lower bounds."""
+    each = " or ".join(latency.clipped(of, "0.99") for of in MEASURES)
+    return panels.number(
+        "Clipped p99",
+        "How many 99th percentiles lie above the last bucket edge of their source, so that what is shown is only a "
+        "lower bound. The row `How sure the percentiles are` says which.",
+        "none",
+        Query(f"sum({each})"),
+        limits=((1, "red"),),
+    )
+
+
+# -- tokens, errors, saturation ------------------------------------------------------------------------------------
+
+
+def client_tokens() -> Panel:
+    """Tokens per second as clients count them."""
+    usage, chosen, by = queries.raw_series("token_usage"), queries.where(), f"{MODEL}, {_TOKEN_TYPE}"
+    native = f"sum by ({by}) (histogram_sum(rate({usage}{chosen}[{INTERVAL}])))"
+    classic = f"sum by ({by}) (rate({usage}_sum{chosen}[{INTERVAL}]))"
+    later = [
+        f'label_replace(sum by ({MODEL}) (rate({series(found, found.latest)}{chosen}[{INTERVAL}])), "{_TOKEN_TYPE}", '
+        f'"{kind}", "", "")'
+        for kind, found in (
+            ("input", conventions.instrument("usage_input_tokens")),
+            ("output", conventions.instrument("usage_output_tokens")),
+        )
+    ]
+    return panels.lines(
+        "Tokens per second, counted by clients",
+        "Input and output tokens per second by model, from what the provider or a tokenizer said of each call: the "
+        "histogram of the published conventions, else the counters of the next. Guesses from chunks are left out.",
+        "cps",
+        Query("\nor\n".join((native, classic, *later)), f"{legend(_TOKEN_TYPE, MODEL)}"),
+        stacked=True,
+    )
+
+
+def engine_tokens() -> Panel:
+    """Tokens per second as engines count them."""
+    return panels.lines(
+        "Tokens per second, counted by engines",
+        "Prompt and generated tokens per second by engine and model, from the engines' own counters over 5 minutes.",
+        "cps",
+        *(
+            Query(
+                f"sum by ({ENGINE}, {MODEL}) ({recorded(f'{kind}_tokens:rate5m')}{queries.where()})",
+                f"{kind} {legend(ENGINE, MODEL)}",
+            )
+            for kind in ("prompt", "generation")
+        ),
+    )
+
+
+def throughput() -> Panel:
+    """Output tokens per second of a single request."""
+    name, chosen = queries.raw_series("output_throughput"), queries.where()
+    kinds = {
+        "exponential": f"sum by ({MODEL}) (rate({name}{chosen}[{INTERVAL}]))",
+        "explicit": f"sum by ({MODEL}, {FAMILY}, le) (rate({name}_bucket{chosen}[{INTERVAL}]))",
+    }
+    return panels.lines(
+        "Output tokens per second of one request",
+        "How fast single answers come, by model: half of the requests are faster than the p50, and only one in ten is "
+        "slower than the p10. Output tokens over the time of the whole call, measured at the client.",
+        "cps",
+        *(
+            Query(f"histogram_quantile({q}, {histogram})", f"p{float(q) * 100:g} {legend(MODEL)} · {kind}")
+            for q in ("0.5", "0.1")
+            for kind, histogram in kinds.items()
+        ),
+    )
+
+
+def active() -> Panel:
+    """Calls under way."""
+    return panels.lines(
+        "Calls under way",
+        "Calls of models that began and did not end yet, by service and model, as the instrumented clients count them.",
+        "none",
+        Query(
+            f"sum by ({JOB}, {MODEL}) ({queries.raw_series('active_requests')}{queries.where()})", legend(JOB, MODEL)
+        ),
+        stacked=True,
+    )
+
+
+def requests() -> Panel:
+    """Requests per second by service."""
+    return panels.lines(
+        "Requests per second",
+        "Requests per second that ended, failed ones too, by service and by where they were counted, over 5 minutes.",
+        "reqps",
+        Query(f"sum by ({JOB}, {VANTAGE}) ({recorded('requests:rate5m')}{queries.where()})", legend(JOB, VANTAGE)),
+    )
+
+
+def errors() -> Panel:
+    """Failed requests per second by kind."""
+    failed = queries.where(f'{ERROR}!=""')
+    return panels.lines(
+        "Errors by kind",
+        "Failed requests per second by error.type and service, over 5 minutes: a status such as http_429, a broken "
+        "stream, a time limit, or the engine's own word for it.",
+        "reqps",
+        Query(f"sum by ({ERROR}, {JOB}) ({recorded('requests:rate5m')}{failed})", legend(ERROR, JOB)),
+        stacked=True,
+    )
+
+
+def failing() -> Panel:
+    """Share of requests that failed, by service and model."""
+    return panels.lines(
+        "Share of requests that failed",
+        "Failed requests over all, by service, model and place of measurement, over 5 minutes. The alert OtelLlmErrors "
+        "begins at 5 %.",
+        "percentunit",
+        Query(f"{recorded('errors:ratio5m')}{queries.where()}", legend(JOB, MODEL, VANTAGE)),
+        limits=((0.05, "red"),),
+        width=24,
+    )
+
+
+def waiting() -> Panel:
+    """Share of requests in an engine that wait."""
+    return panels.lines(
+        "Share of requests that wait",
+        "Waiting requests over waiting and running ones, by engine and model, from the engines' own gauges. Above one "
+        "half, more wait than run: first tokens are late because of the queue, not because of the model.",
+        "percentunit",
+        Query(f"{recorded('requests_waiting:ratio')}{queries.where()}", legend(ENGINE, MODEL, JOB)),
+        limits=((0.5, "red"),),
+        top=1,
+    )
+
+
+def full() -> Panel:
+    """How full the fullest key-value cache is."""
+    return panels.lines(
+        "Key-value cache in use",
+        "Share of the key-value cache in use, of the fullest replica, by engine and model. Near 100 % engines make "
+        "requests wait or throw running ones out. The board LLM engines shows every replica.",
+        "percentunit",
+        Query(f"{recorded('kv_cache:max')}{queries.where()}", legend(ENGINE, MODEL, JOB)),
+        limits=((0.95, "red"),),
+        top=1,
+    )
