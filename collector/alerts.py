@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from otel_llm_collector.own import QUEUE_CAPACITY, QUEUE_SIZE
 from otel_llm_collector.rule import Alert
 from otel_llm_collector.series import label
 from otel_llm_collector.table import engines
@@ -60,7 +61,7 @@ def alerts() -> Iterator[Alert]:
     )
     yield Alert(
         "OtelLlmCollectorQueue",
-        "otelcol_exporter_queue_size / (otelcol_exporter_queue_capacity > 0) > 0.5",
+        f"{QUEUE_SIZE} / ({QUEUE_CAPACITY} > 0) > 0.5",
         "5m",
         "page",
         f"the Collector's queue to {{{{ $labels.exporter }}}} is {_VALUE} full: a store does not take what is sent",

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from otel_llm_dashboards import overview
+from otel_llm_dashboards import engine, overview
 
 __all__ = ["BOARDS", "generated"]
 
-BOARDS: Final = (overview,)
+BOARDS: Final = (overview, engine)
 _FOLDER: Final = Path(__file__).resolve().parent / "grafana"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from otel_llm_collector.rules_percentiles import FAMILY
+from otel_llm_collector.rules_percentiles import FAMILY, SUCCEEDED
 from otel_llm_collector.series import Measure
 from otel_llm_dashboards import panels, queries
 from otel_llm_dashboards.panels import Panel, Query
@@ -67,14 +67,14 @@ def tails(of: Measure) -> Sequence[Panel]:
     ]
 
 
-def by(of: Measure, what: str, labels: Sequence[str]) -> Panel:
+def by(of: Measure, what: str, labels: Sequence[str], *more: str) -> Panel:
     """The chosen percentile by some labels of the recorded histogram."""
     return panels.lines(
         f"{capital(of.title)} by {what}",
         f"The chosen percentile of the {of.title} by {what} and by where it was measured, over 5 minutes, from the "
         "recorded histogram on the common grid. A client's line above its engine's: see how much later below.",
         "s",
-        Query(queries.percentile(QUANTILE, of, labels), legend(*labels)),
+        Query(queries.percentile(QUANTILE, of, labels, *more), legend(*labels)),
     )
 
 
@@ -107,7 +107,8 @@ def behind(of: Measure) -> Panel:
 def heat(of: Measure, kind: str) -> Panel:
     """How values are spread over time, with exemplars."""
     explicit = kind == "explicit"
-    more = (f'{FAMILY}="${of.name}_edges"',) if explicit else ()
+    edges = (f'{FAMILY}="${of.name}_edges"',) if explicit else ()
+    chosen = queries.where(SUCCEEDED, *edges)
     which = (
         "Explicit histograms of one family of edges (the choice `Edges`): buckets of different edges do not add up."
         if explicit
@@ -119,7 +120,7 @@ def heat(of: Measure, kind: str) -> Panel:
         "else what client and engine both measured counts twice. The dots are exemplars: click one, and its trace "
         "opens in Jaeger or Tempo, where the data source knows the way.",
         "s",
-        Query(queries.raw_histogram(of, kind, ("le",) if explicit else (), *more), "{{le}}", exemplars=True),
+        Query(queries.raw_histogram(of, kind, ("le",) if explicit else (), chosen), "{{le}}", exemplars=True),
     )
 
 

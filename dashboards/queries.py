@@ -66,30 +66,30 @@ def legend(*labels: str) -> str:
     return " · ".join(f"{{{{{name}}}}}" for name in labels)
 
 
-def percentile(q: str, of: Measure, by: Sequence[str]) -> str:
+def percentile(q: str, of: Measure, by: Sequence[str], *more: str) -> str:
     """Return a percentile across engines and kinds of histogram, by any labels of the recorded one on a common grid.
 
     Only on that grid may buckets of different engines be added up.
     """
-    together = f"{recorded(f'{of.name}:union_rate5m')}{where()}"
+    together = f"{recorded(f'{of.name}:union_rate5m')}{where(*more)}"
     return f"histogram_quantile({q}, sum by ({', '.join(('le', *by))}) ({together}))"
 
 
-def raw_percentile(q: str, of: Measure, kind: str, by: Sequence[str], *more: str) -> str:
+def raw_percentile(q: str, of: Measure, kind: str, by: Sequence[str], chosen: str = "") -> str:
     """Return a percentile of a histogram as it was sent, for labels that are not recorded."""
     labels = (*by, FAMILY, "le") if kind == "explicit" else tuple(by)
-    return f"histogram_quantile({q}, {raw_histogram(of, kind, labels, *more)})"
+    return f"histogram_quantile({q}, {raw_histogram(of, kind, labels, chosen)})"
 
 
-def raw_histogram(of: Measure, kind: str, by: Sequence[str], *more: str) -> str:
-    """Return the histogram of all that is chosen, summed by some labels, of the first source that each service has.
+def raw_histogram(of: Measure, kind: str, by: Sequence[str], chosen: str = "") -> str:
+    """Return the histogram of what is chosen, summed by some labels, of the first source that each service has.
 
     Exemplars are found by the names in a query, and recorded series have none: hence this and not a recorded one.
     """
-    chosen = where(SUCCEEDED, *more)
+    matchers = (chosen or where(SUCCEEDED)).strip("{}")
     kept = dict.fromkeys((JOB, MODEL, VANTAGE, *by))
     suffix = "_bucket" if kind == "explicit" else ""
-    each = rates(of, suffix, ", ".join(kept), INTERVAL, chosen.strip("{}"))
+    each = rates(of, suffix, ", ".join(kept), INTERVAL, matchers)
     return f"sum by ({', '.join(by)}) (\n{each}\n)"
 
 

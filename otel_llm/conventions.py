@@ -282,6 +282,10 @@ INSTRUMENTS: Final = {
             "Share of prompt tokens found in the prefix cache, where the engine tells no counts.",
         ),
         _ours(
+            "server_preemptions", "counter", "{request}", "otel_llm.server.preemptions",
+            "Running requests that the engine threw out of its cache, to begin them again later.",
+        ),
+        _ours(
             "server_prompt_tokens", "counter", "{token}", "otel_llm.server.prompt.tokens",
             "Prompt tokens the engine processed.",
         ),

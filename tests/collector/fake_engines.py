@@ -146,6 +146,7 @@ def pages() -> dict[str, Exposition]:
                 (
                     "vllm:prefix_cache_queries_total",
                     "vllm:prefix_cache_hits_total",
+                    "vllm:num_preemptions_total",
                     "vllm:prompt_tokens_total",
                     "vllm:generation_tokens_total",
                     "vllm:request_success_total",
