@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from otel_llm_dashboards import engine, overview
+from otel_llm_dashboards import engine, overview, runs
 
 __all__ = ["BOARDS", "generated"]
 
-BOARDS: Final = (overview, engine)
+BOARDS: Final = (overview, engine, runs)
 _FOLDER: Final = Path(__file__).resolve().parent / "grafana"
 
 

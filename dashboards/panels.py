@@ -11,7 +11,6 @@ from grafana_foundation_sdk.builders import (
     prometheus,
     stat,
     statetimeline,
-    table,
     timeseries,
 )
 from grafana_foundation_sdk.cog.builder import Builder
@@ -21,7 +20,20 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import heatmap as heat
 from grafana_foundation_sdk.models import prometheus as forms
 
-__all__ = ["DASHED", "MARKED", "Panel", "Query", "heatmap_of", "lines", "number", "rows", "states", "store"]
+__all__ = [
+    "DASHED",
+    "MARKED",
+    "Panel",
+    "Query",
+    "heatmap_of",
+    "limited",
+    "lines",
+    "number",
+    "states",
+    "store",
+    "targets",
+    "worded",
+]
 
 Shape = Literal["lines", "table", "heatmap"]
 
@@ -78,10 +90,10 @@ def lines(
         .description(about)
         .unit(unit)
         .datasource(store())
-        .targets(_targets(queries, "lines"))
+        .targets(targets(queries, "lines"))
         .legend(_legend("lastNotNull", "max"))
         .tooltip(common.VizTooltipOptions().mode(looks.TooltipDisplayMode.MULTI).sort(looks.SortOrder.DESCENDING))
-        .thresholds(_limits(limits))
+        .thresholds(limited(limits))
         .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC))
         .line_width(1)
         .fill_opacity(10 if stacked else 0)
@@ -118,15 +130,15 @@ def number(
         .description(about)
         .unit(unit)
         .datasource(store())
-        .targets(_targets(queries, "lines"))
+        .targets(targets(queries, "lines"))
         .reduce_options(common.ReduceDataOptions().values(False).calcs(["lastNotNull"]).fields(""))
         .graph_mode(looks.BigValueGraphMode.NONE)
         .color_mode(looks.BigValueColorMode.VALUE)
         .justify_mode(looks.BigValueJustifyMode.AUTO)
         .text_mode(looks.BigValueTextMode.VALUE_AND_NAME if queries[0].legend else looks.BigValueTextMode.AUTO)
         .orientation(looks.VizOrientation.AUTO)
-        .thresholds(_limits(limits))
-        .mappings(_words(words or {}))
+        .thresholds(limited(limits))
+        .mappings(worded(words or {}))
     )
     return Panel(made, width, 4)
 
@@ -139,7 +151,7 @@ def heatmap_of(title: str, about: str, unit: str, query: Query, width: int = 12)
         .description(about)
         .unit(unit)
         .datasource(store())
-        .targets(_targets((query,), "heatmap"))
+        .targets(targets((query,), "heatmap"))
         .calculate(False)
         .color(
             heatmap.HeatmapColorOptions()
@@ -162,58 +174,6 @@ def heatmap_of(title: str, about: str, unit: str, query: Query, width: int = 12)
     return Panel(made, width, 9)
 
 
-def rows(
-    title: str,
-    about: str,
-    unit: str,
-    *queries: Query,
-    named: Mapping[str, str],
-    units: Mapping[str, str] | None = None,
-    hidden: Sequence[str] = (),
-    words: Mapping[str, Mapping[str, tuple[str, str]]] | None = None,
-    limits: Mapping[str, Sequence[tuple[float, str]]] | None = None,
-    sort: str = "",
-    width: int = 24,
-    height: int = 9,
-) -> Panel:
-    """Return a table of labels and values: one row for what agrees in all labels, one column for each query.
-
-    named: label, or `Value #A` for the first query → heading, in this order; units, words, limits: by heading.
-    """
-    made = (
-        table.Panel()
-        .title(title)
-        .description(about)
-        .unit(unit)
-        .datasource(store())
-        .targets(_targets(queries, "table"))
-        .thresholds(_limits(()))
-        .show_header(True)
-        .cell_height(looks.TableCellHeight.SM)
-        .filterable(True)
-        .with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
-        .with_transformation(
-            models.DataTransformerConfig(
-                id_val="organize",
-                options={
-                    "excludeByName": dict.fromkeys(("Time", *hidden), True),
-                    "indexByName": {name: place for place, name in enumerate(named)},
-                    "renameByName": dict(named),
-                },
-            )
-        )
-    )
-    if sort:
-        made.sort_by([common.TableSortByFieldState().display_name(sort).desc(True)])
-    for heading, of in (units or {}).items():
-        made.override_by_name(heading, [models.DynamicConfigValue("unit", of)])
-    for heading, texts in (words or {}).items():
-        made.override_by_name(heading, [models.DynamicConfigValue("mappings", _words(texts)), _COLOURED])
-    for heading, steps in (limits or {}).items():
-        made.override_by_name(heading, [models.DynamicConfigValue("thresholds", _limits(steps).build()), _COLOURED])
-    return Panel(made, width, height)
-
-
 def states(
     title: str, about: str, *queries: Query, words: Mapping[str, tuple[str, str]], width: int = 12, height: int = 8
 ) -> Panel:
@@ -224,9 +184,9 @@ def states(
         .description(about)
         .unit("none")
         .datasource(store())
-        .targets(_targets(queries, "lines"))
-        .mappings(_words(words))
-        .thresholds(_limits(()))
+        .targets(targets(queries, "lines"))
+        .mappings(worded(words))
+        .thresholds(limited(()))
         .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
         .show_value(looks.VisibilityMode.NEVER)
         .merge_values(True)
@@ -237,10 +197,8 @@ def states(
     return Panel(made, width, height)
 
 
-_COLOURED: Final = models.DynamicConfigValue("custom.cellOptions", {"type": "color-text"})
-
-
-def _targets(queries: Sequence[Query], shape: Shape) -> list[Builder[Dataquery]]:
+def targets(queries: Sequence[Query], shape: Shape) -> list[Builder[Dataquery]]:
+    """Return the queries as a panel has them, called A, B, C and so on."""
     made: list[Builder[Dataquery]] = []
     for place, query in enumerate(queries):
         target = prometheus.Dataquery().ref_id(chr(ord("A") + place)).datasource(store()).expr(query.expr)
@@ -266,13 +224,15 @@ def _legend(*calcs: str) -> common.VizLegendOptions:
     return shown.calcs(list(calcs))
 
 
-def _limits(steps: Sequence[tuple[float, str]]) -> dashboard.ThresholdsConfig:
+def limited(steps: Sequence[tuple[float, str]]) -> dashboard.ThresholdsConfig:
+    """Return the colours of values: green, or none, below the first of the steps."""
     below = models.Threshold(value=None, color="green" if steps else "text")
     above = [models.Threshold(value=value, color=color) for value, color in steps]
     return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps([below, *above])
 
 
-def _words(texts: Mapping[str, tuple[str, str]]) -> list[models.ValueMapping]:
+def worded(texts: Mapping[str, tuple[str, str]]) -> list[models.ValueMapping]:
+    """Return words in place of values: value → (text, colour)."""
     if not texts:
         return []
     found = {
