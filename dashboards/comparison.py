@@ -24,7 +24,7 @@ def table() -> Panel:
     return rows(
         "Percentiles of run A and run B",
         "Percentiles of the whole of both runs, of successful requests, from their cumulative histograms: exact but "
-        "for the width of a bucket, 4 to 9 % of an exponential one: smaller differences are none. Above 0: A is slower.",
+        "for the width of a bucket, 4 to 9 % of an exponential one. Above 0, A is slower.",
         {_MEASURE: "Measure", "quantile": "Percentile"},
         Column("A", a, "s"),
         Column("B", b, "s"),

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from otel_llm_dashboards import engine, overview, runs
+from otel_llm_dashboards import engine, overview, pipeline, runs, slo
 
 __all__ = ["BOARDS", "generated"]
 
-BOARDS: Final = (overview, engine, runs)
+BOARDS: Final = (overview, engine, runs, slo, pipeline)
 _FOLDER: Final = Path(__file__).resolve().parent / "grafana"
 
 
