@@ -71,7 +71,7 @@ _FORMATS: Final[Mapping[str, Callable[[], Mapping[str, str]]]] = {
 }
 _NEXT: Final = {
     "json": "import them in Grafana, or provision the folder",
-    "mixin": "jsonnet -J . mixin.libsonnet, or use dashboards/, rules/ and alerts/ as they are",
+    "mixin": "import mixin.libsonnet in yours, or use dashboards/, rules/ and alerts/ as they are",
     "operator": "kubectl apply -f them",
     "all": "one folder each for import, mixins and the operator",
 }

@@ -111,7 +111,7 @@ def tokens_now() -> Panel:
 def lost_now() -> Panel:
     """Requests thrown out of the cache."""
     return panels.number(
-        "Preemptions",
+        "Preempted",
         "Running requests per second that an engine threw out of its full cache, to begin them again later. vLLM alone "
         "tells.",
         "cps",

@@ -1,6 +1,5 @@
 """Board 5: whether what the other boards show has arrived: the Collector, its queues, and how many series there are."""
 
-
 from otel_llm_collector import own
 from otel_llm_collector.own import pattern
 from otel_llm_dashboards import flow, panels, variables
@@ -179,7 +178,7 @@ def processor() -> Panel:
     """How much processor time the Collector takes."""
     return panels.lines(
         "Processor time",
-        "Cores that the Collector uses.",
+        "Processor cores that each Collector uses, from its own counter of seconds.",
         "none",
         Query(f"sum by ({INSTANCE}) (rate({pattern(own.CPU, CHOSEN)}[{INTERVAL}]))", legend(INSTANCE)),
     )

@@ -90,7 +90,8 @@ def raw_histogram(of: Measure, kind: str, by: Sequence[str], chosen: str = "") -
     kept = dict.fromkeys((JOB, MODEL, VANTAGE, *by))
     suffix = "_bucket" if kind == "explicit" else ""
     each = rates(of, suffix, ", ".join(kept), INTERVAL, matchers)
-    return f"sum by ({', '.join(by)}) (\n{each}\n)"
+    grouped = f" by ({', '.join(by)}) " if by else ""
+    return f"sum{grouped}(\n{each}\n)"
 
 
 def raw_series(key: str) -> str:

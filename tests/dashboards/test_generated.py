@@ -1,0 +1,49 @@
+"""What is committed is what the boards' modules make, and they name only what there is."""
+
+from pathlib import Path
+
+import pytest
+from otel_llm_dashboards import generate
+from otel_llm_dashboards.generate import generated, main
+from otel_llm_dashboards.recorded import recorded
+
+from otel_llm.errors import ConfigError
+
+FOLDER = Path(__file__).parent.parent.parent / "dashboards" / "grafana"
+GENERATED = generated()
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_committed_board_is_the_generated_one(name: str) -> None:
+    assert (FOLDER / name).read_text("utf-8") == GENERATED[name], "next step: python -m otel_llm_dashboards.generate"
+
+
+def test_the_folder_holds_these_five_and_nothing_else() -> None:
+    assert {file.stem for file in FOLDER.iterdir()} == {"overview", "engine", "runs", "slo", "pipeline"}
+    assert {file.name for file in FOLDER.iterdir()} == set(GENERATED)
+
+
+def test_check_says_which_differ_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--check"]) == 0
+    monkeypatch.setattr(generate, "_FOLDER", tmp_path)
+    for name, text in GENERATED.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    (tmp_path / "slo.json").write_text("{}")
+    assert main(["--check"]) == 1
+    assert capsys.readouterr().out == "dashboards/grafana/slo.json\n"
+    assert (tmp_path / "slo.json").read_text() == "{}"
+    assert main([]) == 0
+    assert main(["--check"]) == 0
+
+
+def test_bad_words_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--chekc"]) == 2
+    assert capsys.readouterr().err.startswith("expected --check or nothing")
+
+
+def test_series_that_nothing_records_cannot_be_asked_for() -> None:
+    assert recorded("kv_cache:max") == "otel_llm:kv_cache:max"
+    with pytest.raises(ConfigError, match="expected a series that collector/rules records"):
+        recorded("kv_cache:maximum")
