@@ -14,6 +14,7 @@ from otel_llm.errors import ConfigError
 
 __all__ = ["add_arguments", "run"]
 
+_BOARDS: Final = "compose/grafana/boards"
 _FOLDERS: Final = ("config", "servers", "rules", "compose", "kubernetes", "kustomization.yaml")
 
 
@@ -38,6 +39,10 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--out DIR", next_step="see otel-llm collector --help")
     package = files("otel_llm_collector")
     written = sum(_copy(package.joinpath(name), args.out / name) for name in _FOLDERS)
+    boards = (
+        board for board in files("otel_llm_dashboards").joinpath("grafana").iterdir() if board.name.endswith(".json")
+    )
+    written += sum(_copy(board, args.out / _BOARDS / board.name) for board in boards)
     sys.stdout.write(
         f"{written} files in {args.out}\n"
         f"next: otelcol-contrib --config {args.out}/config/base.yaml --config {args.out}/config/engines/vllm.yaml"

@@ -45,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
 
 def boards() -> Mapping[str, str]:
     """Return the JSON of each board by its file name."""
-    found = files("otel_llm_dashboards").joinpath("grafana").iterdir()
-    return {board.name: board.read_text("utf-8") for board in sorted(found, key=lambda file: file.name)}
+    found = sorted(files("otel_llm_dashboards").joinpath("grafana").iterdir(), key=lambda file: file.name)
+    return {board.name: board.read_text("utf-8") for board in found if board.name.endswith(".json")}
 
 
 def _operator() -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from otel_llm_collector.buckets import ALIGNED
 from otel_llm.cli import main
 
 COLLECTOR = Path(__file__).parent.parent.parent / "collector"
+BOARDS = Path("compose/grafana/boards")
 
 
 def test_files_are_those_committed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,7 +19,10 @@ def test_files_are_those_committed(tmp_path: Path, capsys: pytest.CaptureFixture
     written = [file for file in (tmp_path / "kit").rglob("*") if file.is_file()]
     assert said.startswith(f"{len(written)} files in ")
     for file in written:
-        assert file.read_bytes() == (COLLECTOR / file.relative_to(tmp_path / "kit")).read_bytes()
+        name = file.relative_to(tmp_path / "kit")
+        board = COLLECTOR.parent / "dashboards" / "grafana" / file.name
+        assert file.read_bytes() == (board if name.parent == BOARDS else COLLECTOR / name).read_bytes()
+    assert len(list((tmp_path / "kit" / BOARDS).iterdir())) == 5
     assert {"config", "servers", "rules"} <= {file.name for file in (tmp_path / "kit").iterdir()}
 
 

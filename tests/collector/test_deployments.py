@@ -1,11 +1,14 @@
 """Compose and Kubernetes files: well formed, pinned, on loopback, without default passwords, and of the same files."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from otel_llm_collector.table import engines
+
+from otel_llm.cli import main
 
 COLLECTOR = Path(__file__).parent.parent.parent / "collector"
 COMPOSE = yaml.safe_load((COLLECTOR / "compose" / "compose.yaml").read_text())
@@ -27,14 +30,31 @@ def test_service_is_pinned_hardened_and_on_loopback(name: str) -> None:
     assert set(service.get("depends_on", ())) <= set(COMPOSE["services"])
 
 
-def test_compose_mounts_what_is_there() -> None:
+def test_compose_mounts_what_is_there(tmp_path: Path) -> None:
+    assert main(["collector", "--out", str(tmp_path)]) == 0
     for service in COMPOSE["services"].values():
         for volume in service["volumes"]:
             source = volume.split(":")[0]
-            there = (
-                (COLLECTOR / "compose" / source).is_dir() if source.startswith(".") else source in COMPOSE["volumes"]
-            )
+            there = (tmp_path / "compose" / source).is_dir() if source.startswith(".") else source in COMPOSE["volumes"]
             assert there, volume
+
+
+def test_grafana_is_given_every_variable_of_its_provisioning() -> None:
+    grafana = COMPOSE["services"]["grafana"]
+    text = "\n".join(file.read_text() for file in (COLLECTOR / "compose" / "grafana").rglob("*.yaml"))
+    variables = set(re.findall(r"\$(\w+)", text))
+    assert variables == {"PROMETHEUS_URL", "JAEGER_URL", "OTEL_LLM_BOARDS"}
+    assert variables <= set(grafana["environment"])
+    mounted = [volume.split(":")[1] for volume in grafana["volumes"]]
+    assert grafana["environment"]["OTEL_LLM_BOARDS"] in mounted
+
+
+def test_an_exemplar_leads_to_a_data_source_that_is_there() -> None:
+    provisioned = yaml.safe_load((COLLECTOR / "compose" / "grafana" / "datasources" / "otel_llm.yaml").read_text())
+    metrics, *traces = provisioned["datasources"]
+    (leads,) = metrics["jsonData"]["exemplarTraceIdDestinations"]
+    assert leads["name"] == "trace_id"
+    assert leads["datasourceUid"] in {source["uid"] for source in traces}
 
 
 def test_there_is_no_default_password() -> None:

@@ -18,9 +18,9 @@ def test_committed_board_is_the_generated_one(name: str) -> None:
     assert (FOLDER / name).read_text("utf-8") == GENERATED[name], "next step: python -m otel_llm_dashboards.generate"
 
 
-def test_the_folder_holds_these_five_and_nothing_else() -> None:
-    assert {file.stem for file in FOLDER.iterdir()} == {"overview", "engine", "runs", "slo", "pipeline"}
-    assert {file.name for file in FOLDER.iterdir()} == set(GENERATED)
+def test_the_folder_holds_these_five_and_no_other_board() -> None:
+    assert set(GENERATED) == {f"{name}.json" for name in ("overview", "engine", "runs", "slo", "pipeline")}
+    assert {file.name for file in FOLDER.glob("*.json")} == set(GENERATED)
 
 
 def test_check_says_which_differ_and_writes_nothing(
