@@ -87,7 +87,13 @@ def _laid_out(rows: Sequence[Row]) -> list[models.Panel | models.RowPanel]:
 
 
 def _tidied(made: Any) -> Any:
-    """Return it without what the builders write of themselves: links hidden in a menu that Grafana 11 lacks."""
-    for link in made["links"]:
-        link.pop("placement", None)
+    """Return it without what the builders write of themselves and some Grafana has not.
+
+    11 lacks the menu that links and annotations are hidden in, 12 and 13 the tables' line of totals.
+    """
+    for hidden in (*made["links"], *made["annotations"]["list"]):
+        hidden.pop("placement", None)
+    for panel in made["panels"]:
+        for inner in (panel, *panel.get("panels", ())):
+            inner.get("options", {}).pop("footer", None)
     return made

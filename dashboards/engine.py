@@ -71,7 +71,7 @@ def running_now() -> Panel:
         "Running",
         "Requests that engines work on, all replicas together, from their own gauges.",
         "none",
-        Query(f"sum by ({ENGINE}) ({recorded('requests_running:sum')}{where()})", legend(ENGINE)),
+        Query(f"sum({recorded('requests_running:sum')}{where()})"),
     )
 
 
@@ -81,7 +81,7 @@ def waiting_now() -> Panel:
         "Waiting",
         "Requests that wait in engines, all replicas together, from their own gauges.",
         "none",
-        Query(f"sum by ({ENGINE}) ({recorded('requests_waiting:sum')}{where()})", legend(ENGINE)),
+        Query(f"sum({recorded('requests_waiting:sum')}{where()})"),
         limits=((1, "orange"),),
     )
 
@@ -93,7 +93,7 @@ def cache_now() -> Panel:
         "Share of the key-value cache in use at the fullest replica. Red from 95 %, where the alert OtelLlmSaturated "
         "begins.",
         "percentunit",
-        Query(f"max by ({ENGINE}) ({recorded('kv_cache:max')}{where()})", legend(ENGINE)),
+        Query(f"max({recorded('kv_cache:max')}{where()})"),
         limits=((0.8, "orange"), (0.95, "red")),
     )
 
@@ -104,7 +104,7 @@ def tokens_now() -> Panel:
         "Generated tokens",
         "Tokens that engines generated per second, over 5 minutes, from their own counters.",
         "cps",
-        Query(f"sum by ({ENGINE}) ({recorded('generation_tokens:rate5m')}{where()})", legend(ENGINE)),
+        Query(f"sum({recorded('generation_tokens:rate5m')}{where()})"),
     )
 
 
@@ -115,7 +115,7 @@ def lost_now() -> Panel:
         "Running requests per second that an engine threw out of its full cache, to begin them again later. vLLM alone "
         "tells.",
         "cps",
-        Query(f"sum by ({ENGINE}) (rate({raw_series('server_preemptions')}{where()}[{INTERVAL}]))", legend(ENGINE)),
+        Query(f"sum(rate({raw_series('server_preemptions')}{where()}[{INTERVAL}]))"),
         limits=((0.01, "red"),),
     )
 

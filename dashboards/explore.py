@@ -21,7 +21,7 @@ def links(tag: str) -> list[Builder[models.DashboardLink]]:
     """Return links to the boards of a tag, and to slow and failed calls in the stores of traces.
 
     Boards are found by their tag: a link by uid would need one that is the same in every Grafana. Time and choices
-    are carried over.
+    are carried over. Jaeger finds nothing without the name of a service, which is chosen there.
     """
     boards = dashboard.DashboardLink("LLM boards").type(models.DashboardLinkType.DASHBOARDS).tags([tag])
     boards.icon("external link").tooltip("").include_vars(True).keep_time(True).as_dropdown(False)
@@ -29,7 +29,9 @@ def links(tag: str) -> list[Builder[models.DashboardLink]]:
     return [
         boards,
         _explore("Slow and failed calls in Tempo", "tempo", {"queryType": "traceql", "query": traceql, "limit": 50}),
-        _explore("Failed calls in Jaeger", "jaeger", {"queryType": "search", "tags": "error=true", "limit": 50}),
+        _explore(
+            "Failed calls of a service in Jaeger", "jaeger", {"queryType": "search", "tags": "error=true", "limit": 50}
+        ),
     ]
 
 

@@ -101,6 +101,7 @@ def behind(of: Measure) -> Panel:
         "percentiles do not subtract exactly, so small values mean none.",
         "s",
         Query(f"{recorded(f'{of.name}:client_minus5m')}{chosen}", f"client − {legend(VANTAGE, MODEL)}"),
+        signed=True,
     )
 
 

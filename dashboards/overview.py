@@ -62,6 +62,7 @@ def _now(of: Measure) -> Panel:
         "measured: client, gateway, frontend, engine. Recorded from every exponential and explicit histogram.",
         "s",
         Query(queries.percentile("0.99", of, (VANTAGE,)), legend(VANTAGE)),
+        width=8,
     )
 
 
@@ -73,6 +74,7 @@ def requests_now() -> Panel:
         "both count is in both numbers.",
         "reqps",
         Query(f"sum by ({VANTAGE}) ({recorded('requests:rate5m')}{queries.where()})", legend(VANTAGE)),
+        width=8,
     )
 
 
@@ -90,6 +92,7 @@ def errors_now() -> Panel:
             legend(VANTAGE),
         ),
         limits=((0.01, "orange"), (0.05, "red")),
+        width=8,
     )
 
 
@@ -103,6 +106,7 @@ def clipped_now() -> Panel:
         "none",
         Query(f"sum({each})"),
         limits=((1, "red"),),
+        width=8,
     )
 
 

@@ -81,9 +81,13 @@ def lines(
     styles: Mapping[str, Sequence[tuple[str, object]]] | None = None,
     stacked: bool = False,
     logarithmic: bool = False,
+    signed: bool = False,
     top: float | None = None,
 ) -> Panel:
-    """Return lines over time. limits: values from which a colour stands; styles: properties of names that match."""
+    """Return lines over time. limits: values from which a colour stands; styles: properties of names that match.
+
+    The axis begins at 0, but where values may be below it (`signed`) and where it is logarithmic, which has no 0.
+    """
     made = (
         timeseries.Panel()
         .title(title)
@@ -99,8 +103,9 @@ def lines(
         .fill_opacity(10 if stacked else 0)
         .show_points(looks.VisibilityMode.AUTO)
         .span_nulls(False)
-        .min(0)
     )
+    if not (logarithmic or signed):
+        made.min(0)
     if limits:
         made.thresholds_style(common.GraphThresholdsStyleConfig().mode(looks.GraphThresholdsStyleMode.DASHED))
     if stacked:
