@@ -1,0 +1,45 @@
+"""What the page about the boards names is there, and every board is on it."""
+
+import re
+from pathlib import Path
+
+from otel_llm_collector import cli as collector_cli
+
+from otel_llm.cli import main
+from tests.dashboards.test_layout import BOARDS, FOLDER, panels
+
+PAGE = (FOLDER.parent.parent / "docs" / "dashboards.md").read_text()
+TABLE = re.findall(r"^\| .+ \| (LLM [\w ]+) \| (.+) \|$", PAGE, re.MULTILINE)
+
+
+def test_every_board_answers_questions() -> None:
+    assert {title for title, _ in TABLE} == {board["title"] for board in BOARDS.values()}
+
+
+def test_every_place_that_is_named_is_on_its_board() -> None:
+    boards = {board["title"]: board for board in BOARDS.values()}
+    for title, where in TABLE:
+        there = [panel["title"] for panel in boards[title]["panels"] if panel["type"] == "row"]
+        there += [panel["title"] for panel in panels(boards[title])]
+        for name in re.findall(r"`([^`]+)`", where):
+            start, _, end = name.partition("…")
+            assert any(known.startswith(start) or known.endswith(name) for known in there), (title, name)
+            assert any(known.endswith(end.strip()) for known in there), (title, name)
+
+
+def test_every_choice_that_is_named_is_one() -> None:
+    labels = {variable["label"] for board in BOARDS.values() for variable in board["templating"]["list"]}
+    assert {"Measured at", "Percentile", "Run A", "Run B"} <= labels
+    assert any(label.startswith("Edges") for label in labels)
+
+
+def test_the_files_that_are_named_are_written(tmp_path: Path) -> None:
+    assert main(["collector", "--out", str(tmp_path)]) == 0
+    for name in re.findall(r"kit/(compose/[\w/.]+)|`(compose/[\w/.]+)`", PAGE):
+        assert (tmp_path / "".join(name)).exists(), name
+    assert f"kit/{collector_cli._BOARDS}" in PAGE
+
+
+def test_it_says_that_nothing_was_rendered() -> None:
+    assert "they were not seen rendered" in PAGE
+    assert f"schema version {BOARDS['overview']['schemaVersion']}" in PAGE
