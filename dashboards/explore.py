@@ -25,7 +25,8 @@ def links(tag: str) -> list[Builder[models.DashboardLink]]:
     """
     boards = dashboard.DashboardLink("LLM boards").type(models.DashboardLinkType.DASHBOARDS).tags([tag])
     boards.icon("external link").tooltip("").include_vars(True).keep_time(True).as_dropdown(False)
-    traceql = f"{{span.{conventions.TIME_TO_FIRST_TOKEN} > {_SLOW_FIRST_TOKEN_S} || status = error}}"
+    slow = f"span.{conventions.TIME_TO_FIRST_TOKEN} > {_SLOW_FIRST_TOKEN_S}"
+    traceql = f"{{{slow} || (span.{conventions.OPERATION_NAME} != nil && status = error)}}"
     return [
         boards,
         _explore("Slow and failed calls in Tempo", "tempo", {"queryType": "traceql", "query": traceql, "limit": 50}),

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as models
 from otel_llm_dashboards import client_health, comparison, panels, run_series, variables
 from otel_llm_dashboards.board import Board, Row
-from otel_llm_dashboards.latency import DURATION, ITL, SHOWN, TTFT
+from otel_llm_dashboards.latency import DURATION, ITL, SHOWN, TTFT, capital
 from otel_llm_dashboards.panels import Panel, Query
 from otel_llm_dashboards.queries import BOTH, ERROR, INTERVAL, RUN, legend, raw_series
 from otel_llm_dashboards.recorded import recorded
@@ -91,7 +91,7 @@ def every() -> Panel:
         Column("", f"max by ({RUN}, {NAME}, {MODE}) ({last(INFO)})"),
         Column("Requests", f"sum by ({RUN}) ({last(asked)})"),
         Column("Failed", f"sum by ({RUN}) ({failed}) or 0 * sum by ({RUN}) ({last(asked)})", limits=((1, "red"),)),
-        *(Column(f"{m.title} p{float(q) * 100:g}", exactly(m, q, RUN), "s") for m, q in shown),
+        *(Column(f"{capital(m.title)} p{float(q) * 100:g}", exactly(m, q, RUN), "s") for m, q in shown),
         Column("Within SLO", f"sum by ({RUN}) ({last(met, _MET)}) / sum by ({RUN}) ({last(met)})", "percentunit"),
         Column("Client-limited", run_series.verdict(), words=client_health.VERDICTS),
         hidden=(RUN,),

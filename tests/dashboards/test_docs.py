@@ -3,12 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
 from otel_llm_collector import cli as collector_cli
 
 from otel_llm.cli import main
 from tests.dashboards.test_layout import BOARDS, FOLDER, panels
 
-PAGE = (FOLDER.parent.parent / "docs" / "dashboards.md").read_text()
+DOCS = FOLDER.parent.parent / "docs"
+PAGE = (DOCS / "dashboards.md").read_text()
 TABLE = re.findall(r"^\| .+ \| (LLM [\w ]+) \| (.+) \|$", PAGE, re.MULTILINE)
 
 
@@ -25,6 +27,13 @@ def test_every_place_that_is_named_is_on_its_board() -> None:
             start, _, end = name.partition("…")
             assert any(known.startswith(start) or known.endswith(name) for known in there), (title, name)
             assert any(known.endswith(end.strip()) for known in there), (title, name)
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "runbooks").glob("*.md")), ids=lambda file: file.stem)
+def test_every_runbook_opens_with_a_row_of_a_board(page: Path) -> None:
+    ((title, row),) = re.findall(r"^Board (LLM [\w ]+), row `([^`]+)`", page.read_text(), re.MULTILINE)
+    (board,) = (board for board in BOARDS.values() if board["title"] == title)
+    assert row in {panel["title"] for panel in board["panels"] if panel["type"] == "row"}
 
 
 def test_every_choice_that_is_named_is_one() -> None:
