@@ -200,7 +200,7 @@ def errors() -> Panel:
     failed = queries.where(f'{ERROR}!=""')
     return panels.lines(
         "Errors by kind",
-        "Failed requests per second by error.type and service, over 5 minutes: a status such as http_429, a broken "
+        "Failed requests per second by error.type and service, over 5 minutes: a status such as 429, a broken "
         "stream, a time limit, or the engine's own word for it.",
         "reqps",
         Query(f"sum by ({ERROR}, {JOB}) ({recorded('requests:rate5m')}{failed})", legend(ERROR, JOB)),
