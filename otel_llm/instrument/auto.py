@@ -3,14 +3,14 @@
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from otel_llm.errors import ConfigError
-from otel_llm.instrument.aliases import replace_early_bound
-from otel_llm.instrument.decorator import measured, measured_on, options_of
+from otel_llm.instrument.aliases import release_late_bound, replace_early_bound
+from otel_llm.instrument.decorator import measured, measured_on, options_of, stop
 from otel_llm.instrument.options import Options
 from otel_llm.instrument.patching import Place, found, in_place, overrides
 from otel_llm.instrument.telemetry import guarded, warm
@@ -18,7 +18,7 @@ from otel_llm.instrument.telemetry import guarded, warm
 if TYPE_CHECKING:
     from otel_llm.generation import GenerationMetrics
 
-__all__ = ["instrument", "places_of", "uninstrument"]
+__all__ = ["instrument", "places_of", "restore", "uninstrument"]
 
 _LOCK: Final = threading.RLock()
 _places: Final[list[tuple[int, Place]]] = []
@@ -90,9 +90,17 @@ def uninstrument(target: Any = None, /) -> None:
             instrumentor.uninstrument()
     with _LOCK:
         mine = [entry for entry in _places if target is None or entry[0] == id(target)]
-        for entry in reversed(mine):
-            entry[1].restore()
-            _places.remove(entry)
+        restore([place for _, place in mine])
+        _places[:] = [entry for entry in _places if entry not in mine]
+
+
+def restore(places: Sequence[Place]) -> None:
+    """Put back what stood at places; of what is still held elsewhere no call is measured any more."""
+    for place in reversed(places):
+        stop(place.now)
+        place.restore()
+    if places:
+        release_late_bound()
 
 
 def places_of(
@@ -115,8 +123,7 @@ def places_of(
         if early and isinstance(target, type | ModuleType):
             places += replace_early_bound({id(o): (o, place.now) for place in places if (o := _function(place))})
     except BaseException:
-        for place in reversed(places):  # all of it or nothing
-            place.restore()
+        restore(places)  # all of it or nothing
         raise
     return places
 

@@ -18,7 +18,7 @@ from otel_llm.instrument.options import Arguments, Options
 from otel_llm.instrument.settle import reported, settle
 from otel_llm.instrument.telemetry import guarded, warm
 
-__all__ = ["Measured", "measured", "measured_on", "metrics", "options_of"]
+__all__ = ["Measured", "is_stopped", "measured", "measured_on", "metrics", "options_of", "stop"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -113,11 +113,11 @@ _PLAIN, _COROUTINE, _GENERATOR = range(3)
 class _Measure:
     """What wrapt calls in place of the function."""
 
-    __slots__ = ("last", "options", "shape")
+    __slots__ = ("last", "options", "shape", "stopped")
 
     def __init__(self, function: Callable[..., Any], options: Options) -> None:
         function = getattr(function, "__func__", function)  # of a static or class method
-        self.options = options
+        self.options, self.stopped = options, False
         self.last: ContextVar[Finished | None] = ContextVar("otel_llm.last_of", default=None)
         if inspect.iscoroutinefunction(function):
             self.shape = _COROUTINE
@@ -142,7 +142,7 @@ class _Measure:
     def _call(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | None:
         """Return the call to be made, None when it is not to be measured."""
         options = self.options
-        if suppressed() or (options.when is not None and not options.when()):
+        if self.stopped or suppressed() or (options.when is not None and not options.when()):
             return None
         if (outer := here()) is not None and options.part_of(outer, instance):
             return None
@@ -276,3 +276,15 @@ def metrics(
 def options_of(function: Any) -> Options | None:
     """Return what a decorated function was told, None when it is not decorated."""
     return function._self_measure.options if type(function) is _Function else None
+
+
+def stop(function: Any) -> None:
+    """Measure no further call of a decorated callable, wherever it is still held."""
+    function = function.fget if isinstance(function, property) else function
+    if type(function) is _Function:
+        function._self_measure.stopped = True
+
+
+def is_stopped(function: Any) -> bool:
+    """Return whether it is a decorated callable of which no call is measured any more."""
+    return type(function) is _Function and function._self_measure.stopped

@@ -19,7 +19,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 
 from otel_llm.errors import ConfigError
 from otel_llm.instrument.adapter import ADAPTERS, Settings, Target
-from otel_llm.instrument.auto import places_of
+from otel_llm.instrument.auto import places_of, restore
 from otel_llm.instrument.foreign import Yielding, wrapped_by_others
 from otel_llm.instrument.patching import Place
 from otel_llm.instrument.telemetry import guarded, warm
@@ -63,8 +63,7 @@ class LLMInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # not typed
     def _uninstrument(self, **kwargs: Any) -> None:
         with self._lock:
             self._targets = ()
-            for place in reversed(self._places):
-                place.restore()
+            restore(self._places)
             self._places = ()
 
     def _watch(self, name: str) -> None:

@@ -180,6 +180,21 @@ def test_3_names_that_were_bound_early(seen: Seen, monkeypatch: pytest.MonkeyPat
     assert user.chat is library.chat is bound
 
 
+def test_3_names_that_were_bound_while_it_was_measured(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    library, user = _library()
+    monkeypatch.setitem(sys.modules, "their_library", library)
+    monkeypatch.setitem(sys.modules, "their_app", user)
+    completion = library.completion
+    otel_llm.instrument(library, "completion")
+    otel_llm.instrument(Theirs, "generate")
+    user.late, kept, bound = library.completion, [library.completion], Theirs().generate
+    user.late("tiny", "a")
+    otel_llm.uninstrument()
+    assert user.late is completion
+    assert kept[0]("tiny", "a b") == bound("a b") == ["a", "b"]
+    assert len(seen.spans) == 1
+
+
 def test_twice_is_once(seen: Seen) -> None:
     for _ in range(2):
         otel_llm.instrument(Theirs, "generate")
