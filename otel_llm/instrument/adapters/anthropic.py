@@ -77,7 +77,7 @@ def _kind_of_event(event: Any, observation: StreamObservation) -> int:
         case "content_block_start":
             return _content(event.content_block)
         case "message_start":
-            _take(event.message, observation)
+            _take(event.message, observation, begun=True)
         case "message_delta":
             _take(event, observation)
             if reason := getattr(event.delta, "stop_reason", None):
@@ -94,8 +94,11 @@ def _content(block: Any) -> int:
     return TOOL if getattr(block, "partial_json", None) or getattr(block, "name", None) else PADDING
 
 
-def _take(message: Any, observation: StreamObservation) -> None:
-    """Take what an answer says about itself. What its cache read and wrote is billed apart, and is input too."""
+def _take(message: Any, observation: StreamObservation, *, begun: bool = False) -> None:
+    """Take what an answer says about itself. What its cache read and wrote is billed apart, and is input too.
+
+    begun: it has only begun, and what it says of its output is no count of it yet
+    """
     for field, name in (("response_model", "model"), ("response_id", "id")):
         if value := getattr(message, name, None):
             observation.set(**{field: value})
@@ -106,4 +109,5 @@ def _take(message: Any, observation: StreamObservation) -> None:
     cached = getattr(bill, "cache_read_input_tokens", None)
     if (given := getattr(bill, "input_tokens", None)) is not None:
         given += (cached or 0) + (getattr(bill, "cache_creation_input_tokens", None) or 0)
-    observation.usage(input=given, output=getattr(bill, "output_tokens", None), cached=cached)
+    made = None if begun else getattr(bill, "output_tokens", None)
+    observation.usage(input=given, output=made, cached=cached)
