@@ -5,11 +5,11 @@ BIN    := $(VENV)/bin
 LOCK    = requirements/run.lock
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help demo test test-models tools stack lint format bench lock clean
+.PHONY: help demo test test-models test-libraries tools stack lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python 3.11 or newer, got $$($(PYTHON) -V); next step: make PYTHON=python3.12 ..."; exit 2; }
@@ -55,6 +55,9 @@ $(VENV)-models/.dev: requirements/models.lock requirements/build.lock requiremen
 test-models: $(VENV)-models/.dev ## real model servers and classes on tiny models made on the spot; 4 GB to install
 	@$(VENV)-models/bin/python -m pytest tests/models $(ARGS)
 
+test-libraries: $(VENV)-models/.dev ## the libraries that hold back others, beside other instrumentations; same environment
+	@$(VENV)-models/bin/python -m pytest tests/libraries $(ARGS)
+
 lint: $(VENV)/.dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -69,9 +72,11 @@ format: $(VENV)/.dev ## rewrite the code in the house format
 bench: $(VENV)/.dev ## what it costs and how true it is, measured here
 	@$(BIN)/python -m benchmarks
 
+# models.lock has what dev.lock has, but for openai: litellm holds that back.
 lock: ## renew requirements/*.lock (needs uv)
 	@for set in run dev models build go llama-cpp llama-cpp-build; do \
-	  case $$set in run) args="pyproject.toml";; dev) args="pyproject.toml --group dev";; models) args="pyproject.toml --group dev --group models --no-emit-package triton --no-emit-package nvidia-cusolver --no-emit-package llama-cpp-python -c requirements/dev.lock";; llama-cpp) args="requirements/llama-cpp.in --no-deps";; *) args="requirements/$$set.in";; esac; \
+	  case $$set in run) args="pyproject.toml";; dev) args="pyproject.toml --group dev";; models) args="pyproject.toml --group dev --group models --group libraries --no-emit-package triton --no-emit-package nvidia-cusolver --no-emit-package llama-cpp-python -c /dev/stdin";; llama-cpp) args="requirements/llama-cpp.in --no-deps";; *) args="requirements/$$set.in";; esac; \
+	  sed -n '/^openai==/d; s/ *\\$$//; /==/p' requirements/dev.lock | \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q --upgrade $$args -o requirements/$$set.lock; \
 	done
 

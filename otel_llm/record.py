@@ -14,6 +14,7 @@ import msgspec
 __all__ = [
     "CONTENT_KINDS",
     "KIND_NAMES",
+    "NESTED",
     "NOT_STREAMED",
     "OTHER",
     "PADDING",
@@ -39,6 +40,9 @@ SCHEMA: Final = 1
 PADDING, TEXT, REASONING, TOOL, OTHER = range(5)
 KIND_NAMES: Final = ("padding", "text", "reasoning", "tool", "other")
 CONTENT_KINDS: Final = frozenset((TEXT, REASONING, TOOL))
+
+NESTED: Final = "nested"
+"""Flag of a record that is part of another one, or was made up of others, which are the ones that are counted."""
 
 NOT_STREAMED: Final = "not_streamed"
 """Flag of a record whose tokens were timed where they were made, while the caller got them all at once."""

@@ -19,7 +19,7 @@ from otel_llm.instrument.context import attach, call_in, detach, remember, with_
 from otel_llm.instrument.options import Options
 from otel_llm.instrument.telemetry import LOG, Telemetry, clock, guarded, sink
 from otel_llm.observe import StreamObservation
-from otel_llm.record import CONTENT_KINDS, OTHER, PADDING, TEXT, StreamRecord
+from otel_llm.record import CONTENT_KINDS, NESTED, OTHER, PADDING, TEXT, StreamRecord
 
 if TYPE_CHECKING:
     from otel_llm.generation import GenerationMetrics
@@ -55,7 +55,9 @@ class Call:
         "at_ns",
         "context",
         "finished",
+        "gave_way",
         "instance",
+        "nested",
         "now_ns",
         "observation",
         "odd",
@@ -92,8 +94,10 @@ class Call:
         self.tokens: list[int] | None = None if options.tokens is None else []
         self.texts: list[str] | None = [] if content.wanted() else None
         self._head: dict[str, Any] = guarded("head", options.head, instance, args, kwargs) or {}
-        if self.outer is not None:
-            self._head["flags"] = ("nested",)  # the outermost call is the one that is counted
+        self.gave_way = False
+        self.nested = self.outer is not None and not self.outer.gives_way()
+        if self.nested:
+            self._head["flags"] = (NESTED,)
         self._sink: Telemetry | None = None
         self._value: Any = None
         self._handle: Any = None
@@ -123,6 +127,19 @@ class Call:
         own = span.get_span_context()
         if own.is_valid:
             observation.set(trace_id=trace.format_trace_id(own.trace_id), span_id=trace.format_span_id(own.span_id))
+
+    def gives_way(self) -> bool:
+        """Return whether a call inside this one is counted in its place; it is then a span and nothing else.
+
+        Of calls inside each other the outermost is counted, unless it is a mere frame around those that do the work.
+        """
+        if self.nested or not self.options.gives_way:
+            return False
+        if not self.gave_way and self.observation is not None and self._sink is not None:
+            self.gave_way = True
+            self.observation.set(flags=(*self.observation.head.get("flags", ()), NESTED))
+            guarded("uncount", self._sink.uncount, self._handle)
+        return True
 
     @property
     def plain(self) -> bool:
@@ -243,7 +260,8 @@ class Call:
         self.context = Context()  # it held this call, and this call it
         in_flight.discard(self)
         self.finished = finished = Finished(record)
-        remember(finished)
+        if not self.gave_way:  # the call inside, which ended before, knows more
+            remember(finished)
         if self._of_function is not None:
             self._of_function.set(finished)
         if self._sink is not None:

@@ -24,6 +24,7 @@ class Options:
     tell:           (object, finished call, result) -> anything; called when the call has ended
     one_per_object: a call inside a call on the same object is part of it, not a call of its own
     family:         a call inside a call of the same family is part of it, not a call of its own
+    gives_way:      what is counted is the measured calls inside it, where there are any; else the call itself
     positional:     the names of arguments that may be given by position
     when:           whether a call is to be measured, asked each time
     prepare:        (call, args, kwargs) -> the arguments that are passed on, None for these; the call has begun
@@ -45,6 +46,7 @@ class Options:
     tell: "Callable[[Any, Finished, Any], object] | None" = None
     one_per_object: bool = False
     family: str | None = None
+    gives_way: bool = False
     positional: tuple[str, ...] = ()
     when: Callable[[], bool] | None = None
     prepare: "Callable[[Call, tuple[Any, ...], Mapping[str, Any]], Arguments | None] | None" = None
@@ -56,7 +58,8 @@ class Options:
         """Return whether a call on `instance` inside of `outer` is part of that one."""
         if self.family is not None and outer.options.family == self.family:
             return True
-        return self.one_per_object and instance is not None and outer.instance is instance
+        same = instance is not None and outer.instance is instance
+        return same and self.one_per_object and not outer.options.gives_way
 
     def head(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of the record that are known before the call: operation, model, provider, ..."""

@@ -26,6 +26,10 @@ class Telemetry(Protocol):
         """Start the span, child of the current context; what is returned has it as `.span`."""
         ...
 
+    def uncount(self, handle: Any) -> None:
+        """Keep the span of a call that is under way, and record no measures of it."""
+        ...
+
     def finish(self, handle: Any, record: StreamRecord) -> None:
         """End the span and record the measures."""
         ...

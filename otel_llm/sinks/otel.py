@@ -17,7 +17,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_llm import conventions
 from otel_llm.clock import SYSTEM, Clock
-from otel_llm.record import StreamRecord
+from otel_llm.record import NESTED, StreamRecord
 from otel_llm.sinks import spans
 from otel_llm.sinks.bulk import Values
 from otel_llm.sinks.feeds import FEEDS, Facts, Feed, attributes
@@ -83,12 +83,21 @@ class OTelSink:
             known, start = spans.at_start(head), self._clock.wall_ns(start_ns)
             name, kind = spans.span_name(head), spans.kind(head)
             span = self._tracer.start_span(name, kind=kind, attributes=known, start_time=start)
-            nested = "nested" in head.get("flags", ())  # in a call that is counted: a span, and nothing else
+            nested = NESTED in head.get("flags", ())  # in a call that is counted: a span, and nothing else
             if not nested:
                 self._instruments.feed("active_requests", (1,), known)
         except Exception:
             self._failed()
         return Call(span, trace.set_span_in_context(span), start_ns, start, None if nested else known)
+
+    def uncount(self, call: Call) -> None:
+        """Let a call that is under way be a span and nothing else: others inside it are what is counted."""
+        try:
+            known, call._counted = call._counted, None
+            if known is not None:
+                self._instruments.feed("active_requests", (-1,), known)
+        except Exception:
+            self._failed()
 
     def finish(self, call: Call, record: StreamRecord) -> None:
         """End the span when its record ended, and record the metrics in its context. Only the first time counts."""

@@ -246,3 +246,84 @@ def test_a_batch_in_which_requests_come_and_go(slow: Any, seen_live: Seen) -> No
     assert (found["gen_ai.usage.input_tokens"], found["gen_ai.usage.output_tokens"]) == (5, 10)
     assert 0 < found["otel_llm.time_to_first_token"] < seen_live.seconds()
     assert "gen_ai.request.stream" not in found
+
+
+# -- pipelines -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pipe(llama: Any, tiny: Path) -> Iterator[Any]:
+    before = transformers.TextGenerationPipeline.__dict__["__call__"]
+    made = transformers.pipeline(
+        "text-generation", model=llama, tokenizer=transformers.AutoTokenizer.from_pretrained(tiny), device="cpu"
+    )
+    made.model.generation_config.eos_token_id = None
+    yield made
+    otel_llm.uninstrument()
+    assert transformers.TextGenerationPipeline.__dict__["__call__"] is before.__wrapped__
+
+
+ASKED: Any = {"max_new_tokens": 4, "do_sample": False}
+
+
+def frame(seen: Seen, calls: int) -> Any:
+    """The span of the pipeline, around so many of `generate`; these are counted, and once."""
+    (outer,) = [span for span in seen.spans if span.parent is None]
+    inner = [span for span in seen.spans if span.parent is not None]
+    assert len(inner) == calls
+    assert {span.parent.span_id for span in inner if span.parent} == {outer.context.span_id if outer.context else 0}
+    assert outer.kind.name == "INTERNAL"
+    for name in ("gen_ai.client.operation.duration", "gen_ai.server.time_to_first_token"):
+        assert sum(point.count for point in seen.points(name)) == calls, name
+    output = [p for p in seen.points("gen_ai.client.token.usage") if p.attributes["gen_ai.token.type"] == "output"]
+    assert sum(point.sum for point in output) == 4 * calls
+    assert {point.value for point in seen.points("otel_llm.client.active_requests")} == {0}
+    return outer
+
+
+def test_a_pipeline_is_a_span_around_generate_which_is_counted(pipe: Any, tiny: Path, seen_live: Seen) -> None:
+    assert pipe("the quick fox", **ASKED)[0]["generated_text"].startswith("the quick fox")
+    outer = frame(seen_live, 1)
+    assert outer.name == f"text_completion {tiny}"
+    assert outer.attributes["gen_ai.provider.name"] == "huggingface"
+    assert outer.attributes["gen_ai.request.max_tokens"] == 4
+    assert not {"otel_llm.time_to_first_token", "gen_ai.usage.output_tokens", "gen_ai.request.stream"} & {
+        *outer.attributes
+    }
+    metrics = otel_llm.last_metrics()
+    assert metrics is not None
+    assert metrics.output_tokens == 4
+    assert metrics.time_to_first_token is not None
+
+
+def test_a_pipeline_over_many(pipe: Any, seen_live: Seen) -> None:
+    assert len(pipe(["the quick fox", "a tiny model"], **ASKED)) == 2
+    frame(seen_live, 2)
+
+
+def test_a_pipeline_that_is_lazy(pipe: Any, seen_live: Seen) -> None:
+    results = pipe((text for text in ("the quick fox", "a tiny model", "says nothing")), **ASKED)
+    assert not [span for span in seen_live.spans if span.parent is None]
+    assert len([result[0]["generated_text"] for result in results]) == 3
+    outer = frame(seen_live, 3)
+    assert outer.attributes["otel_llm.stream.outcome"] == "complete"
+    assert "gen_ai.request.stream" not in outer.attributes
+
+
+def test_a_pipeline_inside_a_call_of_ones_own(pipe: Any, seen_live: Seen) -> None:
+    with otel_llm.observe(operation="chat", model="mine") as observation:
+        pipe("the quick fox", **ASKED)
+        observation.usage(output=4)
+    assert len(seen_live.spans) == 3
+    (duration,) = seen_live.points("gen_ai.client.operation.duration")
+    assert duration.attributes["gen_ai.request.model"] == "mine"
+    assert duration.count == 1
+
+
+def test_a_pipeline_that_fails(pipe: Any, seen_live: Seen) -> None:
+    with pytest.raises(ValueError, match="max_new_tokens"):
+        pipe("the quick fox", max_new_tokens=-1)
+    outer = next(span for span in seen_live.spans if span.parent is None)
+    assert (outer.attributes or {})["error.type"] == "ValueError"
+    (duration,) = seen_live.points("gen_ai.client.operation.duration")
+    assert duration.count == 1

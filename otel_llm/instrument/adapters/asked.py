@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from otel_llm import conventions as names
 
-__all__ = ["parameters", "where"]
+__all__ = ["parameters", "where", "where_text"]
 
 _NUMBERS: Final = {
     "max_tokens": names.REQUEST_MAX_TOKENS,
@@ -20,6 +21,7 @@ _NUMBERS: Final = {
     "frequency_penalty": names.REQUEST_FREQUENCY_PENALTY,
     "presence_penalty": names.REQUEST_PRESENCE_PENALTY,
 }
+_PORTS: Final = {"https": 443, "http": 80}
 _STOPS: Final = ("stop", "stop_sequences")
 _MANY: Final = ("n", "num_return_sequences")
 
@@ -46,5 +48,15 @@ def where(url: Any) -> dict[str, Any]:
     host = getattr(url, "host", None)
     if not isinstance(host, str) or not host:
         return {}
-    port = getattr(url, "port", None) or {"https": 443, "http": 80}.get(getattr(url, "scheme", ""))
+    port = getattr(url, "port", None) or _PORTS.get(getattr(url, "scheme", ""))
     return {"server_address": host, "server_port": port}
+
+
+def where_text(url: Any) -> dict[str, Any]:
+    """Return the server's address and port out of a URL as text; nothing out of anything else."""
+    if not isinstance(url, str):
+        return {}
+    parts = urlsplit(url)
+    if not parts.hostname:
+        return {}
+    return {"server_address": parts.hostname, "server_port": parts.port or _PORTS.get(parts.scheme)}

@@ -4,7 +4,7 @@ What such a model calls below itself, `openai` for example, is measured too: a s
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_llm.instrument import usage
 from otel_llm.instrument.adapter import Settings, Target
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
     from otel_llm.instrument.call import Call
 
 __all__ = ["targets"]
+
+_PROVIDERS: Final = {
+    "amazon_bedrock": "aws.bedrock",
+    "azure": "azure.ai.openai",
+    "azure-openai-chat": "azure.ai.openai",
+    "google_genai": "gcp.gemini",
+    "google_vertexai": "gcp.vertex_ai",
+    "mistral": "mistral_ai",
+    "openai-chat": "openai",
+    "xai": "x_ai",
+}
+"""What langchain calls otherwise than the convention does: providers, and kinds of a model that does not name its."""
 
 _NAMES = ("invoke", "ainvoke", "stream", "astream", "generate", "agenerate")
 
@@ -45,9 +57,11 @@ def _model(model: Any) -> str | None:
 
 
 def _describe(model: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
-    said = model._get_ls_params() if hasattr(model, "_get_ls_params") else {}
+    provider: Any = model._get_ls_params().get("ls_provider") if hasattr(model, "_get_ls_params") else None
+    if (kind := getattr(model, "_llm_type", None)) in _PROVIDERS:
+        provider = kind
     given = {name: getattr(model, name, None) for name in ("temperature", "max_tokens", "top_p", "top_k", "seed", "n")}
-    return {"provider": said.get("ls_provider"), "parameters": parameters({**given, **asked})}
+    return {"provider": _PROVIDERS.get(provider, provider), "parameters": parameters({**given, **asked})}
 
 
 def _result(call: "Call", answer: Any) -> None:
@@ -87,14 +101,16 @@ def _has(block: Any, *names: str) -> bool:
 
 def _take(message: Any, observation: StreamObservation) -> None:
     """Take what a message says about itself. Chunks of a stream say it in parts, and 0 for what they do not know."""
+    said = getattr(message, "response_metadata", None) or {}
     bill = getattr(message, "usage_metadata", None) or {}
+    if said and not bill:
+        usage.of_object(said, observation)  # where older models leave it
     observation.usage(
         input=bill.get("input_tokens") or None,
         output=bill.get("output_tokens") or None,
         cached=member(bill.get("input_token_details") or {}, "cache_read"),
         reasoning=member(bill.get("output_token_details") or {}, "reasoning"),
     )
-    said = getattr(message, "response_metadata", None) or {}
     for field, value in (
         ("response_id", getattr(message, "id", None)),
         ("response_model", said.get("model_name") or said.get("model")),

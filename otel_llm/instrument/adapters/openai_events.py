@@ -23,6 +23,7 @@ _DELTAS: Final = {
 def kind_of_event(event: Any, observation: StreamObservation) -> int:
     """Return the kind of an event; what its answer says about itself goes to `observation`."""
     kind = getattr(event, "type", None)
+    kind = getattr(kind, "value", kind)  # litellm has members of an enum
     if kind in _DELTAS:
         return _DELTAS[kind] if getattr(event, "delta", None) else PADDING
     if kind == "response.output_item.added" and getattr(getattr(event, "item", None), "name", None):

@@ -1,4 +1,4 @@
-"""transformers: `generate` of every model, in every decoding mode, and `generate_batch`.
+"""transformers: `generate` of every model, in every decoding mode, `generate_batch`, and the pipelines around them.
 
 A call that does not stream has a first token none the less. Every decoding loop asks its stopping criteria once per
 step, so one more of them, which never stops anything, sees each token as it is chosen.
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_llm import conventions as names
 from otel_llm.instrument.adapter import Settings, Target
+from otel_llm.instrument.adapters import pipelines
 from otel_llm.instrument.adapters.asked import parameters
 from otel_llm.instrument.adapters.generation import Batch, Sequences
 from otel_llm.instrument.adapters.steps import Steps, Tee
@@ -30,6 +31,7 @@ _SETTINGS: Final = ("max_new_tokens", "temperature", "top_p", "top_k", "num_retu
 
 def targets(_: Settings) -> Iterable[Target]:
     """Say what is measured."""
+    yield from pipelines.targets(describe=_describe)
     common: dict[str, Any] = {"operation": "text_completion", "describe": _describe, "model": _model}
     generate = Options(
         **common,
