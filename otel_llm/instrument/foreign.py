@@ -6,13 +6,15 @@ from typing import Any, Final
 
 from otel_llm.instrument.patching import ABSENT, Place, root_of
 
-__all__ = ["Yielding", "wrapped_by_others"]
+__all__ = ["Yielding", "forget", "left_to_others", "wrapped_by_others"]
 
 _OTHERS: Final = frozenset(
     ("ddtrace", "langfuse", "langsmith", "logfire", "mlflow", "openinference", "openlit", "opentelemetry", "sentry_sdk")
 )
 """Who wraps with plain functions. A decorator of the user's own is no instrumentation, and is measured around."""
 _log: Final = logging.getLogger("otel_llm.instrument")
+_told: Final[set[str]] = set()
+"""The libraries of which it was said that others measure them too: once is enough, whatever number of methods."""
 
 
 def wrapped_by_others(function: Any) -> bool:
@@ -27,6 +29,23 @@ def wrapped_by_others(function: Any) -> bool:
             return True
         function = getattr(function, "__wrapped__", None)
     return False
+
+
+def left_to_others(owner: Any, name: str) -> None:
+    """Say that another instrumentation measures what we would, once for each library."""
+    library = (getattr(owner, "__module__", None) or owner.__name__).partition(".")[0]
+    if library not in _told:
+        _told.add(library)
+        _log.warning(
+            "expected %s.%s as %s has it, got one that another instrumentation has wrapped; what that one wraps of %s "
+            "is left to it, exclude one of the two",
+            *(owner.__name__, name, library, library),
+        )
+
+
+def forget() -> None:
+    """Be ready to say it again: nothing is measured any more."""
+    _told.clear()
 
 
 class Yielding:
@@ -52,9 +71,5 @@ class Yielding:
         if not wrapped_by_others(over):
             return True
         self._judged = over
-        _log.warning(
-            "another instrumentation was put over %s.%s; it is left to that one, exclude one of the two",
-            place.owner.__name__,
-            self._name,
-        )
+        left_to_others(place.owner, self._name)
         return False

@@ -4,7 +4,6 @@ OpenTelemetry finds it under the entry point `otel_llm`, so `opentelemetry-instr
 library is instrumented when it is imported. One adapter that fails is logged, and the others go on.
 """
 
-import logging
 import os
 import sys
 import threading
@@ -20,7 +19,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from otel_llm.errors import ConfigError
 from otel_llm.instrument.adapter import ADAPTERS, Settings, Target
 from otel_llm.instrument.auto import places_of, restore
-from otel_llm.instrument.foreign import Yielding, wrapped_by_others
+from otel_llm.instrument.foreign import Yielding, forget, left_to_others, wrapped_by_others
 from otel_llm.instrument.patching import Place
 from otel_llm.instrument.telemetry import guarded, warm
 
@@ -30,7 +29,6 @@ INCLUDE: Final = "OTEL_LLM_INSTRUMENT_INCLUDE"
 EXCLUDE: Final = "OTEL_LLM_INSTRUMENT_EXCLUDE"
 """Names of adapters with commas between them; an argument of the same name wins."""
 
-_log: Final = logging.getLogger("otel_llm.instrument")
 _hooked: Final[set[str]] = set()
 """Modules that tell of their import. wrapt cannot be told to stop, so each is asked once in a process."""
 
@@ -64,6 +62,7 @@ class LLMInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # not typed
         with self._lock:
             self._targets = ()
             restore(self._places)
+            forget()
             self._places = ()
 
     def _watch(self, name: str) -> None:
@@ -108,12 +107,7 @@ def _measure(module: ModuleType, target: Target) -> list[Place]:
         if (function := getattr(owner, name, None)) is None:
             continue
         if wrapped_by_others(function):
-            _log.warning(
-                "expected %s.%s as its library wrote it, got one that is instrumented already; it is left as it is, "
-                "exclude one of the two instrumentations",
-                owner.__name__,
-                name,
-            )
+            left_to_others(owner, name)
             continue
         yielding = Yielding(name)
         made = places_of(owner, (name,), replace(target.options, when=yielding), early=target.early, below=target.below)

@@ -16,11 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["headers_of", "http_is_instrumented", "with_headers"]
 
 _W3C: Final = TraceContextTextMapPropagator()
-_TRANSPORTS: Final = tuple(
-    (module, kind, name)
-    for module in ("httpx", "httpx2")
-    for kind, name in (("HTTPTransport", "handle_request"), ("AsyncHTTPTransport", "handle_async_request"))
-)
+_LIBRARIES: Final = ("httpx", "httpx2")
+_TRANSPORTS: Final = ("HTTPTransport", "AsyncHTTPTransport")
+_SENDS: Final = ("handle_request", "handle_async_request")
 
 
 def headers_of(call: "Call") -> dict[str, str]:
@@ -45,11 +43,16 @@ def with_headers(call: "Call", kwargs: Mapping[str, Any], argument: str, client:
 
 
 def http_is_instrumented(client: Any = None) -> bool:
-    """Return whether somebody has wrapped what httpx sends requests with, everywhere or in this client."""
-    for module, kind, name in _TRANSPORTS:
-        transport = getattr(sys.modules.get(module), kind, None)
-        if hasattr(getattr(transport, name, None), "__wrapped__"):
-            return True
-        if hasattr(getattr(getattr(client, "_transport", None), name, None), "__wrapped__"):
-            return True
-    return False
+    """Return whether somebody has wrapped what this HTTP client sends requests with; without one, what any does."""
+    if (own := getattr(client, "_transport", None)) is not None:
+        sends = (own, *getattr(client, "_mounts", {}).values())
+    else:
+        sends = tuple(getattr(sys.modules.get(module), kind, None) for module in _LIBRARIES for kind in _TRANSPORTS)
+    return any(_is_wrapped(transport) for transport in sends if transport is not None)
+
+
+def _is_wrapped(transport: Any) -> bool:
+    kind = transport if isinstance(transport, type) else type(transport)
+    return kind.__module__.startswith("opentelemetry.") or any(
+        hasattr(getattr(transport, name, None), "__wrapped__") for name in _SENDS
+    )

@@ -42,7 +42,11 @@ Step = bytes | float | _Move
 
 @dataclass(frozen=True, slots=True)
 class SeenRequest:
-    """A request as it came. `headers` have lower-case names; `connection` counts from 0; `seen_ns` is of `now_ns`."""
+    """A request as it came.
+
+    `headers` have lower-case names, and of one that came twice both values with a comma; `connection` counts from 0;
+    `seen_ns` is of `now_ns`
+    """
 
     method: str
     path: str
@@ -73,7 +77,8 @@ class _Reader:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
 
     def on_body(self, body: bytes) -> None:
         self._body += body

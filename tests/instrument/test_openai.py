@@ -328,15 +328,15 @@ def test_headers_of_the_caller_win(seen_live: Seen) -> None:
 def test_no_headers_if_they_are_not_wanted_or_the_http_client_sends_them(
     seen_live: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import httpx2
-
     def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         args[0].headers["traceparent"] = "theirs"
         return wrapped(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        handle = wrapt.FunctionWrapper(httpx2.HTTPTransport.handle_request, wrapper)
-        patch.setattr(httpx2.HTTPTransport, "handle_request", handle)
+        with openai.OpenAI(api_key="none") as client:
+            transport = type(client._client._transport)  # of httpx, or of httpx2, as the version has it
+        handle = wrapt.FunctionWrapper(transport.handle_request, wrapper)
+        patch.setattr(transport, "handle_request", handle)
         assert _sent()["traceparent"] == "theirs"
     otel_llm.uninstrument()
     otel_llm.instrument(include=["openai"], propagate=False)

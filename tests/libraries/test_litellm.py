@@ -168,7 +168,7 @@ def test_4_trace_headers_go_out_once_and_name_the_call_below(sim: str, seen_live
     (inner,) = [span for span in seen_live.spans if span.parent is not None]
     assert inner.context is not None
     (request,) = server.requests
-    assert request.headers["traceparent"].split("-")[2] == f"{inner.context.span_id:016x}"
+    assert request.headers["traceparent"][:-2] == f"00-{inner.context.trace_id:032x}-{inner.context.span_id:016x}-"
 
 
 # -- left in mid-stream --------------------------------------------------------------------------------------------
