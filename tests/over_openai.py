@@ -1,6 +1,7 @@
 """A chat model of langchain-core over the openai library, and a server of that protocol which stops in mid-answer."""
 
 import json
+from functools import cached_property
 from typing import Any
 
 import openai
@@ -37,13 +38,16 @@ class OverOpenAI(BaseChatModel):
     def _llm_type(self) -> str:
         return "over-openai"
 
+    @cached_property
+    def _openai(self) -> openai.OpenAI:
+        return openai.OpenAI(base_url=self.url, api_key="none")  # which takes longer to be made than many a call
+
     def _create(self, **asked: Any) -> Any:
-        with openai.OpenAI(base_url=self.url, api_key="none") as client:
-            made = client.chat.completions.with_raw_response.create(model="tiny", messages=ASKED, **asked).parse()
-            if isinstance(made, openai.Stream):
-                yield from made
-            else:
-                yield made
+        made = self._openai.chat.completions.with_raw_response.create(model="tiny", messages=ASKED, **asked).parse()
+        if isinstance(made, openai.Stream):
+            yield from made
+        else:
+            yield made
 
     def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
         (answer,) = self._create()
