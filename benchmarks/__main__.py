@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-PARTS = ("receiving", "marks", "record_many", "decorator", "sim")
+PARTS = ("receiving", "marks", "record_many", "decorator", "generate", "sim")
 
 
 def main() -> int:
