@@ -303,6 +303,14 @@ def pipe(llama: Any, tiny: Path) -> Iterator[Any]:
     assert transformers.TextGenerationPipeline.__dict__["__call__"] is before.__wrapped__
 
 
+@pytest.mark.parametrize("name", ["TextGenerationPipeline", "ImageTextToTextPipeline", "AnyToAnyPipeline"])
+def test_pipelines_that_are_measured(name: str) -> None:
+    kind = getattr(transformers, name)  # whose module is imported now, after instrumenting
+    assert hasattr(kind.__call__, "last_metrics")
+    otel_llm.uninstrument()
+    assert not hasattr(kind.__dict__["__call__"], "last_metrics")
+
+
 ASKED: Any = {"max_new_tokens": 4, "do_sample": False}
 
 
