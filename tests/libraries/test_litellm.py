@@ -106,6 +106,29 @@ def test_text_completion(sim: str, seen_live: Seen) -> None:
     assert span.attributes["gen_ai.provider.name"] == "openai"
 
 
+def test_3_a_router_calls_them_once_for_each_attempt(sim: str, seen_live: Seen) -> None:
+    given = asked(sim, max_retries=0)
+    del given["messages"]
+    failing = {**given, "extra_body": {"sim": {"fault": "429"}}}
+    router = litellm.Router(
+        model_list=[
+            {"model_name": "first", "litellm_params": failing},
+            {"model_name": "second", "litellm_params": given},
+        ],
+        fallbacks=[{"first": ["second"]}],
+        num_retries=0,
+    )
+
+    async def ask() -> None:
+        assert (await router.acompletion("second", MESSAGES)).usage.completion_tokens == 6
+
+    assert router.completion("first", MESSAGES).usage.completion_tokens == 6
+    asyncio.run(ask())
+    outers = [span for span in seen_live.spans if span.parent is None]
+    errors = [(span.attributes or {}).get("error.type") for span in outers]
+    assert errors == ["litellm.exceptions.RateLimitError", None, None]
+
+
 def _event(kind: str, **members: Any) -> bytes:
     return f"event: {kind}\ndata: {json.dumps({'type': kind, 'sequence_number': 0, **members})}\n\n".encode()
 
