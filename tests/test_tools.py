@@ -116,7 +116,9 @@ def test_changed_module_file_is_another_build(tmp_path: Path, monkeypatch: pytes
     go_mod = script(tmp_path / "sim" / "go.mod", "require a v1.0.0")
     before = build.cached(parts.SIM)
     script(go_mod, "require a v1.0.1")
-    assert build.cached(parts.SIM) != before
+    assert (changed := build.cached(parts.SIM)) != before
+    script(tmp_path / "sim" / "folder" / "spec.go", "package v2")
+    assert build.cached(parts.SIM) != changed
 
 
 def fake_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiles: str) -> None:
@@ -209,7 +211,7 @@ def test_old_go_on_path_gives_way_to_the_packaged_one(tmp_path: Path, monkeypatc
 
 
 def test_newest_go_directive_decides() -> None:
-    assert golang.needed() == (1, 26, 0)
+    assert golang.needed() == (1, 26, 3)
 
 
 def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:

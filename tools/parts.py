@@ -67,6 +67,13 @@ SIM = Part(
     packages={"llm-d-inference-sim": "github.com/llm-d/llm-d-inference-sim/cmd/llm-d-inference-sim"},
     cold_s=340,
 )
+LINTER = Part(
+    name="dashboard-linter",
+    version="0.2.0",
+    module="linter",  # with a stand-in for Grafana's module of schema v2: see there
+    packages={"dashboard-linter": "github.com/grafana/dashboard-linter"},
+    cold_s=150,
+)
 
 PROGRAMS: dict[str, Program] = {
     program.name: program
@@ -83,5 +90,6 @@ PROGRAMS: dict[str, Program] = {
         Program("promtool", PROMETHEUS),
         Program("jaeger", JAEGER, version_args=("version",)),
         Program("llm-d-inference-sim", SIM, version_args=None),
+        Program("dashboard-linter", LINTER, version_args=None),
     )
 }
