@@ -23,9 +23,10 @@ $(VENV)/.run: requirements/run.lock requirements/build.lock pyproject.toml | $(B
 	@rm -rf otel_llm.egg-info  # what a build leaves here would be found before what is installed, and grow old
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.lock $(VENV)/.run
+$(VENV)/.dev: requirements/dev.lock requirements/foreign.lock $(VENV)/.run
 	@echo "installing what the tests need into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements/dev.lock
+	@$(PIP) install --require-hashes --no-deps --upgrade --target $(VENV)/foreign -r requirements/foreign.lock  # another's instrumentation: only in programs that ask for it
 	@mkdir -p $(VENV)/links && ln -sfn ../../plugins $(VENV)/links/otel_llm_plugins && ln -sfn ../../collector $(VENV)/links/otel_llm_collector && ln -sfn ../../dashboards $(VENV)/links/otel_llm_dashboards  # where mypy finds a folder by its import name
 	@touch $@
 
@@ -35,7 +36,7 @@ demo: $(VENV)/.run ## simulated model, load generator, OTLP and the percentiles 
 test: $(VENV)/.dev ## every test
 	@$(BIN)/python -m pytest $(ARGS)
 
-tools: ## build or find the real parts: Collector, Prometheus, Jaeger, a foreign model server
+tools: ## build or find the real parts: Collector, Prometheus, Jaeger, a foreign model server, what checks dashboards
 	@$(PYTHON) -m tools
 
 stack: ## Collector, Prometheus and Jaeger on loopback until Ctrl-C
@@ -74,8 +75,8 @@ bench: $(VENV)/.dev ## what it costs and how true it is, measured here
 
 # models.lock has what dev.lock has, but for openai: litellm holds that back.
 lock: ## renew requirements/*.lock (needs uv)
-	@for set in run dev models build go llama-cpp llama-cpp-build; do \
-	  case $$set in run) args="pyproject.toml";; dev) args="pyproject.toml --group dev";; models) args="pyproject.toml --group dev --group models --group libraries --no-emit-package triton --no-emit-package nvidia-cusolver --no-emit-package llama-cpp-python -c /dev/stdin";; llama-cpp) args="requirements/llama-cpp.in --no-deps";; *) args="requirements/$$set.in";; esac; \
+	@for set in run dev models build go node foreign llama-cpp llama-cpp-build; do \
+	  case $$set in run) args="pyproject.toml";; dev) args="pyproject.toml --group dev";; models) args="pyproject.toml --group dev --group models --group libraries --no-emit-package triton --no-emit-package nvidia-cusolver --no-emit-package llama-cpp-python -c /dev/stdin";; llama-cpp|foreign) args="requirements/$$set.in --no-deps";; *) args="requirements/$$set.in";; esac; \
 	  sed -n '/^openai==/d; s/ *\\$$//; /==/p' requirements/dev.lock | \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q --upgrade $$args -o requirements/$$set.lock; \
 	done

@@ -1,0 +1,67 @@
+"""The points that a heatmap shows lead to the traces of those very requests, by the interfaces Grafana asks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from otel_llm import conventions
+from tests.dashboards.boards import Expression, expressions
+from tests.dashboards.fed.asking import seen
+from tests.dashboards.fed.conftest import Fed
+from tests.dashboards.fed.opened import Opened
+from tools.waiting import until
+
+pytestmark = pytest.mark.timeout(240)
+
+HEATMAPS = [each for each in expressions() if each.exemplars]
+WITHIN_S = 30.0
+BUCKET = 0.1
+"""Of 160 buckets that reach from microseconds to seconds, one is this wide."""
+
+
+@pytest.mark.parametrize("heatmap", HEATMAPS, ids=lambda each: each.id)
+def test_exemplar_leads_to_its_trace(heatmap: Expression, fed: Fed) -> None:
+    text, worst = until(lambda: _worst(heatmap, fed), WITHIN_S) or ("", {})
+    assert worst, f"no exemplar of a request:\n{fed.opened[0].filled(heatmap)}"
+    trace, value = worst["labels"]["trace_id"], float(worst["value"])
+    spans = until(lambda: fed.jaeger.spans(trace), WITHIN_S)
+    (span,) = [span for span in spans if span["spanID"] == worst["labels"]["span_id"]]
+    _is_of_that_request(heatmap.id, value, span)
+    if "exponential" in heatmap.id:
+        (p99,) = fed.asking.instant(f"histogram_quantile(0.99, {text})")
+        assert value > float(p99["value"][1]) * (1 - BUCKET), "the worst request is not the one that is shown"
+
+
+def test_heatmaps_of_both_kinds_show_exemplars() -> None:
+    assert {"exponential", "explicit"} == {each.id.split(", ")[1].split()[0] for each in HEATMAPS}
+
+
+def _worst(heatmap: Expression, fed: Fed) -> tuple[str, dict[str, Any]] | None:
+    """The largest value that has a trace, and the query that shows it."""
+    for text in _asked(heatmap, fed):
+        found = [each for each in fed.asking.exemplars(text) if "trace_id" in each["labels"]]
+        if found and seen(fed.asking.instant(text)):
+            return text, max(found, key=lambda each: float(each["value"]))
+    return None
+
+
+def _asked(heatmap: Expression, fed: Fed) -> Iterator[str]:
+    """The query for each set of bucket edges that can be chosen: engines have no exemplars, so not any set will do."""
+    for boards in fed.opened:
+        for name, values in boards.options(heatmap.board).items():
+            if f"${name}" in heatmap.text and name.endswith("_edges"):
+                yield from (Opened(fed.asking, {**boards.picked, name: value}).filled(heatmap) for value in values)
+        yield boards.filled(heatmap)
+
+
+def _is_of_that_request(heatmap: str, value: float, span: dict[str, Any]) -> None:
+    tags = {tag["key"]: tag["value"] for tag in span["tags"]}
+    assert tags[conventions.OPERATION_NAME] == "chat"
+    if "Request duration" in heatmap:
+        assert span["duration"] / 1e6 == pytest.approx(value, abs=0.1)
+    elif "Inter-token latency" in heatmap:
+        assert value <= tags.get(conventions.ITL_MAX, span["duration"] / 1e6) * 1.000001
+    else:
+        first = tags.get(conventions.TIME_TO_FIRST_TOKEN) or tags[conventions.RESPONSE_TIME_TO_FIRST_CHUNK]
+        assert first == pytest.approx(value, rel=0.01)

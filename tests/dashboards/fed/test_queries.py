@@ -1,0 +1,113 @@
+"""Every expression of every board and rule file parses, and gives data where everything that sends is there.
+
+What sends: applications under our decorator and under our instrumentation, in either generation of the conventions; one
+under the instrumentation that OpenTelemetry has for the openai library; load runs; and every engine that there is a
+table for. All of it goes through the Collector with the configuration that everybody gets.
+"""
+
+import contextlib
+import re
+import time
+from collections.abc import Iterable, Mapping
+
+import promql_parser
+import pytest
+from otel_llm_collector.rules_percentiles import QUANTILES
+
+from tests.dashboards.boards import Expression, expressions
+from tests.dashboards.fed.asking import RefusedError
+from tests.dashboards.fed.conftest import Fed
+from tests.dashboards.fed.opened import Opened
+from tests.dashboards.promql import names, text_of
+
+pytestmark = pytest.mark.timeout(240)
+
+EXPRESSIONS = expressions()
+NAMES = sorted({name for each in EXPRESSIONS for name in names(each)})
+WITHIN_S = 60.0
+
+NO_EXPONENTIAL = "the queue is measured by engines alone, and all of them have explicit histograms"
+UNMEASURED = {
+    ("inter_token_latency", "gateway"): "no gateway tells the gaps between tokens",
+    ("time_per_output_token", "gateway"): "no gateway tells the time per output token",
+    ("time_per_output_token", "frontend"): "no frontend tells the time per output token",
+    **{("queue_duration", vantage): "a client has no queue" for vantage in ("gateway", "frontend", "engine")},
+}
+EMPTY: Mapping[str, str] = {
+    "percentiles: otel_llm:queue_duration:rate5m": NO_EXPONENTIAL,
+    **{
+        f"percentiles: otel_llm:queue_duration:quantile5m{{quantile={q},histogram=exponential}}": NO_EXPONENTIAL
+        for q in QUANTILES
+    },
+    **{
+        f"union_{name}: otel_llm:{name}:client_minus5m{{quantile={q},otel_llm_vantage={vantage}}}": why
+        for (name, vantage), why in UNMEASURED.items()
+        for q in QUANTILES
+    },
+}
+"""What rightly gives nothing here, and why. A line that is wrong, or of nothing that exists, fails."""
+
+
+NO_FAILURE = "a Collector has it from its first failure on"
+UNSENT: Mapping[str, str] = {
+    "otel_llm:queue_duration:rate5m": NO_EXPONENTIAL,
+    "otel_llm_server_queue_duration_seconds": NO_EXPONENTIAL,
+    "otel_llm_server_inter_token_latency_seconds": "engines have explicit histograms",
+    **{
+        f"otelcol_exporter_{what}_failed_{of}(_total)?": NO_FAILURE
+        for what in ("enqueue", "send")
+        for of in ("metric_points", "spans")
+    },
+}
+"""Names that nothing here sends, and why; what takes their place has data."""
+
+
+@pytest.fixture(scope="module")
+def empty(fed: Fed) -> dict[str, Expression]:
+    """What gave no data, each asked again until all others have given some: telemetry takes its time to arrive."""
+    left = _without_data(EXPRESSIONS, fed)
+    deadline = time.monotonic() + WITHIN_S
+    while not left.keys() <= EMPTY.keys() and time.monotonic() < deadline:
+        time.sleep(1)
+        left = _without_data(left.values(), fed)
+    return left
+
+
+def _without_data(asked: Iterable[Expression], fed: Fed) -> dict[str, Expression]:
+    def has(boards: Opened, each: Expression) -> bool:
+        with contextlib.suppress(RefusedError):
+            return boards.has_data(each)
+        return False
+
+    return {each.id: each for each in asked if not any(has(boards, each) for boards in fed.opened)}
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS, ids=lambda each: each.id)
+def test_it_parses(expression: Expression) -> None:
+    if text := text_of(expression):
+        promql_parser.parse(text)
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS, ids=lambda each: each.id)
+def test_it_returns_data(expression: Expression, empty: Mapping[str, Expression], fed: Fed) -> None:
+    if expression.id in EMPTY:
+        assert expression.id in empty, f"has data now: take it off the table ({EMPTY[expression.id]})"
+    else:
+        if expression.id in empty:
+            fed.opened[0].has_data(expression)  # says what is wrong with it, where Prometheus does
+        assert expression.id not in empty, f"no data:\n{fed.opened[0].filled(expression)}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_in_them_is_sent(name: str, fed: Fed, empty: Mapping[str, Expression]) -> None:
+    """Also those that another name stands in for, or a zero: there a name that is dead would not be noticed."""
+    sent = any(re.fullmatch(name, each) for each in fed.asking.label_values("__name__"))
+    if name in UNSENT:
+        assert not sent, f"is sent now: take it off the table ({UNSENT[name]})"
+    else:
+        assert sent, "nothing sends it"
+
+
+def test_what_is_listed_exists() -> None:
+    assert EMPTY.keys() <= {each.id for each in EXPRESSIONS}
+    assert UNSENT.keys() <= {*NAMES}
