@@ -57,6 +57,8 @@ HTTP_STATUS: Final = "http.response.status_code"
 
 STREAM_OUTCOME: Final = "otel_llm.stream.outcome"
 TOKEN_SOURCE: Final = "otel_llm.token.source"
+COUNTED_TOKENS: Final = "otel_llm.output_tokens"
+"""Output tokens that nobody billed or tokenized: one for each chunk with content, up to wherever the stream ended."""
 RECORD_FLAGS: Final = "otel_llm.record.flags"
 TIME_TO_FIRST_TOKEN: Final = "otel_llm.time_to_first_token"
 ITL_P50: Final = "otel_llm.inter_token_latency.p50"

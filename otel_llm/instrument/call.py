@@ -57,6 +57,7 @@ class Call:
         "finished",
         "gave_way",
         "instance",
+        "last",
         "nested",
         "now_ns",
         "observation",
@@ -91,6 +92,7 @@ class Call:
         # the observation's chunks when the call ends. A list, because it grows at half the price of an array.
         self.at_ns: list[int] = []
         self.odd: dict[int, int] = {}
+        self.last: Any = None  # the item that came last, while all that is known of it is that it has text
         self.tokens: list[int] | None = None if options.tokens is None else []
         self.texts: list[str] | None = [] if content.wanted() else None
         self._head: dict[str, Any] = guarded("head", options.head, instance, args, kwargs) or {}
@@ -146,6 +148,11 @@ class Call:
         """Whether of a string in its stream nothing but the arrival is of interest."""
         return self.tokens is None and self.texts is None
 
+    @property
+    def known(self) -> bool:
+        """Whether the answer has said its id, as the first items of a stream do."""
+        return self.observation is not None and "response_id" in self.observation.head
+
     # -- what it brings ----------------------------------------------------------------------------------------
 
     def took(self, item: Any) -> None:
@@ -158,7 +165,14 @@ class Call:
         self.took(item)
         return item
 
+    def _catch_up(self) -> None:
+        """Read what the last item with text says besides."""
+        if self.last is not None and self.observation is not None:
+            item, self.last = self.last, None
+            (self.options.item or items.kind_of)(item, self.observation)
+
     def _read(self, item: Any) -> None:
+        self._catch_up()
         if (observation := self.observation) is None:
             return
         kind = (self.options.item or items.kind_of)(item, observation)
@@ -233,6 +247,7 @@ class Call:
         if self.open:
             self.begin(self._made_ns)  # a generator that nobody asked for a first item: a call that took no time
             if (observation := self.observation) is not None:
+                guarded("item", self._catch_up)
                 guarded("chunks", self._hand_over, observation)
                 guarded("end", how, observation)
 

@@ -36,6 +36,8 @@ def kind_of(item: Any, observation: StreamObservation | None = None) -> int:
     choices = member(item, "choices")
     if isinstance(choices, list | tuple):
         return _kind_of_choices(choices) if choices else OTHER
+    if choices is None and hasattr(item, "choices"):
+        return OTHER
     for name in ("content", "text", "response"):
         words = member(item, name)
         if isinstance(words, str):

@@ -1,5 +1,7 @@
 """Iterating over a proxy: every item stamped as it goes by, with the call's context attached around that step alone."""
 
+from collections.abc import Callable, Iterator
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from otel_llm.instrument.context import attach, detach
@@ -15,13 +17,24 @@ class _Unlike:
     """Of this class no item is: each is looked at."""
 
 
-def _bound(call: "Call", iterator: Any) -> Bound:
+def _not_yet(_item: Any) -> bool:
+    """Say of an item that it is not known to be text: the answer has not said its id, and one of its items may."""
+    return False
+
+
+def _bound(call: "Call", step: Callable[[], Any]) -> Bound:
     """Return what a step needs, bound once and kept as one value: an attribute of a proxy may cost a call."""
-    return call.context, iterator, call.at_ns.append, call.now_ns, str if call.plain else _Unlike
+    options = call.options
+    context = None if options.leaf else call.context
+    kind, text = (str, options.text) if call.plain else (_Unlike, None)
+    if text is not None and not call.known:
+        text = _not_yet
+    return context, step, call.at_ns.append, call.now_ns, kind, text, call
 
 
-# The two methods below that give an item are the hot path, and alike for that reason: per chunk they attach and detach
-# the context, read the clock and append a number. A `suppress` would cost as much as all of that.
+# The methods below that give an item are the hot path, and alike for that reason: per chunk they attach and detach the
+# context (where the stream may run code that asks for it), read the clock, append a number and see whether the item is
+# any but text. A function more would cost as much as all of that, and so would a `suppress`.
 
 
 class Iterates(Proxy):
@@ -35,29 +48,75 @@ class Iterates(Proxy):
 
     def __iter__(self) -> Any:
         iterator = iter(self.__wrapped__)
+        if self._self_call.options.leaf and type(iterator) is GeneratorType:
+            return self._each(self._begin(), iterator)
         if iterator is not self.__wrapped__:
-            put(self, "_self_bound", _bound(self._begin(), iterator))
+            put(self, "_self_bound", _bound(self._begin(), iterator.__next__))
         return self
 
     def __next__(self) -> Any:
         if (bound := self._self_bound) is None:
-            put(self, "_self_bound", bound := _bound(self._begin(), self.__wrapped__))
-        context, iterator, stamp, now_ns, plain = bound
-        token = attach(context)
-        try:
-            item = next(iterator)
-        except BaseException as error:
-            self._self_call.broke(error)
-            raise
-        finally:
-            try:  # noqa: SIM105
-                detach(token)
-            except ValueError:  # driven in another context meanwhile
-                pass
+            put(self, "_self_bound", bound := _bound(self._begin(), self.__wrapped__.__next__))
+        context, step, stamp, now_ns, plain, text, call = bound
+        if context is None:
+            try:
+                item = step()
+            except BaseException as error:
+                call.broke(error)
+                raise
+        else:
+            token = attach(context)
+            try:
+                item = step()
+            except BaseException as error:
+                call.broke(error)
+                raise
+            finally:
+                try:  # noqa: SIM105
+                    detach(token)
+                except ValueError:  # driven in another context meanwhile
+                    pass
         stamp(now_ns())
         if type(item) is not plain or not item:
-            self._self_call.took(item)
+            try:
+                told = text is not None and text(item)
+            except Exception:
+                told = False
+            if told:
+                call.last = item
+            else:
+                call.took(item)
+                if text is _not_yet:
+                    put(self, "_self_bound", _bound(call, step))
         return item
+
+    def _each(self, call: "Call", iterator: Iterator[Any]) -> Iterator[Any]:
+        """Give the items of a generator by one of ours, which is cheaper to go on with than a method is to call.
+
+        It holds this proxy, so that a loop over a stream that nothing else holds ends with it.
+        """
+        _, _, stamp, now_ns, plain, text, _ = _bound(call, iterator.__next__)
+        try:
+            for item in iterator:
+                stamp(now_ns())
+                if type(item) is not plain or not item:
+                    try:
+                        told = text is not None and text(item)
+                    except Exception:
+                        told = False
+                    if told:
+                        call.last = item
+                    else:
+                        call.took(item)
+                        if text is _not_yet:
+                            text = _bound(call, iterator.__next__)[5]
+                yield item
+        except GeneratorExit:  # this loop is over, and the stream may be kept
+            raise
+        except BaseException as error:
+            call.broke(error)
+            raise
+        call.end()
 
 
 class IteratesAsync(Proxy):
@@ -72,27 +131,43 @@ class IteratesAsync(Proxy):
     def __aiter__(self) -> Any:
         iterator = self.__wrapped__.__aiter__()
         if iterator is not self.__wrapped__:
-            put(self, "_self_abound", _bound(self._begin(), iterator))
+            put(self, "_self_abound", _bound(self._begin(), iterator.__anext__))
         return self
 
     async def __anext__(self) -> Any:
         if (bound := self._self_abound) is None:
-            put(self, "_self_abound", bound := _bound(self._begin(), self.__wrapped__))
-        context, iterator, stamp, now_ns, plain = bound
-        token = attach(context)
-        try:
-            item = await anext(iterator)
-        except BaseException as error:
-            self._self_call.broke(error)
-            raise
-        finally:
-            try:  # noqa: SIM105
-                detach(token)
-            except ValueError:  # finalised by the collector, in another context
-                pass
+            put(self, "_self_abound", bound := _bound(self._begin(), self.__wrapped__.__anext__))
+        context, step, stamp, now_ns, plain, text, call = bound
+        if context is None:
+            try:
+                item = await step()
+            except BaseException as error:
+                call.broke(error)
+                raise
+        else:
+            token = attach(context)
+            try:
+                item = await step()
+            except BaseException as error:
+                call.broke(error)
+                raise
+            finally:
+                try:  # noqa: SIM105
+                    detach(token)
+                except ValueError:  # finalised by the collector, in another context
+                    pass
         stamp(now_ns())
         if type(item) is not plain or not item:
-            self._self_call.took(item)
+            try:
+                told = text is not None and text(item)
+            except Exception:
+                told = False
+            if told:
+                call.last = item
+            else:
+                call.took(item)
+                if text is _not_yet:
+                    put(self, "_self_abound", _bound(call, step))
         return item
 
 

@@ -30,6 +30,8 @@ class Options:
     prepare:        (call, args, kwargs) -> the arguments that are passed on, None for these; the call has begun
     wrap:           (call, result) -> what the caller gets in the result's place, None for the usual
     item:           (item of a stream, observation) -> its kind, in place of `items.kind_of`
+    text:           item of a stream -> whether it has text; of such items in a row `item` is asked of the last alone
+    leaf:           neither the user's code nor another call runs in the steps of a stream: no context is attached there
     result:         (call, what was returned) -> anything, in place of `usage.read`
     """
 
@@ -52,6 +54,8 @@ class Options:
     prepare: "Callable[[Call, tuple[Any, ...], Mapping[str, Any]], Arguments | None] | None" = None
     wrap: "Callable[[Call, Any], Any] | None" = None
     item: "Callable[[Any, StreamObservation], int] | None" = None
+    text: Callable[[Any], bool] | None = None
+    leaf: bool = False
     result: "Callable[[Call, Any], object] | None" = None
 
     def part_of(self, outer: "Call", instance: Any) -> bool:

@@ -5,7 +5,7 @@ everything else is the wrapped object's own. A class, not a generator: when the 
 `__del__` ends the call at once and in the same task, where a generator's `finally` would run some time later.
 
 The call's context is attached around each step alone, so user code inside a generator has the span as its parent and
-the consumer's body between two steps has not.
+the consumer's body between two steps has not. The streams of a client library run no such code and go without.
 """
 
 from collections.abc import Callable

@@ -19,7 +19,15 @@ __all__ = ["Bound", "Looks", "Proxy", "given_by", "is_stream", "put", "stepped"]
 put: Final = object.__setattr__
 """How a proxy is given attributes of its own; any other assignment goes to the wrapped object."""
 
-Bound = tuple[Context, Any, Callable[[int], None], Callable[[], int], type]
+Bound = tuple[
+    Context | None,
+    Callable[[], Any],
+    Callable[[int], None],
+    Callable[[], int],
+    type,
+    Callable[[Any], bool] | None,
+    "Call",
+]
 """What a step needs, see `iteration`."""
 
 

@@ -63,6 +63,7 @@ def at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dict[str, Any]:
         names.RESPONSE_TIME_TO_FIRST_CHUNK: facts.time_to_first_chunk,
         names.USAGE_INPUT_TOKENS: record.input_tokens,
         names.USAGE_OUTPUT_TOKENS: record.output_tokens if billed else None,
+        names.COUNTED_TOKENS: None if billed else record.output_tokens,
         names.USAGE_CACHE_READ_INPUT_TOKENS: record.cached_tokens,
         names.USAGE_REASONING_OUTPUT_TOKENS: record.reasoning_tokens,
         names.HTTP_STATUS: record.status,

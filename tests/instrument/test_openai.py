@@ -278,8 +278,52 @@ def test_every_early_exit_is_one_span_with_what_there_was(client: openai.OpenAI,
         exit_()
         assert seen_live.outcome() == outcome
         assert "otel_llm.time_to_first_token" in attributes(seen_live)
+        assert attributes(seen_live)["otel_llm.output_tokens"] >= 3
     points = seen_live.points("otel_llm.client.time_to_first_token")
     assert sum(point.count for point in points) == 3  # of the one that failed it is on the span alone
+
+
+def test_a_stream_may_be_gone_on_with_after_a_break(client: openai.OpenAI, seen_live: Seen) -> None:
+    stream = client.chat.completions.create(**ASKED, stream=True)
+    for chunk in stream:
+        if chunk.choices[0].delta.content:
+            break
+    assert not seen_live.spans
+    assert len(list(stream)) == 7  # the last token comes with the finish reason
+    assert (seen_live.outcome(), attributes(seen_live)["otel_llm.output_tokens"]) == ("complete", 8)
+    assert list(stream) == []
+    assert len(seen_live.spans) == 1
+
+
+@pytest.mark.parametrize("knobs", [{"usage": "every"}, {"usage": "always", "tok_per_event": 3}])
+def test_what_stands_beside_the_text_is_read(knobs: Any, client: openai.OpenAI, seen_live: Seen) -> None:
+    list(client.chat.completions.create(**ASKED, stream=True, extra_body={"sim": knobs}))
+    found = attributes(seen_live)
+    assert (found["gen_ai.usage.output_tokens"], found["gen_ai.response.finish_reasons"]) == (8, ("length",))
+    assert found["otel_llm.time_to_first_token"] > found["gen_ai.response.time_to_first_chunk"]
+
+
+def test_the_usage_beside_the_last_text_is_that_of_a_stream_left_early(client: openai.OpenAI, seen_live: Seen) -> None:
+    tokens = 0
+    for chunk in client.chat.completions.create(**ASKED, stream=True, extra_body={"sim": {"usage": "every"}}):
+        tokens += bool(chunk.choices[0].delta.content)
+        if tokens == 4:
+            break
+    del chunk
+    found = attributes(seen_live)
+    assert (found["otel_llm.stream.outcome"], found["gen_ai.usage.output_tokens"]) == ("abandoned", 4)
+
+
+def test_a_chunk_that_is_like_no_other_is_given_to_the_caller(seen_live: Seen) -> None:
+    start = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "tiny"}
+    choice = {"index": 0, "finish_reason": None, "delta": {"content": "a"}}
+    odd = ([choice], None, [{"index": 0}], [choice, choice], [{**choice, "finish_reason": "stop"}])
+    events = [f"data: {json.dumps({**start, 'choices': choices})}\n\n" for choices in odd]
+    body = "".join([*events, "data: [DONE]\n\n"]).encode()
+    with _answering(body, "text/event-stream") as server, openai.OpenAI(base_url=server.url, api_key="none") as client:
+        assert len(list(client.chat.completions.create(**ASKED, stream=True))) == len(odd)
+    assert attributes(seen_live)["otel_llm.output_tokens"] == 3
+    assert attributes(seen_live)["gen_ai.response.finish_reasons"] == ("stop",)
 
 
 def test_a_cancelled_task(seen_live: Seen) -> None:

@@ -181,6 +181,7 @@ def test_tokens_that_are_only_chunks_are_no_usage():
     assert "gen_ai.client.token.usage" not in telemetry.names
     assert "gen_ai.usage.output_tokens" not in telemetry.spans[0].attributes
     assert telemetry.spans[0].attributes["otel_llm.token.source"] == "chunks"
+    assert telemetry.spans[0].attributes["otel_llm.output_tokens"] == 2
 
 
 @pytest.mark.parametrize(

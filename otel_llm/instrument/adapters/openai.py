@@ -10,10 +10,7 @@ from otel_llm.instrument.adapter import Settings, Target
 from otel_llm.instrument.adapters import stainless
 from otel_llm.instrument.adapters.asked import parameters
 from otel_llm.instrument.adapters.openai_events import kind_of_event, of_response
-from otel_llm.instrument.items import kind_of
 from otel_llm.instrument.options import Options
-from otel_llm.observe import StreamObservation
-from otel_llm.record import TEXT
 
 __all__ = ["targets"]
 
@@ -41,10 +38,11 @@ def targets(settings: Settings) -> Iterable[Target]:
             describe=_describe,
             prepare=prepare,
             wrap=stainless.raw_response,
+            leaf=True,
             **hooks,
         )
 
-    chat = options("chat", item=_kind_of_chunk)
+    chat = options("chat", text=_has_text)
     responses = options("chat", item=kind_of_event, result=lambda call, answer: of_response(answer, call.observation))
     for prefix in ("", "Async"):
         yield Target(f"{_RESOURCES}.chat.completions.completions", f"{prefix}Completions", ("create", "parse"), chat)
@@ -62,11 +60,7 @@ def _describe(resource: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"provider": provider, "parameters": parameters(asked), **server}
 
 
-def _kind_of_chunk(chunk: Any, observation: StreamObservation) -> int:
-    """Return the kind of a chunk. Nearly every one is a choice with text and nothing else, and told at a glance."""
+def _has_text(chunk: Any) -> bool:
+    """Return whether a chunk is one choice with text, as nearly every one is. The last of them says why it ended."""
     choices = chunk.choices
-    if len(choices) == 1 and "response_id" in observation.head:
-        choice = choices[0]
-        if choice.delta.content and choice.finish_reason is None and chunk.usage is None:
-            return TEXT
-    return kind_of(chunk, observation)
+    return len(choices) == 1 and bool(choices[0].delta.content)
