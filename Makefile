@@ -5,11 +5,11 @@ BIN    := $(VENV)/bin
 LOCK    = requirements/run.lock
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help demo test test-models test-libraries tools stack lint format bench lock clean
+.PHONY: help demo test test-models test-libraries tools stack lint format bench bench-instrumentation lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python 3.11 or newer, got $$($(PYTHON) -V); next step: make PYTHON=python3.12 ..."; exit 2; }
@@ -73,10 +73,13 @@ format: $(VENV)/.dev ## rewrite the code in the house format
 bench: $(VENV)/.dev ## what it costs and how true it is, measured here
 	@$(BIN)/python -m benchmarks
 
+bench-instrumentation: $(VENV)/.dev ## beside other instrumentations of the openai client: what they say, what they cost
+	@$(BIN)/python -m benchmarks.instrumentation $(ARGS)
+
 # models.lock has what dev.lock has, but for openai: litellm holds that back.
 lock: ## renew requirements/*.lock (needs uv)
-	@for set in run dev models build go node foreign llama-cpp llama-cpp-build; do \
-	  case $$set in run) args="pyproject.toml";; dev) args="pyproject.toml --group dev";; models) args="pyproject.toml --group dev --group models --group libraries --no-emit-package triton --no-emit-package nvidia-cusolver --no-emit-package llama-cpp-python -c /dev/stdin";; llama-cpp|foreign) args="requirements/$$set.in --no-deps";; *) args="requirements/$$set.in";; esac; \
+	@for set in run dev models build go node foreign llama-cpp llama-cpp-build compare-bare compare-otel_llm compare-genai compare-openlit compare-traceloop compare-openinference; do \
+	  case $$set in run) args="pyproject.toml";; dev) args="pyproject.toml --group dev";; models) args="pyproject.toml --group dev --group models --group libraries --no-emit-package triton --no-emit-package nvidia-cusolver --no-emit-package llama-cpp-python -c /dev/stdin";; llama-cpp|foreign) args="requirements/$$set.in --no-deps";; compare-otel_llm) args="pyproject.toml requirements/compare-bare.in";; *) args="requirements/$$set.in";; esac; \
 	  sed -n '/^openai==/d; s/ *\\$$//; /==/p' requirements/dev.lock | \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q --upgrade $$args -o requirements/$$set.lock; \
 	done

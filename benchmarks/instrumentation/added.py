@@ -1,0 +1,45 @@
+"""What is added per chunk and per call, by the rounds that a probe measured (`probe.cost`): medians of differences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from benchmarks.instrumentation.probe.cost import BLOCK, LARGE, SMALL
+
+Round = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Added:
+    """CPU time. bare_us: of the bare client, per chunk; chunk_us, call_us: added; least, most: of single rounds."""
+
+    bare_us: float
+    chunk_us: float
+    call_us: float
+    least_us: float
+    most_us: float
+
+
+def added(rounds: Sequence[Round], way: str) -> Added:
+    """Return what was added in one way of streaming, such as `client sync`, and its spread over the rounds."""
+    single = [_per_chunk([each], way) for each in rounds]
+    call = sum(_added(rounds, f"{way} small", part) for part in ("start", "first", "end"))
+    call -= BLOCK * _per_chunk(rounds, way) + (SMALL - BLOCK) * _end(rounds, way)
+    bare = median(took for each in rounds for took, _ in each[f"{way} large"]["block"]) / BLOCK
+    figures = (bare, _per_chunk(rounds, way), call, min(single), max(single))
+    return Added(*(figure / 1e3 for figure in figures))
+
+
+def _added(rounds: Sequence[Round], which: str, part: str) -> float:
+    """Return the median of what was added to a part of a stream, in ns."""
+    return float(median(measured - bare for each in rounds for bare, measured in each[which][part]))
+
+
+def _end(rounds: Sequence[Round], way: str) -> float:
+    """Return what is added per chunk when its stream ends, in ns: some do their work there."""
+    return (_added(rounds, f"{way} large", "end") - _added(rounds, f"{way} small", "end")) / (LARGE - SMALL)
+
+
+def _per_chunk(rounds: Sequence[Round], way: str) -> float:
+    return _added(rounds, f"{way} large", "block") / BLOCK + _end(rounds, way)
