@@ -1,19 +1,25 @@
 """The floor: a client that does the least which still is a client, to hold the load generator against.
 
-    python -m benchmarks.floor HOST PORT PATH STREAMS REQUESTS TOKENS protocol|recvmsg
+    python -m benchmarks.floor HOST PORT PATH STREAMS REQUESTS TOKENS protocol|recvmsg [CA]
 
 protocol: a uvloop Protocol that stamps, splits events and parses each with orjson; recvmsg: a watched socket with the
-kernel's stamps that counts events and parses nothing. Prints one JSON line; neither checks a status or an error.
+kernel's stamps that counts events and parses nothing. With a file of authorities, the first speaks TLS by the loop's
+own transports. Neither checks a status or an error. All connections are opened first; then all begin at once.
+
+Prints one JSON line: events, CPU seconds from when every connection was open (and the whole process's), and for
+`protocol` the times to the first token and between tokens, in seconds.
 """
 
 import asyncio
 import json
 import resource
 import socket
+import ssl
 import struct
 import sys
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import orjson
 import uvloop
 
@@ -27,10 +33,10 @@ class Client(asyncio.Protocol):
 
     def __init__(self, wires: Iterator[bytes], done: asyncio.Future[None]) -> None:
         self.wires, self.done, self.tail, self.stamps = wires, done, b"", list[int]()
+        self.sent, self.began = list[int](), list[int]()  # of each request: when it left, and its first stamp's place
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
-        self.next()
 
     def next(self) -> None:
         wire = next(self.wires, None)
@@ -39,7 +45,15 @@ class Client(asyncio.Protocol):
             self.done.set_result(None)
             return
         self.tail = b""
+        self.began.append(len(self.stamps))
+        self.sent.append(now_ns())
         self.transport.write(wire)
+
+    def times(self, tokens: int) -> Iterator[tuple[float, list[float]]]:
+        """Yield (time to the first token, gaps) of each request, in seconds: the event before them has the role."""
+        for sent, start in zip(self.sent, self.began, strict=True):
+            at = self.stamps[start + 1 : start + 1 + tokens]
+            yield (at[0] - sent) / 1e9, (np.diff(at) / 1e9).tolist()
 
     def data_received(self, data: bytes) -> None:
         at = now_ns()
@@ -55,8 +69,8 @@ class Client(asyncio.Protocol):
 
 
 def watch(loop: asyncio.AbstractEventLoop, address: tuple[str, int], wires: Iterator[bytes], done: asyncio.Future[None],
-          stamps: list[int]) -> None:  # fmt: skip
-    """One stream slot on a socket of ours, with the kernel's stamps."""
+          stamps: list[int]) -> Callable[[], None]:  # fmt: skip
+    """One stream slot on a socket of ours, with the kernel's stamps; return what starts it."""
     sock = socket.create_connection(address)
     sock.setsockopt(socket.SOL_SOCKET, _STAMPS, 1)
     sock.setblocking(False)
@@ -82,10 +96,16 @@ def watch(loop: asyncio.AbstractEventLoop, address: tuple[str, int], wires: Iter
             following()
 
     loop.add_reader(sock.fileno(), readable)
-    following()
+    return following
 
 
-async def run(host: str, port: int, path: str, streams: int, requests: int, tokens: int, kind: str) -> int:
+def cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+async def run(host: str, port: int, path: str, streams: int, requests: int, tokens: int, kind: str, ca: str) -> object:
+    """Return what is printed."""
     loop = asyncio.get_running_loop()
     messages = [{"role": "user", "content": "hello " * 50}]
     asked = {"model": "m", "stream": True, "max_tokens": tokens, "messages": messages}
@@ -95,21 +115,37 @@ async def run(host: str, port: int, path: str, streams: int, requests: int, toke
     done = [loop.create_future() for _ in range(streams)]
     if kind == "recvmsg":
         stamps: list[int] = []
-        for future in done:
-            watch(loop, (host, port), wires, future, stamps)
+        starts = [watch(loop, (host, port), wires, future, stamps) for future in done]
+        opened = cpu()
+        for start in starts:
+            start()
         await asyncio.gather(*done)
-        return len(stamps)
+        return {"events": len(stamps), "cpu_s": cpu() - opened, "whole_cpu_s": cpu()}
     make: list[Callable[[], Client]] = [lambda future=future: Client(wires, future) for future in done]  # type: ignore[misc]
-    clients = [(await loop.create_connection(factory, host, port))[1] for factory in make]
+    context = ssl.create_default_context(cafile=ca) if ca else None
+    clients = [(await loop.create_connection(factory, host, port, ssl=context))[1] for factory in make]
+    opened = cpu()
+    for client in clients:
+        client.next()
     await asyncio.gather(*done)
-    return sum(len(client.stamps) for client in clients)
+    used, whole = cpu() - opened, cpu()
+    first, gaps = zip(*(times for client in clients for times in client.times(tokens)), strict=True)
+    between = np.concatenate(gaps)
+    return {
+        "events": sum(len(client.stamps) for client in clients),
+        "cpu_s": used,
+        "whole_cpu_s": whole,
+        "ttft_mean": float(np.mean(first)),
+        "ttft_p99": float(np.percentile(first, 99)),
+        "itl_p50": float(np.percentile(between, 50)),
+        "itl_p99": float(np.percentile(between, 99)),
+    }
 
 
 def main() -> None:
-    host, port, path, streams, requests, tokens, kind = sys.argv[1:]
-    events = uvloop.run(run(host, int(port), path, int(streams), int(requests), int(tokens), kind))
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"events": events, "cpu_s": used.ru_utime + used.ru_stime}))
+    host, port, path, streams, requests, tokens, kind, *ca = sys.argv[1:]
+    place = (host, int(port), path, int(streams), int(requests), int(tokens), kind)
+    print(json.dumps(uvloop.run(run(*place, ca[0] if ca else ""))))
 
 
 if __name__ == "__main__":

@@ -1,131 +1,132 @@
 """What `otel-llm perf` costs per packet and how true it is, against a server that logs when it sent each chunk.
 
-    python -m benchmarks.receiving [--rounds 3] [cost] [truth] [stall] [fixed]
+    python -m benchmarks.receiving [--rounds 3] [cost] [tls] [truth] [stall] [memory] [fixed]
 
 CPU is that of all its processes together, with OTLP on, by rusage; the slope between two sizes, so that the start is
-kept apart, and shown apart. The floor (see benchmarks.floor) runs in the same round: on a shared machine the ratio
-means something, the microseconds of one day do not. Errors are ours less the server's own log.
+kept apart, and shown apart. The floor (see benchmarks.floor) runs in the same round, and is counted from when its
+connections are open: on a shared machine the ratio means something, the microseconds of one day do not. Errors are ours
+less the server's own log.
 """
 
 import argparse
-import json
 import os
-import resource
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import psutil
+import trustme
 
+from benchmarks.bench import Bench, cpu
+from benchmarks.resident import Peak
 from otel_llm.testing import OtlpReceiver
 from tests.truthserver.process import TruthServer, build
 
 PACED, BLAST = "ttft_ms=100;itl_ms=10", "ttft_ms=0;itl_ms=0"
 
 
-def cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def cost(bench: Bench, name: str, streams: int, sizes: tuple[int, int], tokens: int, knobs: str, rounds: int) -> None:
+    ours, worker, floor, kernel = [], [], [], []
+    small, large = sizes
+    packets = (large - small) * (tokens + 2)
+    for _ in range(rounds):
+        one, first = bench.perf(streams, small, tokens, knobs)
+        two, second = bench.perf(streams, large, tokens, knobs)
+        ours.append((two - one) / packets * 1e6)
+        worker.append((second["client"]["cpu_seconds"] - first["client"]["cpu_seconds"]) / packets * 1e6)
+        for kind, found in (("protocol", floor), ("recvmsg", kernel)):
+            if kind == "protocol" or not bench.ca:
+                said = bench.floor(streams, large, tokens, knobs, kind)
+                found.append(said["cpu_s"] / said["events"] * 1e6)
+    best = int(np.argmin(np.array(ours) / np.array(floor)))
+    bare = f", recvmsg that parses nothing {min(kernel):.2f}" if kernel else ""
+    print(
+        f"{name}: {min(ours):.2f} µs a packet (worst {max(ours):.2f}; its receiving loop alone {min(worker):.2f}); "
+        f"floor with orjson {min(floor):.2f} (worst {max(floor):.2f}){bare}; "
+        f"ratio in the best round {ours[best] / floor[best]:.2f}; {1e3 / min(ours):,.0f} k packets per CPU second",
+        flush=True,
+    )
 
 
-class Bench:
-    def __init__(self, truth: TruthServer, endpoint: str) -> None:
-        self.truth, self.endpoint = truth, endpoint
+def handshake(plain: Bench, tls: Bench, rounds: int) -> None:
+    """What a connection costs more over TLS: the slope between few and many connections of one short answer each."""
+    few, many = 50, 450
+    costs = []
+    for _ in range(rounds):
+        one, two = (bench.perf(many, many, 2, PACED)[0] - bench.perf(few, few, 2, PACED)[0] for bench in (plain, tls))
+        costs.append((two - one) / (many - few) * 1e3)
+    print(f"TLS handshake: {min(costs):.2f} ms CPU a connection (worst {max(costs):.2f})", flush=True)
 
-    def command(self, streams: int, requests: int, tokens: int, knobs: str, *more: str) -> list[str]:
-        url = f"{self.truth.url}/x/{knobs};tokens={tokens}/v1/chat/completions"
-        return [
-            sys.executable, "-m", "otel_llm.cli", "perf", "--url", url, "--model", "m", "--prompt", "hello " * 50,
-            "--parallel", str(streams), "-n", str(requests), "--log-every-n-query", "1000000",
-            "--otlp-endpoint", self.endpoint, "--name", "run.db", "--json", "report.json", *more,
-        ]  # fmt: skip
 
-    def perf(self, streams: int, requests: int, tokens: int, knobs: str, *more: str) -> tuple[float, dict[str, Any]]:
-        """Run it; return the CPU seconds of all its processes, and its report."""
+def memory(bench: Bench, rounds: int) -> None:
+    """Peaks at two sizes; other work on the machine moves when batches are handed over, hence the least of rounds."""
+    streams, tokens, sizes = 64, 256, (1000, 8000)
+    peaks = [min((bench.memory(streams, size, tokens, BLAST) for _ in range(rounds)), key=_resident) for size in sizes]
+    packets = [size * (tokens + 2) for size in sizes]
+    for what, values in (
+        ("resident, shared pages counted for each process", [peak.resident for peak in peaks]),
+        ("their own", [peak.own for peak in peaks]),
+    ):
+        slope = (values[1] - values[0]) / (packets[1] - packets[0])
+        fixed_part = values[0] - slope * packets[0]
+        print(
+            f"memory of all processes, {what}: {slope:.1f} bytes a packet and {fixed_part / 1e6:.0f} MB "
+            f"({values[0] / 1e6:.0f} MB at {packets[0]:,} packets, {values[1] / 1e6:.0f} at {packets[1]:,})",
+            flush=True,
+        )
+
+
+def _resident(peak: Peak) -> int:
+    return peak.resident
+
+
+def true(bench: Bench, name: str, streams: int, knobs: str, itl_ms: float, *more: str, stall: bool = False) -> None:
+    bench.truth.reset()
+    stop = threading.Event()
+    if stall:
+        threading.Thread(target=_stalls, args=(stop,), daemon=True).start()
+    _, report = bench.perf(streams, streams * 3, 64, f"{knobs};itl_ms={itl_ms:g}", *more)
+    stop.set()
+    first, gaps = [], []
+    for row in bench.truth.log():
+        at, seen = [], 0
+        for start, _, tokens, _ in row["w"]:
+            if tokens > seen:
+                at.append(start / 1e9)
+                seen = tokens
+        first.append(at[0])
+        gaps.extend(np.diff(at))
+    measures, client = report["measures"], report["client"]
+    ttft = (measures["time_to_first_token"]["mean"] - np.mean(first)) * 1e3
+    itl = (measures["inter_token_latency"]["p99"] - np.percentile(gaps, 99)) * 1e3
+    lag = client["receive_lag"] or {"p50": float("nan"), "p99": float("nan")}
+    rate = client["reads"] / report["duration"]
+    print(
+        f"{name}: {rate:,.0f} packets/s, {client['cpu_seconds'] / report['duration']:.2f} core; first token "
+        f"{ttft:+.2f} ms on the mean; ITL p99 {itl:+.3f} ms; taken late by p50 {lag['p50'] * 1e3:.3f}, p99 "
+        f"{lag['p99'] * 1e3:.2f} ms; client-limited: {'yes' if client['saturated'] else 'no'}; "
+        f"waited {client['waited_for_cpu_seconds']:.2f} s for a core",
+        flush=True,
+    )
+
+
+def fixed(bench: Bench) -> None:
+    starts = [bench.perf(1, 1, 2, BLAST)[0] for _ in range(3)]
+    bare = []
+    for _ in range(3):
         with tempfile.TemporaryDirectory() as folder:
             before = cpu()
-            subprocess.run(
-                self.command(streams, requests, tokens, knobs, *more), cwd=folder, check=True, capture_output=True
-            )
-            return cpu() - before, json.loads((Path(folder) / "report.json").read_text())
-
-    def floor(self, streams: int, requests: int, tokens: int, knobs: str, kind: str) -> float:
-        """Return the CPU microseconds per packet of the floor."""
-        place = urlsplit(self.truth.url)
-        path = f"/x/{knobs};tokens={tokens}/v1/chat/completions"
-        words = [place.hostname or "", str(place.port), path, str(streams), str(requests), str(tokens), kind]
-        out = subprocess.run(
-            [sys.executable, "-m", "benchmarks.floor", *words], check=True, capture_output=True, text=True
-        )
-        result = json.loads(out.stdout)
-        return result["cpu_s"] / result["events"] * 1e6
-
-    def cost(self, name: str, streams: int, sizes: tuple[int, int], tokens: int, knobs: str, rounds: int) -> None:
-        ours, worker, floor, kernel = [], [], [], []
-        small, large = sizes
-        packets = (large - small) * (tokens + 2)
-        for _ in range(rounds):
-            one, first = self.perf(streams, small, tokens, knobs)
-            two, second = self.perf(streams, large, tokens, knobs)
-            ours.append((two - one) / packets * 1e6)
-            worker.append((second["client"]["cpu_seconds"] - first["client"]["cpu_seconds"]) / packets * 1e6)
-            floor.append(self.floor(streams, large, tokens, knobs, "protocol"))
-            kernel.append(self.floor(streams, large, tokens, knobs, "recvmsg"))
-        best = int(np.argmin(np.array(ours) / np.array(floor)))
-        print(
-            f"{name}: {min(ours):.2f} µs a packet (worst {max(ours):.2f}; its receiving loop alone {min(worker):.2f}); "
-            f"floor with orjson {min(floor):.2f}, recvmsg that parses nothing {min(kernel):.2f}; "
-            f"ratio in the best round {ours[best] / floor[best]:.2f}; {1e3 / min(ours):,.0f} k packets per CPU second",
-            flush=True,
-        )
-
-    def true(self, name: str, streams: int, knobs: str, itl_ms: float, *more: str, stall: bool = False) -> None:
-        self.truth.reset()
-        stop = threading.Event()
-        if stall:
-            threading.Thread(target=_stalls, args=(stop,), daemon=True).start()
-        _, report = self.perf(streams, streams * 3, 64, f"{knobs};itl_ms={itl_ms:g}", *more)
-        stop.set()
-        first, gaps = [], []
-        for row in self.truth.log():
-            at, seen = [], 0
-            for start, _, tokens, _ in row["w"]:
-                if tokens > seen:
-                    at.append(start / 1e9)
-                    seen = tokens
-            first.append(at[0])
-            gaps.extend(np.diff(at))
-        measures, client = report["measures"], report["client"]
-        ttft = (measures["time_to_first_token"]["mean"] - np.mean(first)) * 1e3
-        itl = (measures["inter_token_latency"]["p99"] - np.percentile(gaps, 99)) * 1e3
-        lag = client["receive_lag"] or {"p50": float("nan"), "p99": float("nan")}
-        rate = client["reads"] / report["duration"]
-        print(
-            f"{name}: {rate:,.0f} packets/s, {client['cpu_seconds'] / report['duration']:.2f} core; first token "
-            f"{ttft:+.2f} ms on the mean; ITL p99 {itl:+.3f} ms; taken late by p50 {lag['p50'] * 1e3:.3f}, p99 "
-            f"{lag['p99'] * 1e3:.2f} ms; client-limited: {'yes' if client['saturated'] else 'no'}; "
-            f"waited {client['waited_for_cpu_seconds']:.2f} s for a core",
-            flush=True,
-        )
-
-    def fixed(self) -> None:
-        starts = [self.perf(1, 1, 2, BLAST)[0] for _ in range(3)]
-        bare = []
-        for _ in range(3):
-            with tempfile.TemporaryDirectory() as folder:
-                before = cpu()
-                words = self.command(1, 1, 2, BLAST)
-                at = words.index("--otlp-endpoint")
-                subprocess.run(words[:at] + words[at + 2 :], cwd=folder, check=True, capture_output=True)
-                bare.append(cpu() - before)
-        print(f"start and end of a run: {min(bare):.2f} CPU s, {min(starts):.2f} with OTLP", flush=True)
+            words = bench.command(1, 1, 2, BLAST)
+            at = words.index("--otlp-endpoint")
+            subprocess.run(words[:at] + words[at + 2 :], cwd=folder, check=True, capture_output=True)
+            bare.append(cpu() - before)
+    print(f"start and end of a run: {min(bare):.2f} CPU s, {min(starts):.2f} with OTLP", flush=True)
 
 
 def _stalls(stop: threading.Event) -> None:
@@ -139,9 +140,22 @@ def _stalls(stop: threading.Event) -> None:
         time.sleep(0.2)
 
 
+@contextmanager
+def over_tls(folder: Path, endpoint: str) -> Iterator[Bench]:
+    """A server of its own that speaks TLS, its certificate made on the spot."""
+    authority = trustme.CA()
+    leaf = authority.issue_cert("127.0.0.1")
+    ca, certificate, key = (folder / name for name in ("ca.pem", "cert.pem", "key.pem"))
+    authority.cert_pem.write_to_path(ca)
+    leaf.cert_chain_pems[0].write_to_path(certificate)
+    leaf.private_key_pem.write_to_path(key)
+    with TruthServer(build(), folder / "tls-log", (certificate, key)) as truth:
+        yield Bench(truth, endpoint, str(ca))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=["cost", "truth", "stall", "fixed"])
+    parser.add_argument("parts", nargs="*", default=["cost", "tls", "truth", "stall", "memory", "fixed"])
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     with (
@@ -152,16 +166,22 @@ def main() -> None:
         bench = Bench(truth, back.grpc_endpoint)
         print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
         if "cost" in args.parts:
-            bench.cost("paced, 100 streams x 10 ms", 100, (100, 500), 128, PACED, args.rounds)
-            bench.cost("as fast as the server can, 64 streams", 64, (256, 2256), 256, BLAST, args.rounds)
+            cost(bench, "paced, 100 streams x 10 ms", 100, (100, 500), 128, PACED, args.rounds)
+            cost(bench, "as fast as the server can, 64 streams", 64, (256, 2256), 256, BLAST, args.rounds)
+        if "tls" in args.parts:
+            with over_tls(Path(folder), back.grpc_endpoint) as secure:
+                cost(secure, "paced, 100 streams x 10 ms, TLS", 100, (100, 500), 128, PACED, args.rounds)
+                handshake(bench, secure, args.rounds)
         if "truth" in args.parts:
-            bench.true("300 streams x 20 ms", 300, "ttft_ms=200", 20)
-            bench.true("300 streams x 20 ms, all at once", 300, "ttft_ms=200", 20, "--ramp", "0")
-            bench.true("400 streams x 10 ms", 400, "ttft_ms=200", 10)
+            true(bench, "300 streams x 20 ms", 300, "ttft_ms=200", 20)
+            true(bench, "300 streams x 20 ms, all at once", 300, "ttft_ms=200", 20, "--ramp", "0")
+            true(bench, "400 streams x 10 ms", 400, "ttft_ms=200", 10)
         if "stall" in args.parts:
-            bench.true("100 streams x 10 ms, stopped 8 ms five times a second", 100, "ttft_ms=200", 10, stall=True)
+            true(bench, "100 streams x 10 ms, stopped 8 ms five times a second", 100, "ttft_ms=200", 10, stall=True)
+        if "memory" in args.parts:
+            memory(bench, args.rounds)
         if "fixed" in args.parts:
-            bench.fixed()
+            fixed(bench)
 
 
 if __name__ == "__main__":

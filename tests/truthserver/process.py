@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 import urllib.request
@@ -51,22 +52,25 @@ def build() -> Path:
 
 
 class TruthServer:
-    """The server as a process on a free loopback port."""
+    """The server as a process on a free loopback port; over TLS with a certificate for 127.0.0.1 and its key (PEM)."""
 
-    def __init__(self, program: Path, log: Path) -> None:
-        self._program, self._log = program, log
+    def __init__(self, program: Path, log: Path, tls: tuple[Path, Path] | None = None) -> None:
+        self._program, self._log, self._tls = program, log, tls
+        # what is asked here is how the server does, not who it is
+        self._context = ssl._create_unverified_context() if tls else None  # noqa: S323
         self.url = ""
 
     def __enter__(self) -> Self:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        self._child = subprocess.Popen(
-            [self._program, "-listen", f"127.0.0.1:{port}", "-log", self._log], stderr=subprocess.PIPE
-        )
+        command = [str(self._program), "-listen", f"127.0.0.1:{port}", "-log", str(self._log)]
+        if self._tls:
+            command += ["-cert", str(self._tls[0]), "-key", str(self._tls[1])]
+        self._child = subprocess.Popen(command, stderr=subprocess.PIPE)
         assert self._child.stderr is not None
         said = self._child.stderr.readline()
         assert b"truthserver on" in said, said
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{port}"
         self._until_it_answers()
         return self
 
@@ -81,7 +85,8 @@ class TruthServer:
                 return
 
     def _ask(self, path: str, method: str) -> dict[str, Any]:
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, method=method), timeout=30) as answer:
+        request = urllib.request.Request(self.url + path, method=method)
+        with urllib.request.urlopen(request, timeout=30, context=self._context) as answer:
             counts: dict[str, Any] = json.load(answer)
             return counts
 
