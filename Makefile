@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 LOCK    = requirements/run.lock
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help demo test test-models test-libraries tools stack lint format bench bench-instrumentation lock clean
+.PHONY: help demo test test-models test-libraries tools stack lint format bench bench-instrumentation bench-peers lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -76,13 +76,11 @@ bench: $(VENV)/.dev ## what it costs and how true it is, measured here
 bench-instrumentation: $(VENV)/.dev ## beside other instrumentations of the openai client: what they say, what they cost
 	@$(BIN)/python -m benchmarks.instrumentation $(ARGS)
 
-# models.lock has what dev.lock has, but for openai: litellm holds that back.
+bench-peers: | $(BIN)/python ## an environment for each load generator that `make bench` compares with; 8 GB outside this folder
+	@$(BIN)/python -m benchmarks.peers.environments $(ARGS)
+
 lock: ## renew requirements/*.lock (needs uv)
-	@for set in run dev models build go node foreign llama-cpp llama-cpp-build compare-bare compare-otel_llm compare-genai compare-openlit compare-traceloop compare-openinference; do \
-	  case $$set in run) args="pyproject.toml";; dev) args="pyproject.toml --group dev";; models) args="pyproject.toml --group dev --group models --group libraries --no-emit-package triton --no-emit-package nvidia-cusolver --no-emit-package llama-cpp-python -c /dev/stdin";; llama-cpp|foreign) args="requirements/$$set.in --no-deps";; compare-otel_llm) args="pyproject.toml requirements/compare-bare.in";; *) args="requirements/$$set.in";; esac; \
-	  sed -n '/^openai==/d; s/ *\\$$//; /==/p' requirements/dev.lock | \
-	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q --upgrade $$args -o requirements/$$set.lock; \
-	done
+	@requirements/renew.sh $(SETS)
 
 clean: ## remove what the other targets made in this folder
 	rm -rf $(VENV) $(VENV)-models build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache

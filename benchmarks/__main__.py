@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-PARTS = ("receiving", "marks", "record_many", "decorator", "generate", "sim")
+PARTS = ("receiving", "peers", "marks", "record_many", "decorator", "generate", "sim")
 
 
 def main() -> int:

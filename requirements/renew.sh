@@ -1,0 +1,32 @@
+#!/bin/sh
+# Renews every *.lock in this folder, or those that are named: `make lock`, `requirements/renew.sh dev models`. Needs uv.
+set -eu
+cd "$(dirname "$0")/.."
+wanted=" ${*:-all} "
+
+lock() { # NAME, then what it is compiled from
+    name=$1; shift
+    case $wanted in *" all "*|*" $name "*) ;; *) return 0;; esac
+    uv pip compile --universal --python-version "${python:-3.11}" --generate-hashes --no-header --no-annotate \
+        --no-emit-index-url --no-emit-find-links -q --upgrade "$@" -o "requirements/$name.lock"
+}
+
+lock run pyproject.toml
+lock dev pyproject.toml --group dev
+
+# What dev.lock has, but for openai: litellm holds that back. triton and cusolver are never loaded here, and the wheel of
+# llama-cpp-python is built once and kept outside the checkout.
+sed -n '/^openai==/d; s/ *\\$//; /==/p' requirements/dev.lock | lock models pyproject.toml \
+    --group dev --group models --group libraries -c /dev/stdin \
+    --no-emit-package triton --no-emit-package nvidia-cusolver --no-emit-package llama-cpp-python
+
+for name in build go node llama-cpp-build compare-bare compare-genai compare-openlit compare-traceloop \
+    compare-openinference peers/evalscope peers/aiperf; do
+    lock "$name" "requirements/$name.in"
+done
+for name in foreign llama-cpp; do
+    lock "$name" "requirements/$name.in" --no-deps
+done
+lock compare-otel_llm pyproject.toml requirements/compare-bare.in
+lock peers/guidellm requirements/peers/guidellm.in --no-emit-package triton --no-emit-package nvidia-cusolver
+python=3.12 lock peers/inference-perf requirements/peers/inference-perf.in
