@@ -76,7 +76,7 @@ bench: $(VENV)/.dev ## what it costs and how true it is, measured here
 bench-instrumentation: $(VENV)/.dev ## beside other instrumentations of the openai client: what they say, what they cost
 	@$(BIN)/python -m benchmarks.instrumentation $(ARGS)
 
-bench-peers: | $(BIN)/python ## an environment for each load generator that `make bench` compares with; 8 GB outside this folder
+bench-peers: | $(BIN)/python ## an environment for each load generator that `make bench` compares with; 7 GB outside this folder
 	@$(BIN)/python -m benchmarks.peers.environments $(ARGS)
 
 lock: ## renew requirements/*.lock (needs uv)

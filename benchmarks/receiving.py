@@ -24,7 +24,6 @@ import psutil
 import trustme
 
 from benchmarks.bench import Bench, cpu
-from benchmarks.resident import Peak
 from otel_llm.testing import OtlpReceiver
 from tests.truthserver.process import TruthServer, build
 
@@ -32,7 +31,8 @@ PACED, BLAST = "ttft_ms=100;itl_ms=10", "ttft_ms=0;itl_ms=0"
 
 
 def cost(bench: Bench, name: str, streams: int, sizes: tuple[int, int], tokens: int, knobs: str, rounds: int) -> None:
-    ours, worker, floor, kernel = [], [], [], []
+    ours, worker = list[float](), list[float]()
+    floor, kernel = list[float](), list[float]()
     small, large = sizes
     packets = (large - small) * (tokens + 2)
     for _ in range(rounds):
@@ -64,26 +64,19 @@ def handshake(plain: Bench, tls: Bench, rounds: int) -> None:
     print(f"TLS handshake: {min(costs):.2f} ms CPU a connection (worst {max(costs):.2f})", flush=True)
 
 
-def memory(bench: Bench, rounds: int) -> None:
-    """Peaks at two sizes; other work on the machine moves when batches are handed over, hence the least of rounds."""
-    streams, tokens, sizes = 64, 256, (1000, 8000)
-    peaks = [min((bench.memory(streams, size, tokens, BLAST) for _ in range(rounds)), key=_resident) for size in sizes]
+def memory(bench: Bench, name: str, streams: int, sizes: tuple[int, int], tokens: int, knobs: str) -> None:
+    """The peaks of a small and a large run, and the line through them."""
+    peaks = [bench.memory(streams, size, tokens, knobs) for size in sizes]
     packets = [size * (tokens + 2) for size in sizes]
+    print(f"memory of all processes, {name}, {packets[0]:,} and {packets[1]:,} packets:", flush=True)
     for what, values in (
-        ("resident, shared pages counted for each process", [peak.resident for peak in peaks]),
+        ("resident, what they share counted for each", [peak.resident for peak in peaks]),
         ("their own", [peak.own for peak in peaks]),
     ):
         slope = (values[1] - values[0]) / (packets[1] - packets[0])
-        fixed_part = values[0] - slope * packets[0]
-        print(
-            f"memory of all processes, {what}: {slope:.1f} bytes a packet and {fixed_part / 1e6:.0f} MB "
-            f"({values[0] / 1e6:.0f} MB at {packets[0]:,} packets, {values[1] / 1e6:.0f} at {packets[1]:,})",
-            flush=True,
-        )
-
-
-def _resident(peak: Peak) -> int:
-    return peak.resident
+        fixed_part = (values[0] - slope * packets[0]) / 1e6
+        ends = " and ".join(f"{value / 1e6:.0f}" for value in values)
+        print(f"  {what}: {slope:.0f} bytes a packet and {fixed_part:.0f} MB ({ends} MB)", flush=True)
 
 
 def true(bench: Bench, name: str, streams: int, knobs: str, itl_ms: float, *more: str, stall: bool = False) -> None:
@@ -93,7 +86,7 @@ def true(bench: Bench, name: str, streams: int, knobs: str, itl_ms: float, *more
         threading.Thread(target=_stalls, args=(stop,), daemon=True).start()
     _, report = bench.perf(streams, streams * 3, 64, f"{knobs};itl_ms={itl_ms:g}", *more)
     stop.set()
-    first, gaps = [], []
+    first, gaps = list[float](), list[float]()
     for row in bench.truth.log():
         at, seen = [], 0
         for start, _, tokens, _ in row["w"]:
@@ -179,7 +172,8 @@ def main() -> None:
         if "stall" in args.parts:
             true(bench, "100 streams x 10 ms, stopped 8 ms five times a second", 100, "ttft_ms=200", 10, stall=True)
         if "memory" in args.parts:
-            memory(bench, args.rounds)
+            memory(bench, "paced, 100 streams x 10 ms", 100, (500, 2500), 128, PACED)
+            memory(bench, "as fast as the server can, 64 streams", 64, (1000, 4000), 256, BLAST)
         if "fixed" in args.parts:
             fixed(bench)
 

@@ -31,7 +31,7 @@ class Environment:
 
     distribution: str
     needs: tuple[int, int] = (3, 11)
-    size: str = "1 GB"
+    size: str = "some GB"
     complete: bool = True
     """Whether the lock holds all that its packages ask for; where not, pip is told not to look for the rest."""
 
@@ -88,10 +88,10 @@ class Environment:
         log.unlink()
 
 
-EVALSCOPE = Environment("evalscope")
-GUIDELLM = Environment("guidellm", size="5 GB, torch with it", complete=False)
-AIPERF = Environment("aiperf")
-INFERENCE_PERF = Environment("inference-perf", needs=(3, 12))
+EVALSCOPE = Environment("evalscope", size="0.8 GB")
+GUIDELLM = Environment("guidellm", size="4.4 GB, most of it torch", complete=False)
+AIPERF = Environment("aiperf", size="0.9 GB")
+INFERENCE_PERF = Environment("inference-perf", needs=(3, 12), size="0.6 GB")
 ENVIRONMENTS = (EVALSCOPE, GUIDELLM, AIPERF, INFERENCE_PERF)
 
 

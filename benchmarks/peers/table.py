@@ -33,8 +33,7 @@ def table(standings: Sequence[Standing]) -> str:
 
 def _row(standing: Standing) -> tuple[str, ...]:
     made = standing.tool.environment
-    counted, sent = standing.readings[-1].tokens, standing.truths[-1].tokens
-    said = next((reading.said_late for reading in reversed(standing.readings) if reading.said_late), "no")
+    said = [reading.said_late for reading in standing.readings if reading.said_late]
     return (
         f"{standing.tool.name} {made.version}" if made else standing.tool.name,
         *(_spread(standing.errors(name), 1e3, "+.2f") for name in _MEASURES),
@@ -42,9 +41,19 @@ def _row(standing: Standing) -> tuple[str, ...]:
         f"{standing.start():.1f}",
         f"{np.median([truth.packets_per_s for truth in standing.truths]):,.0f}",
         f"{min(standing.peaks)}",
-        "-" if counted is None else "all" if counted == sent else f"{counted:,} of {sent:,}",
-        said,
+        _tokens(standing),
+        f"{len(said)} of {len(standing.readings)} rounds: {said[-1]}" if said else "no",
     )
+
+
+def _tokens(standing: Standing) -> str:
+    """Say whether every token was counted in every round; "-" where the tool counts none."""
+    for reading, truth in zip(standing.readings, standing.truths, strict=True):
+        if reading.tokens is None:
+            return "-"
+        if reading.tokens != truth.tokens:
+            return f"{reading.tokens:,} of {truth.tokens:,}"
+    return "all"
 
 
 def _spread(values: Sequence[float], scale: float, form: str) -> str:
