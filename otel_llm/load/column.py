@@ -10,11 +10,11 @@ from otel_llm.measures import Floats
 
 __all__ = ["Column"]
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 
 
 class Column:
-    """float64 values in order. What is beyond the last million or so lies in a temporary file, 8 bytes each.
+    """float64 values in order. What is beyond the last quarter of a million lies in a temporary file, 8 bytes each.
 
     The file has no name and goes away with the process, however that ends.
     """

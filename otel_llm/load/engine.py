@@ -9,9 +9,11 @@ import selectors
 import socket
 import struct
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
+from typing import IO
 
 from otel_llm.clock import now_ns
 from otel_llm.load.channel import DRAIN, GO, STOP, Batch, Ended, Finished, Inbox, Message, Ready
@@ -46,7 +48,8 @@ class _Worker:
     number: int
     process: BaseProcess
     socket: socket.socket
-    inbox: Inbox = field(default_factory=Inbox)
+    file: IO[bytes] | None
+    inbox: Inbox
     sent: int = 0
     in_flight: int = 0
     ended: bool = False
@@ -78,11 +81,13 @@ class Engine:
         for number in range(self.health.workers):
             near, far = socket.socketpair()
             ours.append(near)
-            arguments = (self.plan, Share(number, self.health.workers), far, ours if forks else [])
+            file = tempfile.TemporaryFile(prefix="otel-llm-", buffering=0) if forks else None  # noqa: SIM115
+            shared = None if file is None else file.fileno()
+            arguments = (self.plan, Share(number, self.health.workers), far, shared, ours if forks else [])
             process = context.Process(target=_in_child, args=arguments, daemon=True)
             process.start()
             far.close()
-            worker = _Worker(number, process, near)
+            worker = _Worker(number, process, near, file, Inbox(shared))
             self._workers.append(worker)
             self._selector.register(near, selectors.EVENT_READ, worker)
 
@@ -132,6 +137,8 @@ class Engine:
         """Leave no process and no socket behind."""
         for worker in self._workers:
             worker.socket.close()
+            if worker.file is not None:
+                worker.file.close()
         for worker in self._workers:
             worker.process.join(timeout=2)
             if worker.process.is_alive():
@@ -185,8 +192,10 @@ class Engine:
         self.health.died.append(f"worker {worker.number} died (exit code {worker.process.exitcode})")
 
 
-def _in_child(plan: LoadPlan, share: Share, sock: socket.socket, inherited: list[socket.socket]) -> None:
+def _in_child(
+    plan: LoadPlan, share: Share, sock: socket.socket, file: int | None, inherited: list[socket.socket]
+) -> None:
     # a copy of the coordinator's ends would keep them open, and a worker would not notice that its coordinator is gone
     for other in inherited:
         other.close()
-    work(plan, share, sock)
+    work(plan, share, sock, file)

@@ -53,12 +53,12 @@ class Share:
         return len(range(self.worker, total, self.workers))
 
 
-def work(plan: LoadPlan, share: Share, sock: socket.socket) -> None:
-    """Run one worker to its end: the body of its process."""
+def work(plan: LoadPlan, share: Share, sock: socket.socket, file: int | None) -> None:
+    """Run one worker to its end: the body of its process. `file` takes what the coordinator is not ready for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; who is to stop is told by the channel
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(_Worker(plan, share).run(sock))
+        runner.run(_Worker(plan, share).run(sock, file))
 
 
 class _Worker:
@@ -87,12 +87,12 @@ class _Worker:
 
     # -- its life ----------------------------------------------------------------------------------------------
 
-    async def run(self, sock: socket.socket) -> None:
+    async def run(self, sock: socket.socket, file: int | None = None) -> None:
         self.loop = asyncio.get_running_loop()
         self.go: asyncio.Future[int] = self.loop.create_future()
         self.stopped = False
         self.main: asyncio.Task[None] | None = None
-        self.outbox = await Outbox.open(sock, self.word)
+        self.outbox = await Outbox.open(sock, self.word, file)
         ready = await self.warm_up()
         self.stock.refill(_READY)
         self.outbox.send(ready)
