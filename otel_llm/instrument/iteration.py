@@ -1,7 +1,7 @@
 """Iterating over a proxy: every item stamped as it goes by, with the call's context attached around that step alone."""
 
-from collections.abc import Callable, Iterator
-from types import GeneratorType
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from otel_llm.instrument.context import attach, detach
@@ -47,9 +47,10 @@ class Iterates(Proxy):
         call.streamed = True
 
     def __iter__(self) -> Any:
+        source = self._self_call.options.source
+        if source is not None and type(generator := source(self.__wrapped__)) is GeneratorType:
+            return self._each(self._begin(), generator)
         iterator = iter(self.__wrapped__)
-        if self._self_call.options.leaf and type(iterator) is GeneratorType:
-            return self._each(self._begin(), iterator)
         if iterator is not self.__wrapped__:
             put(self, "_self_bound", _bound(self._begin(), iterator.__next__))
         return self
@@ -91,7 +92,7 @@ class Iterates(Proxy):
         return item
 
     def _each(self, call: "Call", iterator: Iterator[Any]) -> Iterator[Any]:
-        """Give the items of a generator by one of ours, which is cheaper to go on with than a method is to call.
+        """Give the items of a generator by one of ours, in place of one of theirs that only passes them on.
 
         It holds this proxy, so that a loop over a stream that nothing else holds ends with it.
         """
@@ -129,6 +130,9 @@ class IteratesAsync(Proxy):
         call.streamed = True
 
     def __aiter__(self) -> Any:
+        source = self._self_call.options.source
+        if source is not None and type(generator := source(self.__wrapped__)) is AsyncGeneratorType:
+            return self._each(self._begin(), generator)
         iterator = self.__wrapped__.__aiter__()
         if iterator is not self.__wrapped__:
             put(self, "_self_abound", _bound(self._begin(), iterator.__anext__))
@@ -169,6 +173,30 @@ class IteratesAsync(Proxy):
                 if text is _not_yet:
                     put(self, "_self_abound", _bound(call, step))
         return item
+
+    async def _each(self, call: "Call", iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        _, _, stamp, now_ns, plain, text, _ = _bound(call, iterator.__anext__)
+        try:
+            async for item in iterator:
+                stamp(now_ns())
+                if type(item) is not plain or not item:
+                    try:
+                        told = text is not None and text(item)
+                    except Exception:
+                        told = False
+                    if told:
+                        call.last = item
+                    else:
+                        call.took(item)
+                        if text is _not_yet:
+                            text = _bound(call, iterator.__anext__)[5]
+                yield item
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            call.broke(error)
+            raise
+        call.end()
 
 
 class Sends(Proxy):

@@ -32,6 +32,7 @@ class Options:
     item:           (item of a stream, observation) -> its kind, in place of `items.kind_of`
     text:           item of a stream -> whether it has text; of such items in a row `item` is asked of the last alone
     leaf:           neither the user's code nor another call runs in the steps of a stream: no context is attached there
+    source:         stream -> the generator whose items it passes on and nothing else, None where it does more; a leaf's
     result:         (call, what was returned) -> anything, in place of `usage.read`
     """
 
@@ -56,6 +57,7 @@ class Options:
     item: "Callable[[Any, StreamObservation], int] | None" = None
     text: Callable[[Any], bool] | None = None
     leaf: bool = False
+    source: Callable[[Any], Any] | None = None
     result: "Callable[[Call, Any], object] | None" = None
 
     def part_of(self, outer: "Call", instance: Any) -> bool:

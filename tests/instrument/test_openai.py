@@ -12,6 +12,7 @@ import pytest
 import wrapt
 
 import otel_llm
+from otel_llm.instrument.adapters import stainless
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.testing import CLOSE, STALL, ScriptedServer
 from tests.seen import Seen
@@ -397,3 +398,15 @@ def test_no_headers_if_they_are_not_wanted_or_the_http_client_sends_them(
     otel_llm.uninstrument()
     otel_llm.instrument(include=["openai"], propagate=False)
     assert "traceparent" not in _sent()
+
+
+def test_only_the_librarys_own_loop_is_stepped_around():
+    class Shouting(openai.Stream):
+        def __iter__(self):
+            return (str(item).upper() for item in self._iterator)
+
+    for kind, expected in ((openai.Stream, "generator"), (openai.AsyncStream, "generator"), (Shouting, None)):
+        stream = object.__new__(kind)
+        stream._iterator = "generator"
+        assert stainless.passed_on(stream) == expected
+    assert stainless.passed_on(iter([])) is None

@@ -39,6 +39,7 @@ def targets(settings: Settings) -> Iterable[Target]:
             prepare=prepare,
             wrap=stainless.raw_response,
             leaf=True,
+            source=stainless.passed_on,
             **hooks,
         )
 

@@ -13,7 +13,7 @@ from otel_llm.instrument.proxy import Looks, is_stream, put
 if TYPE_CHECKING:
     from otel_llm.instrument.call import Call
 
-__all__ = ["raw_response", "sends_headers", "server_of", "url_of"]
+__all__ = ["passed_on", "raw_response", "sends_headers", "server_of", "url_of"]
 
 
 def url_of(resource: Any) -> Any:
@@ -36,6 +36,13 @@ def sends_headers(settings: Settings) -> Any:
         return args, with_headers(call, kwargs, "extra_headers", client)
 
     return prepare
+
+
+def passed_on(stream: Any) -> Any:
+    """Return the generator that a stream of these libraries gives item by item; None of a class that does otherwise."""
+    kind = type(stream)
+    own = getattr(kind, "__aiter__", None) or getattr(kind, "__iter__", None)
+    return getattr(stream, "_iterator", None) if str(getattr(own, "__module__", "")).endswith("._streaming") else None
 
 
 def raw_response(call: "Call", result: Any) -> Any:
