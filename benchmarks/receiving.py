@@ -25,7 +25,7 @@ import trustme
 
 from benchmarks.bench import Bench, cpu
 from otel_llm.testing import OtlpReceiver
-from tests.truthserver.process import TruthServer, build
+from tests.truthserver.process import TruthServer, build, first_and_gaps
 
 PACED, BLAST = "ttft_ms=100;itl_ms=10", "ttft_ms=0;itl_ms=0"
 
@@ -86,15 +86,7 @@ def true(bench: Bench, name: str, streams: int, knobs: str, itl_ms: float, *more
         threading.Thread(target=_stalls, args=(stop,), daemon=True).start()
     _, report = bench.perf(streams, streams * 3, 64, f"{knobs};itl_ms={itl_ms:g}", *more)
     stop.set()
-    first, gaps = list[float](), list[float]()
-    for row in bench.truth.log():
-        at, seen = [], 0
-        for start, _, tokens, _ in row["w"]:
-            if tokens > seen:
-                at.append(start / 1e9)
-                seen = tokens
-        first.append(at[0])
-        gaps.extend(np.diff(at))
+    first, gaps = first_and_gaps(bench.truth.log())
     measures, client = report["measures"], report["client"]
     ttft = (measures["time_to_first_token"]["mean"] - np.mean(first)) * 1e3
     itl = (measures["inter_token_latency"]["p99"] - np.percentile(gaps, 99)) * 1e3

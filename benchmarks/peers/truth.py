@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.truthserver.process import first_and_gaps
+
 __all__ = ["Truth", "truth_of"]
 
 
@@ -29,16 +31,7 @@ def truth_of(rows: Sequence[dict[str, Any]]) -> Truth | None:
     answers = [row for row in rows if row["tokens"]]
     if not answers:
         return None
-    first, gaps = [], []
-    for row in answers:
-        at, seen = [], 0
-        for start, _, tokens, _ in row["w"]:
-            if tokens > seen:
-                at.append(start / 1e9)
-                seen = tokens
-        first.append(at[0])
-        gaps.append(np.diff(at))
-    between = np.concatenate(gaps)
+    first, between = first_and_gaps(answers)
     seconds = (max(row["end"] for row in answers) - min(row["recv"] for row in answers)) / 1e9
     packets = sum(row["writes"] for row in answers)
     return Truth(

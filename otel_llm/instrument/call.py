@@ -47,6 +47,7 @@ class Call:
 
     __slots__ = (
         "_handle",
+        "_has_text",
         "_head",
         "_made_ns",
         "_of_function",
@@ -93,6 +94,7 @@ class Call:
         self.at_ns: list[int] = []
         self.odd: dict[int, int] = {}
         self.last: Any = None  # the item that came last, while all that is known of it is that it has text
+        self._has_text: Callable[[Any], bool] | None = None  # there from the item on that said the answer's id
         self.tokens: list[int] | None = None if options.tokens is None else []
         self.texts: list[str] | None = [] if content.wanted() else None
         self._head: dict[str, Any] = guarded("head", options.head, instance, args, kwargs) or {}
@@ -148,16 +150,18 @@ class Call:
         """Whether of a string in its stream nothing but the arrival is of interest."""
         return self.tokens is None and self.texts is None
 
-    @property
-    def known(self) -> bool:
-        """Whether the answer has said its id, as the first items of a stream do."""
-        return self.observation is not None and "response_id" in self.observation.head
-
     # -- what it brings ----------------------------------------------------------------------------------------
 
     def took(self, item: Any) -> None:
-        """Note what the item that was stamped last says besides its arrival."""
-        guarded("item", self._read, item)
+        """Note what the item that was stamped last says besides its arrival; of text only that it came last."""
+        try:
+            told = self._has_text is not None and self._has_text(item)
+        except Exception:
+            told = False
+        if told:
+            self.last = item
+        else:
+            guarded("item", self._read, item)
 
     def note(self, item: Any) -> Any:
         """Return `item`, stamped as one that arrives now."""
@@ -187,6 +191,8 @@ class Call:
             self.odd[len(self.at_ns) - 1] = kind
         if self.texts is not None:
             self.texts.append(items.text_of(item))
+        if self.plain and "response_id" in observation.head:
+            self._has_text = self.options.text
 
     def returned(self, value: Any) -> None:
         """Note what the call returned, which ends it."""

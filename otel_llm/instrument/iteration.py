@@ -17,24 +17,15 @@ class _Unlike:
     """Of this class no item is: each is looked at."""
 
 
-def _not_yet(_item: Any) -> bool:
-    """Say of an item that it is not known to be text: the answer has not said its id, and one of its items may."""
-    return False
-
-
 def _bound(call: "Call", step: Callable[[], Any]) -> Bound:
     """Return what a step needs, bound once and kept as one value: an attribute of a proxy may cost a call."""
-    options = call.options
-    context = None if options.leaf else call.context
-    kind, text = (str, options.text) if call.plain else (_Unlike, None)
-    if text is not None and not call.known:
-        text = _not_yet
-    return context, step, call.at_ns.append, call.now_ns, kind, text, call
+    context = None if call.options.leaf else call.context
+    return context, step, call.at_ns.append, call.now_ns, str if call.plain else _Unlike, call.took
 
 
 # The methods below that give an item are the hot path, and alike for that reason: per chunk they attach and detach the
-# context (where the stream may run code that asks for it), read the clock, append a number and see whether the item is
-# any but text. A function more would cost as much as all of that, and so would a `suppress`.
+# context (where the stream may run code that asks for it), read the clock and append a number, and of what is no string
+# the call looks at it. A function more would cost as much as all of that, and so would a `suppress`.
 
 
 class Iterates(Proxy):
@@ -58,19 +49,19 @@ class Iterates(Proxy):
     def __next__(self) -> Any:
         if (bound := self._self_bound) is None:
             put(self, "_self_bound", bound := _bound(self._begin(), self.__wrapped__.__next__))
-        context, step, stamp, now_ns, plain, text, call = bound
+        context, step, stamp, now_ns, plain, took = bound
         if context is None:
             try:
                 item = step()
             except BaseException as error:
-                call.broke(error)
+                self._self_call.broke(error)
                 raise
         else:
             token = attach(context)
             try:
                 item = step()
             except BaseException as error:
-                call.broke(error)
+                self._self_call.broke(error)
                 raise
             finally:
                 try:  # noqa: SIM105
@@ -79,16 +70,7 @@ class Iterates(Proxy):
                     pass
         stamp(now_ns())
         if type(item) is not plain or not item:
-            try:
-                told = text is not None and text(item)
-            except Exception:
-                told = False
-            if told:
-                call.last = item
-            else:
-                call.took(item)
-                if text is _not_yet:
-                    put(self, "_self_bound", _bound(call, step))
+            took(item)
         return item
 
     def _each(self, call: "Call", iterator: Iterator[Any]) -> Iterator[Any]:
@@ -96,21 +78,12 @@ class Iterates(Proxy):
 
         It holds this proxy, so that a loop over a stream that nothing else holds ends with it.
         """
-        _, _, stamp, now_ns, plain, text, _ = _bound(call, iterator.__next__)
+        _, _, stamp, now_ns, plain, took = _bound(call, iterator.__next__)
         try:
             for item in iterator:
                 stamp(now_ns())
                 if type(item) is not plain or not item:
-                    try:
-                        told = text is not None and text(item)
-                    except Exception:
-                        told = False
-                    if told:
-                        call.last = item
-                    else:
-                        call.took(item)
-                        if text is _not_yet:
-                            text = _bound(call, iterator.__next__)[5]
+                    took(item)
                 yield item
         except GeneratorExit:  # this loop is over, and the stream may be kept
             raise
@@ -141,19 +114,19 @@ class IteratesAsync(Proxy):
     async def __anext__(self) -> Any:
         if (bound := self._self_abound) is None:
             put(self, "_self_abound", bound := _bound(self._begin(), self.__wrapped__.__anext__))
-        context, step, stamp, now_ns, plain, text, call = bound
+        context, step, stamp, now_ns, plain, took = bound
         if context is None:
             try:
                 item = await step()
             except BaseException as error:
-                call.broke(error)
+                self._self_call.broke(error)
                 raise
         else:
             token = attach(context)
             try:
                 item = await step()
             except BaseException as error:
-                call.broke(error)
+                self._self_call.broke(error)
                 raise
             finally:
                 try:  # noqa: SIM105
@@ -162,34 +135,16 @@ class IteratesAsync(Proxy):
                     pass
         stamp(now_ns())
         if type(item) is not plain or not item:
-            try:
-                told = text is not None and text(item)
-            except Exception:
-                told = False
-            if told:
-                call.last = item
-            else:
-                call.took(item)
-                if text is _not_yet:
-                    put(self, "_self_abound", _bound(call, step))
+            took(item)
         return item
 
     async def _each(self, call: "Call", iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        _, _, stamp, now_ns, plain, text, _ = _bound(call, iterator.__anext__)
+        _, _, stamp, now_ns, plain, took = _bound(call, iterator.__anext__)
         try:
             async for item in iterator:
                 stamp(now_ns())
                 if type(item) is not plain or not item:
-                    try:
-                        told = text is not None and text(item)
-                    except Exception:
-                        told = False
-                    if told:
-                        call.last = item
-                    else:
-                        call.took(item)
-                        if text is _not_yet:
-                            text = _bound(call, iterator.__anext__)[5]
+                    took(item)
                 yield item
         except GeneratorExit:
             raise

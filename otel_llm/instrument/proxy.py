@@ -25,8 +25,7 @@ Bound = tuple[
     Callable[[int], None],
     Callable[[], int],
     type,
-    Callable[[Any], bool] | None,
-    "Call",
+    Callable[[Any], None],
 ]
 """What a step needs, see `iteration`."""
 

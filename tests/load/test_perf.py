@@ -21,7 +21,7 @@ from otel_llm.sim import Behaviour, SimServer
 from otel_llm.sinks.sqlite import read_records, read_run
 from otel_llm.testing import CLOSE, OtlpReceiver, ScriptedServer
 from tests.load.conftest import Perf
-from tests.truthserver.process import TruthServer
+from tests.truthserver.process import TruthServer, first_and_gaps
 
 Run = Callable[..., Perf]
 
@@ -29,20 +29,6 @@ Run = Callable[..., Perf]
 def chat(truth: TruthServer, knobs: str = "") -> list[str]:
     prefix = f"/x/{knobs}" if knobs else ""
     return ["--url", f"{truth.url}{prefix}/v1/chat/completions", "--model", "m", "--prompt", "hello"]
-
-
-def truth_of(truth: TruthServer) -> tuple[np.ndarray, np.ndarray]:
-    """Return (time to first token, gaps between tokens) as the server wrote them, seconds."""
-    first, gaps = [], []
-    for row in truth.log():
-        at, seen = [], 0
-        for start, _, tokens, _ in row["w"]:
-            if tokens > seen:
-                at.append(start / 1e9)
-                seen = tokens
-        first.append(at[0])
-        gaps.extend(np.diff(at))
-    return np.array(first), np.array(gaps)
 
 
 @pytest.mark.parametrize("knobs", ["", ";role_ms=0"])
@@ -62,7 +48,7 @@ def test_percentiles_are_the_servers_own(perf: Run, truth: TruthServer, knobs: s
         if knobs:
             assert measures["time_to_first_chunk"]["p50"] < 0.1 * measures["time_to_first_token"]["p50"]
         missed = []
-        for name, true in zip(("time_to_first_token", "inter_token_latency"), truth_of(truth), strict=True):
+        for name, true in zip(("time_to_first_token", "inter_token_latency"), first_and_gaps(truth.log()), strict=True):
             for q in (50, 90, 99):
                 ours, truly = measures[name][f"p{q}"], float(np.percentile(true, q))
                 if abs(ours - truly) > max(0.03 * truly, 0.001):

@@ -11,10 +11,15 @@ import ssl
 import subprocess
 import tempfile
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 
 _SOURCE = Path(__file__).parent
 _FILES = ("main.go", "go.mod")
@@ -103,3 +108,17 @@ class TruthServer:
         while self.stats()["inflight"]:  # a row is written just after its answer's last byte
             pass
         return [json.loads(line) for line in self._log.read_text().splitlines()]
+
+
+def first_and_gaps(rows: Sequence[Mapping[str, Any]]) -> tuple[Floats, Floats]:
+    """Return when each answer's first token was written after its request, and the gaps between tokens; seconds."""
+    first, gaps = [], []
+    for row in rows:
+        at, seen = [], 0
+        for start, _, tokens, _ in row["w"]:
+            if tokens > seen:
+                at.append(start / 1e9)
+                seen = tokens
+        first.append(at[0])
+        gaps.append(np.diff(at))
+    return np.array(first), np.concatenate(gaps)
