@@ -17,7 +17,7 @@ from otel_llm import conventions as names
 from otel_llm import measures
 from otel_llm.record import StreamRecord
 
-__all__ = ["FEEDS", "Facts", "Feed", "attributes"]
+__all__ = ["FEEDS", "Facts", "Feed", "attributes", "likeness"]
 
 Floats = NDArray[np.float64]
 Values = Sequence[float] | Floats
@@ -140,6 +140,23 @@ FEEDS: Final = (
     Feed("queue_delay", _one(measures.queue_delay), _load),
     Feed("load_requests", lambda _: (1,), _load, with_error=True),
 )
+
+
+def likeness(record: StreamRecord) -> tuple[Any, ...]:
+    """Return what decides which feeds take a record, and under which attributes."""
+    return (
+        record.operation,
+        record.provider,
+        record.model,
+        record.response_model,
+        record.server_address,
+        record.server_port,
+        record.error_type,
+        record.outcome,
+        record.kind,
+        record.token_source,
+        record.index is None,
+    )
 
 
 def attributes(record: StreamRecord, feed: Feed) -> dict[str, Any]:

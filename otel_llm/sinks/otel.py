@@ -7,6 +7,7 @@ request, and a batch feeds each histogram once per attribute set.
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from otel_llm.clock import SYSTEM, Clock
 from otel_llm.record import NESTED, StreamRecord
 from otel_llm.sinks import spans
 from otel_llm.sinks.bulk import Values
-from otel_llm.sinks.feeds import FEEDS, Facts, Feed, attributes
+from otel_llm.sinks.feeds import FEEDS, Facts, Feed, attributes, likeness
 from otel_llm.sinks.finished import FinishedSpans
 from otel_llm.sinks.instruments import Instruments, package_version, schema_url
 
@@ -171,15 +172,17 @@ class OTelSink:
                 span.set_status(status)
 
     def _measure(self, facts: Sequence[Facts], contexts: Sequence[Context]) -> None:
-        """Feed every instrument from all records, once per attribute set."""
-        for feed in self._feeds:
-            groups: dict[int, tuple[dict[str, Any], list[int]]] = {}
-            for i, fact in enumerate(facts):
-                if feed.takes(fact.record):
-                    found = attributes(fact.record, feed)
-                    groups.setdefault(id(found), (found, []))[1].append(i)
-            for found, members in groups.values():
-                self._feed(feed, [facts[i] for i in members], [contexts[i] for i in members], found)
+        """Feed every instrument from all records, once for those that are alike."""
+        groups: dict[Any, tuple[list[Facts], list[Context]]] = {}
+        for fact, context in zip(facts, contexts, strict=True):
+            alike = groups.setdefault(likeness(fact.record), ([], []))
+            alike[0].append(fact)
+            alike[1].append(context)
+        for alike in groups.values():
+            record = alike[0][0].record
+            for feed in self._feeds:
+                if feed.takes(record):
+                    self._feed(feed, *alike, attributes(record, feed))
 
     def _failed(self) -> None:
         if not self._broken:
@@ -196,7 +199,9 @@ class OTelSink:
         ends = np.cumsum([len(values) for values in each])
         if not ends[-1]:
             return
-        values = np.concatenate([np.asarray(values, np.float64) for values in each])
+        # an array of each record's many, or a tuple of its one
+        many = isinstance(each[0], np.ndarray)
+        values = np.concatenate(each) if many else np.fromiter(chain.from_iterable(each), np.float64)
         worst = int(np.searchsorted(ends, np.argmax(values), side="right"))
         self._instruments.feed(feed.instrument, values, attributes, contexts[worst])
 
