@@ -10,13 +10,12 @@ from typing import Any, Final
 
 from otel_llm import tokens as token_counts
 from otel_llm.clock import SYSTEM, Clock
-from otel_llm.record import KIND_NAMES, ROW, TEXT, Chunks, Outcome, StreamRecord
+from otel_llm.record import KIND_NAMES, TEXT, Chunks, Outcome, StreamRecord
 
 __all__ = ["StreamObservation"]
 
 _NUMBERS: Final = array("I", range(1, 4097))
 _KIND_OF: Final = {name: kind for kind, name in enumerate(KIND_NAMES)}
-_row, _row_at, _row_size = ROW.pack, ROW.unpack_from, ROW.size
 _HEAD: Final = frozenset(StreamRecord.__struct_fields__) - {"chunks", "sent_ns", "ended_ns", "outcome", "token_source"}
 
 
@@ -33,10 +32,13 @@ class StreamObservation:
         "_counted",
         "_hidden",
         "_kind",
+        "_lag",
+        "_length",
         "_on_finish",
         "_once",
         "_provider",
-        "_rows",
+        "_read",
+        "_size",
         "_tokens",
         "head",
         "now",
@@ -58,7 +60,7 @@ class StreamObservation:
         self.set(**head)
         self.record: StreamRecord | None = None
         self._at, self._kind, self._tokens = array("q"), array("B"), array("I")
-        self._rows = bytearray()
+        self._lag, self._read, self._size, self._length = array("q"), array("I"), array("I"), array("I")
         self._provider: int | None = None
         self._hidden: int | None = None
         self._counted: int | None = None
@@ -80,20 +82,43 @@ class StreamObservation:
     def mark_read(self, at_ns: int, lag_ns: int, read: int, size: int, tokens: int, length: int, kind: int) -> None:
         """Note a chunk of a socket read: what `mark` notes, and what only a reader of sockets knows.
 
-        lag_ns: how long the read waited in the kernel before it was taken
+        lag_ns: how long its read waited in the kernel before it was taken
         read:   number of the read it came in; chunks of one read arrived together
         size:   bytes of the event; length: characters of its text, by which a total of tokens is shared out
 
-        An observation is marked with this or with `mark`, not with both. Between two packets of one stream come those
-        of all others, so what counts is memory touched: a row of 33 bytes at the end of one buffer.
+        An observation is marked with this or with `mark`, not with both.
         """
-        self._rows += _row(at_ns, lag_ns, read, size, tokens, length, kind)
+        self._at.append(at_ns)
+        self._lag.append(lag_ns)
+        self._read.append(read)
+        self._size.append(size)
+        self._tokens.append(tokens)
+        self._length.append(length)
+        self._kind.append(kind)
 
-    def mark_all(self, at_ns: "array[int]", kind: "array[int]", tokens: "array[int]") -> None:
-        """Note chunks that were stamped elsewhere, oldest first: what `mark` notes, as columns of equal length."""
+    def mark_all(
+        self,
+        at_ns: "array[int]",
+        kind: "array[int]",
+        tokens: "array[int]",
+        *,
+        lag_ns: "array[int] | None" = None,
+        read: "array[int] | None" = None,
+        size: "array[int] | None" = None,
+        length: "array[int] | None" = None,
+    ) -> None:
+        """Note chunks that were stamped elsewhere, oldest first: what `mark` notes, as columns of equal length.
+
+        The four others are those of `mark_read`, and are given together.
+        """
         self._at.extend(at_ns)
         self._kind.extend(kind)
         self._tokens.extend(tokens)
+        if lag_ns is not None and read is not None and size is not None and length is not None:
+            self._lag.extend(lag_ns)
+            self._read.extend(read)
+            self._size.extend(size)
+            self._length.extend(length)
 
     def set(self, **fields: Any) -> None:
         """Fill fields of the coming record. Raises TypeError for a name that a record does not have."""
@@ -131,12 +156,10 @@ class StreamObservation:
     @property
     def last_ns(self) -> int | None:
         """When the last chunk arrived, None before the first one."""
-        if self._rows:
-            return int(_row_at(self._rows, len(self._rows) - _row_size)[0])
         return self._at[-1] if self._at else None
 
     def __len__(self) -> int:
-        return len(self._at) or len(self._rows) // _row_size
+        return len(self._at)
 
     # -- the five ends -----------------------------------------------------------------------------------------
 
@@ -152,10 +175,10 @@ class StreamObservation:
         else:
             self._finish("error", at, error, message)
 
-    def cancel(self, error: BaseException | str = "cancelled") -> None:
+    def cancel(self, error: BaseException | str = "cancelled", *, at_ns: int | None = None) -> None:
         """Who asked for it stopped waiting: a cancelled task, an interrupted run."""
         kind = error_type(error) if isinstance(error, BaseException) else error
-        self._finish("cancelled", self._last(self.now()), kind)
+        self._finish("cancelled", self._last(self.now() if at_ns is None else at_ns), kind)
 
     def close_early(self) -> None:
         """Who asked for it closed the stream before its end. No error."""
@@ -173,8 +196,12 @@ class StreamObservation:
     def _columns(self) -> tuple[Chunks, "array[int]"]:
         """Return the chunks, their tokens still as marked, and the length of the text of each."""
         chunks = Chunks()
-        if self._rows:
-            return chunks, chunks.take_rows(self._rows)
+        if self._read:
+            chunks.at_ns, chunks.kind, chunks.tokens = self._at, self._kind, self._tokens
+            chunks.read, chunks.size = self._read, self._size
+            if any(self._lag):
+                chunks.lag_ns = self._lag
+            return chunks, self._length
         # copies, cut to the shortest: a thread that still generates may mark on, and a record does not change
         count = min(len(self._at), len(self._kind), len(self._tokens))
         chunks.at_ns, chunks.kind, chunks.tokens = self._at[:count], self._kind[:count], self._tokens[:count]

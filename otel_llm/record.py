@@ -4,7 +4,6 @@ A record is made once, by `observe`, and read by `measures` and the sinks. It ho
 text: what a model was asked and what it said are kept elsewhere, and only by those who were told to.
 """
 
-import struct
 import sys
 from array import array
 from typing import Any, Final, Literal
@@ -19,7 +18,6 @@ __all__ = [
     "OTHER",
     "PADDING",
     "REASONING",
-    "ROW",
     "SCHEMA",
     "TEXT",
     "TOOL",
@@ -50,15 +48,7 @@ NOT_STREAMED: Final = "not_streamed"
 Outcome = Literal["complete", "closed_early", "abandoned", "cancelled", "error"]
 TokenSource = Literal["provider", "counted", "chunks"]
 
-_ROW_COLUMNS: Final = (
-    ("at_ns", "i8"), ("lag_ns", "i8"), ("read", "u4"), ("size", "u4"), ("tokens", "u4"), ("length", "u4"),
-    ("kind", "u1"),
-)  # fmt: skip
 _COLUMNS: Final = (("at_ns", "q"), ("read", "I"), ("kind", "B"), ("size", "I"), ("tokens", "I"))
-
-
-ROW: Final = struct.Struct("<qqIIIIB")
-"""A chunk while its stream is open: at_ns, lag_ns, read, size, tokens, length of its text, kind."""
 
 
 class Chunks:
@@ -95,18 +85,6 @@ class Chunks:
 
     def __repr__(self) -> str:
         return f"<{len(self)} chunks in {self.read[-1] if self.read else 0} reads>"
-
-    def take_rows(self, rows: bytes | bytearray) -> "array[int]":
-        """Fill the columns from rows of `ROW`; return the one that a record does not keep, the lengths."""
-        import numpy as np  # only whoever reads sockets comes here, and has it
-
-        table = np.frombuffer(rows, np.dtype([(name, f"<{code}") for name, code in _ROW_COLUMNS]))
-        lengths = array("I", table["length"].tobytes())
-        for name, code in _COLUMNS:
-            setattr(self, name, array(code, table[name].tobytes()))
-        if table["lag_ns"].any():
-            self.lag_ns = array("q", table["lag_ns"].tobytes())
-        return lengths
 
     def to_bytes(self) -> bytes:
         """Return the columns as one little-endian blob: uint32 counts of chunks and reads, then column by column."""

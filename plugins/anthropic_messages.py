@@ -72,6 +72,7 @@ class AnthropicMessages(Protocol):
     name = "anthropic_messages"
     paths = ("/v1/messages", "/messages")
     provider = "anthropic"
+    repeats = True
     authorization = "x-api-key: {}"
 
     __slots__ = ()

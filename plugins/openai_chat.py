@@ -59,6 +59,7 @@ class OpenAIChat(Protocol):
     paths = ("/chat/completions",)
 
     provider = "openai"
+    repeats = True
 
     __slots__ = ()
 

@@ -33,6 +33,7 @@ class OpenAICompletions(Protocol):
     operation = "text_completion"
 
     provider = "openai"
+    repeats = True
 
     __slots__ = ()
 

@@ -16,25 +16,10 @@ def test_intervals_survive_the_conversion() -> None:
     assert SYSTEM.wall_ns(at + 5_000_000_000) - SYSTEM.wall_ns(at) == 5_000_000_000
 
 
-def test_a_kernel_stamp_becomes_the_same_moment_on_our_clock() -> None:
-    clock = KernelClock()
-    wall = time.clock_gettime_ns(time.CLOCK_REALTIME)
-    now = now_ns()
-    assert 0 <= now - clock.monotonic_ns(wall, now) < 5_000_000
-
-
-def test_stamps_from_the_future_or_of_long_ago_are_refused() -> None:
-    clock = KernelClock()
-    now = now_ns()
-    wall = time.clock_gettime_ns(time.CLOCK_REALTIME)
-    assert clock.monotonic_ns(wall + 60_000_000_000, now) == now
-    assert clock.monotonic_ns(wall - 60_000_000_000, now) == now
-
-
 def test_a_stepped_wall_clock_is_followed_and_counted() -> None:
     clock = KernelClock()
-    clock._offset += 3_600_000_000_000  # as if the wall clock had been an hour ahead
+    clock.offset += 3_600_000_000_000  # as if the wall clock had been an hour ahead
     clock.check()
     assert clock.steps == 1
     wall, now = time.clock_gettime_ns(time.CLOCK_REALTIME), now_ns()
-    assert now - clock.monotonic_ns(wall, now) < 5_000_000
+    assert abs(wall - now - clock.offset) < 5_000_000

@@ -12,28 +12,15 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from otel_llm.load.exchange import SEPARATOR
-from otel_llm.record import StreamRecord, pack, unpack
+from otel_llm.load.raw import Raw
 
-__all__ = ["DRAIN", "GO", "STOP", "Batch", "Ended", "Finished", "Inbox", "Message", "Outbox", "Ready"]
+__all__ = ["DRAIN", "GO", "STOP", "Batch", "Ended", "Inbox", "Message", "Outbox", "Ready"]
 
 GO, DRAIN, STOP = b"g", b"d", b"s"
 """What the coordinator says: go (with the start, int64 ns), begin nothing more, stop. A worker needs no parser."""
 
 _length = struct.Struct("!I")
 _WAITING = 4 << 20
-
-
-class Finished(msgspec.Struct, array_like=True):
-    """A request that ended, and the data of the events of its answer, separated, where content is kept."""
-
-    record: StreamRecord
-    content: bytes | None
-
-    @property
-    def events(self) -> list[bytes] | None:
-        """The data of each event, in order; None where content is not kept."""
-        return None if self.content is None else self.content.split(SEPARATOR)[:-1]
 
 
 class Ready(msgspec.Struct, tag="ready"):
@@ -46,7 +33,7 @@ class Ready(msgspec.Struct, tag="ready"):
 class Batch(msgspec.Struct, tag="batch"):
     """What has happened since the last one."""
 
-    finished: list[Finished]
+    ended: list[Raw]
     sent: int
     in_flight: int
     loop_lag_ns: list[int]
@@ -71,8 +58,8 @@ class _Put(msgspec.Struct, tag="put"):
     size: int
 
 
-_encode = msgspec.msgpack.Encoder(enc_hook=pack).encode
-_decode = msgspec.msgpack.Decoder(Message | _Put, dec_hook=unpack).decode
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Message | _Put).decode
 
 
 class Outbox(asyncio.Protocol):

@@ -29,13 +29,13 @@ class Counting:
     def __init__(self, protocol: type[WireProtocol], counts: Counts) -> None:
         self._protocol, self._counts = protocol, counts
 
-    def recount(self, record: StreamRecord, body: bytes, events: Sequence[bytes] | None) -> StreamRecord:
+    def recount(self, record: StreamRecord, body: bytes, events: Sequence[bytes]) -> StreamRecord:
         """Return the record with counted tokens; itself when the answer is not whole.
 
         Where the provider said how many, its count stands, and is flagged when it disagrees with what was counted. A
         counted total is shared over the chunks by the text of each, as a provider's would be.
         """
-        if events is None or not record.ok:
+        if not record.ok:
             return record
         try:
             inputs, outputs = self._counts.tokens([event.decode() for event in events], msgspec.json.decode(body))

@@ -16,8 +16,9 @@ from multiprocessing.process import BaseProcess
 from typing import IO
 
 from otel_llm.clock import now_ns
-from otel_llm.load.channel import DRAIN, GO, STOP, Batch, Ended, Finished, Inbox, Message, Ready
+from otel_llm.load.channel import DRAIN, GO, STOP, Batch, Ended, Inbox, Message, Ready
 from otel_llm.load.plan import LoadPlan
+from otel_llm.load.reckoning import Finished, finished
 from otel_llm.load.worker import Share, work
 
 __all__ = ["Engine", "Health"]
@@ -117,8 +118,8 @@ class Engine:
                 elif isinstance(message, Batch):
                     worker.sent, worker.in_flight = message.sent, message.in_flight
                     self.health.loop_lag_ns += message.loop_lag_ns
-                    if message.finished:
-                        on_finished(message.finished)
+                    if message.ended:
+                        on_finished(finished(message.ended, self.plan))
                 else:
                     self._ended(worker, message)
             on_turn()

@@ -1,222 +1,258 @@
-"""One request and its answer: bytes that arrived become marks of one observation.
+"""One request and its answer: bytes that arrived become what is noted of it.
 
-The only place that knows a connection, HTTP, a framer, a protocol plugin and an observation. Each of them knows only
-its own step; per packet they are five method calls.
-
-In the middle of a stream a packet is stamped and put aside, and some are looked at together: code and data are then
-in the processor's cache for all but the first. What may be the head or the end of an answer is looked at at once.
+The only place that knows a connection, HTTP, a framer and a protocol plugin. Each of them knows only its own step. In
+the middle of a stream several packets come together, and each step is taken for all of them at once.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import compress
+from struct import pack
 
 import msgspec
 
+from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
-from otel_llm.observe import StreamObservation
+from otel_llm.load.content import Content
+from otel_llm.load.raw import Outcome, Raw
+from otel_llm.record import CONTENT_KINDS
+from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.http import Answer
 from otel_llm.wire.ndjson import Ndjson, Whole
 from otel_llm.wire.protocol import Protocol
+from otel_llm.wire.repeats import Repeats
 from otel_llm.wire.sse import Sse
 
-__all__ = ["SEPARATOR", "Exchange"]
+__all__ = ["Exchange"]
 
 _ERROR_TEXT = 2000
-_TOGETHER = 16
-_SHORT = 2048
+_LONG = 20
+_WHOLE = (slice(None),)
+_PARTS = (slice(4), slice(4, -4), slice(-4, None))
 
-SEPARATOR = b"\x1e"
-"""ASCII's own record separator: JSON cannot hold it unescaped."""
+_Delta = tuple[int, int, int]
+"""What one event brought: (kind of chunk, characters of text, tokens or 0)."""
 
 
 class Exchange:
-    """The peer of a connection while a request is under way. `on_done` is called once, when the answer has ended."""
+    """The peer of a connection while a request is under way. `on_done` is called once, when the answer has ended.
+
+    raw:    what is noted; its `outcome` is set when the answer has ended
+    stream: whether an answer of no known type is a stream
+    """
 
     __slots__ = (
         "_answer",
-        "_decode",
-        "_ended_ns",
-        "_feed",
-        "_frame",
+        "_content",
+        "_ended",
         "_framer",
-        "_held",
-        "_mark",
         "_middle",
-        "_most",
         "_on_done",
         "_plugin",
-        "_reads",
-        "content",
-        "obs",
+        "_repeats",
+        "_stream",
+        "middle",
+        "raw",
         "reusable",
     )
 
-    def __init__(
-        self,
-        obs: StreamObservation,
-        plugin: Protocol,
-        on_done: Callable[[], object],
-        *,
-        keep_events: bool,
-    ) -> None:
-        self.obs, self._plugin, self._on_done = obs, plugin, on_done
-        self._answer = Answer()
-        self._framer: Sse | Ndjson | Whole = Whole()
-        self._reads = 0
-        self._held: list[tuple[bytes, int, int]] = []  # reads that nobody has looked at
-        self._middle: bytes | None = None  # how a read ends after which more must come
-        # streams that run in lock-step shall not all stop to look in the same turn of the loop
-        self._most = 1 + (obs.head.get("index") or 0) % _TOGETHER
-        self._ended_ns: int | None = None
-        self.content = bytearray() if keep_events else None
-        """The data of every event, each followed by SEPARATOR: one growing buffer costs a packet less than a list."""
+    def __init__(self, raw: Raw, plugin: Protocol, on_done: Callable[[], object], *, stream: bool = True) -> None:
+        self.raw, self._plugin, self._on_done, self._stream = raw, plugin, on_done, stream
+        self._content = raw.content or Content()
+        self._answer, self._repeats = Answer(), Repeats(plugin.__class__, self._content.around)
+        self._framer: Sse | Ndjson | Whole | None = None
+        self._ended = 0  # number of the read with the end marker or an error
+        self.middle = self._middle = b""  # the second is what the first will be from the first token on
         self.reusable = False
-        # bound once: these are called per packet
-        self._feed, self._decode = self._answer.feed, plugin.decode
-        self._frame: Callable[[bytes], Sequence[bytes]] = self._first_body
-        self._mark = obs.mark_read
 
     # -- what the connection calls -----------------------------------------------------------------------------
 
-    def received(self, data: bytes, at_ns: int, lag_ns: int) -> None:
-        """Take what one read brought."""
-        held = self._held
-        held.append((data, at_ns, lag_ns))
-        if len(held) >= self._most or data[-4:] != self._middle or len(data) > _SHORT:
-            self.settle()
+    def received(self, reads: Sequence[bytes], arrivals: Arrivals) -> None:
+        """Take what reads brought: one of them, or some that end as `middle` says and perhaps a last that does not."""
+        if not self.open:
+            return
+        self.raw.arrivals, last = arrivals, arrivals.count
+        if len(reads) > 1 and reads[-1][-4:] != self.middle:  # the end of a stream is unlike its middle
+            self._receive(reads[:-1], range(last - len(reads) + 1, last))
+            reads = reads[-1:]
+        if self.open:
+            self._receive(reads, range(last - len(reads) + 1, last + 1))
 
     def lost(self, error: Exception | None) -> None:
         """The connection ended. An answer that says itself how long it is was cut, any other is complete."""
-        self.settle()
-        if not self.obs.open:
+        if not self.open:
             return
-        at_ns = self.obs.now()
-        if error is None and self._answer.end_of_stream():
-            self._complete(at_ns, reusable=False)
-        elif self._ended_ns is not None:
-            self._complete(self._ended_ns, reusable=False)
+        if self._ended or (error is None and self._answer.end_of_stream()):
+            self._complete(now_ns(), reusable=False)
         else:
-            self.fail("disconnect", str(error) if error else "the connection was closed in the middle", at_ns)
+            self.fail("disconnect", str(error) if error else "the connection was closed in the middle")
 
     # -- what the worker calls ---------------------------------------------------------------------------------
 
-    def settle(self) -> None:
-        """Look at what has been put aside."""
-        if not (self._held and self.obs.open):
-            return
-        held, self._held, self._most = self._held, [], _TOGETHER
-        feed, at_ns = self._feed, 0
-        try:
-            for data, at_ns, lag_ns in held:
-                self._reads = read = self._reads + 1
-                self._take(self._frame(feed(data)), at_ns, lag_ns, read)
-            if self._answer.complete:
-                self._complete(at_ns)
-        except Exception as error:  # a server's nonsense, or a plugin's bug: it must not take the run with it
-            self._broke(error, at_ns)
+    @property
+    def open(self) -> bool:
+        """Whether the answer has not ended."""
+        return self.raw.outcome is None
 
     @property
     def over(self) -> bool:
         """Whether the protocol's end marker or an error has come, even if the HTTP body goes on."""
-        return self._ended_ns is not None
+        return self._ended > 0
 
     def fail(self, kind: str, message: str, at_ns: int | None = None) -> None:
-        """End it as failed; what was marked stays."""
-        self.settle()
-        if self.obs.open:
-            self._take_head()
-            self.obs.fail(kind, message, at_ns=at_ns)
-            self._done()
+        """End it as failed; what was noted stays."""
+        if self.open:
+            self.raw.error_type, self.raw.error_message = kind, message
+            self._end("error", now_ns() if at_ns is None else at_ns)
 
     def cancel(self) -> None:
         """End it because the run was interrupted."""
-        self.settle()
-        if self.obs.open:
-            self._take_head()
-            self.obs.cancel("interrupted")
-            self._done()
+        if self.open:
+            self._end("cancelled", now_ns())
 
     def finish(self) -> None:
         """End it at its end marker: whatever else the connection may bring is not awaited."""
-        if self._ended_ns is not None and self.obs.open:
-            self._complete(self._ended_ns, reusable=False)
+        if self._ended and self.open:
+            self._complete(now_ns(), reusable=False)
 
-    # -- inside ------------------------------------------------------------------------------------------------
+    # -- step by step ------------------------------------------------------------------------------------------
 
-    def _first_body(self, body: bytes) -> Sequence[bytes]:
-        """Choose the framer when the head is known, by what the answer says it is."""
+    def _receive(self, reads: Sequence[bytes], numbers: Sequence[int]) -> None:
+        """HTTP: reads become bodies."""
+        answer = self._answer
+        bodies = answer.feed_each(reads)
+        self._frame(bodies, numbers)
+        if self.open:
+            if answer.error is not None:
+                self._broke(answer.error, numbers[len(bodies)])
+            elif answer.complete:
+                self._complete(self.raw.arrivals.at(numbers[-1]))
+
+    def _frame(self, bodies: Sequence[bytes], numbers: Sequence[int]) -> None:
+        """Framing: bodies become events, each with the number of its read."""
+        framer = self._framer or self._choose_framer()
+        if framer is None:
+            return
+        self.raw.head = self.raw.head or numbers[0]
+        found = framer.singles(bodies) if len(bodies) > 1 and isinstance(framer, Sse) else None
+        if found is not None:
+            self._decode(found, numbers)
+            return
+        events, read = list[bytes](), list[int]()
+        for body, number in zip(bodies, numbers, strict=False):
+            found = framer.feed(body)
+            events += found
+            read += [number] * len(found)
+        # the ends of an answer are unlike its middle: where there are many, each part is looked at by itself
+        for part in _PARTS if len(events) > _LONG else _WHOLE:
+            if events[part] and self.open:
+                self._decode(events[part], read[part])
+
+    def _decode(self, events: Sequence[bytes], read: Sequence[int]) -> None:
+        """The protocol: events become chunks."""
+        kind, texts = self._repeats.kind, self._repeats.texts(events)
+        if all(texts):
+            self._content.add_texts(texts)
+            self._note(events, read, _lengths(texts), bytes((kind,)) * len(events))
+            return
+        deltas: list[_Delta | None] = []
+        error: Exception | None = None
+        try:
+            for event, text, number in zip(events, texts, read, strict=True):
+                deltas.append((kind, len(text.decode()), 0) if text else self._ask(event, number))
+        except Exception as broken:  # a server's nonsense, or a plugin's bug: it must not take the run with it
+            error, at_fault = broken.with_traceback(None), read[len(deltas)]  # it would refer to this frame
+        self._content.add(events[: len(deltas)])
+        events, read = list(compress(events, deltas)), list(compress(read, deltas))  # an end marker is no chunk
+        if events:
+            kinds, lengths, tokens = zip(*filter(None, deltas), strict=True)
+            self._note(events, read, lengths, bytes(kinds), tokens)
+        if error is not None:
+            self._broke(error, at_fault)
+
+    def _ask(self, event: bytes, read: int) -> _Delta | None:
+        """Have the plugin decode one event, and learn from it."""
+        plugin = self._plugin
+        delta = plugin.decode(event)
+        if not self._ended and (plugin.done or plugin.error is not None):
+            self._ended = read
+        if delta is None:
+            return None
+        self._repeats.learn(event, delta)
+        kind, text, tokens = delta
+        if kind in CONTENT_KINDS:
+            self.middle = self._middle
+        return kind, len(text), tokens
+
+    def _note(
+        self,
+        events: Sequence[bytes],
+        read: Sequence[int],
+        lengths: Sequence[int],
+        kinds: bytes,
+        tokens: Sequence[int] | None = None,
+    ) -> None:
+        """Note chunks. `tokens`: None when none of them says how many it brought."""
+        raw, numbers = self.raw, f"{len(events)}I"
+        raw.read.append(pack(numbers, *read))
+        raw.size.append(pack(numbers, *map(len, events)))
+        raw.length.append(pack(numbers, *lengths))
+        raw.tokens.append(bytes(4 * len(events)) if tokens is None else pack(numbers, *tokens))
+        raw.kind.append(kinds)
+
+    def _choose_framer(self) -> Sse | Ndjson | Whole | None:
+        """Return the framer, chosen when the head is known, by what the answer says it is."""
         answer = self._answer
         if not answer.status:
-            return ()
-        self.obs.head.setdefault("headers_ns", self.obs.now())
+            return None
+        framer: Sse | Ndjson | Whole = Whole()
         if 200 <= answer.status < 300:
             if answer.content_type == "text/event-stream":
-                self._framer = Sse()
+                framer = Sse()
             elif answer.content_type in ("application/x-ndjson", "application/jsonl", "application/ndjson"):
-                self._framer = Ndjson()
-            elif answer.content_type != "application/json" and self.obs.head.get("stream"):
-                self._framer = Ndjson() if self._plugin.framing == "ndjson" else Sse()
-            if not isinstance(self._framer, Whole):
-                self._frame = self._framer.feed
-                if answer.chunked:
-                    self._middle = b"\n\n\r\n" if isinstance(self._framer, Sse) else b"}\n\r\n"
-                return self._frame(body)
-        self._frame = self._framer.feed
-        return self._frame(body)
+                framer = Ndjson()
+            elif answer.content_type != "application/json" and self._stream:
+                framer = Ndjson() if self._plugin.framing == "ndjson" else Sse()
+        if answer.chunked and not isinstance(framer, Whole):
+            self._middle = b"\n\n\r\n" if isinstance(framer, Sse) else b"}\n\r\n"
+        self._framer = framer
+        return framer
 
-    def _take(self, events: Sequence[bytes], at_ns: int, lag_ns: int, read: int) -> None:
-        decode, mark, content = self._decode, self._mark, self.content
-        for event in events:
-            delta = decode(event)
-            if content is not None:
-                content += event
-                content += SEPARATOR
-            if delta is not None:
-                kind, text, tokens = delta
-                mark(at_ns, lag_ns, read, len(event), tokens, len(text), kind)
-        if self._ended_ns is None and (self._plugin.done or self._plugin.error is not None):
-            self._ended_ns = at_ns
+    # -- the end -----------------------------------------------------------------------------------------------
 
     def _complete(self, at_ns: int, *, reusable: bool = True) -> None:
-        plugin, answer, rest = self._plugin, self._answer, self._framer.end()
-        if not 200 <= answer.status < 300:
-            text = b"".join(rest)[:_ERROR_TEXT].decode("utf-8", "replace")
-            self.reusable = reusable and answer.keep_alive
-            return self.fail(str(answer.status), text, at_ns)
-        try:
-            self._take(rest, at_ns, 0, self._reads)
-        except Exception as error:
-            return self._broke(error, at_ns)
+        plugin, answer = self._plugin, self._answer
+        rest = self._framer.end() if self._framer is not None else ()
         self.reusable = reusable and answer.keep_alive
+        if not 200 <= answer.status < 300:
+            return self.fail(str(answer.status), b"".join(rest)[:_ERROR_TEXT].decode("utf-8", "replace"), at_ns)
+        if rest:
+            self._decode(rest, (self.raw.arrivals.count,))
+            if not self.open:
+                return None
         if plugin.error is not None:
             return self.fail("stream_error", ": ".join(plugin.error), at_ns)
         if plugin.finishes and not plugin.finish_reasons:
             return self.fail("no_finish", "the answer ended without a finish reason", at_ns)
-        self._take_head()
-        self.obs.end(at_ns if self._ended_ns is None else self._ended_ns)
-        return self._done()
+        return self._end("complete", self.raw.arrivals.at(self._ended) if self._ended else at_ns)
 
-    def _broke(self, error: Exception, at_ns: int) -> None:
+    def _broke(self, error: Exception, read: int) -> None:
+        at_ns = self.raw.arrivals.at(read)
         if isinstance(error, RemoteError):
             return self.fail(error.kind, str(error), at_ns)
         theirs = isinstance(error, ValueError | msgspec.MsgspecError)
         return self.fail("bad_event" if theirs else "plugin_error", f"{type(error).__name__}: {error}", at_ns)
 
-    def _take_head(self) -> None:
-        plugin, obs = self._plugin, self.obs
-        obs.set(
-            status=self._answer.status or None,
-            finish_reasons=plugin.finish_reasons,
-            response_model=plugin.model,
-            response_id=plugin.response_id,
-        )
-        obs.usage(
-            input=plugin.input_tokens,
-            output=plugin.output_tokens,
-            cached=plugin.cached_tokens,
-            reasoning=plugin.reasoning_tokens,
-        )
-
-    def _done(self) -> None:
+    def _end(self, outcome: Outcome, at_ns: int) -> None:
+        raw, plugin = self.raw, self._plugin
+        raw.outcome, raw.ended_ns = outcome, at_ns
+        raw.status = self._answer.status or None
+        raw.finish_reasons, raw.model, raw.response_id = plugin.finish_reasons, plugin.model, plugin.response_id
+        raw.input_tokens, raw.output_tokens = plugin.input_tokens, plugin.output_tokens
+        raw.cached_tokens, raw.reasoning_tokens = plugin.cached_tokens, plugin.reasoning_tokens
         self._answer.close()
-        self._frame = self._framer.feed  # not bound to this object any more: nothing here may need a collection
         self._on_done()
+
+
+def _lengths(texts: Sequence[bytes]) -> list[int]:
+    """Return the characters of each text."""
+    return list(map(len, texts if b"".join(texts).isascii() else map(bytes.decode, texts)))

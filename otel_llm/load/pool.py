@@ -27,6 +27,8 @@ class Pool:
     def __init__(self, plan: LoadPlan) -> None:
         self._plan = plan
         self.clock = KernelClock()
+        self.ripe: list[SocketConnection] = []
+        """Connections that hold many reads: to be settled when there is time."""
         self._tls = [tls_context(**plan.tls) if target.tls else None for target in plan.endpoints]
         self._idle: list[deque[Connection]] = [deque() for _ in plan.endpoints]
         self._opening: set[asyncio.Task[None]] = set()
@@ -65,7 +67,7 @@ class Pool:
         plan, target = self._plan, self._plan.endpoints[where]
         if plan.transport == "stream":
             return await stream.connect(target, self._tls[where], plan.connect_timeout_s)
-        return await connect(target, self.clock, self._tls[where], plan.connect_timeout_s)
+        return await connect(target, self.clock, self._tls[where], plan.connect_timeout_s, self.ripe)
 
     def take(self, where: int) -> Connection | None:
         """Return an open connection that has not been idle for so long that its server may be closing it."""

@@ -1,5 +1,6 @@
 """A load run from beginning to end: workers, run file, telemetry, display, report."""
 
+import gc
 import signal
 import sys
 import uuid
@@ -14,12 +15,13 @@ from typing import Any, Protocol, Self
 
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.load.channel import Finished
+from otel_llm.load.content import Content
 from otel_llm.load.counting import Counting
 from otel_llm.load.engine import Engine, Health
 from otel_llm.load.live import Display, log
 from otel_llm.load.notes import notes_of
 from otel_llm.load.plan import LoadPlan
+from otel_llm.load.reckoning import Finished
 from otel_llm.load.report import SCHEMA
 from otel_llm.load.scrutiny import scrutinise
 from otel_llm.load.slo import Slo
@@ -144,6 +146,9 @@ class Run:
                 display.turn(engine.sent, engine.in_flight)
 
             stopping = Stopping(self.plan, self.stats, engine, interrupts.asked)
+            gc.collect()
+            gc.freeze()  # what was imported need not be looked at again and again in a long run
+            stack.callback(gc.unfreeze)
             health = engine.run(finished, turn, stopping)
         self._account(health, stopping, engine.sent)
         report = self._report(health, engine.start_ns) | {"ended_by": stopping.ended_by, "warmup": warmed}
@@ -164,22 +169,30 @@ class Run:
 
     def _take(self, batch: Sequence[Finished], file: RunFile, reporters: Sequence[Reporter]) -> None:
         taken = [self._look_at(item) for item in batch]
-        records = [record for record, _, _ in taken]
-        keep = self._keep_content
-        file.add([(record, body if keep else None, events if keep else None) for record, body, events in taken])
+        records = [record for record, _ in taken]
+        file.add([(record, *self._kept(body, item.content)) for item, (record, body) in zip(batch, taken, strict=True)])
         self.stats.add(records)
         self.client.add(records)
         met = self.slo.add(records) if self.slo is not None else None
         for reporter in reporters:
             reporter.add(records, met)
 
-    def _look_at(self, item: Finished) -> tuple[StreamRecord, bytes, Sequence[bytes] | None]:
-        """Return the record with its tokens counted and its oddities flagged, the body and the events."""
-        body, events = self.plan.request(item.record.index or 0).body, item.events
-        record = item.record if self._counting is None else self._counting.recount(item.record, body, events)
+    def _look_at(self, item: Finished) -> tuple[StreamRecord, bytes]:
+        """Return the record with its tokens counted and its oddities flagged, and what was asked."""
+        record, content = item
+        body = self.plan.request(record.index or 0).body
+        if self._counting is not None and content is not None:
+            record = self._counting.recount(record, body, content.events())
         record = scrutinise(record, body)
-        self._transcript.add(record, body, events)
-        return record, body, events
+        if self._transcript.wanted:
+            self._transcript.add(record, body, content.events() if content is not None else ())
+        return record, body
+
+    def _kept(self, body: bytes, content: Content | None) -> tuple[str | None, str | None]:
+        """Return what the run file keeps of what was asked and answered, as JSON."""
+        if not self._keep_content:
+            return None, None
+        return body.decode("utf-8", "replace"), None if content is None else content.to_json()
 
     def _account(self, health: Health, stopping: Stopping, sent: int) -> None:
         """See that every planned request has ended one way or another."""

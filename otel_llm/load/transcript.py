@@ -26,12 +26,16 @@ class Transcript:
         self._plan, self._log = plan, log
         self._secrets = sorted(_secrets(plan), key=len, reverse=True)
 
-    def add(self, record: StreamRecord, body: bytes, events: Sequence[bytes] | None) -> None:
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is logged."""
+        return self._log.isEnabledFor(logging.DEBUG)
+
+    def add(self, record: StreamRecord, body: bytes, events: Sequence[bytes]) -> None:
         """Log one request that ended."""
-        if self._log.isEnabledFor(logging.DEBUG):
-            number = record.index or 0
-            self._log.debug("%s", self._struck(self._request(number, body)))
-            self._log.debug("%s", self._struck("\n".join(_answer(number, record, events or ()))))
+        number = record.index or 0
+        self._log.debug("%s", self._struck(self._request(number, body)))
+        self._log.debug("%s", self._struck("\n".join(_answer(number, record, events))))
 
     def _request(self, number: int, body: bytes) -> str:
         url = redact_url(self._plan.endpoint(number).url)

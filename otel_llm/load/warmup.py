@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from otel_llm.load.channel import Finished
 from otel_llm.load.engine import Engine
 from otel_llm.load.plan import LoadPlan
+from otel_llm.load.reckoning import Finished
 
 __all__ = ["warm_up"]
 

@@ -14,24 +14,27 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from otel_llm.clock import cpu_ns, now_ns
 from otel_llm.errors import RemoteError
-from otel_llm.load.channel import DRAIN, GO, Batch, Ended, Finished, Outbox, Ready
+from otel_llm.load.channel import DRAIN, GO, Batch, Ended, Outbox, Ready
+from otel_llm.load.content import Content
 from otel_llm.load.exchange import Exchange
 from otel_llm.load.plan import LoadPlan
 from otel_llm.load.pool import Connection, Pool
+from otel_llm.load.raw import Raw
 from otel_llm.load.stock import Prepared, Stock
-from otel_llm.observe import StreamObservation
 from otel_llm.wire.loop import new_loop
 
 __all__ = ["Share", "work"]
 
 _TICK_S: Final = 0.02
-_TURN_TICKS: Final = 5
+_SWEEP_TICKS: Final = 5
+_FLUSH_TICKS: Final = 12
 _CHECK_TICKS: Final = 50
 _MANY: Final = 64
+_MOMENT_NS: Final = 250_000
 _QUIET_NS: Final = 100_000_000
 _RAMP_GAP_NS: Final = 5_000_000
 _SPARE: Final = 8
@@ -68,22 +71,11 @@ class _Worker:
         self.stock = Stock(plan, range(share.worker, plan.number, share.workers))
         self.draining = False
         self.live: dict[Exchange, Connection] = {}
-        self.finished: list[Finished] = []
+        self.ended: list[Raw] = []
         self.loop_lag_ns: list[int] = []
         self.sent = self.in_flight = self.ticks = 0
         self.tick_due_ns = 0
         self.first_took_ns: int | None = None
-        self.head: dict[str, Any] = {
-            "operation": plan.protocol.operation,
-            "provider": plan.protocol.provider,
-            "model": plan.model,
-            "kind": "client",
-            "stream": plan.stream,
-        }
-        self.servers = [
-            {"server_address": target.unix or target.host, "server_port": None if target.unix else target.port}
-            for target in plan.endpoints
-        ]
 
     # -- its life ----------------------------------------------------------------------------------------------
 
@@ -126,6 +118,7 @@ class _Worker:
         if not self.go.done():
             self.go.set_result(0)
         for exchange, connection in list(self.live.items()):
+            connection.settle()
             exchange.cancel()
             connection.close()
         if self.main is not None:
@@ -146,15 +139,24 @@ class _Worker:
         now = now_ns()
         self.loop_lag_ns.append(max(now - self.tick_due_ns, 0))
         self.ticks += 1
-        if self.ticks % _CHECK_TICKS == 0:
-            self.pool.clock.check()
-        if self.ticks % _TURN_TICKS == 0:
-            self.sweep(now)
-            self.flush()
-        elif len(self.finished) >= _MANY:
-            self.flush()
         self.tick_due_ns = now + round(_TICK_S * 1e9)
         self.next_tick = self.loop.call_later(_TICK_S, self.tick)
+        self.settle_some()
+        if self.ticks % _CHECK_TICKS == 0:
+            self.pool.clock.check()
+        if self.ticks % _SWEEP_TICKS == 0:
+            self.sweep(now)
+        if self.ticks % _FLUSH_TICKS == 0 or len(self.ended) >= _MANY:
+            self.flush()
+
+    def settle_some(self) -> None:
+        """Look at reads that were held back, for a moment; at the rest when what has come meanwhile was read."""
+        ripe, until = self.pool.ripe, now_ns() + _MOMENT_NS
+        while ripe:
+            ripe.pop().settle()
+            if ripe and now_ns() > until:
+                self.loop.call_soon(self.settle_some)
+                return
 
     def sweep(self, now: int) -> None:
         """Look at what came last on a stream that has gone quiet; end what has waited too long between two reads."""
@@ -162,7 +164,7 @@ class _Worker:
         for exchange, connection in list(self.live.items()):
             quiet = now - connection.last_ns
             if quiet > _QUIET_NS:
-                exchange.settle()
+                connection.settle()
             if exchange.over and quiet > _AFTER_END_NS:
                 connection.close()
                 exchange.finish()
@@ -171,8 +173,8 @@ class _Worker:
                 exchange.fail("read_timeout", f"nothing arrived for {self.plan.read_timeout_s:g} s", now)
 
     def flush(self) -> None:
-        self.outbox.send(Batch(self.finished, self.sent, self.in_flight, self.loop_lag_ns))
-        self.finished, self.loop_lag_ns = [], []
+        self.outbox.send(Batch(self.ended, self.sent, self.in_flight, self.loop_lag_ns))
+        self.ended, self.loop_lag_ns = [], []
 
     # -- when to send ------------------------------------------------------------------------------------------
 
@@ -250,47 +252,43 @@ class _Worker:
     ) -> tuple[Connection | None, int]:
         """Send one request and see it through; return the connection if it can be used again, and when it ended."""
         where = prepared.number % self.pool.endpoints
-        head = {**self.head, **self.servers[where], "index": prepared.number, "due_ns": due, "intended_ns": intended}
-        head["trace_id"], head["span_id"] = prepared.trace_id, prepared.span_id
+        raw = Raw(prepared.number, prepared.trace_id, prepared.span_id, due, intended)
         if connection is None or not connection.open:
             connection = self.pool.take(where)
         if connection is None:
             try:
                 connection = await self.pool.connect(where)
             except RemoteError as error:
-                obs = StreamObservation(**head, flags=("unsent",))
-                obs.fail(error.kind, str(error))
-                return None, self.hand_over(obs, None)
-        connect_ns = None if connection.used else connection.connect_ns
+                raw.outcome, raw.error_type, raw.error_message, raw.unsent = "error", error.kind, str(error), True
+                raw.sent_ns = raw.ended_ns = now_ns()
+                return None, self.hand_over(raw)
+        raw.connect_ns = None if connection.used else connection.connect_ns
+        raw.content = Content() if self.plan.keep_events else None
         done: asyncio.Future[None] = self.loop.create_future()
-        obs = StreamObservation(sent_ns=0, connect_ns=connect_ns, **head)
-        exchange = Exchange(
-            obs, self.plan.protocol(), partial(done.set_result, None), keep_events=self.plan.keep_events
-        )
+        exchange = Exchange(raw, self.plan.protocol(), partial(done.set_result, None), stream=self.plan.stream)
         self.live[exchange] = connection
         self.sent += 1
         self.in_flight += 1
-        obs.sent_ns = connection.send(prepared.wire, exchange)
+        raw.sent_ns = connection.send(prepared.wire, exchange)
         self.loop.call_soon(self.stock.refill)
         try:
             await done
         finally:
             self.in_flight -= 1
             del self.live[exchange]
+            connection.settle()
             connection.peer = None
             exchange.cancel()
-            ended = self.hand_over(obs, exchange.content)
+            ended = self.hand_over(raw)
             if not exchange.reusable or self.plan.new_connection:
                 connection.close()
         return connection if connection.open else None, ended
 
-    def hand_over(self, obs: StreamObservation, content: bytearray | None) -> int:
-        record = obs.record
-        assert record is not None  # noqa: S101  # every way here has ended it
-        if self.first_took_ns is None and record.ok:
-            self.first_took_ns = record.ended_ns - record.sent_ns
-        self.finished.append(Finished(record, None if content is None else bytes(content)))
-        return record.ended_ns
+    def hand_over(self, raw: Raw) -> int:
+        if self.first_took_ns is None and raw.outcome == "complete":
+            self.first_took_ns = raw.ended_ns - raw.sent_ns
+        self.ended.append(raw)
+        return raw.ended_ns
 
 
 def _waited_ns() -> int:

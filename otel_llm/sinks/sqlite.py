@@ -97,8 +97,8 @@ class RunFile:
         self._db.commit()
         self._dirty_since: int | None = None
 
-    def add(self, rows: Sequence[tuple[StreamRecord, bytes | None, Sequence[bytes] | None]]) -> None:
-        """Insert (record, request body, events of the answer), content None where it is not to be kept."""
+    def add(self, rows: Sequence[tuple[StreamRecord, str | None, str | None]]) -> None:
+        """Insert (record, request body, JSON array of the events of its answer), None for what is not to be kept."""
         self._db.executemany(_INSERT, [self._row(*row) for row in rows])
         if self._dirty_since is None:
             self._dirty_since = now_ns()
@@ -125,15 +125,15 @@ class RunFile:
         if self._new:
             self.path.unlink()
 
-    def _row(self, record: StreamRecord, body: bytes | None, events: Sequence[bytes] | None) -> tuple[Any, ...]:
+    def _row(self, record: StreamRecord, body: str | None, messages: str | None) -> tuple[Any, ...]:
         at, unsent = record.chunks.at_ns, "unsent" in record.flags
         inner = max(len(at) - 2, 0)
         return (
-            None if body is None else body.decode("utf-8", "replace"),
+            body,
             None if unsent else record.sent_ns / 1e9,
             orjson.dumps(np.frombuffer(at, np.int64) / 1e9, option=orjson.OPT_SERIALIZE_NUMPY).decode(),
             str(record.ok),
-            None if events is None else msgspec.json.encode([e.decode("utf-8", "replace") for e in events]).decode(),
+            messages,
             record.ended_ns / 1e9,
             None if unsent else measures.request_latency(record),
             measures.time_to_first_chunk(record),

@@ -3,6 +3,10 @@
 On Linux the kernel stamps each segment when it arrives (SO_TIMESTAMPNS), so a read carries the true time even when
 this process was busy, and the difference to our own clock says, read by read, how late we were. Elsewhere the stamp is
 ours, taken as the first thing.
+
+A read in the middle of a stream is stamped and held back, and some are handed on together, when nothing else is to be
+read: so none waits in the kernel while another is looked at, and most of what looking at one costs is paid for many at
+once. What may be the head or the end of an answer is handed on at once.
 """
 
 import asyncio
@@ -10,13 +14,13 @@ import contextlib
 import errno
 import socket
 import ssl
-import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from otel_llm.clock import KernelClock, now_ns
 from otel_llm.errors import RemoteError
+from otel_llm.wire.arrivals import NO_STAMP, Arrivals
 from otel_llm.wire.proxy import tunnel
 from otel_llm.wire.target import Target
 from otel_llm.wire.tls import Tls, TlsEndedError
@@ -30,14 +34,18 @@ WATCHES_SOCKETS: Final = sys.platform != "win32"
 _SO_TIMESTAMPNS: Final = 35  # not in the socket module
 _READ: Final = 65536
 _ANCILLARY: Final = socket.CMSG_SPACE(16) if KERNEL_STAMPS else 0
-_timespec = struct.Struct("qq").unpack
+_TOGETHER: Final = 16
+_SHORT: Final = 2048
 
 
 class Peer(Protocol):
     """Who a connection works for while a request is under way."""
 
-    def received(self, data: bytes, at_ns: int, lag_ns: int) -> None:
-        """Take plain bytes that arrived at `at_ns` and waited `lag_ns` for us (0 where nothing can tell)."""
+    middle: bytes
+    """How a read ends after which more must come, 4 bytes; b"" where each read is wanted at once."""
+
+    def received(self, reads: Sequence[bytes], arrivals: Arrivals) -> None:
+        """Take the plain bytes of reads; `arrivals` are those of all reads of the request so far, these the last."""
         ...
 
     def lost(self, error: Exception | None) -> None:
@@ -49,10 +57,13 @@ class Connection:
     """One open connection. `peer` is set while a request is under way and None while it is idle."""
 
     __slots__ = (
+        "_arrivals",
         "_clock",
+        "_held",
         "_loop",
         "_pending",
         "_recvmsg",
+        "_ripe",
         "_socket",
         "_tls",
         "connect_ns",
@@ -65,11 +76,20 @@ class Connection:
     )
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, clock: KernelClock, tls: Tls | None, connect_ns: int
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        clock: KernelClock,
+        tls: Tls | None,
+        connect_ns: int,
+        ripe: "list[Connection]",
     ) -> None:
-        self._loop, self._socket, self._clock, self._tls = loop, sock, clock, tls
+        """ripe: where it puts itself when it holds many reads, for somebody to `settle` it when there is time"""
+        self._loop, self._socket, self._clock, self._tls, self._ripe = loop, sock, clock, tls, ripe
         self._recvmsg = sock.recvmsg
+        self._arrivals = Arrivals()
         self._pending = b""
+        self._held: list[tuple[bytes, bytes, int]] = []  # (data, the kernel's stamp, our own)
         self.peer: Peer | None = None
         self.connect_ns = connect_ns
         self.idle_since_ns = self.last_ns = now_ns()
@@ -80,13 +100,22 @@ class Connection:
 
     def send(self, wire: bytes, peer: Peer) -> int:
         """Send a request for `peer`; return the moment just before its first byte left."""
-        self.peer = peer
+        self.peer, self._arrivals = peer, Arrivals()
         self.used += 1
         if self._tls is not None:
             wire = self._tls.encrypt(wire)
         self.last_ns = sent = now_ns()
         self._write(wire)
         return sent
+
+    def settle(self) -> None:
+        """Hand on what is held back."""
+        held, self._held = self._held, []
+        if not held or self.peer is None:
+            return
+        reads, stamps, own = zip(*held, strict=True)
+        self._arrivals.add(own, stamps, self._clock.offset)
+        self.peer.received(reads, self._arrivals)
 
     def close(self) -> None:
         """Close it; the peer hears nothing more."""
@@ -106,13 +135,8 @@ class Connection:
             return None
         except OSError as error:
             return self._lost(error)
-        at = self.last_ns = now = now_ns()
-        if ancillary:
-            seconds, nanoseconds = _timespec(ancillary[0][2])
-            at = self._clock.monotonic_ns(seconds * 1_000_000_000 + nanoseconds, now)
-        if not data:
-            return self._lost(None)
-        if self._tls is not None:
+        self.last_ns = now = now_ns()
+        if self._tls is not None and data:
             try:
                 data = self._tls.decrypt(data, self._write)
             except TlsEndedError:
@@ -121,9 +145,15 @@ class Connection:
                 return self._lost(error)
             if not data:
                 return None
-        if self.peer is None:  # an idle connection has nothing to say but goodbye
-            return self.close()
-        return self.peer.received(data, at, now - at)
+        peer = self.peer
+        if not data or peer is None:  # its end; an idle connection has nothing to say but goodbye
+            return self._lost(None)
+        self._held.append((data, ancillary[0][2] if ancillary else NO_STAMP, now))
+        if data[-4:] != peer.middle or len(data) > _SHORT:
+            return self.settle()
+        if len(self._held) == _TOGETHER:
+            self._ripe.append(self)
+        return None
 
     def _write(self, wire: bytes) -> None:
         if self._pending:
@@ -146,13 +176,16 @@ class Connection:
         self._write(wire)
 
     def _lost(self, error: Exception | None) -> None:
+        self.settle()
         peer = self.peer
         self.close()
         if peer is not None:
             peer.lost(error)
 
 
-async def connect(target: Target, clock: KernelClock, tls: ssl.SSLContext | None, within_s: float) -> Connection:
+async def connect(
+    target: Target, clock: KernelClock, tls: ssl.SSLContext | None, within_s: float, ripe: list[Connection]
+) -> Connection:
     """Return an open connection, TLS done, within `within_s` seconds.
 
     Raises RemoteError of kind `dns`, `connect`, `connect_timeout`, `proxy` or `tls`.
@@ -170,7 +203,7 @@ async def connect(target: Target, clock: KernelClock, tls: ssl.SSLContext | None
                 raise
     except TimeoutError:
         raise RemoteError("connect_timeout", f"a connection to {target.host_header} within {within_s:g} s") from None
-    return Connection(asyncio.get_running_loop(), sock, clock, session, now_ns() - began)
+    return Connection(asyncio.get_running_loop(), sock, clock, session, now_ns() - began, ripe)
 
 
 async def _open(target: Target) -> socket.socket:

@@ -4,7 +4,8 @@ Parsing is llhttp's, through httptools. Bodies land in a list by a bound builtin
 chunk; per packet that is the cheapest correct way there is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 import httptools
@@ -42,13 +43,14 @@ class Answer:
     """
 
     __slots__ = (
-        "_bodies",
         "_feed",
         "_framed",
         "_parser",
+        "_pieces",
         "chunked",
         "complete",
         "content_type",
+        "error",
         "keep_alive",
         "on_body",
         "retry_after",
@@ -56,8 +58,9 @@ class Answer:
     )
 
     def __init__(self) -> None:
-        self._bodies: list[bytes] = []
-        self.on_body = self._bodies.append
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append
+        self.error: RemoteError | None = None
         self.status, self.complete, self.keep_alive, self._framed = 0, False, False, False
         self.chunked = False
         self.content_type = self.retry_after = ""
@@ -66,18 +69,28 @@ class Answer:
 
     def feed(self, data: bytes) -> bytes:
         """Return the body bytes in `data`. Raises RemoteError when this is not HTTP."""
+        bodies = self.feed_each((data,))
+        if self.error is not None:
+            raise self.error
+        return bodies[0]
+
+    def feed_each(self, reads: Sequence[bytes]) -> list[bytes]:
+        """Return the body bytes in each of the reads; when one is not HTTP, of those before it, and `error` is why."""
+        feed, pieces, ends = self._feed, self._pieces, [0]
         try:
-            self._feed(data)
-        except httptools.HttpParserUpgrade as error:
-            raise RemoteError("bad_http", "an answer", "a protocol upgrade") from error
+            for data in reads:
+                feed(data)
+                ends.append(len(pieces))
+        except httptools.HttpParserUpgrade:
+            self.error = RemoteError("bad_http", "an answer", "a protocol upgrade")
         except httptools.HttpParserError as error:
-            raise RemoteError("bad_http", "an HTTP answer", error) from error
-        bodies = self._bodies
-        if len(bodies) == 1:
-            return bodies.pop()
-        body = b"".join(bodies)
-        bodies.clear()
-        return body
+            self.error = RemoteError("bad_http", "an HTTP answer", error.with_traceback(None))  # it would refer to this
+        if ends == list(range(len(ends))):  # each read a chunk
+            bodies = pieces[: ends[-1]]
+        else:
+            bodies = [b"".join(pieces[start:stop]) for start, stop in pairwise(ends)]
+        pieces.clear()
+        return bodies
 
     def end_of_stream(self) -> bool:
         """Return whether the answer is complete now that the connection has ended.

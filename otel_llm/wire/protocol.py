@@ -71,6 +71,8 @@ class Protocol:
     framing: "sse" or "ndjson", used where the answer's Content-Type does not tell
     provider: the convention's provider whose format this is
     finishes: whether a whole answer carries a finish reason; one without it then counts as cut short
+    repeats: whether an event that brings nothing but text means the same whatever came before it, its text being what
+             the JSON says it is; then those that differ in nothing else need not be parsed (`otel_llm.wire.repeats`)
     authorization: the header that carries the key, with {} where the key goes
 
     While events come in, `decode` fills: `input_tokens`, `output_tokens`, `cached_tokens`, `reasoning_tokens` (totals
@@ -82,6 +84,7 @@ class Protocol:
     paths: ClassVar[tuple[str, ...]] = ()
     framing: ClassVar[str] = "sse"
     finishes: ClassVar[bool] = True
+    repeats: ClassVar[bool] = False
     operation: ClassVar[str] = "chat"
     provider: ClassVar[str | None] = None
     accept: ClassVar[str] = "text/event-stream"

@@ -8,7 +8,10 @@ for the LF that may follow. Names, ids and retry times are dropped: every LLM pr
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["Sse"]
+__all__ = ["JOINT", "Sse"]
+
+JOINT: Final = b"\n\ndata: "
+"""What stands between the data of two events where nothing else does."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -16,28 +19,37 @@ _BOM: Final = b"\xef\xbb\xbf"
 class Sse:
     """A framer: feed it what was read, in any pieces."""
 
-    __slots__ = ("_after_cr", "_clean", "_data", "_fresh", "_tail")
+    __slots__ = ("_after_cr", "_data", "_fresh", "_plain", "_rest", "_tail")
 
     def __init__(self) -> None:
+        self._fresh = True  # nothing read yet: a byte order mark may come
+        self._plain = False  # what went before is whole events, and `_rest`
+        self._rest = b""  # the beginning of an event that has not ended
+        # and where events have to be read line by line:
         self._tail = b""  # a line that has not ended
         self._data: list[bytes] = []  # data lines of an event that has not ended
         self._after_cr = False  # the last read ended in CR: an LF at the start of the next belongs to it
-        self._fresh = True  # nothing read yet: a byte order mark may come
-        self._clean = False  # nothing of the above is pending
 
     def feed(self, read: bytes) -> Sequence[bytes]:
         """Return the data of each event that this read completed."""
-        if read[:6] == b"data: " and read[-1] == 10 and 13 not in read:
-            # nearly every read of a paced stream is one whole `data: ...\n\n` with nothing pending
-            if self._clean and read.find(10) == len(read) - 2:
-                return (read[6:-2],)
-            # and one of a stream that comes as fast as it can is many: two line ends for each, and no other
-            if self._clean or (self._fresh and not self._tail):
-                events = read[6:-2].split(b"\n\ndata: ")
-                if read.count(10) == 2 * len(events) and read[-2] == 10:
-                    self._clean, self._fresh = True, False
-                    return events
+        if self._plain and self._rest:
+            read, self._rest = self._rest + read, b""
+        # nearly every stream is nothing but `data: ...\n\n`, one of them in a read or many
+        if read[:6] == b"data: " and (self._plain or (self._fresh and not self._tail)) and 13 not in read:
+            end = read.rfind(b"\n\n")
+            events = read[6:end].split(JOINT) if end > 0 else []
+            if 10 not in b"".join(events):
+                self._plain, self._fresh, self._rest = True, False, read[end + 2 :] if end > 0 else read
+                return events
+        self._plain = False
         return self._lines(read)
+
+    def singles(self, reads: Sequence[bytes]) -> Sequence[bytes] | None:
+        """Return the data of reads that are one whole event each; None, and nothing is taken, where they are not."""
+        events = [read[6:-2] for read in reads]
+        inside = b"".join(events)
+        plain = self._plain and not self._rest and 10 not in inside and 13 not in inside
+        return events if plain and b"data: %b\n\n" % JOINT.join(events) == b"".join(reads) else None
 
     def end(self) -> Sequence[bytes]:
         """Return nothing: the standard drops an event that was not closed by an empty line."""
@@ -61,7 +73,7 @@ class Sse:
         else:
             self._tail += tail
         events = self._events(lines)
-        self._clean = not (self._tail or self._data or self._after_cr)
+        self._plain = not (self._tail or self._data or self._after_cr)
         return events
 
     def _events(self, lines: Sequence[bytes]) -> Sequence[bytes]:

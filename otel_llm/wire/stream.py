@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
+from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.connection import Peer
 from otel_llm.wire.target import Target
 
@@ -27,15 +28,19 @@ class StreamConnection(asyncio.Protocol):
         self.open = False
         self.on_closed: Callable[[StreamConnection], object] | None = None
         self._transport: asyncio.Transport | None = None
+        self._arrivals = Arrivals()
 
     def send(self, wire: bytes, peer: Peer) -> int:
         """Send a request for `peer`; return the moment just before it was handed to the loop's transport."""
-        self.peer = peer
+        self.peer, self._arrivals = peer, Arrivals()
         self.used += 1
         self.last_ns = sent = now_ns()
         if self._transport is not None:
             self._transport.write(wire)
         return sent
+
+    def settle(self) -> None:
+        """Do nothing: what arrives here is handed on at once."""
 
     def close(self) -> None:
         """Close it; the peer hears nothing more."""
@@ -56,7 +61,8 @@ class StreamConnection(asyncio.Protocol):
         if self.peer is None:  # an idle connection has nothing to say but goodbye
             self.close()
         else:
-            self.peer.received(data, at, 0)
+            self._arrivals.add((at,))
+            self.peer.received((data,), self._arrivals)
 
     def connection_lost(self, error: Exception | None) -> None:
         peer = self.peer

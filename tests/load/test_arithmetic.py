@@ -253,7 +253,7 @@ def test_a_run_file_gives_back_what_was_put_in(tmp_path: Path) -> None:
     path = tmp_path / "run.db"
     file = RunFile(path, RUN, planned=2)
     records = [timeline("r_.ab|", usage=2, index=0), timeline("i.r.ax", index=1)]
-    file.add([(records[0], b'{"q":1}', [b"e1", b"e2"]), (records[1], None, None)])
+    file.add([(records[0], '{"q":1}', '["e1","e2"]'), (records[1], None, None)])
     file.close({"requests": {}})
     assert list(read_records(path)) == records
     assert read_run(path)["arguments"] == {"model": "m"}
@@ -266,7 +266,7 @@ def test_the_documents_query_works(tmp_path: Path) -> None:
 
     path = tmp_path / "run.db"
     file = RunFile(path, RUN, planned=1)
-    file.add([(timeline("r_.ab$|", usage=2, index=0), b"{}", [b"a"]), (timeline("r.x", index=1), b"{}", [])])
+    file.add([(timeline("r_.ab$|", usage=2, index=0), "{}", '["a"]'), (timeline("r.x", index=1), "{}", "[]")])
     file.close()
     db = sqlite3.connect(path)
     rows = db.execute(

@@ -8,14 +8,16 @@ import tempfile
 import pytest
 
 from otel_llm.load import channel
-from otel_llm.load.channel import Batch, Finished, Inbox, Message, Outbox
-from otel_llm.testing import timeline
+from otel_llm.load.channel import Batch, Inbox, Message, Outbox
+from otel_llm.load.content import Content
+from otel_llm.load.raw import Raw
 
 COUNT, SIZE = 60, 1 << 20
 
 
 def batch(number: int) -> Batch:
-    return Batch([Finished(timeline("r.a.b|", index=number), bytes([number]) * SIZE)], number, 0, [])
+    content = Content(around=[(b'{"t":"', b'"}')], parts=[(0, b"a\x1eb"), (-1, bytes([number]) * SIZE)])
+    return Batch([Raw(number, outcome="complete", kind=[b"\1\1"], content=content)], number, 0, [])
 
 
 async def talk(file: int | None) -> tuple[list[Message], int]:

@@ -1,17 +1,25 @@
 """One request and its answer, from bytes to a record, on every way it can end. No network: bytes are handed in."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from otel_llm_plugins.anthropic_messages import AnthropicMessages
+from otel_llm_plugins.ollama_chat import OllamaChat
 from otel_llm_plugins.openai_chat import OpenAIChat
 from otel_llm_plugins.openai_completions import OpenAICompletions
 
 from otel_llm import measures
-from otel_llm.load.channel import Finished
+from otel_llm.load.content import Content
 from otel_llm.load.exchange import Exchange
-from otel_llm.observe import StreamObservation
+from otel_llm.load.plan import LoadPlan
+from otel_llm.load.raw import Raw
+from otel_llm.load.reckoning import finished
 from otel_llm.record import StreamRecord
-from otel_llm.testing import FakeClock
+from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.protocol import Ask, Protocol
+from otel_llm.wire.target import Target
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
@@ -35,29 +43,48 @@ ERROR = b'data: {"error":{"message":"no","type":"oom"}}\n\n'
 DONE = b"data: [DONE]\n\n"
 
 
+PLAN = LoadPlan(
+    target=Target.parse("http://h/v1/chat/completions"), protocol=OpenAIChat, model="m", number=1,
+    requests=(OpenAIChat.encode(Ask(model="m", messages=[])),),
+)  # fmt: skip
+SENT, GAP = 1_000_000_000, 10_000_000
+
+
 class Wire:
     """A connection's end of an exchange; every read comes 10 ms after the one before."""
 
-    def __init__(self, plugin: type = OpenAIChat) -> None:
-        self.clock = FakeClock()
-        self.obs = StreamObservation(clock=self.clock, stream=True)
+    def __init__(self, plugin: type[Protocol] = OpenAIChat, *, stream: bool = True) -> None:
+        self.plan = replace(PLAN, protocol=plugin, stream=stream)
+        self.raw = Raw(0, sent_ns=SENT, content=Content())
         self.done = 0
-        self.exchange = Exchange(self.obs, plugin(), self._done, keep_events=True)
+        self.arrivals = Arrivals()
+        self.exchange = Exchange(self.raw, plugin(), self._done, stream=stream)
 
     def _done(self) -> None:
         self.done += 1
 
     def read(self, *reads: bytes) -> "Wire":
         for data in reads:
-            self.clock.advance(seconds=0.01)
-            self.exchange.received(data, self.clock.now_ns(), 0)
+            self.together(data)
+        return self
+
+    def together(self, *reads: bytes) -> "Wire":
+        """Reads that were held back, and are handed on at once."""
+        for _ in reads:
+            self.arrivals.add((SENT + (self.arrivals.count + 1) * GAP,))
+        self.exchange.received(reads, self.arrivals)
         return self
 
     @property
     def record(self) -> StreamRecord:
         assert self.done == 1
-        assert self.obs.record is not None
-        return self.obs.record
+        (item,) = finished([self.raw], self.plan)
+        return item.record
+
+    @property
+    def events(self) -> list[bytes]:
+        assert self.raw.content is not None
+        return self.raw.content.events()
 
 
 def test_a_whole_answer() -> None:
@@ -72,8 +99,7 @@ def test_a_whole_answer() -> None:
     assert len(record.chunks) == 5  # [DONE] is none
     assert measures.request_latency(record) == pytest.approx(0.05)
     assert wire.exchange.reusable
-    assert wire.exchange.content is not None
-    assert Finished(record, bytes(wire.exchange.content)).events[-1] == b"[DONE]"
+    assert [event.strip() for event in (ROLE, HELLO, WORLD, STOP, USAGE, DONE)] == [b"data: " + e for e in wire.events]
 
 
 WHOLE = HEAD + chunk(ROLE) + chunk(HELLO) + chunk(WORLD) + chunk(STOP) + chunk(USAGE) + chunk(DONE) + END
@@ -159,7 +185,9 @@ def test_whatever_comes_after_the_end_changes_nothing() -> None:
     wire.exchange.lost(None)
     wire.exchange.fail("read_timeout", "late")
     wire.exchange.cancel()
-    assert wire.record is first
+    wire.exchange.finish()
+    wire.read(chunk(HELLO))
+    assert wire.record == first
 
 
 def test_an_interrupted_request_keeps_its_marks() -> None:
@@ -173,8 +201,7 @@ def test_an_answer_that_was_not_streamed() -> None:
         b'{"id":"c","model":"m","choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}],'
         b'"usage":{"prompt_tokens":3,"completion_tokens":4}}'
     )
-    wire = Wire()
-    wire.obs.set(stream=False)
+    wire = Wire(stream=False)
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     record = wire.read(head + body[:30], body[30:]).record
     assert (record.ok, record.output_tokens, record.input_tokens) == (True, 4, 3)
@@ -206,23 +233,68 @@ def test_a_plugin_that_breaks_fails_its_request_and_nothing_else() -> None:
     assert Wire(Broken).read(HEAD + chunk(HELLO)).record.error_type == "plugin_error"
 
 
-# -- packets that are put aside ------------------------------------------------------------------------------------
+# -- reads that come together ---------------------------------------------------------------------------------------
 
 
-def test_packets_in_the_middle_are_looked_at_together_and_keep_their_moments() -> None:
-    wire = Wire().read(HEAD + chunk(ROLE), *[chunk(HELLO)] * 5)
-    assert len(wire.obs) < 6
-    wire.exchange.settle()
-    assert len(wire.obs) == 6
+def test_reads_that_come_together_keep_their_moments_and_their_numbers() -> None:
+    wire = Wire().read(HEAD + chunk(ROLE), chunk(HELLO)).together(*[chunk(HELLO)] * 4)
     record = wire.read(chunk(WORLD), chunk(STOP), chunk(DONE) + END).record
     assert list(record.chunks.read) == [*range(1, 9)]
     assert measures.time_to_first_token(record) == pytest.approx(0.02)
     assert measures.inter_token_latencies(record) == pytest.approx([0.01] * 5)
 
 
-def test_only_so_many_are_put_aside() -> None:
-    wire = Wire().read(HEAD + chunk(ROLE), *[chunk(HELLO)] * 100)
-    assert 100 - len(wire.obs) < 16
+@pytest.mark.parametrize("plugin", [OpenAIChat, OpenAICompletions, AnthropicMessages, OllamaChat])
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_together_or_one_by_one_is_the_same(plugin: type[Protocol], cut: int) -> None:
+    """Every protocol's own case, each event a chunk, some texts with what JSON escapes, and one read with two."""
+    events = [chunk(event) for event in cases(plugin)]
+    events[5] += events.pop(6)
+    head = HEAD if plugin is not OllamaChat else HEAD.replace(b"text/event-stream", b"application/x-ndjson")
+    reads = [head, *events, END]
+    alone, together = Wire(plugin).read(*reads), Wire(plugin)
+    for start in range(0, len(reads), cut):
+        together.together(*reads[start : start + cut])
+    assert together.record == alone.record
+    assert together.events == alone.events
+    assert alone.record.ok
+    assert len(alone.record.chunks) > 12
+
+
+def cases(plugin: type[Protocol]) -> list[bytes]:
+    """Return the events of an answer as they come, its texts with quotes, line ends and letters of many bytes."""
+    texts = ["Hello", " world", '"', "\n", " é", "漢字", "\u2028", "", " a\\b", "Hello", "m", "\x7f", " x", "</s>"]
+    words = [json.dumps(text, ensure_ascii=i % 2 == 0) for i, text in enumerate(texts * 2)]
+    if plugin is OpenAIChat:
+        return [ROLE, *(event(f'"content":{word}') for word in words), STOP, USAGE, DONE]
+    if plugin is OpenAICompletions:
+        pieces = [f'{{"id":"c","model":"m","choices":[{{"text":{word},"finish_reason":null}}]}}' for word in words]
+        pieces += ['{"id":"c","model":"m","choices":[{"text":"","finish_reason":"stop"}]}', "[DONE]"]
+    elif plugin is AnthropicMessages:
+        pieces = [
+            f'{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":{word}}}}}'
+            for word in words
+        ]
+        pieces += ['{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9}}']
+        pieces += ['{"type":"message_stop"}']
+    else:
+        lines = [f'{{"model":"m","message":{{"role":"assistant","content":{word}}},"done":false}}' for word in words]
+        lines += ['{"model":"m","message":{"content":""},"done":true,"done_reason":"stop","eval_count":9}']
+        return [f"{line}\n".encode() for line in lines]
+    return [f"data: {piece}\n\n".encode() for piece in pieces]
+
+
+@pytest.mark.parametrize(
+    "unlike", [HELLO, event('"reasoning_content":"Hm"'), event('"content":"a","refusal":"b"'), STOP]
+)
+@pytest.mark.parametrize("place", range(6))
+def test_one_unlike_the_others_is_understood_in_its_place(unlike: bytes, place: int) -> None:
+    reads = [chunk(WORLD)] * 6
+    reads[place] = chunk(unlike)
+    alone = Wire().read(HEAD + chunk(ROLE), chunk(HELLO), *reads, chunk(STOP) + END)
+    together = Wire().read(HEAD + chunk(ROLE), chunk(HELLO)).together(*reads, chunk(STOP) + END)
+    assert together.record == alone.record
+    assert together.events == alone.events
 
 
 @pytest.mark.parametrize(
@@ -233,19 +305,28 @@ def test_only_so_many_are_put_aside() -> None:
         (lambda exchange: exchange.fail("read_timeout", "late"), "error"),
     ],
 )
-def test_what_was_put_aside_is_kept_however_it_ends(end: Callable[[Exchange], None], outcome: str) -> None:
-    wire = Wire().read(HEAD + chunk(ROLE), *[chunk(HELLO)] * 4)
+def test_what_came_is_kept_however_it_ends(end: Callable[[Exchange], None], outcome: str) -> None:
+    wire = Wire().read(HEAD + chunk(ROLE)).together(*[chunk(HELLO)] * 4)
     end(wire.exchange)
-    assert (wire.record.outcome, len(wire.record.chunks)) == (outcome, 5)
+    assert (wire.record.outcome, len(wire.record.chunks), len(wire.events)) == (outcome, 5, 5)
 
 
-def test_nonsense_that_was_put_aside_ends_it_when_it_came() -> None:
-    wire = Wire().read(HEAD + chunk(ROLE), chunk(HELLO), chunk(b"data: {\n\n"), chunk(HELLO))
-    wire.exchange.settle()
+def test_nonsense_among_others_ends_it_when_it_came() -> None:
+    wire = Wire().read(HEAD + chunk(ROLE)).together(chunk(HELLO), chunk(b"data: {\n\n"), chunk(HELLO))
     assert (wire.record.error_type, len(wire.record.chunks)) == ("bad_event", 2)
+    assert measures.request_latency(wire.record) == pytest.approx(0.03)
+    wire = Wire().read(HEAD + chunk(ROLE)).together(chunk(HELLO), b"nonsense", chunk(HELLO))
+    assert (wire.record.error_type, len(wire.record.chunks)) == ("bad_http", 2)
     assert measures.request_latency(wire.record) == pytest.approx(0.03)
 
 
-def test_an_answer_without_chunked_encoding_is_looked_at_at_once() -> None:
+def test_more_must_come_after_a_whole_event_in_a_chunk_once_there_was_a_token() -> None:
+    wire = Wire().read(HEAD + chunk(ROLE))
+    assert wire.exchange.middle == b""
+    assert chunk(HELLO).endswith(wire.read(chunk(HELLO)).exchange.middle)
+    assert wire.exchange.middle
+
+
+def test_of_an_answer_without_chunked_encoding_each_read_is_wanted_at_once() -> None:
     wire = Wire().read(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + ROLE, HELLO, HELLO)
-    assert len(wire.obs) == 3
+    assert wire.exchange.middle == b""

@@ -14,9 +14,10 @@ import pytest
 from otel_llm_plugins.openai_chat import OpenAIChat
 
 from otel_llm.clock import now_ns
-from otel_llm.load.channel import GO, Batch, Ended, Finished, Inbox, Ready
+from otel_llm.load.channel import GO, Batch, Ended, Inbox, Ready
 from otel_llm.load.parsers import Source, open_parser
 from otel_llm.load.plan import LoadPlan
+from otel_llm.load.raw import Raw
 from otel_llm.load.worker import Share, _Worker
 from otel_llm.sinks.sqlite import read_records
 from otel_llm.wire.loop import new_loop
@@ -76,7 +77,7 @@ def test_a_worker_leaves_no_task_no_socket_and_nothing_for_the_collector(truth: 
         requests=tuple(WireRequest(json_body(body, {})) for body in bodies),
     )  # fmt: skip
     near, far = socket.socketpair()
-    finished: list[Finished] = []
+    finished: list[Raw] = []
     listening = threading.Thread(target=coordinate, args=(near, finished))
     gc.collect()
     files = len(list(Path("/proc/self/fd").iterdir()))
@@ -103,7 +104,7 @@ def test_a_worker_leaves_no_task_no_socket_and_nothing_for_the_collector(truth: 
     assert len(list(Path("/proc/self/fd").iterdir())) <= files
 
 
-def coordinate(sock: socket.socket, finished: list[Finished]) -> None:
+def coordinate(sock: socket.socket, finished: list[Raw]) -> None:
     """Give the start, and take what comes until the worker has said its last word."""
     inbox = Inbox()
     while data := sock.recv(1 << 20):
@@ -111,6 +112,6 @@ def coordinate(sock: socket.socket, finished: list[Finished]) -> None:
             if isinstance(message, Ready):
                 sock.sendall(GO + (now_ns() + 1_000_000).to_bytes(8, "big"))
             elif isinstance(message, Batch):
-                finished += message.finished
+                finished += message.ended
             elif isinstance(message, Ended):
                 return

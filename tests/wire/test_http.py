@@ -20,6 +20,23 @@ def test_a_chunked_body_at_every_split_point() -> None:
         assert answer.content_type == "text/event-stream"
 
 
+def test_each_read_has_its_own_body() -> None:
+    for i in range(len(CHUNKED) + 1):
+        for j in range(i, len(CHUNKED) + 1, 3):
+            reads = [CHUNKED[:i], CHUNKED[i:j], CHUNKED[j:]]
+            alone, together = Answer(), Answer()
+            assert together.feed_each(reads) == [alone.feed(read) for read in reads]
+            assert together.complete
+            assert together.error is None
+
+
+def test_what_came_before_nonsense_is_kept() -> None:
+    answer = Answer()
+    assert answer.feed_each([CHUNKED[:-5], b"zz\r\n", b"more"]) == [b"hello world"]
+    assert answer.error is not None
+    assert answer.error.kind == "bad_http"
+
+
 def test_a_body_with_a_length() -> None:
     answer = Answer()
     assert answer.feed(b"HTTP/1.1 429 Slow\r\nRetry-After: 3\r\nContent-Length: 2\r\n\r\nno") == b"no"

@@ -98,6 +98,28 @@ def test_reads_that_end_where_events_end_are_no_exception(first: bytes, second: 
         assert feed(Sse(), [*begin, first, second]) == reference(b"".join(begin) + first + second)
 
 
+@settings(max_examples=600)
+@given(whole, st.lists(whole, min_size=1, max_size=4))
+def test_reads_of_one_event_each_are_told_from_all_others(before: bytes, reads: list[bytes]) -> None:
+    framer, alone = Sse(), Sse()
+    for one in (framer, alone):
+        one.feed(before)
+    found, expected = framer.singles(reads), [alone.feed(read) for read in reads]
+    if found is not None:
+        assert [[event] for event in found] == [list(events) for events in expected]
+    else:
+        assert [list(framer.feed(read)) for read in reads] == [list(events) for events in expected]
+
+
+def test_whole_events_one_a_read_are_told() -> None:
+    framer = Sse()
+    assert framer.singles([b"data: a\n\n"]) is None  # the first read may begin with a byte order mark
+    framer.feed(b"data: a\n\n")
+    assert framer.singles([b"data: b\n\n", b"data: c\n\n"]) == [b"b", b"c"]
+    for odd in (b"data: b\n\ndata: c\n\n", b"data: b\n", b": b\n\n", b"data: b\r\n\n", b"data: b\ndata: c\n\n", b""):
+        assert framer.singles([b"data: a\n\n", odd]) is None
+
+
 def test_lines_of_json_need_no_last_line_end() -> None:
     stream = b'{"a":1}\r\n\n{"b":2}\n{"c":3}'
     for i in range(len(stream) + 1):

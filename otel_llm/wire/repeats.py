@@ -1,0 +1,85 @@
+"""Events of an answer that repeat but for their text: compared, not parsed.
+
+Most protocols say everything again with each piece of text: id, model, time, index. Once one such event has been
+understood, another with the same bytes before and after its text means the same but for that text. To compare
+many at once takes a fifth of the time that parsing them does.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from otel_llm.record import CONTENT_KINDS
+from otel_llm.wire.protocol import Delta, Protocol
+
+__all__ = ["Repeats"]
+
+_PROBE: Final = "another text"
+_TRIES: Final = 4
+_WORTH: Final = 4
+
+
+class Repeats:
+    """What stands around the text of the latest event of one answer. Of use for a protocol that says `repeats`.
+
+    around: where what is learnt is added, (what stands before the text, what after it)
+    """
+
+    __slots__ = ("_after", "_around", "_before", "_between", "_plugin", "_start", "_stop", "_tries", "_used", "kind")
+
+    def __init__(self, plugin: type[Protocol], around: list[tuple[bytes, bytes]]) -> None:
+        self._plugin, self._around = plugin, around
+        self._before = self._after = self._between = b""
+        self._start = self._stop = self._used = 0
+        self._tries = _TRIES if plugin.repeats else 0
+        self.kind = 0
+        """The kind of every event whose text is known."""
+
+    def texts(self, events: Sequence[bytes]) -> Sequence[bytes]:
+        """Return the text of each event, b"" for one that has to be decoded.
+
+        events: without line ends
+        """
+        if not self._between:
+            return (b"",) * len(events)
+        start, stop = self._start, self._stop
+        texts = [event[start:stop] for event in events]
+        # if all of them together are what they would be if each were the known one with another text, each is
+        if b"%b%b%b" % (self._before, self._between.join(texts), self._after) != b"\n".join(events) or not all(texts):
+            before, after = self._before, self._after
+            known = [event.startswith(before) and event.endswith(after) for event in events]
+            texts = [text if same else b"" for text, same in zip(texts, known, strict=True)]
+        if not _stands_for_itself(b"".join(texts)):
+            texts = [text if _stands_for_itself(text) else b"" for text in texts]
+        self._used += len(texts) - texts.count(b"")
+        return texts
+
+    def learn(self, event: bytes, delta: Delta) -> None:
+        """Take an event that was decoded for one that the next may repeat."""
+        kind, text, tokens = delta
+        quoted = text.encode()
+        if not self._tries or tokens or kind not in CONTENT_KINDS or not _stands_for_itself(quoted):
+            return
+        # where each event has a number or a time of its own, learning is not worth its price
+        self._tries, self._used = _TRIES if self._used >= _WORTH else self._tries - 1, 0
+        before, quoted, after = event.partition(b'"%b"' % quoted)
+        before, after = before + b'"', b'"' + after
+        if quoted and b"\n" not in event and self._says_nothing_else(before, after, kind):
+            self._before, self._after, self._between = before, after, after + b"\n" + before
+            self._start, self._stop, self.kind = len(before), -len(after), kind
+            self._around.append((before, after))
+
+    def _says_nothing_else(self, before: bytes, after: bytes, kind: int) -> bool:
+        """Return whether a plugin that has seen nothing finds the text between the two, and no news besides."""
+        fresh = self._plugin()
+        found = fresh.decode(before + _PROBE.encode() + after)
+        counts = {fresh.input_tokens, fresh.output_tokens, fresh.cached_tokens, fresh.reasoning_tokens}
+        news = fresh.done or fresh.finish_reasons or fresh.error or counts != {None}
+        return found == (kind, _PROBE, 0) and not news
+
+
+def _stands_for_itself(text: bytes) -> bool:
+    """Return whether a JSON string holds the text as it is: printable, and without the two characters it escapes."""
+    try:
+        return text.decode().isprintable() and b'"' not in text and b"\\" not in text
+    except UnicodeDecodeError:
+        return False

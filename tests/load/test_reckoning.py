@@ -1,0 +1,86 @@
+"""What workers noted becomes the records that an observation on the spot would have given."""
+
+import struct
+from dataclasses import replace
+
+from otel_llm.load.raw import Raw
+from otel_llm.load.reckoning import finished
+from otel_llm.observe import StreamObservation
+from otel_llm.record import OTHER, PADDING, TEXT
+from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.target import Target
+from tests.load.test_exchange import PLAN
+
+OFFSET, MS = 10**18, 1_000_000
+
+
+def stamp(at_ns: int) -> bytes:
+    return struct.pack("qq", *divmod(at_ns + OFFSET, 1_000_000_000))
+
+
+def numbers(*values: int) -> list[bytes]:
+    """Return a column in two parts."""
+    return [struct.pack(f"{len(part)}I", *part) for part in (values[:1], values[1:])]
+
+
+def noted(number: int, shift: int) -> Raw:
+    arrivals = Arrivals()
+    for at in (110, 120, 130):
+        arrivals.add([(at + shift) * MS + 7], [stamp((at + shift) * MS)], OFFSET)
+    return Raw(
+        number, "ab" * 16, "cd" * 8, due_ns=99 * MS, intended_ns=98 * MS, sent_ns=100 * MS, connect_ns=5,
+        arrivals=arrivals, head=1, read=numbers(1, 2, 2, 3), size=numbers(10, 20, 21, 30), length=numbers(0, 1, 7, 0),
+        tokens=numbers(0, 0, 0, 0), kind=[bytes((PADDING,)), bytes((TEXT, TEXT, OTHER))], outcome="complete",
+        ended_ns=(131 + shift) * MS, status=200, finish_reasons=("stop",), model="m-1", response_id="r", input_tokens=3,
+        output_tokens=4, cached_tokens=1, reasoning_tokens=0,
+    )  # fmt: skip
+
+
+def test_the_record_is_that_of_an_observation_on_the_spot() -> None:
+    spot = StreamObservation(
+        sent_ns=100 * MS, operation="chat", provider="openai", model="m", kind="client", stream=True,
+        server_address="h", server_port=80, index=4, trace_id="ab" * 16, span_id="cd" * 8, due_ns=99 * MS,
+        intended_ns=98 * MS, connect_ns=5, headers_ns=110 * MS, status=200, finish_reasons=("stop",),
+        response_model="m-1", response_id="r",
+    )  # fmt: skip
+    spot.mark_read(110 * MS, 7, 1, 10, 0, 0, PADDING)
+    spot.mark_read(120 * MS, 7, 2, 20, 0, 1, TEXT)
+    spot.mark_read(120 * MS, 7, 2, 21, 0, 7, TEXT)
+    spot.mark_read(130 * MS, 7, 3, 30, 0, 0, OTHER)
+    spot.usage(input=3, output=4, cached=1, reasoning=0)
+    spot.end(131 * MS)
+    (item,) = finished([noted(4, 0)], PLAN)
+    assert item.record == spot.record
+    assert item.record.flags == ("apportioned",)
+    assert list(item.record.chunks.tokens) == [0, 1, 3, 0]
+
+
+def test_many_at_once_are_what_each_is_alone() -> None:
+    raws = [noted(number, number * 1000) for number in range(5)]
+    raws.insert(
+        2, Raw(9, sent_ns=1, ended_ns=2, outcome="error", error_type="connect", error_message="no", unsent=True)
+    )
+    together = finished(raws, PLAN)
+    assert together == [item for raw in raws for item in finished([raw], PLAN)]
+    assert [item.record.index for item in together] == [0, 1, 9, 2, 3, 4]
+    assert (together[2].record.flags, together[2].record.error_message, len(together[2].record.chunks)) == (
+        ("unsent",),
+        "no",
+        0,
+    )
+
+
+def test_one_that_was_cut_short_ends_with_what_came_last() -> None:
+    raw = noted(0, 0)
+    raw.outcome, raw.ended_ns = "cancelled", 999 * MS
+    record = finished([raw], PLAN)[0].record
+    assert (record.outcome, record.error_type, record.ended_ns) == ("cancelled", "interrupted", 130 * MS)
+    raw = Raw(0, sent_ns=1, outcome="cancelled", ended_ns=5)
+    assert finished([raw], PLAN)[0].record.ended_ns == 5
+
+
+def test_where_each_request_went_is_told_by_its_number() -> None:
+    targets = (Target.parse("http://a:1/v1/chat/completions"), Target.parse("http://b/v1/chat/completions", "/tmp/x"))
+    plan = replace(PLAN, targets=targets)
+    records = [item.record for item in finished([Raw(n, outcome="complete") for n in (0, 1)], plan)]
+    assert [(r.server_address, r.server_port) for r in records] == [("a", 1), ("/tmp/x", None)]
