@@ -1,6 +1,7 @@
 """`otel-llm`: one word for each thing it does. A word's module is imported when the word is used."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: str, words: Sequence[str]) -> int:
     from otel_llm.errors import ConfigError, OtelLLMError, PluginError
 
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy starts a thread for each core, which spins a while
     where, about = _COMMANDS[command]
     module = import_module(where)
     parser = _Parser(prog=f"otel-llm {command}", description=about, allow_abbrev=False)

@@ -2,7 +2,7 @@
 
 import tempfile
 from array import array
-from typing import IO
+from io import BufferedRandom
 
 import numpy as np
 
@@ -10,11 +10,11 @@ from otel_llm.measures import Floats
 
 __all__ = ["Column"]
 
-_BLOCK = 1 << 18
+_BLOCK = 1 << 15
 
 
 class Column:
-    """float64 values in order. What is beyond the last quarter of a million lies in a temporary file, 8 bytes each.
+    """float64 values in order. What is beyond the last 32,768 lies in a temporary file, 8 bytes each.
 
     The file has no name and goes away with the process, however that ends.
     """
@@ -22,7 +22,7 @@ class Column:
     def __init__(self, block: int = _BLOCK) -> None:
         self._block = block
         self._recent = array("d")
-        self._file: IO[bytes] | None = None
+        self._file: BufferedRandom | None = None
         self._spilled = 0
         self._sum = 0.0
 
@@ -48,11 +48,12 @@ class Column:
 
     def all(self) -> Floats:
         """Return every value, in memory."""
-        if self._file is None:
-            return np.array(self._recent, np.float64)
-        self._file.flush()
-        spilled = np.memmap(self._file, np.float64, "r", shape=(self._spilled,))
-        return np.concatenate([spilled, np.frombuffer(self._recent)])
+        found = np.empty(len(self))
+        if self._file is not None:
+            self._file.seek(0)
+            self._file.readinto(found[: self._spilled].data.cast("B"))
+        found[self._spilled :] = self._recent
+        return found
 
     def _spill(self) -> None:
         if self._file is None:
