@@ -1,6 +1,7 @@
 """One run of `otel-llm perf` with everything on, or of the floor, against a truth server, and what it used."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -12,7 +13,10 @@ from urllib.parse import urlsplit
 from benchmarks.resident import Peak
 from tests.truthserver.process import TruthServer
 
-__all__ = ["Bench", "cpu"]
+__all__ = ["INSTALLED", "Bench", "cpu"]
+
+INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""The environment of a program that is installed: its modules are not compiled at every start."""
 
 
 def cpu() -> float:
@@ -43,27 +47,29 @@ class Bench:
         """Run it; return the CPU seconds of all its processes, and its report."""
         with tempfile.TemporaryDirectory() as folder:
             before = cpu()
-            subprocess.run(
-                self.command(streams, requests, tokens, knobs, *more), cwd=folder, check=True, capture_output=True
-            )
+            command = self.command(streams, requests, tokens, knobs, *more)
+            subprocess.run(command, cwd=folder, env=INSTALLED, check=True, capture_output=True)
             return cpu() - before, json.loads((Path(folder) / "report.json").read_text())
 
     def memory(self, streams: int, requests: int, tokens: int, knobs: str, *more: str) -> Peak:
         """Run it; return the most memory that its processes had."""
         with tempfile.TemporaryDirectory() as folder:
             command = self.command(streams, requests, tokens, knobs, *more)
-            child = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            quiet = subprocess.DEVNULL
+            child = subprocess.Popen(command, cwd=folder, env=INSTALLED, stdout=quiet, stderr=quiet)
             with Peak(child.pid) as peak:
                 code = child.wait()
             if code:
                 raise subprocess.CalledProcessError(code, command)
             return peak
 
-    def floor(self, streams: int, requests: int, tokens: int, knobs: str, kind: str) -> dict[str, float]:
+    def floor(
+        self, streams: int, requests: int, tokens: int, knobs: str, kind: str, ramp_s: float = 0
+    ) -> dict[str, float]:
         """Return what benchmarks.floor prints."""
         place = urlsplit(self.truth.url)
         path = f"/x/{knobs};tokens={tokens}/v1/chat/completions"
-        sizes = [str(number) for number in (streams, requests, tokens)]
+        sizes = [str(number) for number in (streams, requests, tokens, ramp_s)]
         words = [str(place.hostname), str(place.port), path, *sizes, kind, *([self.ca] if self.ca else [])]
         command = [sys.executable, "-m", "benchmarks.floor", *words]
         found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)

@@ -1,10 +1,11 @@
 """The floor: a client that does the least which still is a client, to hold the load generator against.
 
-    python -m benchmarks.floor HOST PORT PATH STREAMS REQUESTS TOKENS protocol|recvmsg [CA]
+    python -m benchmarks.floor HOST PORT PATH STREAMS REQUESTS TOKENS RAMP protocol|recvmsg [CA]
 
 protocol: a uvloop Protocol that stamps, splits events and parses each with orjson; recvmsg: a watched socket with the
 kernel's stamps that counts events and parses nothing. With a file of authorities, the first speaks TLS by the loop's
-own transports. Neither checks a status or an error. All connections are opened first; then all begin at once.
+own transports. Neither checks a status or an error. All connections are opened first; then streams begin one after the
+other, over RAMP seconds: those that go in step share turns of the loop, which is cheaper.
 
 Prints one JSON line: events, CPU seconds from when every connection was open (and the whole process's), and for
 `protocol` the times to the first token and between tokens, in seconds.
@@ -17,7 +18,7 @@ import socket
 import ssl
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import orjson
@@ -104,7 +105,16 @@ def cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def run(host: str, port: int, path: str, streams: int, requests: int, tokens: int, kind: str, ca: str) -> object:
+async def begin(starts: Sequence[Callable[[], None]], ramp_s: float) -> None:
+    for start in starts:
+        start()
+        if ramp_s:
+            await asyncio.sleep(ramp_s / len(starts))
+
+
+async def run(
+    host: str, port: int, path: str, streams: int, requests: int, tokens: int, ramp_s: float, kind: str, ca: str
+) -> object:
     """Return what is printed."""
     loop = asyncio.get_running_loop()
     messages = [{"role": "user", "content": "hello " * 50}]
@@ -117,16 +127,14 @@ async def run(host: str, port: int, path: str, streams: int, requests: int, toke
         stamps: list[int] = []
         starts = [watch(loop, (host, port), wires, future, stamps) for future in done]
         opened = cpu()
-        for start in starts:
-            start()
+        await begin(starts, ramp_s)
         await asyncio.gather(*done)
         return {"events": len(stamps), "cpu_s": cpu() - opened, "whole_cpu_s": cpu()}
     make: list[Callable[[], Client]] = [lambda future=future: Client(wires, future) for future in done]  # type: ignore[misc]
     context = ssl.create_default_context(cafile=ca) if ca else None
     clients = [(await loop.create_connection(factory, host, port, ssl=context))[1] for factory in make]
     opened = cpu()
-    for client in clients:
-        client.next()
+    await begin([client.next for client in clients], ramp_s)
     await asyncio.gather(*done)
     used, whole = cpu() - opened, cpu()
     first, gaps = zip(*(times for client in clients for times in client.times(tokens)), strict=True)
@@ -143,8 +151,8 @@ async def run(host: str, port: int, path: str, streams: int, requests: int, toke
 
 
 def main() -> None:
-    host, port, path, streams, requests, tokens, kind, *ca = sys.argv[1:]
-    place = (host, int(port), path, int(streams), int(requests), int(tokens), kind)
+    host, port, path, streams, requests, tokens, ramp, kind, *ca = sys.argv[1:]
+    place = (host, int(port), path, int(streams), int(requests), int(tokens), float(ramp), kind)
     print(json.dumps(uvloop.run(run(*place, ca[0] if ca else ""))))
 
 

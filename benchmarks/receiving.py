@@ -3,9 +3,9 @@
     python -m benchmarks.receiving [--rounds 3] [cost] [tls] [truth] [stall] [memory] [fixed]
 
 CPU is that of all its processes together, with OTLP on, by rusage; the slope between two sizes, so that the start is
-kept apart, and shown apart. The floor (see benchmarks.floor) runs in the same round, and is counted from when its
-connections are open: on a shared machine the ratio means something, the microseconds of one day do not. Errors are ours
-less the server's own log.
+kept apart, and shown apart. The floor (see benchmarks.floor) runs in the same round, its streams begin as far apart,
+and it is counted from when its connections are open: on a shared machine the ratio means something, the microseconds of
+one day do not. Errors are ours less the server's own log.
 """
 
 import argparse
@@ -16,18 +16,19 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import psutil
 import trustme
 
-from benchmarks.bench import Bench, cpu
+from benchmarks.bench import INSTALLED, Bench, cpu
 from otel_llm.testing import OtlpReceiver
 from tests.truthserver.process import TruthServer, build, first_and_gaps
 
 PACED, BLAST = "ttft_ms=100;itl_ms=10", "ttft_ms=0;itl_ms=0"
+RAMP_GAP_S = 0.005  # as `otel-llm perf` starts streams whose answers take longer
 
 
 def cost(bench: Bench, name: str, streams: int, sizes: tuple[int, int], tokens: int, knobs: str, rounds: int) -> None:
@@ -42,7 +43,7 @@ def cost(bench: Bench, name: str, streams: int, sizes: tuple[int, int], tokens: 
         worker.append((second["client"]["cpu_seconds"] - first["client"]["cpu_seconds"]) / packets * 1e6)
         for kind, found in (("protocol", floor), ("recvmsg", kernel)):
             if kind == "protocol" or not bench.ca:
-                said = bench.floor(streams, large, tokens, knobs, kind)
+                said = bench.floor(streams, large, tokens, knobs, kind, RAMP_GAP_S * streams if knobs == PACED else 0)
                 found.append(said["cpu_s"] / said["events"] * 1e6)
     best = int(np.argmin(np.array(ours) / np.array(floor)))
     bare = f", recvmsg that parses nothing {min(kernel):.2f}" if kernel else ""
@@ -71,7 +72,7 @@ def memory(bench: Bench, name: str, streams: int, sizes: tuple[int, int], tokens
     print(f"memory of all processes, {name}, {packets[0]:,} and {packets[1]:,} packets:", flush=True)
     for what, values in (
         ("resident, what they share counted for each", [peak.resident for peak in peaks]),
-        ("their own", [peak.own for peak in peaks]),
+        ("what they share counted once", [peak.once for peak in peaks]),
     ):
         slope = (values[1] - values[0]) / (packets[1] - packets[0])
         fixed_part = (values[0] - slope * packets[0]) / 1e6
@@ -109,7 +110,7 @@ def fixed(bench: Bench) -> None:
             before = cpu()
             words = bench.command(1, 1, 2, BLAST)
             at = words.index("--otlp-endpoint")
-            subprocess.run(words[:at] + words[at + 2 :], cwd=folder, check=True, capture_output=True)
+            subprocess.run(words[:at] + words[at + 2 :], cwd=folder, env=INSTALLED, check=True, capture_output=True)
             bare.append(cpu() - before)
     print(f"start and end of a run: {min(bare):.2f} CPU s, {min(starts):.2f} with OTLP", flush=True)
 
@@ -118,10 +119,11 @@ def _stalls(stop: threading.Event) -> None:
     """Stop the receiving process for 8 ms, five times a second."""
     while not stop.is_set():
         for process in psutil.Process().children(recursive=True):
-            if process.parent() and process.parent().pid != os.getpid() and "perf" in " ".join(process.cmdline()):
-                process.send_signal(signal.SIGSTOP)
-                time.sleep(0.008)
-                process.send_signal(signal.SIGCONT)
+            with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                if process.ppid() != os.getpid() and "perf" in process.cmdline():
+                    process.send_signal(signal.SIGSTOP)
+                    time.sleep(0.008)
+                    process.send_signal(signal.SIGCONT)
         time.sleep(0.2)
 
 

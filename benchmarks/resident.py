@@ -15,14 +15,14 @@ class Peak:
     """Watches from its start to the end of the block.
 
     resident: bytes, the processes' resident sets added up, so that what they share counts for each of them
-    own:      bytes, what they have beyond what they share (USS), of the same moment, 0 where the system does not say
+    once:     bytes, what they share counted once (PSS), of the same moment, 0 where the system does not say
     """
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.resident = self.own = 0
+        self.resident = self.once = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -39,4 +39,4 @@ class Peak:
                 now = sum(process.memory_info().rss for process in processes)
                 if now > self.resident:
                     self.resident = now
-                    self.own = sum(process.memory_full_info().uss for process in processes)
+                    self.once = sum(getattr(process.memory_full_info(), "pss", 0) for process in processes)

@@ -50,7 +50,7 @@ class Raw:
 
     def command(self, load: Load, folder: Path) -> list[str]:
         place = urlsplit(load.url)
-        sizes = [str(number) for number in (load.streams, load.requests, load.tokens)]
+        sizes = [str(number) for number in (load.streams, load.requests, load.tokens, 0)]
         return [sys.executable, str(FLOOR), str(place.hostname), str(place.port), PATH, *sizes, "protocol"]
 
     def read(self, folder: Path, said: str) -> Reading:
