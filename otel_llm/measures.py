@@ -17,6 +17,7 @@ from otel_llm.record import CONTENT_KINDS, NOT_STREAMED, OTHER, PADDING, Chunks,
 
 __all__ = [
     "MEASURES",
+    "Facts",
     "Measure",
     "TokenGaps",
     "connect_time",
@@ -247,12 +248,43 @@ def percentile(ordered: Sequence[float], q: float) -> float | None:
     return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
 
 
+# -- a record, measured once -----------------------------------------------------------------------------------------
+
+
+class Facts:
+    """A record, with the measures that several who look at it want, computed once. Seconds; None and empty as above."""
+
+    __slots__ = (
+        "inter_chunk_latencies",
+        "inter_token_latencies",
+        "max_inter_token_latency",
+        "record",
+        "time_per_output_token",
+        "time_to_first_chunk",
+        "time_to_first_token",
+    )
+
+    @classmethod
+    def of(cls, *records: StreamRecord) -> "list[Facts]":
+        """Return the facts of each record; what takes long is computed for all of them at once."""
+        tokens, chunks = each_token_latencies(records), each_chunk_latencies(records)
+        return [cls(*each) for each in zip(records, tokens, chunks, strict=True)]
+
+    def __init__(self, record: StreamRecord, latencies: tuple[Floats, float | None], chunks: Floats) -> None:
+        self.record = record
+        self.inter_chunk_latencies = chunks
+        self.inter_token_latencies, self.max_inter_token_latency = latencies
+        self.time_per_output_token = time_per_output_token(record)
+        self.time_to_first_chunk = time_to_first_chunk(record)
+        self.time_to_first_token = time_to_first_token(record)
+
+
 # -- the table -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A row of every report: its name, what it is, and how to have its values from any number of records.
+    """A row of every report: its name, what it is, and how to have its values of any number of records.
 
     `successes_only` measures leave out failed requests, whose partial timings would make a server look better.
     """
@@ -261,15 +293,23 @@ class Measure:
     unit: str
     formula: str
     undefined: str
-    values: Callable[[Sequence[StreamRecord]], Floats]
+    values: Callable[[Sequence[Facts]], Floats]
     successes_only: bool = True
 
 
-def _each(function: Callable[[StreamRecord], float | None]) -> Callable[[Sequence[StreamRecord]], Floats]:
-    def values(records: Sequence[StreamRecord]) -> Floats:
-        return np.array([value for record in records if (value := function(record)) is not None], np.float64)
+def _each(function: Callable[[Facts], float | None]) -> Callable[[Sequence[Facts]], Floats]:
+    def values(facts: Sequence[Facts]) -> Floats:
+        return np.array([value for fact in facts if (value := function(fact)) is not None], np.float64)
 
     return values
+
+
+def _of_record(function: Callable[[StreamRecord], float | None]) -> Callable[[Sequence[Facts]], Floats]:
+    return _each(lambda fact: function(fact.record))
+
+
+def _all(name: str) -> Callable[[Sequence[Facts]], Floats]:
+    return lambda facts: np.concatenate((_NOTHING, *(getattr(fact, name) for fact in facts)))
 
 
 MEASURES: Final = (
@@ -278,44 +318,46 @@ MEASURES: Final = (
         "s",
         "first chunk - sent, whatever the chunk holds",
         "nothing was streamed",
-        _each(time_to_first_chunk),
+        _each(lambda fact: fact.time_to_first_chunk),
     ),
     Measure(
         "time_to_first_token",
         "s",
         "first chunk with text, reasoning or tool content - sent",
         "nothing was streamed, or no chunk bore content",
-        _each(time_to_first_token),
+        _each(lambda fact: fact.time_to_first_token),
     ),
     Measure(
         "inter_token_latency",
         "s",
         "gap between token-bearing reads / tokens the later one brought, once for each of them",
         "no token came after the first chunk",
-        lambda records: inter_token_latencies(*records),
+        _all("inter_token_latencies"),
     ),
     Measure(
         "inter_chunk_latency",
         "s",
         "gap between chunks as they arrived, 0 for chunks of one read",
         "fewer than two chunks",
-        lambda records: inter_chunk_latencies(*records),
+        _all("inter_chunk_latencies"),
     ),
     Measure(
         "time_per_output_token",
         "s",
         "(last token chunk - first token chunk) / (tokens - tokens of the first chunk), per request",
         "no token came after the first chunk",
-        _each(time_per_output_token),
+        _each(lambda fact: fact.time_per_output_token),
     ),
-    Measure("request_latency", "s", "end of the answer - sent", "the request failed", _each(request_latency)),
-    Measure("queue_delay", "s", "sent - intended, open loop", "closed loop", _each(queue_delay), successes_only=False),
+    Measure("request_latency", "s", "end of the answer - sent", "the request failed", _of_record(request_latency)),
+    Measure(
+        "queue_delay", "s", "sent - intended, open loop", "closed loop", _of_record(queue_delay), successes_only=False
+    ),
     Measure(
         "connect_time",
         "s",
         "DNS + TCP + TLS of a request that opened its connection",
         "the connection was open already",
-        _each(connect_time),
+        _of_record(connect_time),
         successes_only=False,
     ),
     Measure(
@@ -323,34 +365,34 @@ MEASURES: Final = (
         "{token}",
         "tokens of the answer",
         "their number is not known",
-        _each(lambda record: record.output_tokens),
+        _of_record(lambda record: record.output_tokens),
     ),
     Measure(
         "input_tokens",
         "{token}",
         "tokens of the prompt",
         "their number is not known",
-        _each(lambda record: record.input_tokens),
+        _of_record(lambda record: record.input_tokens),
     ),
     Measure(
         "chunks",
         "{chunk}",
         "events of the answer, [DONE] and comments apart",
         "the request failed",
-        _each(lambda record: len(record.chunks)),
+        _of_record(lambda record: len(record.chunks)),
     ),
     Measure(
         "corrected_time_to_first_token",
         "s",
         "first token - intended; requests that failed or were never sent count as infinite",
         "closed loop",
-        _each(corrected_time_to_first_token),
+        _of_record(corrected_time_to_first_token),
     ),
     Measure(
         "corrected_request_latency",
         "s",
         "end of the answer - intended; requests that failed or were never sent count as infinite",
         "closed loop",
-        _each(corrected_request_latency),
+        _of_record(corrected_request_latency),
     ),
 )

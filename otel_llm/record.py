@@ -213,13 +213,15 @@ class _Line(StreamRecord, frozen=True, kw_only=True, omit_defaults=True, tag_fie
     """A record with its schema number, as it stands in a file."""
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_columns)
+_encode = msgspec.json.Encoder(enc_hook=_columns).encode
+_encode_head = msgspec.json.Encoder(enc_hook=lambda _: {}).encode
 _decoder = msgspec.json.Decoder(_Line, dec_hook=_from_columns)
+_SCHEMA_FIRST = f'{{"schema":{SCHEMA},'.encode()
 
 
-def to_json(record: StreamRecord) -> bytes:
-    """Return the record as one line of JSON, with its schema number and without the newline."""
-    return _encoder.encode(_Line(**{f: getattr(record, f) for f in record.__struct_fields__}))
+def to_json(record: StreamRecord, *, chunks: bool = True) -> bytes:
+    """Return the record as one line of JSON, with its schema number and without the newline; as if it had no chunks."""
+    return _SCHEMA_FIRST + (_encode(record) if chunks else _encode_head(record))[1:]
 
 
 def from_json(line: bytes | str) -> StreamRecord:

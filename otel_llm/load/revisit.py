@@ -16,6 +16,7 @@ from otel_llm.load import document
 from otel_llm.load.report import SCHEMA, console, print_report, write_json
 from otel_llm.load.stats import Stats
 from otel_llm.load.wording import asked, said
+from otel_llm.measures import Facts
 from otel_llm.sinks.sqlite import read_records, read_runs
 from otel_llm.wire.plugins import load_protocol, protocol_for_path
 from otel_llm.wire.protocol import Protocol
@@ -62,7 +63,7 @@ def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stat
     stats = Stats(row["planned"] or 0)
     records = read_records(path, row["id"])
     while part := list(islice(records, _PART)):
-        stats.add(part)
+        stats.add(Facts.of(*part))
     if row["summary"] is not None:
         known = row["summary"]["requests"]
         stats.planned = known["planned"]

@@ -4,14 +4,14 @@ import gc
 import signal
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
@@ -30,16 +30,19 @@ from otel_llm.load.stopping import Stopping
 from otel_llm.load.transcript import Transcript
 from otel_llm.load.verdict import ClientError
 from otel_llm.load.warmup import warm_up
+from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
 from otel_llm.sinks.sqlite import RunFile, read_run
 
 __all__ = ["Outcome", "Reporter", "Run", "run_name"]
 
+_COLLECT_AFTER: Final = 50_000
+
 
 class Reporter(Protocol):
     """Where finished requests go besides the run file: telemetry, an experiment tracker."""
 
-    def add(self, records: Sequence[StreamRecord], met: Sequence[bool] | None) -> None:
+    def add(self, facts: Sequence[Facts], met: Sequence[bool] | None) -> None:
         """Take requests that ended; `met` says of each whether it met the SLO, where there is one."""
         ...
 
@@ -146,9 +149,7 @@ class Run:
                 display.turn(engine.sent, engine.in_flight)
 
             stopping = Stopping(self.plan, self.stats, engine, interrupts.asked)
-            gc.collect()
-            gc.freeze()  # what was imported need not be looked at again and again in a long run
-            stack.callback(gc.unfreeze)
+            stack.enter_context(_rare_collections())
             health = engine.run(finished, turn, stopping)
         self._account(health, stopping, engine.sent)
         report = self._report(health, engine.start_ns) | {"ended_by": stopping.ended_by, "warmup": warmed}
@@ -169,13 +170,15 @@ class Run:
 
     def _take(self, batch: Sequence[Finished], file: RunFile, reporters: Sequence[Reporter]) -> None:
         taken = [self._look_at(item) for item in batch]
-        records = [record for record, _ in taken]
-        file.add([(record, *self._kept(body, item.content)) for item, (record, body) in zip(batch, taken, strict=True)])
-        self.stats.add(records)
+        records, bodies = [record for record, _ in taken], [body for _, body in taken]
+        facts = Facts.of(*records)
+        kept = map(self._kept, bodies, [item.content for item in batch])
+        file.add([(fact, *content) for fact, content in zip(facts, kept, strict=True)])
+        self.stats.add(facts)
         self.client.add(records)
         met = self.slo.add(records) if self.slo is not None else None
         for reporter in reporters:
-            reporter.add(records, met)
+            reporter.add(facts, met)
 
     def _look_at(self, item: Finished) -> tuple[StreamRecord, bytes]:
         """Return the record with its tokens counted and its oddities flagged, and what was asked."""
@@ -227,6 +230,20 @@ def _close(
     for reporter in reporters:
         ledger |= reporter.close(report, loop_lag_ns) or {}
     return ledger or None
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Look for garbage seldom, and never in what was imported: little is cyclic, and a tenth of the time went there."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 class _Interrupts:

@@ -12,10 +12,10 @@ import numpy as np
 
 from otel_llm.load import intervals
 from otel_llm.load.column import Column
-from otel_llm.measures import MEASURES, Floats
-from otel_llm.record import CONTENT_KINDS, StreamRecord
+from otel_llm.measures import MEASURES, Facts, Floats
+from otel_llm.record import StreamRecord
 
-__all__ = ["PERCENTILES", "Stats", "describe", "gap_counts"]
+__all__ = ["PERCENTILES", "Stats", "describe"]
 
 PERCENTILES: Final = (50, 66, 75, 80, 90, 95, 98, 99, 99.9)
 _Interval = tuple[float | None, float | None]
@@ -57,18 +57,16 @@ class Stats:
             return 0.0
         return (self.last_ended_ns - self.first_sent_ns) / 1e9
 
-    def add(self, records: Sequence[StreamRecord]) -> None:
+    def add(self, facts: Sequence[Facts]) -> None:
         """Take requests that ended."""
-        good = [record for record in records if record.ok]
-        for record in records:
-            self._count(record)
+        good = [fact for fact in facts if fact.record.ok]
+        for fact in facts:
+            self._count(fact.record)
         for measure in MEASURES:
-            found = measure.values(good if measure.successes_only else records)
+            found = measure.values(good if measure.successes_only else facts)
             self.values[measure.name].extend(found)
-        for record in good:
-            tokens, chunks = gap_counts(record)
-            self._gaps["inter_token_latency"].append(tokens)
-            self._gaps["inter_chunk_latency"].append(chunks)
+        self._gaps["inter_token_latency"].extend(len(fact.inter_token_latencies) for fact in good)
+        self._gaps["inter_chunk_latency"].extend(len(fact.inter_chunk_latencies) for fact in good)
 
     def lose(self, kind: str, count: int) -> None:
         """Take `count` planned requests that were never sent, as failures of that kind."""
@@ -133,15 +131,6 @@ class Stats:
         if name in _CENSORED and len(self.values["queue_delay"]):
             return describe(values, infinite=max(self.due - len(values), 0))
         return describe(values, clusters=self._gaps.get(name))
-
-
-def gap_counts(record: StreamRecord) -> tuple[int, int]:
-    """Return how many inter-token and inter-chunk latencies a record has."""
-    chunks = record.chunks
-    if not record.stream:
-        return 0, 0
-    first = next((i for i, kind in enumerate(chunks.kind) if kind in CONTENT_KINDS), None)
-    return 0 if first is None else sum(chunks.tokens) - chunks.tokens[first], max(len(chunks) - 1, 0)
 
 
 def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from otel_llm import conventions
 from otel_llm.clock import now_ns
-from otel_llm.record import StreamRecord
+from otel_llm.measures import Facts
 
 __all__ = ["Export", "OtelReporter"]
 
@@ -66,19 +66,19 @@ class OtelReporter:
         )
         self._sink = OTelSink(self._telemetry.tracer_provider, self._telemetry.meter_provider)
         self._sink.feed("run_info", (1,), self._run)
-        self._waiting: list[StreamRecord] = []
+        self._waiting: list[Facts] = []
         self._waits_since = now_ns()
 
-    def add(self, records: Sequence[StreamRecord], met: Sequence[bool] | None) -> None:
+    def add(self, facts: Sequence[Facts], met: Sequence[bool] | None) -> None:
         """Make the spans and feed the metrics of requests that ended, many at once: that costs each less."""
-        self._waiting += records
+        self._waiting += facts
         if len(self._waiting) >= _BATCH or now_ns() - self._waits_since > _PATIENCE_NS:
             self._feed()
         for good, count in Counter(met or ()).items():
             self._sink.feed("slo_requests", (count,), {conventions.SLO_MET: good})
 
     def _feed(self) -> None:
-        self._sink.closed(*self._waiting)
+        self._sink.measured(self._waiting)
         self._waiting, self._waits_since = [], now_ns()
 
     def close(self, report: Mapping[str, Any], loop_lag_ns: Sequence[int]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from otel_llm.errors import ConfigError
 from otel_llm.load import document
 from otel_llm.load.stats import Stats
-from otel_llm.record import StreamRecord
+from otel_llm.measures import Facts
 
 __all__ = ["WandbReporter", "load_wandb"]
 
@@ -39,10 +39,10 @@ class WandbReporter:
             raise ConfigError("Weights & Biases to start a run", reason, "WANDB_MODE=offline goes without it") from None
         self._stats, self._concurrency = Stats(planned), concurrency
 
-    def add(self, records: Sequence[StreamRecord], met: Sequence[bool] | None) -> None:
+    def add(self, facts: Sequence[Facts], met: Sequence[bool] | None) -> None:
         """Log after each of the requests."""
-        for record in records:
-            self._stats.add((record,))
+        for fact in facts:
+            self._stats.add((fact,))
             self._run.log(document.log_fields(self._stats, self._concurrency))
 
     def close(self, report: Mapping[str, Any], loop_lag_ns: Sequence[int]) -> None:

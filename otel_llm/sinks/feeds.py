@@ -15,40 +15,13 @@ from numpy.typing import NDArray
 
 from otel_llm import conventions as names
 from otel_llm import measures
+from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
 
-__all__ = ["FEEDS", "Facts", "Feed", "attributes", "likeness"]
+__all__ = ["FEEDS", "Feed", "attributes", "likeness"]
 
 Floats = NDArray[np.float64]
 Values = Sequence[float] | Floats
-
-
-class Facts:
-    """A record, with the measures that both its span and its metrics show computed once. Seconds, as in `measures`."""
-
-    __slots__ = (
-        "inter_chunk_latencies",
-        "inter_token_latencies",
-        "max_inter_token_latency",
-        "record",
-        "time_per_output_token",
-        "time_to_first_chunk",
-        "time_to_first_token",
-    )
-
-    @classmethod
-    def of(cls, *records: StreamRecord) -> "list[Facts]":
-        """Return the facts of each record; what takes long is computed for all of them at once."""
-        tokens, chunks = measures.each_token_latencies(records), measures.each_chunk_latencies(records)
-        return [cls(*each) for each in zip(records, tokens, chunks, strict=True)]
-
-    def __init__(self, record: StreamRecord, latencies: tuple[Floats, float | None], chunks: Floats) -> None:
-        self.record = record
-        self.inter_chunk_latencies = chunks
-        self.inter_token_latencies, self.max_inter_token_latency = latencies
-        self.time_per_output_token = measures.time_per_output_token(record)
-        self.time_to_first_chunk = measures.time_to_first_chunk(record)
-        self.time_to_first_token = measures.time_to_first_token(record)
 
 
 @dataclass(frozen=True, slots=True)

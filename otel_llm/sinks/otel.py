@@ -18,10 +18,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_llm import conventions
 from otel_llm.clock import SYSTEM, Clock
+from otel_llm.measures import Facts
 from otel_llm.record import NESTED, StreamRecord
 from otel_llm.sinks import spans
 from otel_llm.sinks.bulk import Values
-from otel_llm.sinks.feeds import FEEDS, Facts, Feed, attributes, likeness
+from otel_llm.sinks.feeds import FEEDS, Feed, attributes, likeness
 from otel_llm.sinks.finished import FinishedSpans
 from otel_llm.sinks.instruments import Instruments, package_version, schema_url
 
@@ -121,7 +122,10 @@ class OTelSink:
 
     def closed(self, *records: StreamRecord) -> None:
         """Make a span of each record and feed the metrics from all of them at once."""
-        facts = Facts.of(*records)
+        self.measured(Facts.of(*records))
+
+    def measured(self, facts: Sequence[Facts]) -> None:
+        """Take finished records whose measures are known: what `closed` does with any."""
         self._measure(facts, [self._span_of(fact) for fact in facts])
 
     def close(self) -> None:

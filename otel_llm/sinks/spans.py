@@ -20,8 +20,8 @@ from opentelemetry.trace import (
 
 from otel_llm import conventions as names
 from otel_llm import measures
+from otel_llm.measures import Facts
 from otel_llm.record import NOT_STREAMED, StreamRecord
-from otel_llm.sinks.feeds import Facts
 
 __all__ = ["at_end", "at_start", "kind", "parent", "span_name", "status"]
 

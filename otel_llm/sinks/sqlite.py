@@ -17,6 +17,7 @@ import orjson
 from otel_llm import measures
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
+from otel_llm.measures import Facts
 from otel_llm.record import Chunks, StreamRecord, from_json, to_json
 
 __all__ = ["RunFile", "read_records", "read_run", "read_runs"]
@@ -97,8 +98,8 @@ class RunFile:
         self._db.commit()
         self._dirty_since: int | None = None
 
-    def add(self, rows: Sequence[tuple[StreamRecord, str | None, str | None]]) -> None:
-        """Insert (record, request body, JSON array of the events of its answer), None for what is not to be kept."""
+    def add(self, rows: Sequence[tuple[Facts, str | None, str | None]]) -> None:
+        """Insert (request that ended, its body, JSON array of the events of its answer), None for what is not kept."""
         self._db.executemany(_INSERT, [self._row(*row) for row in rows])
         if self._dirty_since is None:
             self._dirty_since = now_ns()
@@ -125,7 +126,8 @@ class RunFile:
         if self._new:
             self.path.unlink()
 
-    def _row(self, record: StreamRecord, body: str | None, messages: str | None) -> tuple[Any, ...]:
+    def _row(self, facts: Facts, body: str | None, messages: str | None) -> tuple[Any, ...]:
+        record = facts.record
         at, unsent = record.chunks.at_ns, "unsent" in record.flags
         inner = max(len(at) - 2, 0)
         return (
@@ -136,7 +138,7 @@ class RunFile:
             messages,
             record.ended_ns / 1e9,
             None if unsent else measures.request_latency(record),
-            measures.time_to_first_chunk(record),
+            facts.time_to_first_chunk,
             inner,
             (at[-2] - at[0]) / 1e9 if inner else None,
             record.input_tokens,
@@ -148,12 +150,12 @@ class RunFile:
             record.error_message,
             record.status,
             None if record.intended_ns is None else record.intended_ns / 1e9,
-            measures.time_to_first_token(record),
-            measures.time_per_output_token(record),
+            facts.time_to_first_token,
+            facts.time_per_output_token,
             record.token_source,
             record.trace_id,
             record.span_id,
-            to_json(msgspec.structs.replace(record, chunks=Chunks())).decode(),
+            to_json(record, chunks=False).decode(),
             record.chunks.to_bytes(),
         )
 

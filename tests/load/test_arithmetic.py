@@ -16,6 +16,7 @@ from otel_llm.load.slo import Slo, parse_term
 from otel_llm.load.stats import Stats, describe
 from otel_llm.load.values import key_values, prompt_text
 from otel_llm.load.worker import Share
+from otel_llm.measures import Facts
 from otel_llm.record import Chunks, StreamRecord
 from otel_llm.sinks.sqlite import RunFile, read_records, read_run
 from otel_llm.testing import timeline
@@ -71,7 +72,7 @@ def call(sent_s: float, latency_s: float, ttft_s: float, tokens: int, prompt: in
 
 def test_the_log_line_has_the_documents_keys_in_its_order() -> None:
     stats = Stats(10)
-    stats.add([call(0, 4.015, 0.003, 95, 16, 97)])
+    stats.add(Facts.of(call(0, 4.015, 0.003, 95, 16, 97)))
     line = document.log_line(document.log_fields(stats, 1))
     assert re.fullmatch(
         r"Time: 4\.015, concurrency: 1, completed: 1, succeed: 1, failed: 0, qps: 0\.249, latency: 4\.015, "
@@ -92,7 +93,7 @@ def test_nothing_yet_is_minus_one() -> None:
 
 def test_the_summary_block_prints_the_documents_labels_in_its_order() -> None:
     stats = Stats(10)
-    stats.add([call(i, 3 + i / 10, 0.2, 90, 20, 92) for i in range(10)])
+    stats.add(Facts.of(*[call(i, 3 + i / 10, 0.2, 90, 20, 92) for i in range(10)]))
     labels = [line.strip().partition(":")[0] for line in document.summary_block(stats, 4).splitlines()]
     expected = (
         "Benchmarking summary|Time taken for tests|Expected number of requests|Number of concurrency|Total requests|"
@@ -115,7 +116,7 @@ def test_quantiles_need_more_than_eight_successes() -> None:
     """S4.42"""
     for count, enough in ((8, False), (9, True)):
         stats = Stats(count)
-        stats.add([call(i, 1, 0.1, 4, 2, 4) for i in range(count)])
+        stats.add(Facts.of(*[call(i, 1, 0.1, 4, 2, 4) for i in range(count)]))
         assert ("p50" in document.summary_block(stats, 1)) is enough
 
 
@@ -124,7 +125,7 @@ def test_failures_are_counted_by_kind_and_kept_out_of_the_latencies() -> None:
     stats = Stats(4)
     failed = timeline("r.a.x")
     cancelled = timeline("r.a.^")
-    stats.add([timeline("r..a.b|"), failed, cancelled])
+    stats.add(Facts.of(timeline("r..a.b|"), failed, cancelled))
     stats.lose("connect", 1)
     summary = stats.summary()
     assert summary["requests"] == {
@@ -166,7 +167,7 @@ def test_every_measure_is_always_present_and_null_where_nothing_was_measured() -
 
 def test_what_an_open_loop_never_got_counts_as_infinite_from_the_intended_moment() -> None:
     stats = Stats(100)
-    stats.add([timeline("ir..a..|")] * 95 + [timeline("ir..x")] * 3)
+    stats.add(Facts.of(*[timeline("ir..a..|")] * 95, *[timeline("ir..x")] * 3))
     row = stats.summary()["measures"]["corrected_request_latency"]
     assert (row["count"], row["infinite"]) == (100, 5)
     assert row["p90"] == pytest.approx(0.07)
@@ -253,7 +254,8 @@ def test_a_run_file_gives_back_what_was_put_in(tmp_path: Path) -> None:
     path = tmp_path / "run.db"
     file = RunFile(path, RUN, planned=2)
     records = [timeline("r_.ab|", usage=2, index=0), timeline("i.r.ax", index=1)]
-    file.add([(records[0], '{"q":1}', '["e1","e2"]'), (records[1], None, None)])
+    first, second = Facts.of(*records)
+    file.add([(first, '{"q":1}', '["e1","e2"]'), (second, None, None)])
     file.close({"requests": {}})
     assert list(read_records(path)) == records
     assert read_run(path)["arguments"] == {"model": "m"}
@@ -266,7 +268,8 @@ def test_the_documents_query_works(tmp_path: Path) -> None:
 
     path = tmp_path / "run.db"
     file = RunFile(path, RUN, planned=1)
-    file.add([(timeline("r_.ab$|", usage=2, index=0), "{}", '["a"]'), (timeline("r.x", index=1), "{}", "[]")])
+    first, second = Facts.of(timeline("r_.ab$|", usage=2, index=0), timeline("r.x", index=1))
+    file.add([(first, "{}", '["a"]'), (second, "{}", "[]")])
     file.close()
     db = sqlite3.connect(path)
     rows = db.execute(

@@ -12,6 +12,7 @@ import pytest
 
 from otel_llm.load import document
 from otel_llm.load.stats import Stats
+from otel_llm.measures import Facts
 from tests.load.test_arithmetic import call
 
 PRINTED = (Path(__file__).parent.parent / "documents/perf_output.txt").read_text("utf-8")
@@ -31,7 +32,7 @@ def run(count: int) -> Stats:
     stats.first_sent_ns = 0  # the document's clock began before its first request was sent
     for i in range(count):
         sent_s = TIME_S[i] - LATENCY_S[i]
-        stats.add([call(sent_s, LATENCY_S[i], FIRST_S[i], ANSWER[i], PROMPT[i], ANSWER[i] + ROLE_AND_END)])
+        stats.add(Facts.of(call(sent_s, LATENCY_S[i], FIRST_S[i], ANSWER[i], PROMPT[i], ANSWER[i] + ROLE_AND_END)))
     return stats
 
 
@@ -58,7 +59,7 @@ def test_the_log_line_begins_as_the_documents_did() -> None:
 def test_time_is_from_the_first_byte_to_the_last_end() -> None:
     """S4.31, S4.32, S4.33, S4.34: four answers of 2.2 s side by side take 2.2 s, and no second more"""
     stats = Stats(planned=4)
-    stats.add([call(0.01 * i, 2.2, 0.2, 50, 10, 52) for i in range(4)])
+    stats.add(Facts.of(*[call(0.01 * i, 2.2, 0.2, 50, 10, 52) for i in range(4)]))
     fields = document.log_fields(stats, concurrency=4)
     assert fields["Time"] == 2.23
     assert fields["qps"] == round(4 / 2.23, 3)
@@ -71,7 +72,7 @@ def test_time_is_from_the_first_byte_to_the_last_end() -> None:
 def test_as_many_are_expected_as_were_planned() -> None:
     """S4.39, S4.41: whatever became of them"""
     stats = Stats(planned=3)
-    stats.add([call(0, 1, 0.1, 5, 2, 7)])
+    stats.add(Facts.of(call(0, 1, 0.1, 5, 2, 7)))
     stats.lose("connect", 2)
     text = document.summary_block(stats, concurrency=1)
     assert " Expected number of requests: 3\n" in text

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from otel_llm.load.intervals import clustered, enough, independent, ranks
-from otel_llm.load.stats import Stats, describe, gap_counts
-from otel_llm.measures import inter_chunk_latencies, inter_token_latencies
+from otel_llm.load.stats import Stats, describe
+from otel_llm.measures import Facts
 from otel_llm.testing import timeline
 
 
@@ -84,18 +84,9 @@ def test_unanswered_requests_are_in_the_interval_too() -> None:
     assert "p80" not in row["too_few_for"]
 
 
-def test_the_counts_of_gaps_are_those_of_the_measures() -> None:
-    for drawing in ("r..ab.c|", "r_.a.b$|", "r..|", "r.a|", "r..a.b.x", "r.(ab).(cd)e|"):
-        try:
-            record = timeline(drawing)
-        except ValueError:
-            continue
-        assert gap_counts(record) == (len(inter_token_latencies(record)), len(inter_chunk_latencies(record)))
-
-
 def test_every_gap_of_a_run_belongs_to_a_request() -> None:
     stats = Stats(40)
-    stats.add([timeline("r..a.b..c.d|")] * 40)
+    stats.add(Facts.of(*[timeline("r..a.b..c.d|")] * 40))
     row = stats.summary()["measures"]["inter_token_latency"]
     assert row["count"] == 120
     low, high = row["ci95"]["p50"]

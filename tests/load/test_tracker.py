@@ -14,6 +14,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.document import log_fields
 from otel_llm.load.stats import Stats
 from otel_llm.load.tracker import WandbReporter
+from otel_llm.measures import Facts
 from otel_llm.testing import timeline
 from tests.load.conftest import Perf
 from tests.load.test_perf import chat
@@ -59,10 +60,10 @@ def test_project_name_config_and_the_keys_after_every_request(fake: Any) -> None
         ),
     ]
     records = [timeline("r..ab|"), timeline("r..ax"), timeline("r.ab|")]
-    reporter.add(records, None)
+    reporter.add(Facts.of(*records), None)
     stats = Stats(3)
     for record, logged in zip(records, fake.run.logged, strict=True):
-        stats.add((record,))
+        stats.add(Facts.of(record))
         assert logged == log_fields(stats, 2)
         assert len(logged) == 14
     reporter.close({}, ())
