@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 __all__ = ["Tls", "TlsEndedError"]
 
-_READ = 65536
+_RECORD = 16384  # what a record can hold at most, and what is allocated for it
 
 
 class TlsEndedError(Exception):
@@ -49,10 +49,12 @@ class Tls:
         read = self._object.read
         try:
             while True:
-                part = read(_READ)
+                part = read(_RECORD)
                 if not part:
                     break
                 plain.append(part)
+                if not self._in.pending and not self._object.pending():  # else to find out costs an exception
+                    break
         except ssl.SSLWantReadError:
             pass  # tickets and key updates carry no data
         except ssl.SSLZeroReturnError:
