@@ -18,10 +18,10 @@ class TlsEndedError(Exception):
 class Tls:
     """One session over `ssl.MemoryBIO`."""
 
-    __slots__ = ("_in", "_object", "_out")
+    __slots__ = ("_ended", "_in", "_object", "_out")
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
-        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._in, self._out, self._ended = ssl.MemoryBIO(), ssl.MemoryBIO(), False
         self._object = context.wrap_bio(self._in, self._out, server_hostname=host)
 
     def handshake(self, received: bytes = b"") -> tuple[bool, bytes]:
@@ -48,18 +48,18 @@ class Tls:
         plain: list[bytes] = []
         read = self._object.read
         try:
-            while True:
-                part = read(_RECORD)
-                if not part:
-                    break
+            while part := read(_RECORD):
                 plain.append(part)
                 if not self._in.pending and not self._object.pending():  # else to find out costs an exception
                     break
+            else:
+                self._ended = True
         except ssl.SSLWantReadError:
             pass  # tickets and key updates carry no data
         except ssl.SSLZeroReturnError:
-            if not plain:
-                raise TlsEndedError from None
+            self._ended = True
+        if self._ended and not plain:
+            raise TlsEndedError
         if self._out.pending:
             send(self._out.read())
         return plain[0] if len(plain) == 1 else b"".join(plain)

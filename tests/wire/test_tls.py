@@ -83,6 +83,12 @@ def test_the_end_of_a_session_is_told_once_all_was_read(ends: tuple[Tls, Server]
         client.decrypt(b"", never)
 
 
+def test_an_end_alone_is_told_at_once(ends: tuple[Tls, Server]) -> None:
+    client, server = ends
+    with pytest.raises(TlsEndedError):
+        client.decrypt(server.end(), never)
+
+
 def test_what_is_no_tls_is_an_error(ends: tuple[Tls, Server]) -> None:
     client, _ = ends
     with pytest.raises(ssl.SSLError):
