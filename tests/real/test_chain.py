@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from otel_llm import conventions
-from otel_llm.measures import MEASURES, max_inter_token_latency, time_per_output_token, time_to_first_token
+from otel_llm.measures import MEASURES, Facts, max_inter_token_latency, time_per_output_token, time_to_first_token
 from otel_llm.record import StreamRecord
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sinks.sqlite import read_records
@@ -71,7 +71,7 @@ def percentiles_that_differ(stored: Stored, measures: dict[str, Any], records: l
     """Of a query from those of the report, which are those of the run file."""
     missed = []
     for name, measure in ((TTFT, "time_to_first_token"), (ITL, "inter_token_latency")):
-        values = next(m for m in MEASURES if m.name == measure).values(records)
+        values = next(m for m in MEASURES if m.name == measure).values(Facts.of(*records))
         said = {q: measures[measure][f"p{q}"] for q in QUANTILES}
         assert said == pytest.approx({q: float(np.percentile(values, q)) for q in QUANTILES})
         missed += stored.misses(name, values)
