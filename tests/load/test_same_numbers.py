@@ -23,8 +23,8 @@ BUCKET = 0.09  # what an exponential histogram of 160 buckets may be off at most
 
 
 def shown(text: str, label: str) -> dict[str, float]:
-    """Return count, mean, p50, p90, p95, p99 and max of a row of the terminal's table, seconds."""
-    (row,) = re.findall(rf"^\s*{label}\s+([\d,]+)\s+(.*)$", text, re.MULTILINE)
+    """Return count, mean, p50, p90, p95, p99 and max of a row of the terminal's table, also a doubted one, seconds."""
+    (row,) = re.findall(rf"^\s*{label}\??\s+([\d,]+)\s+(.*)$", text, re.MULTILINE)
     numbers = [float(n.replace(",", "")) for n in re.findall(r"[\d,]+\.?\d*", row[1])]
     names = ("mean", "p50", "p90", "p95", "p99", "max")
     return {"count": float(row[0].replace(",", ""))} | {n: v / 1e3 for n, v in zip(names, numbers, strict=False)}
