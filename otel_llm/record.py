@@ -26,9 +26,7 @@ __all__ = [
     "StreamRecord",
     "TokenSource",
     "from_json",
-    "pack",
     "to_json",
-    "unpack",
 ]
 
 SCHEMA: Final = 1
@@ -193,20 +191,6 @@ def _from_columns(kind: type, value: Any) -> Any:
     for name, code in (*_COLUMNS, ("lag_ns", "q")):
         setattr(chunks, name, array(code, value.get(name, ())))
     return chunks
-
-
-def pack(value: object) -> object:
-    """Return what stands for `Chunks` in MessagePack: an `enc_hook` for whoever sends records."""
-    if isinstance(value, Chunks):
-        return value.to_bytes()
-    raise NotImplementedError(f"cannot write a {type(value).__name__}")
-
-
-def unpack(kind: type, value: Any) -> Any:
-    """Return the `Chunks` that `pack` wrote: a `dec_hook` for whoever receives records."""
-    if kind is Chunks:
-        return Chunks.from_bytes(value)
-    raise NotImplementedError(f"cannot read a {kind.__name__}")
 
 
 class _Line(StreamRecord, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag=SCHEMA):

@@ -117,34 +117,19 @@ FEEDS: Final = (
 
 def likeness(record: StreamRecord) -> tuple[Any, ...]:
     """Return what decides which feeds take a record, and under which attributes."""
-    return (
-        record.operation,
-        record.provider,
-        record.model,
-        record.response_model,
-        record.server_address,
-        record.server_port,
-        record.error_type,
-        record.outcome,
-        record.kind,
-        record.token_source,
-        record.index is None,
-    )
+    error, outcome, index = record.error_type, record.outcome, record.index
+    return (*_whose(record), error, outcome, record.kind, record.token_source, index is None)
 
 
 def attributes(record: StreamRecord, feed: Feed) -> dict[str, Any]:
     """Return the metric attributes of a record for one feed: those on the allow-list that it has. Not to be changed."""
     error = record.error_type or "_OTHER" if feed.with_error and record.outcome in ("error", "cancelled") else None
-    return _attributes(
-        record.operation,
-        record.provider,
-        record.model,
-        record.response_model,
-        record.server_address,
-        record.server_port,
-        error,
-        feed.extra,
-    )
+    return _attributes(*_whose(record), error, feed.extra)
+
+
+def _whose(record: StreamRecord) -> tuple[str, str | None, str | None, str | None, str | None, int | None]:
+    asked, where = (record.operation, record.provider, record.model), (record.server_address, record.server_port)
+    return (*asked, record.response_model, *where)
 
 
 @lru_cache(4096)
