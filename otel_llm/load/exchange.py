@@ -26,7 +26,6 @@ __all__ = ["Exchange"]
 
 _ERROR_TEXT = 2000
 _LONG = 20
-_WHOLE = (slice(None),)
 _PARTS = (slice(4), slice(4, -4), slice(-4, None))
 
 _Delta = tuple[int, int, int]
@@ -137,14 +136,18 @@ class Exchange:
         if found is not None:
             self._decode(found, numbers)
             return
-        events, read = list[bytes](), list[int]()
+        events: list[bytes] = []
+        read: list[int] = []
         for body, number in zip(bodies, numbers, strict=False):
             found = framer.feed(body)
             events += found
             read += [number] * len(found)
-        # the ends of an answer are unlike its middle: where there are many, each part is looked at by itself
-        for part in _PARTS if len(events) > _LONG else _WHOLE:
-            if events[part] and self.open:
+        if len(events) <= _LONG:
+            if events:
+                self._decode(events, read)
+            return
+        for part in _PARTS:  # the ends of an answer are unlike its middle: each is looked at by itself
+            if self.open:
                 self._decode(events[part], read[part])
 
     def _decode(self, events: Sequence[bytes], read: Sequence[int]) -> None:
