@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from benchmarks.resident import Peak
 from tests.truthserver.process import TruthServer
 
-__all__ = ["INSTALLED", "Bench", "cpu"]
+__all__ = ["Bench"]
 
-INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+_INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 """The environment of a program that is installed: its modules are not compiled at every start."""
 
 
@@ -26,7 +26,7 @@ def cpu() -> float:
 
 
 class Bench:
-    """Runs against `truth`, with telemetry to the OTLP receiver at `endpoint`.
+    """Runs against `truth`, with telemetry to the OTLP receiver at `endpoint`; without any where that is empty.
 
     ca: a file with the authority that vouches for the server, where it speaks TLS
     """
@@ -39,7 +39,8 @@ class Bench:
         return [
             sys.executable, "-m", "otel_llm.cli", "perf", "--url", url, "--model", "m", "--prompt", "hello " * 50,
             "--parallel", str(streams), "-n", str(requests), "--log-every-n-query", "1000000",
-            "--otlp-endpoint", self.endpoint, "--name", "run.db", "--json", "report.json",
+            "--name", "run.db", "--json", "report.json",
+            *(["--otlp-endpoint", self.endpoint] if self.endpoint else []),
             *(["--ca", self.ca] if self.ca else []), *more,
         ]  # fmt: skip
 
@@ -48,7 +49,7 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             before = cpu()
             command = self.command(streams, requests, tokens, knobs, *more)
-            subprocess.run(command, cwd=folder, env=INSTALLED, check=True, capture_output=True)
+            subprocess.run(command, cwd=folder, env=_INSTALLED, check=True, capture_output=True)
             return cpu() - before, json.loads((Path(folder) / "report.json").read_text())
 
     def memory(self, streams: int, requests: int, tokens: int, knobs: str, *more: str) -> Peak:
@@ -56,7 +57,7 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             command = self.command(streams, requests, tokens, knobs, *more)
             quiet = subprocess.DEVNULL
-            child = subprocess.Popen(command, cwd=folder, env=INSTALLED, stdout=quiet, stderr=quiet)
+            child = subprocess.Popen(command, cwd=folder, env=_INSTALLED, stdout=quiet, stderr=quiet)
             with Peak(child.pid) as peak:
                 code = child.wait()
             if code:

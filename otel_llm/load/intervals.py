@@ -82,6 +82,7 @@ def clustered(ordered: Floats, values: Floats, sizes: Sequence[int] | NDArray[An
     if clusters < _FEW:
         return None, None
     starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    # narrow while there is one for every value, of which there may be millions
     within = np.add.reduceat(values <= at, starts, dtype=np.uint32).astype(np.int64)
     share = within.sum() / sizes.sum()
     spread = float(((within - share * sizes) ** 2).sum()) * clusters / (clusters - 1)
