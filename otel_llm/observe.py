@@ -4,6 +4,7 @@ Whoever makes a call (the decorator, `BaseLLM`, an adapter, the load generator) 
 arrives and ends it. Every path out of a call leads to one of five ends; the first one counts and the rest are no-ops.
 """
 
+import logging
 from array import array
 from collections.abc import Callable
 from typing import Any, Final
@@ -15,7 +16,13 @@ from otel_llm.record import KIND_NAMES, TEXT, Chunks, Outcome, StreamRecord
 __all__ = ["StreamObservation"]
 
 _NUMBERS: Final = array("I", range(1, 4097))
-_KIND_OF: Final = {name: kind for kind, name in enumerate(KIND_NAMES)}
+_KIND_OF: Final[dict[str | int, int]] = {
+    **{name: kind for kind, name in enumerate(KIND_NAMES)},
+    **{kind: kind for kind in range(len(KIND_NAMES))},
+}
+_NOT_KNOWN: Final = 0
+_log: Final = logging.getLogger("otel_llm")
+_told: Final[set[str]] = set()
 _HEAD: Final = frozenset(StreamRecord.__struct_fields__) - {"chunks", "sent_ns", "ended_ns", "outcome", "token_source"}
 
 
@@ -74,10 +81,19 @@ class StreamObservation:
 
         tokens: how many it brought, 0 when the chunk itself does not say
         kind:   "text", "reasoning", "tool", or "padding" for a role or an empty delta, "other" for usage
+
+        Never raises: a kind or a number that cannot be used is logged once, and the chunk counts as text whose tokens
+        are not known.
         """
-        self._at.append(self.now() if at_ns is None else at_ns)
-        self._kind.append(_KIND_OF[kind] if kind.__class__ is str else kind)  # type: ignore[arg-type]
-        self._tokens.append(tokens)
+        at = self.now() if at_ns is None else at_ns
+        try:
+            code = _KIND_OF[kind]
+            self._tokens.append(tokens)  # the columns stay of one length: it is the first append, and it may refuse
+        except (KeyError, TypeError, OverflowError):
+            code = _usable_kind(kind, tokens)
+            self._tokens.append(_NOT_KNOWN)
+        self._at.append(at)
+        self._kind.append(code)
 
     def mark_read(self, at_ns: int, lag_ns: int, read: int, size: int, tokens: int, length: int, kind: int) -> None:
         """Note a chunk of a socket read: what `mark` notes, and what only a reader of sockets knows.
@@ -230,6 +246,19 @@ class StreamObservation:
         )
         if self._on_finish is not None:
             self._on_finish(record)
+
+
+def _usable_kind(kind: object, tokens: object) -> int:
+    """Return the kind of a chunk that was marked wrongly; say once what was wrong with it."""
+    known = isinstance(kind, str | int) and kind in _KIND_OF
+    expected, got = ("the number of a chunk's tokens", tokens) if known else (f"one of {', '.join(KIND_NAMES)}", kind)
+    if expected not in _told:
+        _told.add(expected)
+        _log.warning(
+            "mark() expected %s, got %r; the chunk counts as text whose tokens are not known, and this is said once",
+            *(expected, got),
+        )
+    return _KIND_OF[kind] if isinstance(kind, str | int) and known else TEXT
 
 
 def error_type(error: BaseException) -> str:

@@ -81,6 +81,14 @@ class Chunks:
 
     __hash__ = None  # type: ignore[assignment]  # columns are mutable arrays
 
+    def with_tokens(self, tokens: "array[int]") -> "Chunks":
+        """Return chunks that differ from these in their tokens alone; the other columns are shared."""
+        other = Chunks()
+        for name in self.__slots__:
+            setattr(other, name, getattr(self, name))
+        other.tokens = tokens
+        return other
+
     def __repr__(self) -> str:
         return f"<{len(self)} chunks in {self.read[-1] if self.read else 0} reads>"
 

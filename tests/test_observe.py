@@ -1,12 +1,15 @@
 """One observation, one record, exactly once."""
 
 import gc
+import logging
+import sys
 import threading
+from typing import Any
 
 import pytest
 
 from otel_llm.observe import StreamObservation, error_type
-from otel_llm.record import StreamRecord
+from otel_llm.record import KIND_NAMES, StreamRecord
 from otel_llm.testing import FakeClock, timeline
 
 
@@ -146,3 +149,37 @@ def test_marks_that_come_after_the_end_change_no_record() -> None:
     obs.mark()
     assert obs.record is not None
     assert len(obs.record.chunks) == len(obs.record.chunks.tokens) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kept"),
+    [
+        ({"kind": "txet"}, ("text", 1)),
+        ({"kind": 9}, ("text", 1)),
+        ({"kind": None}, ("text", 1)),
+        ({"kind": ["text"]}, ("text", 1)),
+        ({"tokens": -1, "kind": "tool"}, ("tool", 1)),
+        ({"tokens": None}, ("text", 1)),
+        ({"tokens": 1.5}, ("text", 1)),
+        ({"tokens": 1 << 40}, ("text", 1)),
+    ],
+)
+def test_a_mark_that_cannot_be_right_is_said_once_and_moves_no_other_stamp(
+    wrong: dict[str, Any], kept: tuple[str, int], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[StreamObservation.__module__], "_told", set())
+    clock = FakeClock()
+    obs = StreamObservation(clock=clock, stream=True)
+    with caplog.at_level(logging.WARNING, "otel_llm"):
+        for arguments in (wrong, {}, wrong, {"kind": "reasoning", "tokens": 2}):
+            clock.advance(ns=10)
+            obs.mark(**arguments)
+    obs.end()
+    assert obs.record is not None
+    chunks = obs.record.chunks
+    assert chunks.at_ns.tolist() == [10, 20, 30, 40]
+    assert [KIND_NAMES[kind] for kind in chunks.kind] == [kept[0], "text", kept[0], "reasoning"]
+    assert chunks.tokens.tolist() == [kept[1], 1, kept[1], 2]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "expected" in caplog.text
+    assert "got" in caplog.text

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+from weakref import WeakSet
 
 import psutil
 from opentelemetry import metrics
@@ -82,15 +83,15 @@ def _gpus() -> Iterator[Gpu]:
         return
 
 
-_observed: set[int] = set()
+_observed: Final[WeakSet[metrics.MeterProvider]] = WeakSet()
 
 
 def observe_resources(provider: metrics.MeterProvider | None = None) -> None:
     """Let a meter provider (the global one) read the same figures as gauges, at every collection. Once for each."""
     meter_provider = provider or metrics.get_meter_provider()
-    if id(meter_provider) in _observed:
+    if meter_provider in _observed:
         return
-    _observed.add(id(meter_provider))
+    _observed.add(meter_provider)
     meter = meter_provider.get_meter(names.SCOPE)
     meter.create_observable_gauge(names.PROCESS_CPU, [_cpu], "1", "Processor time of this process, 1 for one core.")
     meter.create_observable_gauge(names.PROCESS_MEMORY, [_memory], "By", "Resident memory of this process.")

@@ -30,7 +30,7 @@ class Counting:
         self._protocol, self._counts = protocol, counts
 
     def recount(self, record: StreamRecord, body: bytes, events: Sequence[bytes]) -> StreamRecord:
-        """Return the record with counted tokens; itself when the answer is not whole.
+        """Return a record with counted tokens; the one given when the answer is not whole. That one is not changed.
 
         Where the provider said how many, its count stands, and is flagged when it disagrees with what was counted. A
         counted total is shared over the chunks by the text of each, as a provider's would be.
@@ -49,9 +49,14 @@ class Counting:
         chunks = record.chunks
         lengths = array("I", self._lengths(events, len(chunks)))
         none = array("I", bytes(4 * len(chunks)))
-        chunks.tokens, total, source, flags = tokens.resolve(chunks.kind, none, lengths, provider=None, counted=outputs)
+        shares, total, source, flags = tokens.resolve(chunks.kind, none, lengths, provider=None, counted=outputs)
         return msgspec.structs.replace(
-            record, input_tokens=inputs, output_tokens=total, token_source=source, flags=(*record.flags, *flags)
+            record,
+            chunks=chunks.with_tokens(shares),
+            input_tokens=inputs,
+            output_tokens=total,
+            token_source=source,
+            flags=(*record.flags, *flags),
         )
 
     def _compare(self, record: StreamRecord, counted: int | None) -> StreamRecord:

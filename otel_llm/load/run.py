@@ -32,7 +32,7 @@ from otel_llm.load.verdict import ClientError
 from otel_llm.load.warmup import warm_up
 from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
-from otel_llm.sinks.sqlite import RunFile, read_run
+from otel_llm.sinks.sqlite import RunFile, check_appendable
 
 __all__ = ["Outcome", "Reporter", "Run", "run_name"]
 
@@ -107,7 +107,7 @@ class Run:
         run, self.path = run_name(plan.model, name)
         self._append = append
         if append and self.path.exists():
-            read_run(self.path)
+            check_appendable(self.path)
         elif self.path.exists():
             raise ConfigError("a run file that does not exist yet", str(self.path), "another --name, or --append")
         started = datetime.fromtimestamp(SYSTEM.wall_ns(now_ns()) / 1e9, UTC)

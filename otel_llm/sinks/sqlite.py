@@ -7,6 +7,7 @@ record has besides. Table `run` says what was run. What was inserted is on disk 
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +21,11 @@ from otel_llm.errors import ConfigError
 from otel_llm.measures import Facts
 from otel_llm.record import Chunks, StreamRecord, from_json, to_json
 
-__all__ = ["RunFile", "read_records", "read_run", "read_runs"]
+__all__ = ["RunFile", "check_appendable", "read_records", "read_run", "read_runs"]
 
 _COMMIT_NS: Final = 500_000_000
+_VERSION: Final = 1
+"""Of the tables below; `run.schema` says by which one a run was written."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS run (
@@ -92,8 +95,8 @@ class RunFile:
         self._db.executescript(_SCHEMA)
         texts = {key: msgspec.json.encode(run[key]).decode() for key in ("arguments", "versions")}
         self._db.execute(
-            "INSERT INTO run VALUES (?, 1, ?, ?, ?, ?, ?, ?, NULL)",
-            (run["id"], run["name"], run["started_at"], *texts.values(), SYSTEM.wall_ns(0), planned),
+            "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            (run["id"], _VERSION, run["name"], run["started_at"], *texts.values(), SYSTEM.wall_ns(0), planned),
         )
         self._db.commit()
         self._dirty_since: int | None = None
@@ -168,6 +171,21 @@ def _make(path: Path) -> None:
         raise ConfigError("a run file that does not exist yet", str(path), "another --name, or --append") from None
     except OSError as error:
         raise ConfigError("a folder to write the run file in", error, "look at --name") from error
+
+
+def check_appendable(path: Path) -> None:
+    """See that a run may be added to a run file. Raises ConfigError for no run file, and for one of another schema."""
+    versions = {row["schema"] for row in read_runs(path)}
+    with _reading(path) as db, closing(sqlite3.connect(":memory:")) as ours:
+        ours.executescript(_SCHEMA)
+        same = all(_columns(db, table) == _columns(ours, table) for table in ("run", "result"))
+    if versions != {_VERSION} or not same:
+        others = ", ".join(str(version) for version in sorted(versions - {_VERSION})) or "other columns"
+        raise ConfigError(f"a run file of schema {_VERSION}", f"{path} ({others})", "write to another --name")
+
+
+def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+    return [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
 
 
 def read_runs(path: Path) -> list[dict[str, Any]]:

@@ -416,6 +416,24 @@ def test_resources_are_gauges(seen: Any) -> None:
     assert memory.value > 5 * 2**20
 
 
+def test_every_provider_has_the_gauges_however_many_came_and_went_before() -> None:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    from otel_llm.instrument.resources import observe_resources
+
+    for _ in range(20):  # the memory of one that is gone, and its id, are soon another's
+        reader = InMemoryMetricReader()
+        provider = MeterProvider([reader], shutdown_on_exit=False)
+        observe_resources(provider)
+        data = reader.get_metrics_data()
+        assert data is not None
+        metrics = data.resource_metrics[0].scope_metrics[0].metrics
+        assert "process.memory.usage" in {metric.name for metric in metrics}
+        provider.shutdown()
+        del provider, reader, data, metrics
+
+
 def test_the_four_metrics_methods(seen: Any, clock: FakeClock) -> None:
     """S2.23"""
     model = Streaming(clock)

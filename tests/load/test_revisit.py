@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,27 @@ def test_append_begins_a_file_that_is_not_there_and_refuses_what_is_no_run_file(
     assert "expected a run file" in again.err
     assert truth.stats()["requests"] == 0
     assert run.run_file.read_bytes().startswith(b"something of mine")
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE run SET schema = 7", "ALTER TABLE result ADD COLUMN more TEXT", "ALTER TABLE run DROP COLUMN planned"],
+)
+def test_append_refuses_a_run_file_of_another_schema_before_the_first_request(
+    perf: Run, truth: TruthServer, change: str
+) -> None:
+    run = perf(*chat(truth, "itl_ms=1;tokens=3"))
+    with closing(sqlite3.connect(run.run_file)) as db:
+        db.execute(change)
+        db.commit()
+    before = run.run_file.read_bytes()
+    truth.reset()
+    again = Perf(run.folder).start(*chat(truth), "--append").wait()
+    assert again.code == 2
+    assert again.err.startswith("otel-llm perf: expected a run file of schema 1, got ")
+    assert again.err.count("\n") == 1
+    assert truth.stats()["requests"] == 0
+    assert run.run_file.read_bytes() == before
 
 
 @pytest.mark.parametrize("words", [["nothing.db"], ["."], [__file__]])
