@@ -57,7 +57,7 @@ test-models: $(VENV)-models/.dev ## real model servers and classes on tiny model
 	@$(VENV)-models/bin/python -m pytest tests/models $(ARGS)
 
 test-libraries: $(VENV)-models/.dev ## the libraries that hold back others, beside other instrumentations; same environment
-	@$(VENV)-models/bin/python -m pytest tests/libraries tests/instrument/test_openai.py $(ARGS)
+	@$(VENV)-models/bin/python -m pytest tests/libraries tests/instrumentation/test_openai.py $(ARGS)
 
 lint: $(VENV)/.dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

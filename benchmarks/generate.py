@@ -16,9 +16,9 @@ import time
 from typing import Any
 
 import otel_llm
-from otel_llm.instrument.adapters.generation import Sequences
-from otel_llm.instrument.adapters.steps import Steps
-from otel_llm.observe import StreamObservation
+from otel_llm.instrumentation.libraries.sequences import Sequences
+from otel_llm.instrumentation.libraries.steps import Steps
+from otel_llm.observation import StreamObservation
 
 STEPS = 500
 SHORT, LONG = 20, 120

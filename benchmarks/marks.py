@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from otel_llm.clock import now_ns
-from otel_llm.observe import StreamObservation
+from otel_llm.observation import StreamObservation
 
 CHUNKS, STREAMS, ROUNDS = 500, 40, 15
 

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
+from otel_llm import conventions
 from otel_llm_collector.own import QUEUE_CAPACITY, QUEUE_SIZE
 from otel_llm_collector.rule import Alert
 from otel_llm_collector.series import label
 from otel_llm_collector.table import engines
-
-from otel_llm import conventions
 
 __all__ = ["alerts"]
 

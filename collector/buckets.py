@@ -8,10 +8,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from otel_llm_collector.table import Engine, Profile
-
 from otel_llm import conventions
 from otel_llm.errors import ConfigError
+from otel_llm_collector.table import Engine, Profile
 
 __all__ = ["ALIGNED", "flags"]
 

@@ -7,10 +7,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
+from otel_llm.errors import ConfigError
 from otel_llm_collector.buckets import flags
 from otel_llm_collector.table import engine, engines
-
-from otel_llm.errors import ConfigError
 
 __all__ = ["add_arguments", "run"]
 

@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from otel_llm_collector.table import ATTRIBUTES, Engine, Metric
-
 from otel_llm import conventions
+from otel_llm_collector.table import ATTRIBUTES, Engine, Metric
 
 __all__ = ["HEADER", "fragment", "kept", "statements"]
 

@@ -12,11 +12,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from otel_llm import conventions
 from otel_llm_collector import family
 from otel_llm_collector.series import Measure
 from otel_llm_collector.table import engines
-
-from otel_llm import conventions
 
 __all__ = ["families", "grid", "moved"]
 

@@ -9,11 +9,10 @@ import itertools
 from collections.abc import Iterator
 from typing import Final
 
+from otel_llm import conventions
 from otel_llm_collector.grid import families, grid, moved
 from otel_llm_collector.rule import Rule
 from otel_llm_collector.series import Measure, label
-
-from otel_llm import conventions
 
 __all__ = ["FAMILY", "QUANTILES", "SUCCEEDED", "WHOSE", "by_family", "rates", "union"]
 

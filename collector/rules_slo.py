@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
+from otel_llm import conventions
 from otel_llm_collector.rule import Rule
 from otel_llm_collector.rules_percentiles import WHOSE
 from otel_llm_collector.series import Measure, label, series
-
-from otel_llm import conventions
 
 __all__ = ["PROMISED", "WINDOWS", "attainment", "goodput", "threshold"]
 

@@ -9,6 +9,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
+
 from otel_llm_dashboards.explore import links
 from otel_llm_dashboards.panels import Panel
 from otel_llm_dashboards.variables import Variable

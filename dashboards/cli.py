@@ -8,10 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from otel_llm.errors import ConfigError
 from otel_llm_dashboards.grafana_operator import resource
 from otel_llm_dashboards.mixin import mixin
-
-from otel_llm.errors import ConfigError
 
 __all__ = ["add_arguments", "boards", "run"]
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from otel_llm import conventions
 from otel_llm_collector.series import label
 from otel_llm_collector.table import engines
 from otel_llm_dashboards import latency, load, panels, variables
@@ -11,8 +12,6 @@ from otel_llm_dashboards.load import AN_ENGINE, REPLICA
 from otel_llm_dashboards.panels import Panel, Query
 from otel_llm_dashboards.queries import ENGINE, ERROR, INTERVAL, JOB, MODEL, VANTAGE, legend, raw_series, where
 from otel_llm_dashboards.recorded import recorded
-
-from otel_llm import conventions
 
 __all__ = ["board"]
 

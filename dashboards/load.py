@@ -2,14 +2,13 @@
 
 from typing import Final
 
+from otel_llm import conventions
 from otel_llm_collector.series import label
 from otel_llm_dashboards import latency, panels, queries
 from otel_llm_dashboards.latency import QUEUE
 from otel_llm_dashboards.panels import Panel, Query
 from otel_llm_dashboards.queries import ENGINE, INTERVAL, JOB, MODEL, legend, raw_series, where
 from otel_llm_dashboards.recorded import recorded
-
-from otel_llm import conventions
 
 __all__ = [
     "AN_ENGINE",

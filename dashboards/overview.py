@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from otel_llm import conventions
 from otel_llm_collector.rules_percentiles import FAMILY
 from otel_llm_collector.series import MEASURES, Measure, label, series
 from otel_llm_dashboards import certainty, latency, panels, queries, variables
@@ -10,8 +11,6 @@ from otel_llm_dashboards.latency import DURATION, ITL, SHOWN, TTFT
 from otel_llm_dashboards.panels import Panel, Query
 from otel_llm_dashboards.queries import BOTH, ENGINE, ERROR, INTERVAL, JOB, MODEL, VANTAGE, legend
 from otel_llm_dashboards.recorded import recorded
-
-from otel_llm import conventions
 
 __all__ = ["board"]
 

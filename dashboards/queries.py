@@ -7,11 +7,10 @@ filled in. An exponential histogram and an explicit one are two queries, never a
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from otel_llm import conventions
 from otel_llm_collector.rules_percentiles import FAMILY, SUCCEEDED, rates
 from otel_llm_collector.series import MEASURES, Measure, label, series
 from otel_llm_dashboards.recorded import recorded
-
-from otel_llm import conventions
 
 __all__ = [
     "BOTH",

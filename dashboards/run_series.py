@@ -2,13 +2,12 @@
 
 from typing import Final
 
+from otel_llm import conventions
 from otel_llm_collector.rules_percentiles import FAMILY, SUCCEEDED
 from otel_llm_collector.series import Measure, label
 from otel_llm_dashboards import queries
 from otel_llm_dashboards.queries import RUN, raw_series
 from otel_llm_dashboards.recorded import recorded
-
-from otel_llm import conventions
 
 __all__ = [
     "EITHER",

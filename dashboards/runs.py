@@ -5,6 +5,8 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as models
+
+from otel_llm import conventions
 from otel_llm_dashboards import client_health, comparison, panels, run_series, variables
 from otel_llm_dashboards.board import Board, Row
 from otel_llm_dashboards.latency import DURATION, ITL, SHOWN, TTFT, capital
@@ -14,8 +16,6 @@ from otel_llm_dashboards.recorded import recorded
 from otel_llm_dashboards.run_series import EITHER, INFO, LIMITED, MODE, NAME, exactly, last, named
 from otel_llm_dashboards.tables import Column, rows
 from otel_llm_dashboards.variables import Variable
-
-from otel_llm import conventions
 
 __all__ = ["board"]
 

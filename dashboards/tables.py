@@ -7,6 +7,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import common, table
 from grafana_foundation_sdk.models import common as looks
 from grafana_foundation_sdk.models import dashboard as models
+
 from otel_llm_dashboards.panels import Panel, Query, limited, store, targets, worded
 
 __all__ = ["Column", "rows"]

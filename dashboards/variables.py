@@ -6,6 +6,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as models
+
 from otel_llm_collector.rules_percentiles import QUANTILES
 from otel_llm_collector.series import Measure
 from otel_llm_dashboards.panels import store

@@ -8,17 +8,15 @@ nothing.
 from typing import TYPE_CHECKING, Any
 
 from otel_llm.generation import GenerationMetrics
-
-# The function takes the name of the package it is in, once that has been imported: from then on nothing sets it again.
-from otel_llm.instrument.auto import instrument, uninstrument
-from otel_llm.instrument.by_hand import observe
-from otel_llm.instrument.context import bind_context, current, last_metrics
-from otel_llm.instrument.decorator import metrics
+from otel_llm.instrumentation.calls.by_hand import observe
+from otel_llm.instrumentation.calls.current import bind_context, current, last_metrics
+from otel_llm.instrumentation.calls.decorator import metrics
+from otel_llm.instrumentation.patching.auto import instrument, uninstrument
 
 if TYPE_CHECKING:
     from otel_llm import models
-    from otel_llm.instrument.base_llm import BaseLLM
-    from otel_llm.instrument.instrumentor import LLMInstrumentor
+    from otel_llm.instrumentation.libraries.instrumentor import LLMInstrumentor
+    from otel_llm.models.base import BaseLLM
     from otel_llm.providers import configure
 
 __all__ = [
@@ -40,8 +38,8 @@ __all__ = [
 metrics_decorator = metrics
 
 _LATER = {
-    "BaseLLM": ("otel_llm.instrument.base_llm", "BaseLLM"),
-    "LLMInstrumentor": ("otel_llm.instrument.instrumentor", "LLMInstrumentor"),
+    "BaseLLM": ("otel_llm.models.base", "BaseLLM"),
+    "LLMInstrumentor": ("otel_llm.instrumentation.libraries.instrumentor", "LLMInstrumentor"),
     "configure": ("otel_llm.providers", "configure"),
     "models": ("otel_llm.models", None),
 }

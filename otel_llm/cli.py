@@ -11,8 +11,8 @@ from typing import Final
 __all__ = ["main"]
 
 _COMMANDS: Final = {
-    "perf": ("otel_llm.load.cli", "load an endpoint and measure every token"),
-    "report": ("otel_llm.load.revisit", "what a run file holds, also of a run that was broken off"),
+    "perf": ("otel_llm.load.commands.perf", "load an endpoint and measure every token"),
+    "report": ("otel_llm.load.commands.report", "what a run file holds, also of a run that was broken off"),
     "demo": ("otel_llm.demo", "simulated model, load, OTLP and the percentiles read back: nothing to set up"),
     "sim": ("otel_llm.sim.cli", "a simulated model server with a known schedule"),
     "collector": (
@@ -20,7 +20,7 @@ _COMMANDS: Final = {
         "write the Collector's configuration, rules and deployments; bucket profiles",
     ),
     "dashboards": ("otel_llm_dashboards.cli", "write the Grafana dashboards, also as a mixin or for the operator"),
-    "plugins": ("otel_llm.load.listing", "the protocols and datasets that are installed"),
+    "plugins": ("otel_llm.load.commands.plugins", "the protocols and datasets that are installed"),
 }
 
 

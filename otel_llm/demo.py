@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from otel_llm import conventions
-from otel_llm.load.plan import LoadPlan
-from otel_llm.load.report import print_report
-from otel_llm.load.run import Reporter, Run, run_name
-from otel_llm.load.telemetry import Export, OtelReporter
+from otel_llm.load.coordinator.run import Reporter, Run, run_name
+from otel_llm.load.outputs.otlp import Export, OtelReporter
+from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.show.report import print_report
+from otel_llm.receiver.otlp import OtlpReceiver
+from otel_llm.receiver.received import Received
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.view.received import Received
-from otel_llm.view.receiver import OtlpReceiver
-from otel_llm.wire.plugins import load_protocol
+from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.protocol import Ask
 from otel_llm.wire.target import Target
 

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from otel_llm.clock import now_ns
 from otel_llm.sinks.exemplars import WORST
 from otel_llm.sinks.exporters import Histograms, Protocol, Target, metric_reader, preferred, span_exporter, wanted
-from otel_llm.sinks.finished import FinishedSpans
+from otel_llm.sinks.finished_spans import FinishedSpans
 from otel_llm.sinks.ledger import CountedSpanProcessor, Ledger
 
 __all__ = ["Histograms", "Protocol", "Telemetry", "configure", "providers"]

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_llm.clock import SYSTEM
-from otel_llm.instrument import telemetry
+from otel_llm.instrumentation.calls import isolation as telemetry
 from otel_llm.sinks.otel import OTelSink
 from otel_llm.testing import FakeClock
 

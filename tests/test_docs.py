@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm.load.options import add_arguments
+from otel_llm.load.plan.options import add_arguments
 from otel_llm.measures import MEASURES
-from otel_llm.wire.plugins import installed
+from otel_llm.wire.discovery import installed
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,7 +15,7 @@ from otel_llm.measures import (
     time_to_first_chunk,
     time_to_first_token,
 )
-from otel_llm.observe import StreamObservation
+from otel_llm.observation import StreamObservation
 from otel_llm.testing import FakeClock, timeline
 
 MS = 0.001

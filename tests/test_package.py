@@ -22,7 +22,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_the_packages_their_types_and_the_licence(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    for wanted in ("otel_llm/py.typed", "otel_llm/load/worker.py", "otel_llm_plugins/openai_chat.py"):
+    for wanted in ("otel_llm/py.typed", "otel_llm/load/worker/worker.py", "otel_llm_plugins/openai_chat.py"):
         assert wanted in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)

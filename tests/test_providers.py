@@ -10,9 +10,9 @@ from opentelemetry.sdk.metrics import Histogram
 from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.providers import providers
+from otel_llm.receiver.histogram import ExplicitHistogram, ExponentialHistogram
 from otel_llm.sinks.otel import OTelSink
 from otel_llm.testing import OtlpReceiver, timeline
-from otel_llm.view.histogram import ExplicitHistogram, ExponentialHistogram
 
 TTFT = "otel_llm.client.time_to_first_token"
 

@@ -6,15 +6,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-from otel_llm_plugins.openai_chat import OpenAIChat
 
 from otel_llm.errors import RemoteError
-from otel_llm.instrument.telemetry import clock
+from otel_llm.instrumentation.calls.isolation import clock
 from otel_llm.models.background import close_soon
-from otel_llm.observe import StreamObservation
+from otel_llm.observation import StreamObservation
 from otel_llm.record import TEXT
 from otel_llm.wire.protocol import Ask, Delta, Protocol
 from otel_llm.wire.sse import Sse
+from otel_llm_plugins.openai_chat import OpenAIChat
 
 __all__ = ["Endpoint"]
 

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from otel_llm.errors import ConfigError
-from otel_llm.instrument.base_llm import OPTIONS, BaseLLM
-from otel_llm.instrument.context import bind_context, current
-from otel_llm.instrument.conversation import Message, messages_of
-from otel_llm.instrument.decorator import measured
+from otel_llm.instrumentation.calls.current import bind_context, current
+from otel_llm.instrumentation.calls.decorator import measured
+from otel_llm.models.base import OPTIONS, BaseLLM
+from otel_llm.models.conversation import Message, messages_of
 from otel_llm.models.streamers import TextPieces, TokenStamps
-from otel_llm.observe import StreamObservation
+from otel_llm.observation import StreamObservation
 
 __all__ = ["HuggingFaceLLM"]
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import orjson
 
-from otel_llm.instrument.base_llm import BaseLLM
-from otel_llm.instrument.context import current
-from otel_llm.instrument.conversation import Message, messages_of
+from otel_llm.instrumentation.calls.current import current
 from otel_llm.models.background import submit
+from otel_llm.models.base import BaseLLM
+from otel_llm.models.conversation import Message, messages_of
 from otel_llm.models.endpoint import Endpoint
 from otel_llm.wire.protocol import Ask
 

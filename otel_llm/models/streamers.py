@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 from typing import Any, Final
 
-from otel_llm.observe import StreamObservation
+from otel_llm.observation import StreamObservation
 
 __all__ = ["TextPieces", "TokenStamps"]
 

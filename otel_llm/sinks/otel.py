@@ -23,7 +23,7 @@ from otel_llm.record import NESTED, StreamRecord
 from otel_llm.sinks import spans
 from otel_llm.sinks.bulk import Values
 from otel_llm.sinks.feeds import FEEDS, Feed, attributes, likeness
-from otel_llm.sinks.finished import FinishedSpans
+from otel_llm.sinks.finished_spans import FinishedSpans
 from otel_llm.sinks.instruments import Instruments, package_version, schema_url
 
 __all__ = ["Call", "OTelSink"]

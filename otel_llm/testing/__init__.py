@@ -12,7 +12,7 @@ from otel_llm.testing.scripted import CLOSE, RESET, STALL, ScriptedServer, SeenR
 from otel_llm.testing.sink import CapturingSink
 
 if TYPE_CHECKING:
-    from otel_llm.view.receiver import OtlpReceiver
+    from otel_llm.receiver.otlp import OtlpReceiver
 
 __all__ = [
     "CLOSE",
@@ -30,7 +30,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "OtlpReceiver":  # late: whoever wants a clock that stands still need not load gRPC
-        from otel_llm.view.receiver import OtlpReceiver
+        from otel_llm.receiver.otlp import OtlpReceiver
 
         return OtlpReceiver
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

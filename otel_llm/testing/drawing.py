@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from otel_llm.observe import StreamObservation
+from otel_llm.observation import StreamObservation
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL, StreamRecord
 from otel_llm.testing.clock import FakeClock
 

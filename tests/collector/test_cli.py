@@ -5,9 +5,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-from otel_llm_collector.buckets import ALIGNED
 
 from otel_llm.cli import main
+from otel_llm_collector.buckets import ALIGNED
 
 COLLECTOR = Path(__file__).parent.parent.parent / "collector"
 BOARDS = Path("compose/grafana/boards")

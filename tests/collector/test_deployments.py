@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
-from otel_llm_collector.table import engines
 
 from otel_llm.cli import main
+from otel_llm_collector.table import engines
 
 COLLECTOR = Path(__file__).parent.parent.parent / "collector"
 COMPOSE = yaml.safe_load((COLLECTOR / "compose" / "compose.yaml").read_text())

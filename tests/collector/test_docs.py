@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import yaml
+
 from otel_llm_collector.series import MEASURES
 from otel_llm_collector.table import engines
 

@@ -5,13 +5,13 @@ import json
 from pathlib import Path
 
 import pytest
+
+from otel_llm import conventions
+from otel_llm.errors import ConfigError
 from otel_llm_collector import family, table
 from otel_llm_collector.exposition import lacking
 from otel_llm_collector.generate import generated
 from otel_llm_collector.table import engines
-
-from otel_llm import conventions
-from otel_llm.errors import ConfigError
 from tests.collector import fake_engines
 
 ROOT = Path(__file__).parent.parent.parent

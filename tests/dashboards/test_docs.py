@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from otel_llm_collector import cli as collector_cli
 
 from otel_llm.cli import main
+from otel_llm_collector import cli as collector_cli
 from tests.dashboards.test_layout import BOARDS, FOLDER, panels
 
 DOCS = FOLDER.parent.parent / "docs"

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+
+from otel_llm.errors import ConfigError
 from otel_llm_dashboards import generate
 from otel_llm_dashboards.generate import generated, main
 from otel_llm_dashboards.recorded import recorded
-
-from otel_llm.errors import ConfigError
 
 FOLDER = Path(__file__).parent.parent.parent / "dashboards" / "grafana"
 GENERATED = generated()

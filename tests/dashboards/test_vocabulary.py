@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from otel_llm_collector.series import MEASURES, label, series
 
 from otel_llm import conventions
+from otel_llm_collector.series import MEASURES, label, series
 from tests.dashboards.test_layout import BOARDS, FOLDER, panels
 
 RULES = FOLDER.parent.parent / "collector" / "rules"

@@ -175,7 +175,7 @@ def test_an_error_is_litellms_own_kind(sim: str, seen_live: Seen) -> None:
     ],
 )
 def test_who_is_asked(given: dict[str, str], provider: str | None) -> None:
-    from otel_llm.instrument.adapters.litellm import _describe
+    from otel_llm.instrumentation.libraries.litellm import _describe
 
     assert _describe(None, given)["provider"] == provider
 

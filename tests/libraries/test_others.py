@@ -46,7 +46,7 @@ def sim() -> Iterator[str]:
 
 
 def warnings_of(heard: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in heard.records if record.name == "otel_llm.instrument"]
+    return [record.getMessage() for record in heard.records if record.name == "otel_llm.instrumentation"]
 
 
 # -- of the same library -------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def test_what_another_one_measures_is_left_to_it_with_one_warning(
         async with openai.AsyncOpenAI(base_url=sim, api_key="none") as client:
             await client.chat.completions.create(**ASKED)
 
-    with caplog.at_level(logging.WARNING, "otel_llm.instrument"):
+    with caplog.at_level(logging.WARNING, "otel_llm.instrumentation"):
         for begin in both if first == "they" else reversed(both):
             begin()
         with openai.OpenAI(base_url=sim, api_key="none") as client:

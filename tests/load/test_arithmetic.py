@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from otel_llm.errors import ConfigError
-from otel_llm.load import document
-from otel_llm.load.arrivals import constant, immediate, poisson
-from otel_llm.load.redact import redact, redact_url
-from otel_llm.load.slo import Slo, parse_term
-from otel_llm.load.stats import Stats, describe
-from otel_llm.load.values import key_values, prompt_text
-from otel_llm.load.worker import Share
+from otel_llm.load.figures.slo import Slo, parse_term
+from otel_llm.load.figures.stats import Stats, describe
+from otel_llm.load.plan.arrivals import constant, immediate, poisson
+from otel_llm.load.plan.values import key_values, prompt_text
+from otel_llm.load.show import llmuses_format as document
+from otel_llm.load.show.redact import redact, redact_url
+from otel_llm.load.worker.worker import Share
 from otel_llm.measures import Facts
 from otel_llm.record import Chunks, StreamRecord
 from otel_llm.sinks.sqlite import RunFile, read_records, read_run

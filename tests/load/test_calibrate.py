@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm.load.calibrate import calibrate
-from otel_llm.load.calibration import Level, compare, load, save
+from otel_llm.load.commands.calibrate import calibrate
+from otel_llm.load.figures.machine_limits import Level, compare, load, save
 from tests.load.conftest import Perf
 
 

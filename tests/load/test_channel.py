@@ -7,10 +7,10 @@ import tempfile
 
 import pytest
 
-from otel_llm.load import channel
-from otel_llm.load.channel import Batch, Inbox, Message, Outbox
-from otel_llm.load.content import Content
-from otel_llm.load.raw import Raw
+from otel_llm.load.worker import channel
+from otel_llm.load.worker.channel import Batch, Inbox, Message, Outbox
+from otel_llm.load.worker.content import Content
+from otel_llm.load.worker.raw import Raw
 
 COUNT, SIZE = 60, 1 << 20
 

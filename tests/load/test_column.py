@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from otel_llm.load.column import Column
+from otel_llm.load.figures.column import Column
 
 
 @pytest.mark.parametrize("block", [3, 1000])

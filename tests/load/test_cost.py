@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 
 import orjson
 import pytest
-from otel_llm_plugins.openai_chat import OpenAIChat
 
-from otel_llm.load.content import Content
-from otel_llm.load.exchange import Exchange
-from otel_llm.load.raw import Raw
-from otel_llm.observe import StreamObservation
+from otel_llm.load.worker.content import Content
+from otel_llm.load.worker.exchange import Exchange
+from otel_llm.load.worker.raw import Raw
+from otel_llm.observation import StreamObservation
 from otel_llm.wire.arrivals import Arrivals
+from otel_llm_plugins.openai_chat import OpenAIChat
 
 EVENT = (
     b'{"id":"c-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":'

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from otel_llm.load.counting import Counting
+from otel_llm.load.figures.counting import Counting
 from otel_llm.testing import timeline
-from otel_llm.wire.plugins import load_protocol
+from otel_llm.wire.discovery import load_protocol
 
 
 class Six:

@@ -3,7 +3,7 @@
 import pytest
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.cycle import take
+from otel_llm.load.prompts.cycle import take
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from otel_llm.errors import ConfigError, PluginError
-from otel_llm.load.datasets import DATASETS, as_messages, length, open_dataset
-from otel_llm.load.datasets.samples import FILES, contents, sample
-from otel_llm.wire.plugins import installed
+from otel_llm.load.prompts.datasets import DATASETS, as_messages, length, open_dataset
+from otel_llm.load.prompts.datasets.samples import FILES, contents, sample
+from otel_llm.wire.discovery import installed
 
 
 def write(folder: Path, text: str | bytes, name: str = "data") -> Path:
@@ -234,7 +234,7 @@ def test_a_dataset_that_does_not_import_is_a_plugin_error(monkeypatch: pytest.Mo
     from importlib.metadata import EntryPoint
 
     broken = EntryPoint("broken", "no_such_module_at_all:prompts", DATASETS)
-    monkeypatch.setattr("otel_llm.load.datasets.installed", lambda _: {"broken": broken})
+    monkeypatch.setattr("otel_llm.load.prompts.datasets.installed", lambda _: {"broken": broken})
     with pytest.raises(PluginError, match=r"dataset broken \(no_such_module_at_all:prompts\) to import"):
         open_dataset("broken")
 

@@ -5,21 +5,21 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from otel_llm_plugins.anthropic_messages import AnthropicMessages
-from otel_llm_plugins.ollama_chat import OllamaChat
-from otel_llm_plugins.openai_chat import OpenAIChat
-from otel_llm_plugins.openai_completions import OpenAICompletions
 
 from otel_llm import measures
-from otel_llm.load.content import Content
-from otel_llm.load.exchange import Exchange
-from otel_llm.load.plan import LoadPlan
-from otel_llm.load.raw import Raw
-from otel_llm.load.reckoning import finished
+from otel_llm.load.coordinator.reckoning import finished
+from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.worker.content import Content
+from otel_llm.load.worker.exchange import Exchange
+from otel_llm.load.worker.raw import Raw
 from otel_llm.record import StreamRecord
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.protocol import Ask, Protocol
 from otel_llm.wire.target import Target
+from otel_llm_plugins.anthropic_messages import AnthropicMessages
+from otel_llm_plugins.ollama_chat import OllamaChat
+from otel_llm_plugins.openai_chat import OpenAIChat
+from otel_llm_plugins.openai_completions import OpenAICompletions
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"

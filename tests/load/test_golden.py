@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm.load import document
-from otel_llm.load.stats import Stats
+from otel_llm.load.figures.stats import Stats
+from otel_llm.load.show import llmuses_format as document
 from otel_llm.measures import Facts
 from tests.load.test_arithmetic import call
 
@@ -48,7 +48,7 @@ def test_the_summary_is_the_documents() -> None:
 
 def test_the_log_line_begins_as_the_documents_did() -> None:
     """Time, logger, file, function, line, level: for whoever cuts it apart."""
-    from otel_llm.load import live
+    from otel_llm.load.show import live
 
     shape = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - perf - \w+\.py - \w+ - \d+ - INFO - Time: "
     assert all(re.match(shape, line) for line in LINES)

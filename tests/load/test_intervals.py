@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from otel_llm.load.intervals import clustered, enough, independent, ranks
-from otel_llm.load.stats import Stats, describe
+from otel_llm.load.figures.intervals import clustered, enough, independent, ranks
+from otel_llm.load.figures.stats import Stats, describe
 from otel_llm.measures import Facts
 from otel_llm.testing import timeline
 

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import psutil
 import pytest
-from otel_llm_plugins.openai_chat import OpenAIChat
 
 from otel_llm.clock import now_ns
-from otel_llm.load.channel import GO, Batch, Ended, Inbox, Ready
-from otel_llm.load.parsers import Source, open_parser
-from otel_llm.load.plan import LoadPlan
-from otel_llm.load.raw import Raw
-from otel_llm.load.worker import Share, _Worker
+from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.prompts.parsers import Source, open_parser
+from otel_llm.load.worker.channel import GO, Batch, Ended, Inbox, Ready
+from otel_llm.load.worker.raw import Raw
+from otel_llm.load.worker.worker import Share, _Worker
 from otel_llm.sinks.sqlite import read_records
 from otel_llm.wire.loop import new_loop
 from otel_llm.wire.protocol import WireRequest, json_body
 from otel_llm.wire.target import Target
+from otel_llm_plugins.openai_chat import OpenAIChat
 from tests.load.conftest import Perf
 from tests.load.test_perf import chat, wait_until
 from tests.truthserver.process import TruthServer

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from otel_llm.errors import ConfigError, PluginError
-from otel_llm.load.parsers import Source, open_parser
-from otel_llm.load.parsers.base import PerfPluginBase
-from otel_llm.load.parsers.named import NAMED
+from otel_llm.load.prompts.parsers import Source, open_parser
+from otel_llm.load.prompts.parsers.base import PerfPluginBase
+from otel_llm.load.prompts.parsers.named import NAMED
+from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.ndjson import Whole
-from otel_llm.wire.plugins import load_protocol
 from otel_llm.wire.sse import Sse
 
 TESTS = Path(__file__).parents[1]
@@ -120,7 +120,7 @@ def test_tokens_are_the_servers_then_the_tokenizers_then_unknown(monkeypatch: py
     bare = open_parser("openai_prompt", source)
     request = next(bare.bodies())
     assert bare.tokens(events, request) == (None, None)
-    monkeypatch.setattr("otel_llm.load.parsers.load_tokenizer", lambda _: Words())
+    monkeypatch.setattr("otel_llm.load.prompts.parsers.load_tokenizer", lambda _: Words())
     counting = open_parser("openai_prompt", source, tokenizer_path="here")
     assert counting.tokens(events, request) == (3, 4)
     assert counting.tokens([*events, usage], request) == (30, 40)

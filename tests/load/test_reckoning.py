@@ -3,9 +3,9 @@
 import struct
 from dataclasses import replace
 
-from otel_llm.load.raw import Raw
-from otel_llm.load.reckoning import finished
-from otel_llm.observe import StreamObservation
+from otel_llm.load.coordinator.reckoning import finished
+from otel_llm.load.worker.raw import Raw
+from otel_llm.observation import StreamObservation
 from otel_llm.record import OTHER, PADDING, TEXT
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.target import Target

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from otel_llm.load.document import floor_percentile
+from otel_llm.load.show.llmuses_format import floor_percentile
 from otel_llm.testing import OtlpReceiver
 from tests.load.conftest import Perf
 from tests.load.test_perf import chat

@@ -9,7 +9,7 @@ import tokenizers
 from tokenizers import models, pre_tokenizers, processors, trainers
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.tokenizers import load_tokenizer
+from otel_llm.load.prompts.tokenizers import load_tokenizer
 
 
 @pytest.fixture

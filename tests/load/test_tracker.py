@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.document import log_fields
-from otel_llm.load.stats import Stats
-from otel_llm.load.tracker import WandbReporter
+from otel_llm.load.figures.stats import Stats
+from otel_llm.load.outputs.wandb import WandbReporter
+from otel_llm.load.show.llmuses_format import log_fields
 from otel_llm.measures import Facts
 from otel_llm.testing import timeline
 from tests.load.conftest import Perf

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from otel_llm.record import KIND_NAMES
+from otel_llm.wire.discovery import installed, load_protocol
 from otel_llm.wire.ndjson import Ndjson, Whole
-from otel_llm.wire.plugins import installed, load_protocol
 from otel_llm.wire.protocol import Ask, Protocol
 from otel_llm.wire.sse import Sse
 

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from otel_llm.record import REASONING, TEXT
+from otel_llm.wire.discovery import load_protocol, protocol_for_path
 from otel_llm.wire.openai_json import error_of
-from otel_llm.wire.plugins import load_protocol, protocol_for_path
 from otel_llm.wire.protocol import Ask
 
 USER = {"role": "user", "content": "Why?"}

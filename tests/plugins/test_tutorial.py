@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm.load.datasets import open_dataset
+from otel_llm.load.prompts.datasets import open_dataset
 from otel_llm.record import TEXT
-from otel_llm.wire.plugins import installed, load_protocol, protocol_for_path
+from otel_llm.wire.discovery import installed, load_protocol, protocol_for_path
 from otel_llm.wire.protocol import NOTHING, Ask
 from otel_llm.wire.sse import Sse
 

@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from otel_llm_collector.alerts import alerts
 from otel_llm_collector.rule import Alert
-
 from tests.real.accuracy import RealProgram
 from tools.services import COLLECTOR
 

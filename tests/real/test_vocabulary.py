@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from otel_llm_collector import family
 from otel_llm_collector.series import series
 from otel_llm_collector.table import Metric, engine, engines
-
 from tests.collector.fake_engines import FakeEngines
 from tests.real.accuracy import RealProgram, collector, fast_prometheus, value
 from tests.real.sending import sending

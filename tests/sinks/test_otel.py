@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, Samp
 from opentelemetry.trace import SpanKind, StatusCode
 
 from otel_llm.sinks.exemplars import WORST
-from otel_llm.sinks.finished import FinishedSpans
+from otel_llm.sinks.finished_spans import FinishedSpans
 from otel_llm.sinks.otel import OTelSink
 from otel_llm.testing import FakeClock, timeline
 
@@ -166,7 +166,7 @@ def test_a_model_in_this_process_is_also_its_own_server():
 def test_a_call_that_was_not_streamed_has_no_chunk_times():
     telemetry = Telemetry()
     call = telemetry.sink.opened(HEAD, 0)
-    from otel_llm.observe import StreamObservation
+    from otel_llm.observation import StreamObservation
 
     obs = StreamObservation(sent_ns=0, **HEAD)
     obs.usage(input=1, output=2)

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from otel_llm_plugins.anthropic_messages import AnthropicMessages
-from otel_llm_plugins.ollama_chat import OllamaChat
-from otel_llm_plugins.openai_chat import OpenAIChat
-from otel_llm_plugins.openai_completions import OpenAICompletions
 
 from otel_llm.record import REASONING, TEXT
 from otel_llm.wire.protocol import Delta, Protocol
 from otel_llm.wire.repeats import Repeats
+from otel_llm_plugins.anthropic_messages import AnthropicMessages
+from otel_llm_plugins.ollama_chat import OllamaChat
+from otel_llm_plugins.openai_chat import OpenAIChat
+from otel_llm_plugins.openai_completions import OpenAICompletions
 
 
 def chat(text: str, **more: Any) -> bytes:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from otel_llm_collector.table import engines
 
+from otel_llm_collector.table import engines
 from tests.collector.fake_engines import FakeEngines
 from tests.dashboards.fed.asking import Asking
 from tests.dashboards.fed.feeding import feeding

@@ -1,0 +1,113 @@
+"""The `anthropic` library: messages, streamed by `create` or by `.stream()`, sync and async, the beta ones too."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from otel_llm.instrumentation.calls.options import Options
+from otel_llm.instrumentation.libraries import stainless
+from otel_llm.instrumentation.libraries.adapter import Settings, Target
+from otel_llm.instrumentation.libraries.request import parameters
+from otel_llm.instrumentation.streams.entering import Enters, EntersAsync
+from otel_llm.instrumentation.streams.proxy import Looks, is_stream, put, stepped
+from otel_llm.instrumentation.streams.stand_in import proxied
+from otel_llm.observation import StreamObservation
+from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
+
+if TYPE_CHECKING:
+    from otel_llm.instrumentation.calls.call import Call
+
+__all__ = ["targets"]
+
+
+def targets(settings: Settings) -> Iterable[Target]:
+    """Say what is measured."""
+    options = Options(
+        kind="client",
+        describe=_describe,
+        prepare=stainless.sends_headers(settings),
+        wrap=_wrap,
+        item=_kind_of_event,
+        result=_result,
+    )
+    for module in ("anthropic.resources.messages.messages", "anthropic.resources.beta.messages.messages"):
+        for owner in ("Messages", "AsyncMessages"):
+            yield Target(module, owner, ("create", "stream"), options)
+
+
+def _describe(resource: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {"provider": "anthropic", "parameters": parameters(asked), **stainless.server_of(resource)}
+
+
+def _result(call: "Call", message: Any) -> None:
+    if call.observation is not None:
+        _take(message, call.observation)
+
+
+def _wrap(call: "Call", result: Any) -> Any:
+    kind = type(result)
+    if (hasattr(kind, "__enter__") or hasattr(kind, "__aenter__")) and not is_stream(kind):
+        return _Manager(result, call)
+    return stainless.raw_response(call, result)
+
+
+class _Manager(Enters, EntersAsync, Looks):
+    """What `.stream()` gives. Its stream has many ways to be read; all of them read the one below it."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Any:
+        return self._inside(self._do(self.__wrapped__.__enter__))
+
+    async def __aenter__(self) -> Any:
+        return self._inside(await stepped(self, self.__wrapped__.__aenter__))
+
+    def _inside(self, stream: Any) -> Any:
+        put(self, "_self_owner", False)
+        if (below := getattr(stream, "_raw_stream", None)) is None:
+            return proxied(stream, self._self_call)
+        stream._raw_stream = proxied(below, self._self_call)
+        return stream
+
+
+def _kind_of_event(event: Any, observation: StreamObservation) -> int:
+    """Return the kind of an event of a stream."""
+    match getattr(event, "type", None):
+        case "content_block_delta":
+            return _content(event.delta)
+        case "content_block_start":
+            return _content(event.content_block)
+        case "message_start":
+            _take(event.message, observation, begun=True)
+        case "message_delta":
+            _take(event, observation)
+            if reason := getattr(event.delta, "stop_reason", None):
+                observation.set(finish_reasons=(reason,))
+            return OTHER
+    return PADDING
+
+
+def _content(block: Any) -> int:
+    if getattr(block, "text", None):
+        return TEXT
+    if getattr(block, "thinking", None):
+        return REASONING
+    return TOOL if getattr(block, "partial_json", None) or getattr(block, "name", None) else PADDING
+
+
+def _take(message: Any, observation: StreamObservation, *, begun: bool = False) -> None:
+    """Take what an answer says about itself. What its cache read and wrote is billed apart, and is input too.
+
+    begun: it has only begun, and what it says of its output is no count of it yet
+    """
+    for field, name in (("response_model", "model"), ("response_id", "id")):
+        if value := getattr(message, name, None):
+            observation.set(**{field: value})
+    if reason := getattr(message, "stop_reason", None):
+        observation.set(finish_reasons=(reason,))
+    if (bill := getattr(message, "usage", None)) is None:
+        return
+    cached = getattr(bill, "cache_read_input_tokens", None)
+    if (given := getattr(bill, "input_tokens", None)) is not None:
+        given += (cached or 0) + (getattr(bill, "cache_creation_input_tokens", None) or 0)
+    made = None if begun else getattr(bill, "output_tokens", None)
+    observation.usage(input=given, output=made, cached=cached)

@@ -1,0 +1,116 @@
+"""`LLMInstrumentor`: every supported library that is installed, without a change to the program.
+
+OpenTelemetry finds it under the entry point `otel_llm`, so `opentelemetry-instrument python app.py` is enough. A
+library is instrumented when it is imported. One adapter that fails is logged, and the others go on.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any, Final
+
+import wrapt
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
+
+from otel_llm.errors import ConfigError
+from otel_llm.instrumentation.calls.isolation import guarded, warm
+from otel_llm.instrumentation.libraries.adapter import ADAPTERS, Settings, Target
+from otel_llm.instrumentation.patching.auto import places_of, restore
+from otel_llm.instrumentation.patching.others import Yielding, forget, left_to_others, wrapped_by_others
+from otel_llm.instrumentation.patching.places import Place
+
+__all__ = ["EXCLUDE", "INCLUDE", "LLMInstrumentor"]
+
+INCLUDE: Final = "OTEL_LLM_INSTRUMENT_INCLUDE"
+EXCLUDE: Final = "OTEL_LLM_INSTRUMENT_EXCLUDE"
+"""Names of adapters with commas between them; an argument of the same name wins."""
+
+_hooked: Final[set[str]] = set()
+"""Modules that tell of their import. wrapt cannot be told to stop, so each is asked once in a process."""
+
+
+class LLMInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # not typed
+    """Measures the libraries that adapters know.
+
+    `instrument(include=…, exclude=…, propagate=True)`: names of adapters, by default all that are installed; whether
+    W3C trace headers go out with the requests. Raises ConfigError for a name that no adapter has.
+    """
+
+    _lock = threading.RLock()
+    _targets: tuple[Target, ...] = ()
+    _places: tuple[Place, ...] = ()
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        return ()
+
+    def _instrument(self, **kwargs: Any) -> None:
+        settings = Settings(propagate=kwargs.get("propagate", True))
+        points = _wanted(kwargs.get("include"), kwargs.get("exclude"))
+        warm()
+        with self._lock:
+            self._targets = tuple(
+                target for point in points for target in guarded(point.name, _read, point, settings) or ()
+            )
+        for module in dict.fromkeys(target.module for target in self._targets):
+            self._watch(module)
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        with self._lock:
+            self._targets = ()
+            restore(self._places)
+            forget()
+            self._places = ()
+
+    def _watch(self, name: str) -> None:
+        if (module := sys.modules.get(name)) is not None:
+            self._imported(module)
+        if name not in _hooked:
+            _hooked.add(name)
+            wrapt.register_post_import_hook(self._imported, name)
+
+    def _imported(self, module: ModuleType) -> None:
+        """Measure the functions of a module that has been imported. Called by wrapt, and must not raise."""
+        with self._lock:
+            for target in self._targets:
+                if target.module == module.__name__:
+                    self._places += tuple(guarded(f"adapter of {module.__name__}", _measure, module, target) or ())
+
+
+def _wanted(include: Iterable[str] | None, exclude: Iterable[str] | None) -> list[EntryPoint]:
+    """Return the adapters that are asked for, in alphabetical order."""
+    points = {point.name: point for point in sorted(entry_points(group=ADAPTERS))}
+    only, never = _names(include, INCLUDE), _names(exclude, EXCLUDE)
+    if unknown := (only | never) - set(points):
+        raise ConfigError(f"adapters out of {', '.join(points)}", ", ".join(sorted(unknown)), "correct the name")
+    return [point for name, point in points.items() if name not in never and (not only or name in only)]
+
+
+def _names(given: Iterable[str] | None, variable: str) -> set[str]:
+    if isinstance(given, str):
+        given = given.split(",")
+    found = os.environ.get(variable, "").split(",") if given is None else given
+    return {name.strip() for name in found if name.strip()}
+
+
+def _read(point: EntryPoint, settings: Settings) -> tuple[Target, ...]:
+    return tuple(point.load()(settings))
+
+
+def _measure(module: ModuleType, target: Target) -> list[Place]:
+    owner: Any = getattr(module, target.owner, None) if target.owner else module
+    places: list[Place] = []
+    for name in target.names:
+        if (function := getattr(owner, name, None)) is None:
+            continue
+        if wrapped_by_others(function):
+            left_to_others(owner, name)
+            continue
+        yielding = Yielding(name)
+        made = places_of(owner, (name,), replace(target.options, when=yielding), early=target.early, below=target.below)
+        yielding.watch(made)
+        places += made
+    return places

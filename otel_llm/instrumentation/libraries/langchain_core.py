@@ -1,0 +1,121 @@
+"""langchain-core: every chat model and language model that is built on its base classes.
+
+What such a model calls below itself, `openai` for example, is measured too: a span inside this one, counted once.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_llm.instrumentation.calls import usage
+from otel_llm.instrumentation.calls.options import Options
+from otel_llm.instrumentation.calls.usage import member
+from otel_llm.instrumentation.libraries.adapter import Settings, Target
+from otel_llm.instrumentation.libraries.request import parameters
+from otel_llm.observation import StreamObservation
+from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
+
+if TYPE_CHECKING:
+    from otel_llm.instrumentation.calls.call import Call
+
+__all__ = ["targets"]
+
+_PROVIDERS: Final = {
+    "amazon_bedrock": "aws.bedrock",
+    "azure": "azure.ai.openai",
+    "azure-openai-chat": "azure.ai.openai",
+    "google_genai": "gcp.gemini",
+    "google_vertexai": "gcp.vertex_ai",
+    "mistral": "mistral_ai",
+    "openai-chat": "openai",
+    "xai": "x_ai",
+}
+"""What langchain calls otherwise than the convention does: providers, and kinds of a model that does not name its."""
+
+_NAMES = ("invoke", "ainvoke", "stream", "astream", "generate", "agenerate")
+
+
+def targets(_: Settings) -> Iterable[Target]:
+    """Say what is measured."""
+    for module, owner, operation in (("chat_models", "BaseChatModel", "chat"), ("llms", "BaseLLM", "text_completion")):
+        options = Options(
+            operation=operation,
+            kind="client",
+            family="langchain",  # these call each other
+            model=_model,
+            describe=_describe,
+            item=_kind_of_chunk,
+            result=_result,
+        )
+        yield Target(f"langchain_core.language_models.{module}", owner, _NAMES, options, below=True)
+
+
+def _model(model: Any) -> str | None:
+    for name in ("model_name", "model", "model_id"):
+        if isinstance(found := getattr(model, name, None), str) and found:
+            return found
+    return None
+
+
+def _describe(model: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
+    provider: Any = model._get_ls_params().get("ls_provider") if hasattr(model, "_get_ls_params") else None
+    if (kind := getattr(model, "_llm_type", None)) in _PROVIDERS:
+        provider = kind
+    given = {name: getattr(model, name, None) for name in ("temperature", "max_tokens", "top_p", "top_k", "seed", "n")}
+    return {"provider": _PROVIDERS.get(provider, provider), "parameters": parameters({**given, **asked})}
+
+
+def _result(call: "Call", answer: Any) -> None:
+    if call.observation is None:
+        return
+    if isinstance(output := getattr(answer, "llm_output", None), Mapping):
+        usage.of_object(output, call.observation)
+    else:
+        _take(answer, call.observation)
+
+
+def _kind_of_chunk(chunk: Any, observation: StreamObservation) -> int:
+    if isinstance(chunk, str):
+        return TEXT if chunk else PADDING
+    _take(chunk, observation)
+    content = getattr(chunk, "content", None)
+    if isinstance(content, str) and content:
+        return TEXT
+    if isinstance(content, list) and (kind := _kind_of_blocks(content)):
+        return kind
+    if getattr(chunk, "tool_call_chunks", None):
+        return TOOL
+    if member(getattr(chunk, "additional_kwargs", None) or {}, "reasoning_content"):
+        return REASONING
+    return OTHER if getattr(chunk, "usage_metadata", None) else PADDING
+
+
+def _kind_of_blocks(blocks: list[Any]) -> int:
+    if any(_has(block, "text") for block in blocks):
+        return TEXT
+    return REASONING if any(_has(block, "thinking", "reasoning") for block in blocks) else PADDING
+
+
+def _has(block: Any, *names: str) -> bool:
+    return bool(block) if isinstance(block, str) else any(member(block, name) for name in names)
+
+
+def _take(message: Any, observation: StreamObservation) -> None:
+    """Take what a message says about itself. Chunks of a stream say it in parts, and 0 for what they do not know."""
+    said = getattr(message, "response_metadata", None) or {}
+    bill = getattr(message, "usage_metadata", None) or {}
+    if said and not bill:
+        usage.of_object(said, observation)  # where older models leave it
+    observation.usage(
+        input=bill.get("input_tokens") or None,
+        output=bill.get("output_tokens") or None,
+        cached=member(bill.get("input_token_details") or {}, "cache_read"),
+        reasoning=member(bill.get("output_token_details") or {}, "reasoning"),
+    )
+    for field, value in (
+        ("response_id", getattr(message, "id", None)),
+        ("response_model", said.get("model_name") or said.get("model")),
+    ):
+        if isinstance(value, str) and value:
+            observation.set(**{field: value})
+    if reason := said.get("finish_reason") or said.get("stop_reason") or said.get("done_reason"):
+        observation.set(finish_reasons=(reason,))

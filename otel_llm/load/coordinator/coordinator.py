@@ -1,0 +1,202 @@
+"""The coordinator: starts the workers, hears them, and accounts for every planned request.
+
+It runs in the process that a person started and does all that is not receiving packets: whoever is given the finished
+requests may write files, export telemetry or draw, and no stamp is later for it.
+"""
+
+import multiprocessing
+import selectors
+import socket
+import struct
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from typing import IO
+
+from otel_llm.clock import now_ns
+from otel_llm.load.coordinator.reckoning import Finished, finished
+from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.worker.channel import DRAIN, GO, STOP, Batch, Ended, Inbox, Message, Ready
+from otel_llm.load.worker.worker import Share, work
+
+__all__ = ["Engine", "Health"]
+
+_LEAD_NS = 10_000_000
+_POLL_S = 0.1
+
+
+@dataclass(slots=True)
+class Health:
+    """How the client itself fared."""
+
+    workers: int
+    cpu_s: float = 0.0
+    waited_s: float = 0.0
+    """How long workers were ready to run and the machine gave them no core; 0 where it does not say."""
+    clocks: set[str] = field(default_factory=set)
+    clock_steps: int = 0
+    loop_lag_ns: list[int] = field(default_factory=list)
+    died: list[str] = field(default_factory=list)
+    """One line per worker that went away without its last word."""
+    unreachable: tuple[str, str] | None = None
+    """(kind, message) when not one connection could be opened: then no request was sent."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    number: int
+    process: BaseProcess
+    socket: socket.socket
+    file: IO[bytes] | None
+    inbox: Inbox
+    sent: int = 0
+    in_flight: int = 0
+    ended: bool = False
+
+
+class Engine:
+    """A run of a plan. `start`, `run` once, and in any case `close`."""
+
+    def __init__(self, plan: LoadPlan) -> None:
+        self.plan = plan
+        self.health = Health(min(plan.workers, plan.number))
+        self.start_ns: int | None = None
+        self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+
+    @property
+    def sent(self) -> int:
+        return sum(worker.sent for worker in self._workers)
+
+    @property
+    def in_flight(self) -> int:
+        return sum(worker.in_flight for worker in self._workers)
+
+    def start(self) -> None:
+        """Start the processes. They are forked where that is safe, so this comes before any thread is started."""
+        forks = sys.platform == "linux"
+        context = multiprocessing.get_context("fork") if forks else multiprocessing.get_context("spawn")
+        ours: list[socket.socket] = []
+        for number in range(self.health.workers):
+            near, far = socket.socketpair()
+            ours.append(near)
+            file = tempfile.TemporaryFile(prefix="otel-llm-", buffering=0) if forks else None  # noqa: SIM115
+            shared = None if file is None else file.fileno()
+            arguments = (self.plan, Share(number, self.health.workers), far, shared, ours if forks else [])
+            process = context.Process(target=_in_child, args=arguments, daemon=True)
+            process.start()
+            far.close()
+            worker = _Worker(number, process, near, file, Inbox(shared))
+            self._workers.append(worker)
+            self._selector.register(near, selectors.EVENT_READ, worker)
+
+    def run(
+        self,
+        on_finished: Callable[[Sequence[Finished]], object],
+        on_turn: Callable[[], object],
+        stopping: Callable[[], bool],
+    ) -> Health:
+        """Return when every worker has ended.
+
+        `on_finished` gets the requests that ended since its last call, `on_turn` is called about ten times a second,
+        and the workers are told to stop as soon as `stopping` says so.
+        """
+        ready = 0
+        told = False
+        while any(not worker.ended for worker in self._workers):
+            if not told and stopping():
+                told = True
+                self._say(STOP)
+            for worker, message in self._messages():
+                if isinstance(message, Ready):
+                    ready += 1
+                    self.health.unreachable = self.health.unreachable or message.error
+                    if ready == len(self._workers) and not told:
+                        told = self._begin()
+                elif isinstance(message, Batch):
+                    worker.sent, worker.in_flight = message.sent, message.in_flight
+                    self.health.loop_lag_ns += message.loop_lag_ns
+                    if message.ended:
+                        on_finished(finished(message.ended, self.plan))
+                else:
+                    self._ended(worker, message)
+            on_turn()
+        return self.health
+
+    def drain(self) -> None:
+        """Have no further request begun; those under way go on."""
+        self._say(DRAIN)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start that the workers were given; 0 before it."""
+        return 0.0 if self.start_ns is None else max(now_ns() - self.start_ns, 0) / 1e9
+
+    def close(self) -> None:
+        """Leave no process and no socket behind."""
+        for worker in self._workers:
+            worker.socket.close()
+            if worker.file is not None:
+                worker.file.close()
+        for worker in self._workers:
+            worker.process.join(timeout=2)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+        self._selector.close()
+
+    def _begin(self) -> bool:
+        """Give the start, or stop at once when nobody could connect; return whether they were told to stop."""
+        if self.health.unreachable is not None:
+            self._say(STOP)
+            return True
+        self.start_ns = now_ns() + _LEAD_NS
+        self._say(GO + struct.pack("!q", self.start_ns))
+        return False
+
+    def _say(self, word: bytes) -> None:
+        for worker in self._workers:
+            if not worker.ended:
+                try:
+                    worker.socket.sendall(word)
+                except OSError:
+                    continue  # it is going away; its end of file says so
+
+    def _messages(self) -> "list[tuple[_Worker, Message]]":
+        found: list[tuple[_Worker, Message]] = []
+        for key, _ in self._selector.select(_POLL_S):
+            worker: _Worker = key.data
+            try:
+                data = key.fileobj.recv(1 << 20)  # type: ignore[union-attr]  # only sockets are registered
+            except OSError:
+                data = b""
+            if data:
+                found += [(worker, message) for message in worker.inbox.feed(data)]
+            else:
+                self._gone(worker)
+        return found
+
+    def _ended(self, worker: _Worker, message: Ended) -> None:
+        worker.ended, worker.in_flight = True, 0
+        self._selector.unregister(worker.socket)
+        self.health.cpu_s += message.cpu_ns / 1e9
+        self.health.waited_s += message.waited_ns / 1e9
+        self.health.clocks.add(message.clock)
+        self.health.clock_steps += message.clock_steps
+
+    def _gone(self, worker: _Worker) -> None:
+        worker.ended, worker.in_flight = True, 0
+        self._selector.unregister(worker.socket)
+        worker.process.join(timeout=2)
+        self.health.died.append(f"worker {worker.number} died (exit code {worker.process.exitcode})")
+
+
+def _in_child(
+    plan: LoadPlan, share: Share, sock: socket.socket, file: int | None, inherited: list[socket.socket]
+) -> None:
+    # a copy of the coordinator's ends would keep them open, and a worker would not notice that its coordinator is gone
+    for other in inherited:
+        other.close()
+    work(plan, share, sock, file)

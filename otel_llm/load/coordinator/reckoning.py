@@ -1,0 +1,93 @@
+"""What workers noted becomes records: each request observed again, from what is known of it, many at once."""
+
+from array import array
+from collections.abc import Sequence
+from itertools import accumulate, chain, pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.worker.content import Content
+from otel_llm.load.worker.raw import Raw
+from otel_llm.observation import StreamObservation
+from otel_llm.record import StreamRecord
+from otel_llm.wire.arrivals import Ints, moments
+
+__all__ = ["Finished", "finished"]
+
+
+class Finished(NamedTuple):
+    """A request that ended, and what the events of its answer said, where that is kept."""
+
+    record: StreamRecord
+    content: Content | None
+
+
+def finished(raws: Sequence[Raw], plan: LoadPlan) -> list[Finished]:
+    """Return requests of a plan that ended, each as who sent it would have observed it."""
+    arrived, waited = moments([raw.arrivals for raw in raws])
+    before = list(accumulate((raw.arrivals.count for raw in raws), initial=-1))  # reads are numbered from 1
+    counts = [sum(map(len, raw.kind)) for raw in raws]
+    read = _joined(raws, "read", np.uint32)
+    which = read + np.repeat(np.array(before[:-1], np.int64), counts)
+    columns = {
+        "at_ns": arrived[which],
+        "kind": _joined(raws, "kind", np.uint8),
+        "tokens": _joined(raws, "tokens", np.uint32),
+        "lag_ns": waited[which],
+        "read": read,
+        "size": _joined(raws, "size", np.uint32),
+        "length": _joined(raws, "length", np.uint32),
+    }
+    found = []
+    for raw, first, (start, stop) in zip(raws, before, pairwise(accumulate(counts, initial=0)), strict=False):
+        chunks = {name: array(_CODES[x.itemsize], x[start:stop].tobytes()) for name, x in columns.items()}
+        headers_ns = int(arrived[first + raw.head]) if raw.head else None
+        found.append(Finished(_observed(raw, plan, headers_ns, chunks), raw.content))
+    return found
+
+
+def _joined(raws: Sequence[Raw], column: str, dtype: type) -> Ints:
+    return np.frombuffer(b"".join(chain.from_iterable(getattr(raw, column) for raw in raws)), dtype)
+
+
+_CODES = {1: "B", 4: "I", 8: "q"}
+
+
+def _observed(raw: Raw, plan: LoadPlan, headers_ns: int | None, chunks: dict[str, Any]) -> StreamRecord:
+    target = plan.endpoint(raw.number)
+    observation = StreamObservation(
+        sent_ns=raw.sent_ns,
+        operation=plan.protocol.operation,
+        provider=plan.protocol.provider,
+        model=plan.model,
+        kind="client",
+        stream=plan.stream,
+        server_address=target.unix or target.host,
+        server_port=None if target.unix else target.port,
+        index=raw.number,
+        trace_id=raw.trace_id,
+        span_id=raw.span_id,
+        due_ns=raw.due_ns,
+        intended_ns=raw.intended_ns,
+        connect_ns=raw.connect_ns,
+        headers_ns=headers_ns,
+        status=raw.status,
+        finish_reasons=raw.finish_reasons,
+        response_model=raw.model,
+        response_id=raw.response_id,
+        flags=("unsent",) if raw.unsent else (),
+    )
+    observation.mark_all(**chunks)
+    observation.usage(
+        input=raw.input_tokens, output=raw.output_tokens, cached=raw.cached_tokens, reasoning=raw.reasoning_tokens
+    )
+    if raw.outcome == "complete":
+        observation.end(raw.ended_ns)
+    elif raw.outcome == "error":
+        observation.fail(raw.error_type or "error", raw.error_message, at_ns=raw.ended_ns)
+    else:
+        observation.cancel("interrupted", at_ns=raw.ended_ns)
+    assert observation.record is not None  # noqa: S101  # each of the three ends it
+    return observation.record

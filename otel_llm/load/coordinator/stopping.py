@@ -1,0 +1,59 @@
+"""When a run ends before every planned request was sent, and why."""
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+from otel_llm.load.coordinator.coordinator import Engine
+from otel_llm.load.figures.stats import Stats
+from otel_llm.load.plan.plan import LoadPlan
+
+__all__ = ["EndedBy", "Stopping"]
+
+EndedBy = Literal["requests", "duration", "max_errors", "max_tokens_total", "interrupted"]
+
+_EARLY: Final = frozenset(("max_errors", "max_tokens_total", "interrupted"))
+
+
+class Stopping:
+    """Called about ten times a second: whether the workers are to stop at once. `ended_by` says what the run ended by.
+
+    A run whose time is over, or whose tokens are spent, begins nothing more but hears out what is under way.
+    """
+
+    def __init__(self, plan: LoadPlan, stats: Stats, engine: Engine, interrupted: Callable[[], bool]) -> None:
+        self._plan, self._stats, self._engine, self._interrupted = plan, stats, engine, interrupted
+        self.ended_by: EndedBy = "requests"
+        self._elapsed_s = 0.0
+
+    def __call__(self) -> bool:
+        plan, stats = self._plan, self._stats
+        if self._interrupted():
+            return self._end("interrupted")
+        if plan.max_errors is not None and stats.failed >= plan.max_errors:
+            return self._end("max_errors")
+        if plan.max_tokens is not None and stats.all_tokens >= plan.max_tokens and self.ended_by == "requests":
+            self._end("max_tokens_total")
+            self._engine.drain()
+        if plan.duration_s is None or self._engine.elapsed_s < plan.duration_s:
+            return False
+        if self.ended_by == "requests" and not (plan.open_loop and self._engine.sent >= plan.number):
+            self._end("duration")
+        return self._engine.elapsed_s >= plan.duration_s + plan.grace_s
+
+    @property
+    def early(self) -> bool:
+        """Whether it ended before its time, so that requests that were planned never had their moment."""
+        return self.ended_by in _EARLY
+
+    def due(self) -> int:
+        """Return how many planned requests had their moment before the run ended."""
+        plan, stats = self._plan, self._stats
+        if self.early:
+            return plan.due_by(round(self._elapsed_s * 1e9)) if plan.open_loop else stats.ended
+        cut = self.ended_by == "duration" and not plan.open_loop
+        return stats.ended if cut or plan.endless else plan.number
+
+    def _end(self, by: EndedBy) -> bool:
+        if self.ended_by != by:
+            self.ended_by, self._elapsed_s = by, self._engine.elapsed_s
+        return True

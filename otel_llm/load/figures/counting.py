@@ -1,0 +1,71 @@
+"""Token counts for answers of which the server says none: by a tokenizer, or by the parser that was given.
+
+Done by the coordinator, from the events of an answer: no tokenizer ever runs on the loop that receives packets.
+"""
+
+from array import array
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from otel_llm import tokens
+from otel_llm.load.figures.scrutiny import disagrees
+from otel_llm.record import StreamRecord
+from otel_llm.wire.protocol import Protocol as WireProtocol
+
+__all__ = ["Counting", "Counts"]
+
+
+class Counts(Protocol):
+    """Whoever counts: (tokens of the prompt, tokens of the answer), None for what it does not know."""
+
+    def tokens(self, events: Sequence[str], request: dict[str, Any]) -> tuple[int | None, int | None]: ...
+
+
+class Counting:
+    """Fills in what a record lacks."""
+
+    def __init__(self, protocol: type[WireProtocol], counts: Counts) -> None:
+        self._protocol, self._counts = protocol, counts
+
+    def recount(self, record: StreamRecord, body: bytes, events: Sequence[bytes]) -> StreamRecord:
+        """Return a record with counted tokens; the one given when the answer is not whole. That one is not changed.
+
+        Where the provider said how many, its count stands, and is flagged when it disagrees with what was counted. A
+        counted total is shared over the chunks by the text of each, as a provider's would be.
+        """
+        if not record.ok:
+            return record
+        try:
+            inputs, outputs = self._counts.tokens([event.decode() for event in events], msgspec.json.decode(body))
+        except Exception as error:
+            flag = f"not_counted: {type(error).__name__}"
+            return msgspec.structs.replace(record, flags=(*record.flags, flag))
+        if record.token_source == "provider":
+            return self._compare(record, outputs)
+        if outputs is None:
+            return msgspec.structs.replace(record, input_tokens=inputs)
+        chunks = record.chunks
+        lengths = array("I", self._lengths(events, len(chunks)))
+        none = array("I", bytes(4 * len(chunks)))
+        shares, total, source, flags = tokens.resolve(chunks.kind, none, lengths, provider=None, counted=outputs)
+        return msgspec.structs.replace(
+            record,
+            chunks=chunks.with_tokens(shares),
+            input_tokens=inputs,
+            output_tokens=total,
+            token_source=source,
+            flags=(*record.flags, *flags),
+        )
+
+    def _compare(self, record: StreamRecord, counted: int | None) -> StreamRecord:
+        streamed = sum(record.chunks.tokens) if record.stream else record.output_tokens or 0
+        if counted is None or not disagrees(streamed, counted):
+            return record
+        return msgspec.structs.replace(record, flags=(*record.flags, "usage_disagrees"))
+
+    def _lengths(self, events: Sequence[bytes], count: int) -> list[int]:
+        answer = self._protocol()
+        found = [len(delta[1]) for event in events if (delta := answer.decode(event)) is not None]
+        return (found + [0] * count)[:count]

@@ -1,0 +1,185 @@
+"""What a run amounts to: values gathered as requests end, and the summary of them.
+
+Every value comes from `measures`; here they are only collected, ordered and counted.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from otel_llm.load.figures import intervals
+from otel_llm.load.figures.column import Column
+from otel_llm.measures import MEASURES, Facts, Floats
+from otel_llm.record import StreamRecord
+
+__all__ = ["PERCENTILES", "Stats", "describe"]
+
+PERCENTILES: Final = (50, 66, 75, 80, 90, 95, 98, 99, 99.9)
+_Interval = tuple[float | None, float | None]
+_CENSORED: Final = frozenset(("corrected_time_to_first_token", "corrected_request_latency"))
+
+
+class Stats:
+    """The running account of a run.
+
+    planned: requests that were to be sent; due: those of them whose moment came before the run ended
+    """
+
+    def __init__(self, planned: int) -> None:
+        self.planned = self.due = planned
+        self.succeeded = self.failed = self.cancelled = self.unsent = 0
+        self.errors: Counter[str] = Counter()
+        self.input_tokens = self.output_tokens = 0
+        self.sources: Counter[str] = Counter()
+        self.flags: Counter[str] = Counter()
+        self.first_sent_ns: int | None = None
+        self.last_ended_ns: int | None = None
+        self.values = {measure.name: Column() for measure in MEASURES}
+        # how many gaps each request brought: they are not independent of each other
+        self._gaps = {"inter_token_latency": array("q"), "inter_chunk_latency": array("q")}
+
+    @property
+    def ended(self) -> int:
+        return self.succeeded + self.failed + self.cancelled
+
+    @property
+    def all_tokens(self) -> int:
+        """Tokens of prompts and answers together."""
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def duration_s(self) -> float:
+        """First byte sent to last answer ended, seconds; 0 before anything ended."""
+        if self.first_sent_ns is None or self.last_ended_ns is None:
+            return 0.0
+        return (self.last_ended_ns - self.first_sent_ns) / 1e9
+
+    def add(self, facts: Sequence[Facts]) -> None:
+        """Take requests that ended."""
+        good = [fact for fact in facts if fact.record.ok]
+        for fact in facts:
+            self._count(fact.record)
+        for measure in MEASURES:
+            found = measure.values(good if measure.successes_only else facts)
+            self.values[measure.name].extend(found)
+        self._gaps["inter_token_latency"].extend(len(fact.inter_token_latencies) for fact in good)
+        self._gaps["inter_chunk_latency"].extend(len(fact.inter_chunk_latencies) for fact in good)
+
+    def lose(self, kind: str, count: int) -> None:
+        """Take `count` planned requests that were never sent, as failures of that kind."""
+        self.unsent += count
+        self.failed += count
+        self.errors[kind] += count
+
+    def percentile(self, name: str, q: float) -> float | None:
+        """Return a percentile of a measure, None of no values."""
+        values = self.values[name]
+        return float(np.percentile(values.all(), q)) if len(values) else None
+
+    def summary(self) -> dict[str, Any]:
+        """Return the `requests`, `duration`, throughput, `tokens` and `measures` of a report."""
+        took = self.duration_s
+        return {
+            "requests": {
+                "planned": self.planned,
+                "sent": self.ended - self.unsent,
+                "succeeded": self.succeeded,
+                "failed": self.failed,
+                "cancelled": self.cancelled,
+                "errors": dict(sorted(self.errors.items())),
+            },
+            "duration": took,
+            "request_throughput": _per(self.succeeded, took),
+            "output_token_throughput": _per(self.output_tokens, took),
+            "total_token_throughput": _per(self.all_tokens, took),
+            "tokens": {"input": self.input_tokens, "output": self.output_tokens, "source": self.source},
+            "measures": {name: self._describe(name) for name in self.values},
+            "flags": dict(sorted(self.flags.items())),
+        }
+
+    @property
+    def source(self) -> str | None:
+        """Where the output tokens come from: one source, `mixed`, or None when there are none."""
+        return next(iter(self.sources)) if len(self.sources) == 1 else "mixed" if self.sources else None
+
+    def _count(self, record: StreamRecord) -> None:
+        unsent = "unsent" in record.flags
+        if not unsent:
+            if self.first_sent_ns is None or record.sent_ns < self.first_sent_ns:
+                self.first_sent_ns = record.sent_ns
+            if self.last_ended_ns is None or record.ended_ns > self.last_ended_ns:
+                self.last_ended_ns = record.ended_ns
+        self.unsent += unsent
+        self.flags.update(flag for flag in record.flags if flag != "unsent")
+        if record.ok:
+            self.succeeded += 1
+            self.input_tokens += record.input_tokens or 0
+            self.output_tokens += record.output_tokens or 0
+            if record.token_source is not None:
+                self.sources[record.token_source] += 1
+        elif record.outcome == "cancelled":
+            self.cancelled += 1
+        else:
+            self.failed += 1
+            self.errors[record.error_type or "error"] += 1
+
+    def _describe(self, name: str) -> dict[str, Any]:
+        values = self.values[name].all()
+        if name in _CENSORED and len(self.values["queue_delay"]):
+            return describe(values, infinite=max(self.due - len(values), 0))
+        return describe(values, clusters=self._gaps.get(name))
+
+
+def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None = None) -> dict[str, Any]:
+    """Return count, mean, stddev (of a sample), min, max and percentiles by numpy's linear rule, None where undefined.
+
+    `infinite` values stand above all others: requests that an open loop planned and nobody answered. A percentile
+    that falls among them, and then the mean, is None; `infinite` says how many there are. `ci95` has each percentile's
+    confidence interval, and `too_few_for` those that there are not values enough for; `clusters` says how many values,
+    in order, came with each request, where they are not one per request.
+    """
+    count = len(values) + infinite
+    out: dict[str, Any] = {"count": count}
+    finite = bool(len(values)) and not infinite
+    out["mean"] = float(values.mean()) if finite else None
+    out["stddev"] = float(values.std(ddof=1)) if finite and count > 1 else None
+    out["min"] = float(values.min()) if len(values) else None
+    out["max"] = float(values.max()) if finite else None
+    ordered = np.sort(values)
+    for q in PERCENTILES:
+        out[f"p{q}"] = _percentile(ordered, count, q)
+    if infinite:
+        out["infinite"] = infinite
+    if count:
+        found = {f"p{q}": _interval(out[f"p{q}"], ordered, values, count, clusters, q) for q in PERCENTILES}
+        out["ci95"] = {name: list(interval) for name, (interval, _) in found.items()}
+        out["too_few_for"] = [name for name, (_, enough) in found.items() if not enough]
+    return out
+
+
+def _interval(
+    at: float | None, ordered: Floats, values: Floats, count: int, clusters: Sequence[int] | None, q: float
+) -> tuple[_Interval, bool]:
+    """Return the interval of a percentile, and whether there are values enough for it."""
+    if clusters is None:
+        return intervals.independent(ordered, count, q), None not in intervals.ranks(count, q)
+    if at is None:
+        return (None, None), False
+    interval = intervals.clustered(ordered, values, clusters, q, at)
+    return interval, None not in interval
+
+
+def _percentile(ordered: Floats, count: int, q: float) -> float | None:
+    position = (count - 1) * q / 100
+    low = int(position)
+    high = min(low + 1, count - 1) if position > low else low
+    if not count or high >= len(ordered):
+        return None
+    return float(ordered[low] + (ordered[high] - ordered[low]) * (position - low))
+
+
+def _per(amount: float, seconds: float) -> float | None:
+    return amount / seconds if seconds > 0 else None

@@ -1,0 +1,182 @@
+"""How far the client's own lateness reaches into the numbers, and whether they may be believed.
+
+Every client reads its own delays as the server's. This one measures them: how long each read waited in the kernel
+before it was taken, how late the loop ran, how late a request left, and which reads brought packets together that had
+come apart, whose gaps nobody can know any more. It says so for the run, and for each second of it.
+"""
+
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from otel_llm.load.coordinator.coordinator import Health
+from otel_llm.load.figures.column import Column
+from otel_llm.measures import Floats, Ints, joined, send_lag, token_gaps
+from otel_llm.record import Chunks, StreamRecord
+
+__all__ = ["ClientError"]
+
+_WINDOW_NS: Final = 1_000_000_000
+_RECEIVE_LAG_S: Final = 0.005
+_USER_LAG_S: Final = 0.001
+_LOOP_LAG_S: Final = 0.020
+_SEND_LAG_S: Final = 0.010
+_MERGED_SHARE: Final = 0.01
+_STALE_NS: Final = 5_000_000
+
+_Span = Mapping[str, float]
+
+
+class ClientError:
+    """The account of the client's own error over a run."""
+
+    def __init__(self) -> None:
+        self._receive = Column()
+        self._send = array("d")
+        self._doubtful = array("d")
+        """The inter-token latencies that merged reads gave."""
+        self._late: dict[int, list[int]] = {}
+        """Per second: reads, and those of them that were merged or taken late."""
+        self.reads = self.chunks = self.merged = 0
+
+    def add(self, records: Sequence[StreamRecord]) -> None:
+        """Take requests that ended."""
+        self._send.extend(
+            max(late, 0.0) for r in records if "unsent" not in r.flags and (late := send_lag(r)) is not None
+        )
+        columns = [record.chunks for record in records]
+        read = joined([c.read for c in columns], np.uint32)
+        owner = np.repeat(np.arange(len(columns)), [len(c) for c in columns])
+        if not len(read):
+            return
+        opens = np.concatenate(([True], (read[1:] != read[:-1]) | (owner[1:] != owner[:-1])))
+        self.reads += int(opens.sum())
+        self.chunks += len(read)
+        lag = joined([c.lag_ns for c in columns], np.int64)
+        if len(lag) == len(read):
+            self._reads(records, _Table(read, owner, opens, lag, joined([c.at_ns for c in columns], np.int64)))
+
+    def _reads(self, records: Sequence[StreamRecord], table: "_Table") -> None:
+        self._receive.extend(table.lag[table.opens] / 1e9)
+        merged = table.merged()
+        self.merged += len(merged)
+        bad = table.opens & ((table.lag > _RECEIVE_LAG_S * 1e9) | np.isin(table.keys, merged))
+        seconds = table.at // _WINDOW_NS
+        for column, rows in enumerate((table.opens, bad)):
+            for second, count in zip(*(x.tolist() for x in np.unique(seconds[rows], return_counts=True)), strict=True):
+                self._late.setdefault(second, [0, 0])[column] += count
+        if len(merged):
+            gap_s, tokens, read, owner = token_gaps(*(r if r.ok else _empty(r) for r in records))
+            doubtful = np.isin((owner << 32) | read, merged)
+            gaps, tokens = gap_s[doubtful], tokens[doubtful]
+            self._doubtful.frombytes(np.repeat(gaps / np.maximum(tokens, 1), tokens).tobytes())
+
+    def report(self, health: Health, start_ns: int | None = None, itl: Column | None = None) -> dict[str, Any]:
+        """Return the `client` member of a report; times in seconds, windows of one second from `start_ns`.
+
+        itl: every inter-token latency of the run, to give its percentiles without those of merged reads
+        """
+        kernel = any("kernel" in clock for clock in health.clocks)
+        loop = _describe(np.array(health.loop_lag_ns, np.float64) / 1e9)
+        receive = _describe(self._receive.all()) if kernel else None
+        send = _describe(np.array(self._send))
+        share = self.merged / self.reads if self.reads else 0.0
+        reasons = _reasons(receive, loop, send, share) + health.died
+        doubtful = np.frombuffer(self._doubtful)
+        apart = _describe(_without(itl.all(), doubtful)) if itl is not None and len(doubtful) else None
+        return {
+            "saturated": bool(reasons),
+            "reasons": reasons,
+            "windows": self._windows(start_ns),
+            "clock": ", ".join(sorted(health.clocks)) or None,
+            "clock_steps": health.clock_steps,
+            "receive_lag": receive,
+            "loop_lag": loop,
+            "send_lag": send,
+            "loop_lag_p99": loop and loop["p99"],
+            "merged_reads": self.merged,
+            "merged_read_share": share,
+            "inter_token_latency_without_merged": apart,
+            "reads": self.reads,
+            "chunks": self.chunks,
+            "cpu_seconds": health.cpu_s,
+            "waited_for_cpu_seconds": health.waited_s,
+            "workers": health.workers,
+        }
+
+    def _windows(self, start_ns: int | None) -> dict[str, Any]:
+        """Say in how many seconds of the run more than one read in a hundred was late or merged, and since when."""
+        limited = sorted(second for second, (reads, bad) in self._late.items() if bad > max(reads * _MERGED_SHARE, 1))
+        since = None if start_ns is None or not limited else max(limited[0] * _WINDOW_NS - start_ns, 0) / 1e9
+        return {"total": len(self._late), "limited": len(limited), "first_limited_at": since}
+
+
+class _Table(NamedTuple):
+    """The chunks of several records, one after the other; `opens` says which begin a read."""
+
+    read: Ints
+    owner: Ints
+    opens: Ints
+    lag: Ints
+    at: Ints
+
+    @property
+    def keys(self) -> Ints:
+        """A number for each read that no other read of these records has."""
+        return (self.owner << 32) | self.read
+
+    def merged(self) -> Ints:
+        """Return the keys of reads that waited so long that they may have brought together what came apart.
+
+        Several chunks in a read are normal where the server wrote them together; they were merged in the socket when
+        the read had waited longer than the mean gap of its stream.
+        """
+        starts = np.flatnonzero(np.concatenate(([True], self.owner[1:] != self.owner[:-1])))
+        ends = np.concatenate((starts[1:], [len(self.owner)])) - 1
+        mean = (self.at[ends] - self.at[starts]) / np.maximum(ends - starts, 1)
+        usual = np.repeat(np.clip(mean, 1, _STALE_NS), ends - starts + 1)
+        return np.unique(self.keys[~self.opens & (self.lag > usual)])
+
+
+def _empty(record: StreamRecord) -> StreamRecord:
+    return msgspec.structs.replace(record, chunks=Chunks())
+
+
+def _without(ordered: Floats, some: Floats) -> Floats:
+    """Return the values, ascending, less those of `some`, each as often as it stands there. Sorts them in place."""
+    ordered.sort()
+    which, counts = np.unique(some, return_counts=True)
+    first = np.searchsorted(ordered, which)
+    drop = np.concatenate([np.arange(start, start + count) for start, count in zip(first, counts, strict=True)])
+    return np.delete(ordered, drop[drop < len(ordered)])
+
+
+def _describe(values: Floats) -> dict[str, float] | None:
+    """Return the percentiles of values that nobody needs in their order any more: there may be millions."""
+    if not len(values):
+        return None
+    p50, p90, p99 = np.percentile(values, (50, 90, 99), overwrite_input=True).tolist()
+    return {"p50": p50, "p90": p90, "p99": p99, "max": float(values.max())}
+
+
+def _reasons(receive: _Span | None, loop: _Span | None, send: _Span | None, merged: float) -> list[str]:
+    """Return why the client was the limit, one line each.
+
+    With kernel stamps a read that is taken late is still stamped right, so the bound there is how near the client came
+    to merging packets. With our own stamps lateness is error: the loop's is all that shows of it.
+    """
+    bounds = (
+        (receive, _RECEIVE_LAG_S, "reads were taken"),
+        (loop, _LOOP_LAG_S if receive is not None else _USER_LAG_S * 5, "loop turns came"),
+        (send, _SEND_LAG_S, "requests left"),
+    )
+    found = [
+        f"1 % of {what} more than {span['p99'] * 1e3:.1f} ms late" for span, bound, what in bounds
+        if span is not None and span["p99"] > bound
+    ]  # fmt: skip
+    if merged > _MERGED_SHARE:
+        found.append(f"{merged:.1%} of reads brought packets together that had come apart")
+    return found

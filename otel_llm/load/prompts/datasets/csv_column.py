@@ -1,0 +1,27 @@
+"""A column of a CSV file with a header line."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from otel_llm.errors import ConfigError
+from otel_llm.load.prompts.columns import pick
+from otel_llm.load.prompts.reading import opened
+
+__all__ = ["prompts"]
+
+
+def prompts(path: Path | None, seed: int, *, column: str | None = None, delimiter: str = ",") -> Iterator[str]:
+    """Yield each cell of `column` that is not blank; without a column, of the first that has a usual name.
+
+    Raises ConfigError when the column is not there or a row is too short to have it.
+    """
+    with opened(path) as file:
+        rows = csv.DictReader(file, delimiter=delimiter)
+        name = pick(rows.fieldnames or (), column, path)
+        for row in rows:
+            cell = row[name]
+            if cell is None:
+                raise ConfigError(f"a cell in column {name!r} at {path}:{rows.line_num}", None, "is a comma missing?")
+            if cell.strip():
+                yield cell

@@ -1,0 +1,31 @@
+"""A column of a Parquet file. Needs pyarrow (`pip install 'otel-llm[parquet]'`)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from otel_llm.errors import ConfigError
+from otel_llm.load.prompts.columns import as_prompt, pick, pyarrow
+
+__all__ = ["prompts"]
+
+
+def prompts(path: Path | None, seed: int, *, column: str | None = None) -> Iterator[str | Any]:
+    """Yield each cell of `column`, text or messages; without a column, of the first that has a usual name.
+
+    Raises ConfigError when pyarrow is not installed, the file is none, or the column is not there.
+    """
+    arrow = pyarrow(path)
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, TypeError, arrow.ArrowException) as error:
+        raise ConfigError(f"a Parquet file at {path}", error, "check the path") from error
+    name = pick(file.schema_arrow.names, column, path)
+    number = 0
+    for batch in file.iter_batches(columns=[name]):
+        for cell in batch.column(0).to_pylist():
+            number += 1
+            if (prompt := as_prompt(cell, f"{path}, row {number}")) is not None:
+                yield prompt

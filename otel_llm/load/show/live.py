@@ -1,0 +1,117 @@
+"""A run as it goes: a few lines that redraw themselves in a terminal, plain log lines anywhere else."""
+
+import logging
+import os
+import sys
+from typing import Final, Self
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+from rich.logging import RichHandler
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from otel_llm.clock import now_ns
+from otel_llm.errors import ConfigError
+from otel_llm.load.figures.stats import Stats
+from otel_llm.load.plan.plan import ENDLESS
+from otel_llm.load.show import llmuses_format as document
+
+__all__ = ["Display", "log", "set_level"]
+
+log: Final = logging.getLogger("perf")
+
+_REDRAW_NS: Final = 250_000_000
+_RECENT: Final = 20_000
+_FORMAT: Final = "%(asctime)s - %(name)s - %(filename)s - %(funcName)s - %(lineno)d - %(levelname)s - %(message)s"
+
+
+def set_level(*, debug: bool = False) -> None:
+    """Set what is logged, by the environment variable LOGGING_LEVEL (info where it is not set); all when `debug`.
+
+    Raises ConfigError for a level that there is not.
+    """
+    name = os.environ.get("LOGGING_LEVEL") or "info"
+    levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+    if name.lower() not in levels:
+        raise ConfigError(f"LOGGING_LEVEL out of {', '.join(levels)}", name)
+    log.setLevel(logging.DEBUG if debug else levels[name.lower()])
+
+
+class Display:
+    """Shows a run on standard error. Use it as a context manager; `turn` about ten times a second."""
+
+    def __init__(self, stats: Stats, concurrency: int, log_every: int, title: str) -> None:
+        self._stats, self._concurrency, self._every, self._title = stats, concurrency, log_every, title
+        self._console = Console(stderr=True)
+        self._live: Live | None = None
+        self._drawn_ns = self._began_ns = now_ns()
+
+    def __enter__(self) -> Self:
+        handler: logging.Handler
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+            handler = RichHandler(console=self._console, show_path=False, show_level=False, markup=False)
+        else:
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(logging.Formatter(_FORMAT))
+        self._handler = handler
+        log.addHandler(handler)
+        log.propagate = False
+        if log.level == logging.NOTSET:
+            log.setLevel(logging.INFO)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+        log.removeHandler(self._handler)
+
+    def until_log(self) -> int:
+        """Return how many more requests are to end before the next log line."""
+        return self._every - self._stats.ended % self._every
+
+    def log(self) -> None:
+        """Log where the run stands, if it stands at a multiple of `log_every` requests."""
+        if self._stats.ended % self._every == 0:
+            log.info(document.log_line(document.log_fields(self._stats, self._concurrency)))
+
+    def turn(self, sent: int, in_flight: int) -> None:
+        """Redraw when it is time."""
+        now = now_ns()
+        if self._live is not None and now - self._drawn_ns >= _REDRAW_NS:
+            self._drawn_ns = now
+            self._live.update(self._draw(sent, in_flight, (now - self._began_ns) / 1e9), refresh=True)
+
+    def _draw(self, sent: int, in_flight: int, elapsed_s: float) -> Table:
+        stats = self._stats
+        grid = Table.grid(padding=(0, 2))
+        grid.add_row(Text(self._title, style="bold"), f"{elapsed_s:,.0f} s")
+        known = stats.planned < ENDLESS
+        bar = ProgressBar(total=stats.planned if known else None, completed=stats.ended, width=40, pulse=not known)
+        of = f" of {stats.planned:,}" if known else ""
+        grid.add_row(bar, f"{stats.ended:,}{of} ended · {in_flight:,} under way · {sent:,} sent")
+        failed = Text(f"{stats.failed:,} failed", style="red" if stats.failed else "dim")
+        grid.add_row(_pace(stats), failed)
+        for label, name in (("first token", "time_to_first_token"), ("inter-token", "inter_token_latency")):
+            grid.add_row(label, _recent(stats, name))
+        return grid
+
+
+def _pace(stats: Stats) -> str:
+    took = stats.duration_s
+    if not took:
+        return "waiting for the first answer"
+    return f"{stats.succeeded / took:,.1f} requests/s · {stats.output_tokens / took:,.0f} tokens/s"
+
+
+def _recent(stats: Stats, name: str) -> str:
+    """Return percentiles of the latest values, which say what is going on better than all of them do."""
+    values = stats.values[name].recent(_RECENT)
+    if not len(values):
+        return "-"
+    p50, p90, p99 = np.percentile(values, (50, 90, 99)) * 1e3
+    return f"p50 {p50:,.1f} ms · p90 {p90:,.1f} ms · p99 {p99:,.1f} ms"

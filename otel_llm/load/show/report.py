@@ -1,0 +1,161 @@
+"""A run as a document: the JSON report, and the same numbers as a table for people."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from otel_llm.errors import ConfigError
+from otel_llm.load.figures.intervals import enough
+
+__all__ = ["SCHEMA", "console", "print_report", "write_json"]
+
+SCHEMA: Final = 1
+
+_SHOWN: Final = (
+    ("time_to_first_token", "time to first token", "ms"),
+    ("inter_token_latency", "inter-token latency", "ms"),
+    ("time_per_output_token", "time per output token", "ms"),
+    ("request_latency", "request latency", "ms"),
+    ("corrected_time_to_first_token", "TTFT from intended", "ms"),
+    ("corrected_request_latency", "latency from intended", "ms"),
+    ("queue_delay", "queue delay", "ms"),
+    ("connect_time", "connect time", "ms"),
+    ("time_to_first_chunk", "time to first chunk", "ms"),
+    ("inter_chunk_latency", "inter-chunk latency", "ms"),
+    ("output_tokens", "output tokens", ""),
+    ("input_tokens", "input tokens", ""),
+)
+_WIDE: Final = 120
+"""Columns that the whole table takes; on a narrower terminal it goes without the interval."""
+
+_COLUMNS: Final = ("mean", "p50", "p90", "p95", "p99", "max")
+
+
+def write_json(path: Path, report: Mapping[str, Any]) -> None:
+    """Write the report whole or not at all. Raises ConfigError when it cannot be written."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        partial.replace(path)
+    except OSError as error:
+        raise ConfigError("a place to write the JSON report", error, "look at --json") from error
+
+
+def console() -> Console:
+    """Return where a report is printed: as wide as the terminal; wide enough for all of it where there is none."""
+    there = Console(highlight=False)
+    return there if there.is_terminal else Console(highlight=False, width=_WIDE)
+
+
+def print_report(report: Mapping[str, Any], console: Console) -> None:
+    """Print the standard measures, the SLO and the client's own error."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    # numbers that this client's own lateness reaches into are marked where they stand
+    doubt = "?" if report["client"] and report["client"]["saturated"] else ""
+    table.add_column(f"ms{doubt}", no_wrap=True)
+    for column in ("count", *_COLUMNS):
+        table.add_column(column, justify="right", no_wrap=True)
+    sure = console.width >= _WIDE
+    if sure:
+        table.add_column("95 % interval of p99", justify="right", no_wrap=True)
+    for name, label, unit in _SHOWN:
+        row = report["measures"][name]
+        if row["count"]:
+            cells = [_cell(row[column], unit) + _doubt(row, column) for column in _COLUMNS]
+            table.add_row(
+                f"{label}{doubt}", f"{row['count']:,}", *cells, *([_interval(row, "p99", unit)] if sure else [])
+            )
+    console.print()
+    console.print(table)
+    if any(row.get("too_few_for") for row in report["measures"].values()):
+        console.print(f"[yellow]*[/] n too small for this percentile: p99 takes {enough(99)} requests", highlight=False)
+    console.print()
+    for line in _lines(report):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _cell(value: float | None, unit: str) -> str:
+    if value is None:
+        return "∞" if unit else "-"
+    return _digits(value * 1e3) if unit == "ms" else f"{value:,.1f}"
+
+
+def _doubt(row: Mapping[str, Any], column: str) -> str:
+    """Return the mark beside a percentile that there are too few values for."""
+    return "[yellow]*[/]" if column in row["too_few_for"] else ""
+
+
+def _interval(row: Mapping[str, Any], name: str, unit: str) -> str:
+    low, high = row["ci95"][name]
+    if high is None:
+        return "[dim]n too small[/]"
+    return f"[dim]{_cell(low, unit)} – {_cell(high, unit)}[/]"
+
+
+def _digits(ms: float) -> str:
+    """Return milliseconds with as many digits as can mean something."""
+    return f"{ms:,.0f}" if ms >= 1000 else f"{ms:.1f}" if ms >= 100 else f"{ms:.2f}"
+
+
+def _lines(report: Mapping[str, Any]) -> list[str]:
+    requests, tokens = report["requests"], report["tokens"]
+    lines = []
+    if requests["errors"]:
+        kinds = ", ".join(f"{_kind(kind)} {count:,}" for kind, count in requests["errors"].items())
+        lines.append(f"[bold red]failed[/]  {requests['failed']:,} of {requests['planned']:,}: {kinds}")
+    if infinite := report["measures"]["corrected_request_latency"].get("infinite"):
+        lines.append(f"unanswered requests count as ∞ above: {infinite / requests['planned']:.2%}")
+    if tokens["source"]:
+        lines.append(f"tokens  {_TOKEN_SOURCE[tokens['source']]}")
+    lines += [f"[yellow]note[/]  {escape(note)}" for note in report.get("notes", ())]
+    if report["slo"]:
+        lines += _slo(report["slo"])
+    return [*lines, *_client(report["client"])] if report["client"] else lines
+
+
+_TOKEN_SOURCE: Final = {
+    "provider": "as the server's usage says",
+    "counted": "counted by the given tokenizer",
+    "chunks": "[yellow]one per chunk with content[/]: the server sent no usage, and no --tokenizer-path was given",
+    "mixed": "[yellow]from different sources[/] from request to request: see token_source in the run file",
+}
+
+
+def _kind(kind: str) -> str:
+    return f"HTTP {kind}" if kind.isdigit() else kind
+
+
+def _slo(slo: Mapping[str, Any]) -> list[str]:
+    verdict = "[bold green]met[/]" if slo["met"] else "[bold red]missed[/]"
+    terms = ", ".join(f"{name} ≤ {t['limit']:g} s: {t['attainment']:.2%}" for name, t in slo["terms"].items())
+    goodput = "-" if slo["goodput"] is None else f"{slo['goodput']:.2f} requests/s"
+    return [f"SLO  {verdict} (each term for {slo['required_attainment']:.2%} of requests)  {terms}  goodput {goodput}"]
+
+
+def _client(client: Mapping[str, Any]) -> list[str]:
+    lags = []
+    for name, label in (("receive_lag", "receive"), ("loop_lag", "loop"), ("send_lag", "send")):
+        if lag := client[name]:
+            lags.append(f"{label} {lag['p50'] * 1e3:.3f} / {lag['p99'] * 1e3:.2f} / {lag['max'] * 1e3:.1f}")
+    lines = [_verdict(client)]
+    if apart := client["inter_token_latency_without_merged"]:
+        figures = "  ".join(f"{q} {_digits(apart[q] * 1e3)}" for q in ("p50", "p90", "p99"))
+        lines.append(f"  inter-token latency without the {client['merged_reads']:,} merged reads, ms:  {figures}")
+    if lags:
+        lines.append(f"[dim]own lateness, ms p50 / p99 / max:  {'  ·  '.join(lags)}  ·  {client['clock']}[/]")
+    return lines
+
+
+def _verdict(client: Mapping[str, Any]) -> str:
+    windows = client["windows"]
+    if client["saturated"]:
+        since = windows["first_limited_at"]
+        when = "" if since is None else f" (in {windows['limited']} of {windows['total']} s, since second {since:.0f})"
+        return f"client-limited: [bold red]yes[/], because {'; '.join(client['reasons'])}{when}"
+    some = f", but for {windows['limited']} of {windows['total']} s" if windows["limited"] else ""
+    return f"client-limited: [green]no[/]{some}"

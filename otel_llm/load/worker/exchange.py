@@ -1,0 +1,261 @@
+"""One request and its answer: bytes that arrived become what is noted of it.
+
+The only place that knows a connection, HTTP, a framer and a protocol plugin. Each of them knows only its own step. In
+the middle of a stream several packets come together, and each step is taken for all of them at once.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import compress
+from struct import pack
+
+import msgspec
+
+from otel_llm.clock import now_ns
+from otel_llm.errors import RemoteError
+from otel_llm.load.worker.content import Content
+from otel_llm.load.worker.raw import Outcome, Raw
+from otel_llm.record import CONTENT_KINDS
+from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.http import Answer
+from otel_llm.wire.ndjson import Ndjson, Whole
+from otel_llm.wire.protocol import Protocol
+from otel_llm.wire.repeats import Repeats
+from otel_llm.wire.sse import Sse
+
+__all__ = ["Exchange"]
+
+_ERROR_TEXT = 2000
+_LONG = 20
+_PARTS = (slice(4), slice(4, -4), slice(-4, None))
+
+_Delta = tuple[int, int, int]
+"""What one event brought: (kind of chunk, characters of text, tokens or 0)."""
+
+
+class Exchange:
+    """The peer of a connection while a request is under way. `on_done` is called once, when the answer has ended.
+
+    raw:    what is noted; its `outcome` is set when the answer has ended
+    stream: whether an answer of no known type is a stream
+    """
+
+    __slots__ = (
+        "_answer",
+        "_content",
+        "_ended",
+        "_framer",
+        "_middle",
+        "_on_done",
+        "_plugin",
+        "_repeats",
+        "_stream",
+        "middle",
+        "raw",
+        "reusable",
+    )
+
+    def __init__(self, raw: Raw, plugin: Protocol, on_done: Callable[[], object], *, stream: bool = True) -> None:
+        self.raw, self._plugin, self._on_done, self._stream = raw, plugin, on_done, stream
+        self._content = raw.content or Content()
+        self._answer, self._repeats = Answer(), Repeats(plugin.__class__, self._content.around)
+        self._framer: Sse | Ndjson | Whole | None = None
+        self._ended = 0  # number of the read with the end marker or an error
+        self.middle = self._middle = b""  # the second is what the first will be from the first token on
+        self.reusable = False
+
+    # -- what the connection calls -----------------------------------------------------------------------------
+
+    def received(self, reads: Sequence[bytes], arrivals: Arrivals) -> None:
+        """Take what reads brought: one of them, or some that end as `middle` says and perhaps a last that does not."""
+        if not self.open:
+            return
+        self.raw.arrivals, last = arrivals, arrivals.count
+        if len(reads) > 1 and reads[-1][-4:] != self.middle:  # the end of a stream is unlike its middle
+            self._receive(reads[:-1], range(last - len(reads) + 1, last))
+            reads = reads[-1:]
+        if self.open:
+            self._receive(reads, range(last - len(reads) + 1, last + 1))
+
+    def lost(self, error: Exception | None) -> None:
+        """The connection ended. An answer that says itself how long it is was cut, any other is complete."""
+        if not self.open:
+            return
+        if self._ended or (error is None and self._answer.end_of_stream()):
+            self._complete(now_ns(), reusable=False)
+        else:
+            self.fail("disconnect", str(error) if error else "the connection was closed in the middle")
+
+    # -- what the worker calls ---------------------------------------------------------------------------------
+
+    @property
+    def open(self) -> bool:
+        """Whether the answer has not ended."""
+        return self.raw.outcome is None
+
+    @property
+    def over(self) -> bool:
+        """Whether the protocol's end marker or an error has come, even if the HTTP body goes on."""
+        return self._ended > 0
+
+    def fail(self, kind: str, message: str, at_ns: int | None = None) -> None:
+        """End it as failed; what was noted stays."""
+        if self.open:
+            self.raw.error_type, self.raw.error_message = kind, message
+            self._end("error", now_ns() if at_ns is None else at_ns)
+
+    def cancel(self) -> None:
+        """End it because the run was interrupted."""
+        if self.open:
+            self._end("cancelled", now_ns())
+
+    def finish(self) -> None:
+        """End it at its end marker: whatever else the connection may bring is not awaited."""
+        if self._ended and self.open:
+            self._complete(now_ns(), reusable=False)
+
+    # -- step by step ------------------------------------------------------------------------------------------
+
+    def _receive(self, reads: Sequence[bytes], numbers: Sequence[int]) -> None:
+        """HTTP: reads become bodies."""
+        answer = self._answer
+        bodies = answer.feed_each(reads)
+        self._frame(bodies, numbers)
+        if self.open:
+            if answer.error is not None:
+                self._broke(answer.error, numbers[len(bodies)])
+            elif answer.complete:
+                self._complete(self.raw.arrivals.at(numbers[-1]))
+
+    def _frame(self, bodies: Sequence[bytes], numbers: Sequence[int]) -> None:
+        """Framing: bodies become events, each with the number of its read."""
+        framer = self._framer or self._choose_framer()
+        if framer is None:
+            return
+        self.raw.head = self.raw.head or numbers[0]
+        found = framer.singles(bodies) if len(bodies) > 1 and isinstance(framer, Sse) else None
+        if found is not None:
+            self._decode(found, numbers)
+            return
+        events: list[bytes] = []
+        read: list[int] = []
+        for body, number in zip(bodies, numbers, strict=False):
+            found = framer.feed(body)
+            events += found
+            read += [number] * len(found)
+        if len(events) <= _LONG:
+            if events:
+                self._decode(events, read)
+            return
+        for part in _PARTS:  # the ends of an answer are unlike its middle: each is looked at by itself
+            if self.open:
+                self._decode(events[part], read[part])
+
+    def _decode(self, events: Sequence[bytes], read: Sequence[int]) -> None:
+        """The protocol: events become chunks."""
+        kind, texts = self._repeats.kind, self._repeats.texts(events)
+        if all(texts):
+            self._content.add_texts(texts)
+            self._note(events, read, _lengths(texts), bytes((kind,)) * len(events))
+            return
+        deltas: list[_Delta | None] = []
+        error: Exception | None = None
+        try:
+            for event, text, number in zip(events, texts, read, strict=True):
+                deltas.append((kind, len(text.decode()), 0) if text else self._ask(event, number))
+        except Exception as broken:  # a server's nonsense, or a plugin's bug: it must not take the run with it
+            error, at_fault = broken.with_traceback(None), read[len(deltas)]  # it would refer to this frame
+        self._content.add(events[: len(deltas)])
+        events, read = list(compress(events, deltas)), list(compress(read, deltas))  # an end marker is no chunk
+        if events:
+            kinds, lengths, tokens = zip(*filter(None, deltas), strict=True)
+            self._note(events, read, lengths, bytes(kinds), tokens)
+        if error is not None:
+            self._broke(error, at_fault)
+
+    def _ask(self, event: bytes, read: int) -> _Delta | None:
+        """Have the plugin decode one event, and learn from it."""
+        plugin = self._plugin
+        delta = plugin.decode(event)
+        if not self._ended and (plugin.done or plugin.error is not None):
+            self._ended = read
+        if delta is None:
+            return None
+        self._repeats.learn(event, delta)
+        kind, text, tokens = delta
+        if kind in CONTENT_KINDS:
+            self.middle = self._middle
+        return kind, len(text), tokens
+
+    def _note(
+        self,
+        events: Sequence[bytes],
+        read: Sequence[int],
+        lengths: Sequence[int],
+        kinds: bytes,
+        tokens: Sequence[int] | None = None,
+    ) -> None:
+        """Note chunks. `tokens`: None when none of them says how many it brought."""
+        raw, numbers = self.raw, f"{len(events)}I"
+        raw.read.append(pack(numbers, *read))
+        raw.size.append(pack(numbers, *map(len, events)))
+        raw.length.append(pack(numbers, *lengths))
+        raw.tokens.append(bytes(4 * len(events)) if tokens is None else pack(numbers, *tokens))
+        raw.kind.append(kinds)
+
+    def _choose_framer(self) -> Sse | Ndjson | Whole | None:
+        """Return the framer, chosen when the head is known, by what the answer says it is."""
+        answer = self._answer
+        if not answer.status:
+            return None
+        framer: Sse | Ndjson | Whole = Whole()
+        if 200 <= answer.status < 300:
+            if answer.content_type == "text/event-stream":
+                framer = Sse()
+            elif answer.content_type in ("application/x-ndjson", "application/jsonl", "application/ndjson"):
+                framer = Ndjson()
+            elif answer.content_type != "application/json" and self._stream:
+                framer = Ndjson() if self._plugin.framing == "ndjson" else Sse()
+        if answer.chunked and not isinstance(framer, Whole):
+            self._middle = b"\n\n\r\n" if isinstance(framer, Sse) else b"}\n\r\n"
+        self._framer = framer
+        return framer
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def _complete(self, at_ns: int, *, reusable: bool = True) -> None:
+        plugin, answer = self._plugin, self._answer
+        rest = self._framer.end() if self._framer is not None else ()
+        self.reusable = reusable and answer.keep_alive
+        if not 200 <= answer.status < 300:
+            return self.fail(str(answer.status), b"".join(rest)[:_ERROR_TEXT].decode("utf-8", "replace"), at_ns)
+        if rest:
+            self._decode(rest, (self.raw.arrivals.count,))
+            if not self.open:
+                return None
+        if plugin.error is not None:
+            return self.fail("stream_error", ": ".join(plugin.error), at_ns)
+        if plugin.finishes and not plugin.finish_reasons:
+            return self.fail("no_finish", "the answer ended without a finish reason", at_ns)
+        return self._end("complete", self.raw.arrivals.at(self._ended) if self._ended else at_ns)
+
+    def _broke(self, error: Exception, read: int) -> None:
+        at_ns = self.raw.arrivals.at(read)
+        if isinstance(error, RemoteError):
+            return self.fail(error.kind, str(error), at_ns)
+        theirs = isinstance(error, ValueError | msgspec.MsgspecError)
+        return self.fail("bad_event" if theirs else "plugin_error", f"{type(error).__name__}: {error}", at_ns)
+
+    def _end(self, outcome: Outcome, at_ns: int) -> None:
+        raw, plugin = self.raw, self._plugin
+        raw.outcome, raw.ended_ns = outcome, at_ns
+        raw.status = self._answer.status or None
+        raw.finish_reasons, raw.model, raw.response_id = plugin.finish_reasons, plugin.model, plugin.response_id
+        raw.input_tokens, raw.output_tokens = plugin.input_tokens, plugin.output_tokens
+        raw.cached_tokens, raw.reasoning_tokens = plugin.cached_tokens, plugin.reasoning_tokens
+        self._answer.close()
+        self._on_done()
+
+
+def _lengths(texts: Sequence[bytes]) -> list[int]:
+    """Return the characters of each text."""
+    return list(map(len, texts if b"".join(texts).isascii() else map(bytes.decode, texts)))

@@ -1,0 +1,107 @@
+"""Open connections to every endpoint of a plan: opened before they are needed, kept while they may be used again."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from otel_llm.clock import KernelClock, now_ns
+from otel_llm.errors import RemoteError
+from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.wire import stream
+from otel_llm.wire.connection import KERNEL_STAMPS, connect
+from otel_llm.wire.connection import Connection as SocketConnection
+from otel_llm.wire.target import tls_context
+
+__all__ = ["Connection", "Pool"]
+
+_AT_ONCE: Final = 32
+_SPARE: Final = 8
+_IDLE_LIFE_NS: Final = 3_000_000_000
+
+Connection = SocketConnection | stream.StreamConnection
+
+
+class Pool:
+    """Connections by the number of their endpoint. An idle one is given out again while its server keeps it."""
+
+    def __init__(self, plan: LoadPlan) -> None:
+        self._plan = plan
+        self.clock = KernelClock()
+        self.ripe: list[SocketConnection] = []
+        """Connections that hold many reads: to be settled when there is time."""
+        self._tls = [tls_context(**plan.tls) if target.tls else None for target in plan.endpoints]
+        self._idle: list[deque[Connection]] = [deque() for _ in plan.endpoints]
+        self._opening: set[asyncio.Task[None]] = set()
+
+    @property
+    def endpoints(self) -> int:
+        return len(self._idle)
+
+    @property
+    def stamps(self) -> str:
+        """What the reads of these connections are stamped by."""
+        kernel = KERNEL_STAMPS and self._plan.transport == "socket"
+        return "kernel receive stamps" if kernel else "user-space stamps"
+
+    async def fill(self, count: int) -> tuple[int, RemoteError | None]:
+        """Open `count` connections, some at a time; return how many, and why there are fewer."""
+        opened = 0
+        while opened < count:
+            where = [(opened + i) % self.endpoints for i in range(min(_AT_ONCE, count - opened))]
+            results = await asyncio.gather(*map(self.connect, where), return_exceptions=True)
+            refused: RemoteError | None = None
+            for endpoint, result in zip(where, results, strict=True):
+                if isinstance(result, RemoteError):
+                    refused = result
+                elif isinstance(result, BaseException):
+                    raise result
+                else:
+                    self.put_back(result, endpoint)
+                    opened += 1
+            if refused is not None:
+                return opened, refused
+        return opened, None
+
+    async def connect(self, where: int) -> Connection:
+        """Return a new connection. Raises RemoteError when there is none to be had."""
+        plan, target = self._plan, self._plan.endpoints[where]
+        if plan.transport == "stream":
+            return await stream.connect(target, self._tls[where], plan.connect_timeout_s)
+        return await connect(target, self.clock, self._tls[where], plan.connect_timeout_s, self.ripe)
+
+    def take(self, where: int) -> Connection | None:
+        """Return an open connection that has not been idle for so long that its server may be closing it."""
+        oldest = now_ns() - _IDLE_LIFE_NS
+        while self._idle[where]:
+            connection = self._idle[where].pop()
+            if connection.open and (connection.idle_since_ns > oldest or not connection.used):
+                return connection
+            connection.close()
+        return None
+
+    def put_back(self, connection: Connection, where: int) -> None:
+        """Keep a connection for the next request, if it is still open."""
+        if connection.open:
+            connection.idle_since_ns = now_ns()
+            self._idle[where].append(connection)
+
+    def keep_spare(self, where: int) -> None:
+        """Begin to open one more where few are idle; one that cannot be is met again by the request that needs it."""
+        if len(self._idle[where]) + len(self._opening) < _SPARE:
+            task = asyncio.create_task(self._open_spare(where))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open_spare(self, where: int) -> None:
+        try:
+            self.put_back(await self.connect(where), where)
+        except RemoteError:
+            return
+
+    def close(self) -> None:
+        """Close what is idle, and open nothing more."""
+        for task in self._opening:
+            task.cancel()
+        for connections in self._idle:
+            for connection in list(connections):
+                connection.close()

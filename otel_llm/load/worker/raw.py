@@ -1,0 +1,56 @@
+"""A request as the worker that sent it knows it: what came, as it came. Nothing of it is computed yet.
+
+A worker has packets to wait for; whatever can be worked out later is worked out by the coordinator (`reckoning`).
+"""
+
+from typing import Literal
+
+import msgspec
+
+from otel_llm.load.worker.content import Content
+from otel_llm.wire.arrivals import Arrivals
+
+__all__ = ["Outcome", "Raw"]
+
+Outcome = Literal["complete", "cancelled", "error"]
+
+
+class Raw(msgspec.Struct, array_like=True):
+    """One request. Moments are ns of the monotonic clock, as in `StreamRecord`; what is not known is None."""
+
+    number: int
+    trace_id: str | None = None
+    span_id: str | None = None
+    due_ns: int | None = None
+    intended_ns: int | None = None
+    sent_ns: int = 0
+    connect_ns: int | None = None
+
+    # what came: the reads, the number of the one that completed the head (0: none did), and of each chunk the number of
+    # its read, bytes, characters of text and tokens (uint32), and its kind (uint8), each column in parts
+    arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
+    head: int = 0
+    read: list[bytes] = []
+    size: list[bytes] = []
+    length: list[bytes] = []
+    tokens: list[bytes] = []
+    kind: list[bytes] = []
+    content: Content | None = None
+    """What its events said; None where that is not kept."""
+
+    # how it ended
+    outcome: Outcome | None = None
+    ended_ns: int = 0
+    error_type: str | None = None
+    error_message: str | None = None
+    unsent: bool = False
+
+    # what the answer says of itself
+    status: int | None = None
+    finish_reasons: tuple[str, ...] = ()
+    model: str | None = None
+    response_id: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None

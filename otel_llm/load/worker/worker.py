@@ -1,0 +1,299 @@
+"""One loop that sends requests and receives packets, and does nothing else.
+
+A worker runs in a process of its own. What it has measured leaves by a channel in batches; files, telemetry and the
+display are somebody else's, so that nothing of that stands between a packet and its stamp.
+"""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+import struct
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from otel_llm.clock import cpu_ns, now_ns
+from otel_llm.errors import RemoteError
+from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.worker.channel import DRAIN, GO, Batch, Ended, Outbox, Ready
+from otel_llm.load.worker.content import Content
+from otel_llm.load.worker.exchange import Exchange
+from otel_llm.load.worker.pool import Connection, Pool
+from otel_llm.load.worker.raw import Raw
+from otel_llm.load.worker.stock import Prepared, Stock
+from otel_llm.wire.loop import new_loop
+
+__all__ = ["Share", "work"]
+
+_TICK_S: Final = 0.02
+_SWEEP_TICKS: Final = 5
+_FLUSH_TICKS: Final = 12
+_CHECK_TICKS: Final = 50
+_MANY: Final = 64
+_MOMENT_NS: Final = 250_000
+_QUIET_NS: Final = 100_000_000
+_RAMP_GAP_NS: Final = 5_000_000
+_SPARE: Final = 8
+_READY: Final = 64
+_BURST: Final = 512
+_AFTER_END_NS: Final = 1_000_000_000
+_NAP_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of a plan is a worker's: every `workers`-th request and slot, beginning with its number."""
+
+    worker: int
+    workers: int
+
+    def of(self, total: int) -> int:
+        """Return how many of `total` are its own."""
+        return len(range(self.worker, total, self.workers))
+
+
+def work(plan: LoadPlan, share: Share, sock: socket.socket, file: int | None) -> None:
+    """Run one worker to its end: the body of its process. `file` takes what the coordinator is not ready for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; who is to stop is told by the channel
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_Worker(plan, share).run(sock, file))
+
+
+class _Worker:
+    def __init__(self, plan: LoadPlan, share: Share) -> None:
+        self.plan, self.share = plan, share
+        self.pool = Pool(plan)
+        self.stock = Stock(plan, range(share.worker, plan.number, share.workers))
+        self.draining = False
+        self.live: dict[Exchange, Connection] = {}
+        self.ended: list[Raw] = []
+        self.loop_lag_ns: list[int] = []
+        self.sent = self.in_flight = self.ticks = 0
+        self.tick_due_ns = 0
+        self.first_took_ns: int | None = None
+
+    # -- its life ----------------------------------------------------------------------------------------------
+
+    async def run(self, sock: socket.socket, file: int | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.go: asyncio.Future[int] = self.loop.create_future()
+        self.stopped = False
+        self.main: asyncio.Task[None] | None = None
+        self.outbox = await Outbox.open(sock, self.word, file)
+        ready = await self.warm_up()
+        self.stock.refill(_READY)
+        self.outbox.send(ready)
+        self.start_ns = await self.go
+        if not self.stopped:
+            gc.collect()
+            gc.freeze()
+            gc.disable()  # nothing made per packet or per request is cyclic, and a collection would be read as a stall
+            self.tick_due_ns = now_ns()
+            self.tick()
+            self.main = asyncio.create_task(self.open_loop() if self.plan.open_loop else self.closed_loop())
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.main
+            self.next_tick.cancel()
+        self.flush()
+        self.pool.close()
+        self.outbox.send(Ended(cpu_ns(), _waited_ns(), self.pool.stamps, self.pool.clock.steps))
+        await self.outbox.close()
+
+    def word(self, word: bytes) -> None:
+        """Hear the coordinator: go, with the start; begin nothing more; anything else, or its end, is stop."""
+        said = bool(word)
+        if word[:1] == GO and not self.go.done():
+            self.go.set_result(struct.unpack("!q", word[1:9])[0])
+            word = word[9:]
+        if word[:1] == DRAIN:
+            self.draining, word = True, word[1:]
+        if said and not word:
+            return
+        self.stopped = True
+        if not self.go.done():
+            self.go.set_result(0)
+        for exchange, connection in list(self.live.items()):
+            connection.settle()
+            exchange.cancel()
+            connection.close()
+        if self.main is not None:
+            self.main.cancel()
+
+    async def warm_up(self) -> Ready:
+        """Open the first connections before the run begins, some at a time."""
+        plan, own = self.plan, self.share.of(self.plan.number)
+        if not plan.open_loop:
+            wanted = min(own, self.share.of(plan.parallel))
+        else:
+            wanted = min(own, _BURST if plan.rate == -1 else _SPARE, plan.max_concurrency or own)
+        opened, refused = await self.pool.fill(wanted)
+        return Ready(opened, (refused.kind, str(refused)) if refused is not None and not opened else None)
+
+    def tick(self) -> None:
+        """Look after what no packet wakes: lateness of the loop, timeouts, the clock, and what is to be handed on."""
+        now = now_ns()
+        self.loop_lag_ns.append(max(now - self.tick_due_ns, 0))
+        self.ticks += 1
+        self.tick_due_ns = now + round(_TICK_S * 1e9)
+        self.next_tick = self.loop.call_later(_TICK_S, self.tick)
+        self.settle_some()
+        if self.ticks % _CHECK_TICKS == 0:
+            self.pool.clock.check()
+        if self.ticks % _SWEEP_TICKS == 0:
+            self.sweep(now)
+        if self.ticks % _FLUSH_TICKS == 0 or len(self.ended) >= _MANY:
+            self.flush()
+
+    def settle_some(self) -> None:
+        """Look at reads that were held back, for a moment; at the rest when what has come meanwhile was read."""
+        ripe, until = self.pool.ripe, now_ns() + _MOMENT_NS
+        while ripe:
+            ripe.pop().settle()
+            if ripe and now_ns() > until:
+                self.loop.call_soon(self.settle_some)
+                return
+
+    def sweep(self, now: int) -> None:
+        """Look at what came last on a stream that has gone quiet; end what has waited too long between two reads."""
+        limit = self.plan.read_timeout_s * 1e9
+        for exchange, connection in list(self.live.items()):
+            quiet = now - connection.last_ns
+            if quiet > _QUIET_NS:
+                connection.settle()
+            if exchange.over and quiet > _AFTER_END_NS:
+                connection.close()
+                exchange.finish()
+            elif quiet > limit:
+                connection.close()
+                exchange.fail("read_timeout", f"nothing arrived for {self.plan.read_timeout_s:g} s", now)
+
+    def flush(self) -> None:
+        self.outbox.send(Batch(self.ended, self.sent, self.in_flight, self.loop_lag_ns))
+        self.ended, self.loop_lag_ns = [], []
+
+    # -- when to send ------------------------------------------------------------------------------------------
+
+    async def until(self, at_ns: int) -> None:
+        """Sleep until then, or until nothing more is to be begun: an event would cost a wait more per request."""
+        while (delay := at_ns - now_ns()) > 0 and not self.draining:  # noqa: ASYNC110
+            await asyncio.sleep(min(delay / 1e9, _NAP_S))
+
+    async def closed_loop(self) -> None:
+        """Keep every slot busy: each sends its next request when its last one has ended."""
+        slots = self.share.of(self.plan.parallel)
+        at = self.start_ns + self.ramp_gap_ns(slots) * self.share.worker // self.share.workers
+        async with asyncio.TaskGroup() as group:
+            for _ in range(slots):
+                await self.until(at)
+                group.create_task(self.slot())
+                at += self.ramp_gap_ns(slots)
+
+    def ramp_gap_ns(self, slots: int) -> int:
+        """Return the time between the starts of two slots.
+
+        Slots that all start in one turn of the loop delay each other's first byte, in any client, and the server's
+        lock-step answers then do it again. So the start takes one answer's time, or 5 ms a slot where that is less.
+        """
+        if self.plan.ramp_s is not None:
+            return round(self.plan.ramp_s * 1e9 / slots)
+        gap = _RAMP_GAP_NS * self.share.workers
+        return gap if self.first_took_ns is None else min(gap, self.first_took_ns // slots)
+
+    async def slot(self) -> None:
+        due = now_ns()
+        connection: Connection | None = None
+        while (prepared := self.take()) is not None:
+            connection, due = await self.perform(prepared, connection, due, None)
+            if connection is not None and self.pool.endpoints > 1:  # the next one goes elsewhere
+                self.pool.put_back(connection, prepared.number % self.pool.endpoints)
+                connection = None
+
+    async def open_loop(self) -> None:
+        """Send when it is time, whatever has come back."""
+        most = self.plan.max_concurrency
+        limit = asyncio.Semaphore(max(self.share.of(most), 1)) if most else None
+        own = islice(self.plan.arrivals(), self.share.worker, self.plan.number, self.share.workers)
+        async with asyncio.TaskGroup() as group:
+            for offset in own:
+                intended = self.start_ns + offset
+                await self.until(intended)
+                if limit is not None:
+                    await limit.acquire()
+                if (prepared := self.take()) is None:
+                    break
+                group.create_task(self.arrival(prepared, intended, limit))
+
+    async def arrival(self, prepared: Prepared, intended: int, limit: asyncio.Semaphore | None) -> None:
+        where = prepared.number % self.pool.endpoints
+        performing = self.perform(prepared, self.pool.take(where), intended, intended)
+        self.pool.keep_spare(where)
+        connection, _ = await performing
+        if connection is not None:
+            self.pool.put_back(connection, where)
+        if limit is not None:
+            limit.release()
+
+    # -- one request -------------------------------------------------------------------------------------------
+
+    def take(self) -> Prepared | None:
+        """Return the next request; None when there are, or shall be, no more."""
+        within = self.plan.duration_s
+        if self.draining or (within is not None and now_ns() - self.start_ns >= within * 1e9):
+            return None
+        return self.stock.take()
+
+    async def perform(
+        self, prepared: Prepared, connection: Connection | None, due: int, intended: int | None
+    ) -> tuple[Connection | None, int]:
+        """Send one request and see it through; return the connection if it can be used again, and when it ended."""
+        where = prepared.number % self.pool.endpoints
+        raw = Raw(prepared.number, prepared.trace_id, prepared.span_id, due, intended)
+        if connection is None or not connection.open:
+            connection = self.pool.take(where)
+        if connection is None:
+            try:
+                connection = await self.pool.connect(where)
+            except RemoteError as error:
+                raw.outcome, raw.error_type, raw.error_message, raw.unsent = "error", error.kind, str(error), True
+                raw.sent_ns = raw.ended_ns = now_ns()
+                return None, self.hand_over(raw)
+        raw.connect_ns = None if connection.used else connection.connect_ns
+        raw.content = Content() if self.plan.keep_events else None
+        done: asyncio.Future[None] = self.loop.create_future()
+        exchange = Exchange(raw, self.plan.protocol(), partial(done.set_result, None), stream=self.plan.stream)
+        self.live[exchange] = connection
+        self.sent += 1
+        self.in_flight += 1
+        raw.sent_ns = connection.send(prepared.wire, exchange)
+        self.loop.call_soon(self.stock.refill)
+        try:
+            await done
+        finally:
+            self.in_flight -= 1
+            del self.live[exchange]
+            connection.settle()
+            connection.peer = None
+            exchange.cancel()
+            ended = self.hand_over(raw)
+            if not exchange.reusable or self.plan.new_connection:
+                connection.close()
+        return connection if connection.open else None, ended
+
+    def hand_over(self, raw: Raw) -> int:
+        if self.first_took_ns is None and raw.outcome == "complete":
+            self.first_took_ns = raw.ended_ns - raw.sent_ns
+        self.ended.append(raw)
+        return raw.ended_ns
+
+
+def _waited_ns() -> int:
+    """Return how long this process was ready to run without being given a core; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0

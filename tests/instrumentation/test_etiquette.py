@@ -1,0 +1,102 @@
+"""What a library owes the program that imports it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def _python(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_importing_it_loads_little_and_takes_no_time() -> None:
+    said = _python("""
+import sys, time
+start = time.process_time()
+import otel_llm
+took = time.process_time() - start
+heavy = ("aiohttp", "grpc", "transformers", "torch", "numpy", "asyncio", "opentelemetry.sdk", "opentelemetry.exporter")
+print(took, [name for name in heavy if name in sys.modules])
+""")
+    took, loaded = said.split(maxsplit=1)
+    assert loaded.strip() == "[]"
+    assert float(took) < 0.15
+
+
+def test_every_public_name_is_there_and_stays_what_it_is() -> None:
+    _python("""
+import otel_llm
+for name in otel_llm.__all__:
+    getattr(otel_llm, name)
+import otel_llm.providers, otel_llm.models.base
+assert callable(otel_llm.configure) and callable(otel_llm.metrics) and callable(otel_llm.observe)
+try:
+    otel_llm.nothing
+except AttributeError:
+    pass
+""")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_does_not_tell_of_its_parents_calls() -> None:
+    said = _python("""
+import os, sys, otel_llm
+told = []
+
+@otel_llm.metrics(on_metrics=lambda metrics: told.append(metrics.outcome))
+def words():
+    yield from "abc"
+
+stream = words()
+next(stream)
+child = os.fork()
+if not child:
+    list(stream)
+    del stream
+    assert told == []
+    assert list(words()) == ["a", "b", "c"] and told == ["complete"]
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+list(stream)
+print(told)
+""")
+    assert said.strip() == "['complete']"
+
+
+def test_the_collector_may_end_a_call_while_the_sdk_holds_its_locks() -> None:
+    """An abandoned cycle is found wherever something is allocated; there, ending the call must not wait for a lock."""
+    said = _python("""
+import gc, threading, otel_llm, types, sys
+from otel_llm.instrumentation.calls import isolation as telemetry
+lock = threading.Lock()
+told = threading.Event()
+
+class Sink:
+    def opened(self, head, start_ns):
+        from opentelemetry import trace
+        return types.SimpleNamespace(span=trace.INVALID_SPAN)
+    def finish(self, handle, record):
+        with lock:
+            told.set()
+
+telemetry.use(Sink())
+
+@otel_llm.metrics
+def words():
+    yield from "abc"
+
+cycle = [words()]
+cycle.append(cycle)
+next(cycle[0])
+del cycle
+held = {"__name__": "opentelemetry.sdk.pretended", "lock": lock, "gc": gc}
+exec("def collect():\\n    with lock:\\n        gc.collect()", held)
+held["collect"]()
+assert told.wait(10)
+print("told")
+""")
+    assert said.strip() == "told"

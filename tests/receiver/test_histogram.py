@@ -1,0 +1,78 @@
+import math
+
+import pytest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogramDataPoint, HistogramDataPoint
+
+from otel_llm.receiver.histogram import of_point
+
+
+def explicit(bounds, counts, **more):
+    return of_point(HistogramDataPoint(explicit_bounds=bounds, bucket_counts=counts, count=sum(counts), **more))
+
+
+def exponential(scale, offset, counts, zeros=0, **more):
+    point = ExponentialHistogramDataPoint(scale=scale, zero_count=zeros, count=sum(counts) + zeros, **more)
+    point.positive.offset = offset
+    point.positive.bucket_counts.extend(counts)
+    return of_point(point)
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        (0.0, 0.0),
+        (0.25, 0.5),  # 1 of the 2 in (0, 1]
+        (0.5, 1.0),
+        (0.75, 2.0),  # half way through (1, 3]
+        (1.0, 3.0),
+    ],
+)
+def test_explicit_quantiles_are_linear_as_in_prometheus(q, expected):
+    assert explicit([1.0, 3.0], [2, 2, 0]).quantile(q) == pytest.approx(expected)
+
+
+def test_what_lies_beyond_the_last_bound_is_that_bound_as_in_prometheus():
+    assert explicit([1.0, 3.0], [0, 1, 9]).quantile(0.9) == 3.0
+    assert math.isnan(explicit([], [3]).quantile(0.5))
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        (0.25, 0.0),  # the zeros
+        (0.5, 0.0),
+        (0.75, 2**0.5),  # half way, by logarithm, through (1, 2]
+        (1.0, 2.0),
+    ],
+)
+def test_exponential_quantiles_are_log_linear(q, expected):
+    assert exponential(0, 0, [2], zeros=2).quantile(q) == pytest.approx(expected)
+
+
+def test_exponential_quantiles_stay_within_min_and_max():
+    found = exponential(0, 0, [2], min=1.5, max=1.6)
+    assert (found.quantile(0.01), found.quantile(0.99)) == (1.5, 1.6)
+
+
+def test_merging_exponential_histograms_takes_the_coarser_scale():
+    fine, coarse = exponential(2, -1, [1, 2, 3, 4, 5], min=0.5), exponential(0, 0, [7], zeros=1, max=2.0)
+    merged = fine.add(coarse)
+    # at scale 2 the index i becomes i >> 2: -1 -> -1; 0, 1, 2, 3 -> 0
+    assert (merged.scale, dict(merged.buckets), merged.zero_count, merged.count) == (0, {-1: 1, 0: 21}, 1, 23)
+    assert (merged.min, merged.max) == (0.5, 2.0)
+
+
+def test_a_histogram_of_zeros_coarsens_nothing():
+    assert exponential(5, 3, [1]).add(exponential(0, 0, [], zeros=4)).scale == 5
+
+
+def test_explicit_histograms_of_other_bounds_are_not_merged():
+    assert explicit([1.0], [1, 1]).add(explicit([1.0], [2, 0])).counts == [3, 1]
+    with pytest.raises(ValueError, match="expected the bounds"):
+        explicit([1.0], [1, 1]).add(explicit([2.0], [1, 1]))
+
+
+def test_of_nothing_there_is_no_quantile():
+    assert explicit([1.0], [0, 0]).quantile(0.5) is None
+    assert exponential(0, 0, []).quantile(0.5) is None
+    assert exponential(0, 0, []).mean is None
