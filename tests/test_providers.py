@@ -11,6 +11,7 @@ from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.providers import providers
 from otel_llm.receiver.histogram import ExplicitHistogram, ExponentialHistogram
+from otel_llm.sinks import Ended
 from otel_llm.sinks.otel import OTelSink
 from otel_llm.testing import OtlpReceiver, timeline
 
@@ -32,7 +33,7 @@ def receiver():
 def run(telemetry, count=3):
     sink = OTelSink(telemetry.tracer_provider, telemetry.meter_provider)
     ids = [{"index": i, "trace_id": f"{i + 1:032x}", "span_id": f"{i + 1:016x}"} for i in range(count)]
-    sink.closed(*(timeline("r.a.bc|", kind="client", **head) for head in ids))
+    sink.take(Ended.of(*(timeline("r.a.bc|", kind="client", **head) for head in ids)))
     return telemetry.shutdown()
 
 
@@ -58,7 +59,7 @@ def test_everything_recorded_arrives_and_the_ledger_says_so(receiver, protocol):
 def test_flushing_exports_what_is_recorded_by_now(receiver):
     with providers("app", receiver.grpc_endpoint) as telemetry:
         sink = OTelSink(telemetry.tracer_provider, telemetry.meter_provider)
-        sink.closed(timeline("r.a|"))
+        sink.take(Ended.of(timeline("r.a|")))
         assert telemetry.force_flush()
         assert len(receiver.spans) == 1
         assert receiver.histogram(TTFT).count == 1
@@ -122,7 +123,7 @@ def test_the_console_is_an_exporter_and_none_is_none(receiver):
         + f"""
 with configure("app", {receiver.grpc_endpoint!r}) as telemetry:
     assert telemetry.tracer_provider is None
-    OTelSink().closed(timeline("r.a|"))
+    OTelSink().take(Ended.of(timeline("r.a|")))
 """
     )
     assert TTFT in in_a_process(code, OTEL_TRACES_EXPORTER="none", OTEL_METRICS_EXPORTER="console").stdout
@@ -148,10 +149,10 @@ def test_sampler_and_limits_come_from_the_environment(receiver, monkeypatch):
 def test_metrics_are_exported_at_the_interval_asked_for(receiver, monkeypatch):
     monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "20")
     with providers("app", receiver.grpc_endpoint) as telemetry:
-        OTelSink(telemetry.tracer_provider, telemetry.meter_provider).closed(timeline("r.a|"))
+        OTelSink(telemetry.tracer_provider, telemetry.meter_provider).take(Ended.of(timeline("r.a|")))
         assert receiver.wait_for(lambda got: got.histogram(TTFT))
     with providers("other", receiver.grpc_endpoint, export_interval_s=0.02) as telemetry:
-        OTelSink(telemetry.tracer_provider, telemetry.meter_provider).closed(timeline("r.a|"))
+        OTelSink(telemetry.tracer_provider, telemetry.meter_provider).take(Ended.of(timeline("r.a|")))
         assert receiver.wait_for(lambda got: got.histogram(TTFT).count == 2)
 
 
@@ -173,7 +174,7 @@ def test_what_there_is_not_is_refused(arguments, variables, message, monkeypatch
 def test_a_receiver_that_is_not_there_costs_the_time_given_and_is_in_the_ledger():
     telemetry = providers("app", "http://127.0.0.1:1", "http/protobuf")
     sink = OTelSink(telemetry.tracer_provider, telemetry.meter_provider)
-    sink.closed(timeline("r.a|"), timeline("r.a|"))
+    sink.take(Ended.of(timeline("r.a|"), timeline("r.a|")))
     began = now_ns()
     ledger = telemetry.shutdown(timeout_s=0.5)
     assert now_ns() - began < 4e9
@@ -193,6 +194,7 @@ def in_a_process(code, **environment):
 CONFIGURED = """
 from opentelemetry import metrics, trace
 from otel_llm.providers import configure
+from otel_llm.sinks import Ended
 from otel_llm.sinks.otel import OTelSink
 from otel_llm.testing import timeline
 """
@@ -203,7 +205,7 @@ def test_configure_sets_the_global_providers_and_exports_at_exit(receiver):
         CONFIGURED
         + f"""
 configure("app", {receiver.grpc_endpoint!r})
-OTelSink().closed(timeline("r.a|"))
+OTelSink().take(Ended.of(timeline("r.a|")))
 """
     )
     assert in_a_process(code).stderr == ""
@@ -216,9 +218,9 @@ def test_a_sink_made_before_configure_is_served_too(receiver):
         CONFIGURED
         + f"""
 sink = OTelSink()
-sink.closed(timeline("r.a|"))
+sink.take(Ended.of(timeline("r.a|")))
 with configure("app", {receiver.grpc_endpoint!r}):
-    sink.closed(timeline("r.a|"))
+    sink.take(Ended.of(timeline("r.a|")))
 """
     )
     in_a_process(code)
@@ -252,7 +254,7 @@ two = configure("other", {receiver.grpc_endpoint!r})
 assert trace.get_tracer_provider() is one.tracer_provider
 assert two.tracer_provider is two.meter_provider is None
 two.shutdown()
-OTelSink().closed(timeline("r.a|"))
+OTelSink().take(Ended.of(timeline("r.a|")))
 """
     )
     assert "got one already" in in_a_process(code).stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from otel_llm.clock import now_ns
+from otel_llm.sinks import Ended
 from otel_llm.testing import CLOSE, RESET, STALL, CapturingSink, FakeClock, ScriptedServer, timeline
 
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -170,6 +171,6 @@ def test_the_clock_moves_when_told_and_the_sink_remembers() -> None:
     assert (clock.now_ns(), clock.wall_ns(7)) == (1_000_000_007, 107)
     sink = CapturingSink()
     record = timeline("r..a.b|")
-    sink.closed(record, record)
+    sink.take(Ended.of(record, record))
     sink.close()
     assert (sink.records, sink.closes) == ([record, record], 1)

@@ -1,25 +1,67 @@
-"""Where finished records go. A sink takes records and never gives an error back to who made the call."""
+"""Where calls that ended go: one protocol for run file, telemetry, JSON lines, console, and whatever a user adds."""
 
 import logging
 from collections import Counter
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
+from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
 
-__all__ = ["Fanout", "Sink"]
+__all__ = ["Content", "Ended", "Fanout", "Sink"]
 
 _log = logging.getLogger("otel_llm")
 
 
-class Sink(Protocol):
-    """Takes records as calls end. Both methods may be called from any thread."""
+class Content(Protocol):
+    """What the events of an answer said."""
 
-    def closed(self, *records: StreamRecord) -> None:
-        """Take finished records, one or many."""
+    def events(self) -> list[bytes]:
+        """Return the data of each event, in order."""
         ...
 
-    def close(self) -> None:
-        """Write what is still held; nothing comes after."""
+    def to_json(self) -> str:
+        """Return the events as a JSON array of strings."""
+        ...
+
+
+class Ended(NamedTuple):
+    """A call that ended: its record with its measures, and what else a sink may want to know.
+
+    body:    the request body that was sent; None where it is not known, or not to be kept
+    content: what the answer said; None likewise
+    met:     whether the call met the SLO; None where there is none
+    """
+
+    facts: Facts
+    body: bytes | None = None
+    content: Content | None = None
+    met: bool | None = None
+
+    @property
+    def record(self) -> StreamRecord:
+        """The record of the call."""
+        return self.facts.record
+
+    @classmethod
+    def of(cls, *records: StreamRecord) -> "list[Ended]":
+        """Return records as calls that ended, all measured at once."""
+        return [cls(facts) for facts in Facts.of(*records)]
+
+
+class Sink(Protocol):
+    """Takes calls as they end. Both methods may be called from any thread; `close` is called last, and once."""
+
+    def take(self, ended: Sequence[Ended]) -> None:
+        """Take calls that ended, one or many."""
+        ...
+
+    def close(self, report: Mapping[str, Any] | None = None) -> Mapping[str, Any] | None:
+        """Write what is still held, nothing comes after.
+
+        report: of the load run that is over, None where there was none. Returns what became of the calls, by name, for
+        the report's `telemetry`; None where there is nothing to say.
+        """
         ...
 
 
@@ -33,22 +75,24 @@ class Fanout:
         self.sinks = sinks
         self.errors: Counter[str] = Counter()
 
-    def closed(self, *records: StreamRecord) -> None:
+    def take(self, ended: Sequence[Ended]) -> None:
         for sink in self.sinks:
             try:
-                sink.closed(*records)
+                sink.take(ended)
             except Exception:
                 self._failed(sink)
 
-    def close(self) -> None:
+    def close(self, report: Mapping[str, Any] | None = None) -> Mapping[str, Any] | None:
+        found: dict[str, Any] = {}
         for sink in self.sinks:
             try:
-                sink.close()
+                found |= sink.close(report) or {}
             except Exception:
                 self._failed(sink)
+        return found or None
 
     def _failed(self, sink: Sink) -> None:
         name = type(sink).__name__
         self.errors[name] += 1
         if self.errors[name] == 1:
-            _log.warning("expected %s to take a record; its further failures are only counted", name, exc_info=True)
+            _log.warning("%s could not take a call; its further failures are only counted", name, exc_info=True)

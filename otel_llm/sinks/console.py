@@ -1,10 +1,12 @@
 """Records as lines for people, on standard error."""
 
 import sys
-from typing import IO
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
 
 from otel_llm import measures
 from otel_llm.record import StreamRecord
+from otel_llm.sinks import Ended
 
 __all__ = ["Console"]
 
@@ -15,11 +17,11 @@ class Console:
     def __init__(self, file: IO[str] | None = None) -> None:
         self._file = file if file is not None else sys.stderr
 
-    def closed(self, *records: StreamRecord) -> None:
-        for record in records:
-            print(describe(record), file=self._file, flush=True)  # this is what it is for
+    def take(self, ended: Sequence[Ended]) -> None:
+        for call in ended:
+            print(describe(call.record), file=self._file, flush=True)  # this is what it is for
 
-    def close(self) -> None:
+    def close(self, report: Mapping[str, Any] | None = None) -> None:
         self._file.flush()
 
 

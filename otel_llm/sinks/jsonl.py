@@ -1,8 +1,10 @@
 """Records as lines of JSON, one a line: what `jq`, a notebook or another process reads."""
 
-from typing import IO
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
 
-from otel_llm.record import StreamRecord, to_json
+from otel_llm.record import to_json
+from otel_llm.sinks import Ended
 
 __all__ = ["JsonLines"]
 
@@ -13,9 +15,9 @@ class JsonLines:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
-    def closed(self, *records: StreamRecord) -> None:
-        self._file.write(b"".join(to_json(record) + b"\n" for record in records))
+    def take(self, ended: Sequence[Ended]) -> None:
+        self._file.write(b"".join(to_json(call.record) + b"\n" for call in ended))
         self._file.flush()
 
-    def close(self) -> None:
+    def close(self, report: Mapping[str, Any] | None = None) -> None:
         self._file.flush()

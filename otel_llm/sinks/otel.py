@@ -1,7 +1,7 @@
 """Records as OpenTelemetry: one span each, and the histograms.
 
 Two ways in. A library call has a span from its start (`opened`, then `finish`), a child of whatever is current. The
-load generator hands in what has ended (`closed`): spans are made afterwards under the ids that went out with the
+load generator hands in what has ended (`take`): spans are made afterwards under the ids that went out with the
 request, and a batch feeds each histogram once per attribute set.
 """
 
@@ -20,7 +20,7 @@ from otel_llm import conventions
 from otel_llm.clock import SYSTEM, Clock
 from otel_llm.measures import Facts
 from otel_llm.record import NESTED, StreamRecord
-from otel_llm.sinks import spans
+from otel_llm.sinks import Ended, spans
 from otel_llm.sinks.bulk import Values
 from otel_llm.sinks.feeds import FEEDS, Feed, attributes, likeness
 from otel_llm.sinks.finished_spans import FinishedSpans
@@ -120,15 +120,12 @@ class OTelSink:
 
     # -- finished records --------------------------------------------------------------------------------------
 
-    def closed(self, *records: StreamRecord) -> None:
-        """Make a span of each record and feed the metrics from all of them at once."""
-        self.measured(Facts.of(*records))
-
-    def measured(self, facts: Sequence[Facts]) -> None:
-        """Take finished records whose measures are known: what `closed` does with any."""
+    def take(self, ended: Sequence[Ended]) -> None:
+        """Make a span of each call and feed the metrics from all of them at once."""
+        facts = [call.facts for call in ended]
         self._measure(facts, [self._span_of(fact) for fact in facts])
 
-    def close(self) -> None:
+    def close(self, report: Mapping[str, Any] | None = None) -> None:
         """Nothing is held here: what was recorded is the providers' to export."""
 
     def feed(self, key: str, values: Values, attributes: Mapping[str, Any] | None = None) -> None:

@@ -1,6 +1,10 @@
 """A sink that remembers."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from otel_llm.record import StreamRecord
+from otel_llm.sinks import Ended
 
 __all__ = ["CapturingSink"]
 
@@ -12,8 +16,8 @@ class CapturingSink:
         self.records: list[StreamRecord] = []
         self.closes = 0
 
-    def closed(self, *records: StreamRecord) -> None:
-        self.records.extend(records)
+    def take(self, ended: Sequence[Ended]) -> None:
+        self.records.extend(call.record for call in ended)
 
-    def close(self) -> None:
+    def close(self, report: Mapping[str, Any] | None = None) -> None:
         self.closes += 1

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, StatusCode
 
+from otel_llm.sinks import Ended
 from otel_llm.sinks.exemplars import WORST
 from otel_llm.sinks.finished_spans import FinishedSpans
 from otel_llm.sinks.otel import OTelSink
@@ -278,7 +279,7 @@ def load(drawing, index, **head):
 
 def test_spans_made_afterwards_have_the_ids_that_were_sent():
     telemetry = Telemetry(FinishedSpans)
-    telemetry.sink.closed(load("r.a.b|", 0), load("r.a.bx", 1), load("r.a|", 2))
+    telemetry.sink.take(Ended.of(load("r.a.b|", 0), load("r.a.bx", 1), load("r.a|", 2)))
     assert [(s.context.trace_id, s.context.span_id) for s in telemetry.spans] == [(1, 101), (2, 102), (3, 103)]
     assert [s.parent for s in telemetry.spans] == [None, None, None]
     assert [s.status.status_code.name for s in telemetry.spans] == ["UNSET", "ERROR", "UNSET"]
@@ -289,7 +290,7 @@ def test_spans_made_afterwards_have_the_ids_that_were_sent():
 def test_a_record_without_ids_gets_random_ones_and_no_parent():
     telemetry = Telemetry(FinishedSpans)
     with telemetry.tracer_provider.get_tracer("app").start_as_current_span("run"):
-        telemetry.sink.closed(timeline("r.a|"), timeline("r.a|"))
+        telemetry.sink.take(Ended.of(timeline("r.a|"), timeline("r.a|")))
     one, other, _ = telemetry.spans
     assert one.parent is None
     assert len({one.context.span_id, other.context.span_id, 0}) == 3
@@ -297,7 +298,7 @@ def test_a_record_without_ids_gets_random_ones_and_no_parent():
 
 def test_given_ids_do_not_leak_into_the_next_span():
     telemetry = Telemetry(FinishedSpans)
-    telemetry.sink.closed(load("r.a|", 0))
+    telemetry.sink.take(Ended.of(load("r.a|", 0)))
     with telemetry.tracer_provider.get_tracer("app").start_as_current_span("next") as span:
         assert span.get_span_context().trace_id != 1
         assert span.get_span_context().span_id != 101
@@ -307,7 +308,7 @@ def test_what_the_sampler_will_decide_is_known_before():
     telemetry = Telemetry(FinishedSpans, sampler=TraceIdRatioBased(0.5))
     records = [load("r.a|", i, trace_id=f"{i << 60:032x}") for i in range(1, 16)]
     foretold = [record.trace_id for record in records if telemetry.sink.sampled(HEAD, record.trace_id)]
-    telemetry.sink.closed(*records)
+    telemetry.sink.take(Ended.of(*records))
     assert [f"{span.context.trace_id:032x}" for span in telemetry.spans] == foretold
     assert 0 < len(foretold) < 15
     assert OTelSink().sampled(HEAD, "1" * 32)
@@ -315,17 +316,17 @@ def test_what_the_sampler_will_decide_is_known_before():
 
 def test_anothers_provider_keeps_the_trace_at_least():
     telemetry = Telemetry()
-    telemetry.sink.closed(load("r.a|", 0))
+    telemetry.sink.take(Ended.of(load("r.a|", 0)))
     assert telemetry.spans[0].context.trace_id == 1
     assert telemetry.spans[0].parent.span_id == 101
 
 
 def test_sampler_and_limits_hold_for_spans_made_afterwards():
     off = Telemetry(FinishedSpans, sampler=ALWAYS_OFF)
-    off.sink.closed(load("r.a|", 0))
+    off.sink.take(Ended.of(load("r.a|", 0)))
     assert off.spans == ()
     limited = Telemetry(FinishedSpans, span_limits=SpanLimits(max_span_attributes=3))
-    limited.sink.closed(load("r.a|", 0))
+    limited.sink.take(Ended.of(load("r.a|", 0)))
     assert len(limited.spans[0].attributes) == 3
 
 
@@ -336,7 +337,7 @@ def test_a_span_made_afterwards_is_the_one_a_tracer_would_have_made(drawing, lea
     here, there = (Telemetry(kind, span_limits=SpanLimits(**limits)) for kind in (FinishedSpans, TracerProvider))
     record = load(drawing, 0, attributes=learnt)
     for telemetry in (here, there):
-        telemetry.sink.closed(record)
+        telemetry.sink.take(Ended.of(record))
     (one,), (other,) = here.spans, there.spans
     for what in ("name", "kind", "start_time", "end_time", "instrumentation_scope", "dropped_attributes"):
         assert getattr(one, what) == getattr(other, what), what
@@ -351,9 +352,9 @@ def test_a_batch_is_the_sum_of_its_records(aggregation):
     drawings = ["r.a.b.c|", "r.abc|", "r...a....b|", "r.a|", "r_.(ab)c|", "r.a.bx", "r.a^", "rx"]
     batch, single = Telemetry(FinishedSpans, aggregation), Telemetry(FinishedSpans, aggregation)
     records = [load(d, i, usage=None) for i, d in enumerate(drawings)]
-    batch.sink.closed(*records)
+    batch.sink.take(Ended.of(*records))
     for record in records:
-        single.sink.closed(record)
+        single.sink.take(Ended.of(record))
     one, other = batch.points, single.points
     assert one.keys() == other.keys()
     for key, point in one.items():
@@ -369,7 +370,7 @@ def test_a_batch_is_the_sum_of_its_records(aggregation):
 
 def test_only_successes_of_a_load_run_feed_latencies():
     telemetry = Telemetry(FinishedSpans)
-    telemetry.sink.closed(*(load(d, i) for i, d in enumerate(["r.a.b|", "r.a.b^", "r.a.bx", "r.a.b<"])))
+    telemetry.sink.take(Ended.of(*(load(d, i) for i, d in enumerate(["r.a.b|", "r.a.b^", "r.a.bx", "r.a.b<"]))))
     assert telemetry.points[("otel_llm.client.time_to_first_token", None)].count == 1
     assert (
         telemetry.points[("gen_ai.client.operation.duration", None)].count == 2
@@ -378,7 +379,7 @@ def test_only_successes_of_a_load_run_feed_latencies():
 
 def test_the_exemplar_of_a_batch_is_the_worst_with_its_own_span():
     telemetry = Telemetry(FinishedSpans, ExponentialBucketHistogramAggregation())
-    telemetry.sink.closed(load("r.abc|", 0), load("r.ab......c|", 1), load("r.abc|", 2))
+    telemetry.sink.take(Ended.of(load("r.abc|", 0), load("r.ab......c|", 1), load("r.abc|", 2)))
     points = telemetry.points  # one collection: exemplars are those of a cycle
     (worst,) = points[("otel_llm.client.inter_token_latency", None)].exemplars
     assert (worst.trace_id, worst.span_id) == (2, 102)
@@ -388,7 +389,7 @@ def test_the_exemplar_of_a_batch_is_the_worst_with_its_own_span():
 
 def test_an_open_loop_feeds_its_queue_delay():
     telemetry = Telemetry(FinishedSpans)
-    telemetry.sink.closed(load("i.r.a|", 0), load("r.a|", 1))
+    telemetry.sink.take(Ended.of(load("i.r.a|", 0), load("r.a|", 1)))
     assert telemetry.points[("otel_llm.load.queue_delay", None)].sum == pytest.approx(0.02)
     assert telemetry.points[("otel_llm.load.queue_delay", None)].count == 1
 

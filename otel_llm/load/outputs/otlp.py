@@ -15,6 +15,7 @@ import numpy as np
 from otel_llm import conventions
 from otel_llm.clock import now_ns
 from otel_llm.measures import Facts
+from otel_llm.sinks import Ended
 
 __all__ = ["Export", "OtelReporter"]
 
@@ -78,7 +79,7 @@ class OtelReporter:
             self._sink.feed("slo_requests", (count,), {conventions.SLO_MET: good})
 
     def _feed(self) -> None:
-        self._sink.measured(self._waiting)
+        self._sink.take([Ended(facts) for facts in self._waiting])
         self._waiting, self._waits_since = [], now_ns()
 
     def close(self, report: Mapping[str, Any], loop_lag_ns: Sequence[int]) -> dict[str, Any]:
