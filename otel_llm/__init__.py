@@ -8,10 +8,10 @@ nothing.
 from typing import TYPE_CHECKING, Any
 
 from otel_llm.generation import GenerationMetrics
-from otel_llm.instrumentation.calls.by_hand import observe
+from otel_llm.instrumentation.auto import instrument, uninstrument
+from otel_llm.instrumentation.by_hand import observe
 from otel_llm.instrumentation.calls.current import bind_context, current, last_metrics
-from otel_llm.instrumentation.calls.decorator import metrics
-from otel_llm.instrumentation.patching.auto import instrument, uninstrument
+from otel_llm.instrumentation.decorator import metrics
 
 if TYPE_CHECKING:
     from otel_llm import models

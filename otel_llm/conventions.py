@@ -322,6 +322,8 @@ def instrument(key: str) -> Instrument:
 
 # -- what the environment asks for ---------------------------------------------------------------------------------
 
+CAPTURE_CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+
 
 def profiles(environ: Mapping[str, str] = os.environ) -> tuple[Profile, ...]:
     """Return the profiles to emit, from `OTEL_SEMCONV_STABILITY_OPT_IN`, a comma-separated list."""
@@ -333,7 +335,7 @@ def profiles(environ: Mapping[str, str] = os.environ) -> tuple[Profile, ...]:
 
 def capture_content(environ: Mapping[str, str] = os.environ) -> Literal["no", "span", "event", "both"]:
     """Return where message content may go, from `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`. Default: "no"."""
-    value = environ.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "").strip().upper()
+    value = environ.get(CAPTURE_CONTENT, "").strip().upper()
     answers: dict[str, Literal["span", "event", "both"]] = {
         "SPAN_ONLY": "span",
         "EVENT_ONLY": "event",

@@ -1,11 +1,14 @@
-"""What one call is told by to the person who made it."""
+"""The metrics of one call, as shown to its caller."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
+
+import msgspec
 
 from otel_llm.record import Outcome, StreamRecord, TokenSource
 
-__all__ = ["GenerationMetrics"]
+__all__ = ["LAST", "FinishedCall", "GenerationMetrics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +70,21 @@ class GenerationMetrics:
             f"Generation Latency: {self.generation_latency}\n"
             f"Throughput: {self.throughput}"
         )
+
+
+class FinishedCall(msgspec.Struct):
+    """The record of a call, and its metrics once somebody asks for them."""
+
+    record: StreamRecord
+    _metrics: GenerationMetrics | None = None
+
+    @property
+    def metrics(self) -> GenerationMetrics:
+        """The metrics of the call, computed when they are first asked for."""
+        if self._metrics is None:
+            self._metrics = GenerationMetrics.of(self.record)
+        return self._metrics
+
+
+LAST: Final[ContextVar[FinishedCall | None]] = ContextVar("otel_llm.last", default=None)
+"""The measured call that ended last in this thread or task."""

@@ -70,7 +70,7 @@ def _token_reads(records: Sequence[StreamRecord]) -> tuple[Ints, Ints, Ints, Int
     at = joined([c.at_ns for c in chunks], np.int64)[bearing]
     read = joined([c.read for c in chunks], np.uint32)[bearing]
     tokens = joined([c.tokens for c in chunks], np.uint32)[bearing].astype(np.int64)
-    owner = np.repeat(np.arange(len(chunks)), [len(c) for c in chunks])[bearing]
+    owner = np.repeat(np.arange(len(chunks)), [len(c.at_ns) for c in chunks])[bearing]
     if not len(at):
         return at, tokens, owner, tokens, read
     other = owner[1:] != owner[:-1]

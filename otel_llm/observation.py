@@ -9,6 +9,8 @@ from array import array
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec import structs
+
 from otel_llm import tokens as token_counts
 from otel_llm.clock import SYSTEM, Clock
 from otel_llm.record import KIND_NAMES, TEXT, Chunks, Outcome, StreamRecord
@@ -211,20 +213,15 @@ class StreamObservation:
 
     def _columns(self) -> tuple[Chunks, "array[int]"]:
         """Return the chunks, their tokens still as marked, and the length of the text of each."""
-        chunks = Chunks()
         if self._read:
-            chunks.at_ns, chunks.kind, chunks.tokens = self._at, self._kind, self._tokens
-            chunks.read, chunks.size = self._read, self._size
-            if any(self._lag):
-                chunks.lag_ns = self._lag
-            return chunks, self._length
+            lag = self._lag if any(self._lag) else array("q")
+            return Chunks(self._at, self._read, self._kind, self._size, self._tokens, lag), self._length
         # copies, cut to the shortest: a thread that still generates may mark on, and a record does not change
         count = min(len(self._at), len(self._kind), len(self._tokens))
-        chunks.at_ns, chunks.kind, chunks.tokens = self._at[:count], self._kind[:count], self._tokens[:count]
         # marked by hand: a read of its own for every chunk
-        chunks.read = _NUMBERS[:count] if count <= len(_NUMBERS) else array("I", range(1, count + 1))
-        chunks.size = array("I", bytes(4 * count))
-        return chunks, chunks.size
+        read = _NUMBERS[:count] if count <= len(_NUMBERS) else array("I", range(1, count + 1))
+        size = array("I", bytes(4 * count))
+        return Chunks(self._at[:count], read, self._kind[:count], size, self._tokens[:count], array("q")), size
 
     def _finish(self, outcome: Outcome, ended_ns: int, error: str | None = None, message: str | None = None) -> None:
         try:
@@ -232,7 +229,7 @@ class StreamObservation:
         except IndexError:
             return
         chunks, lengths = self._columns()
-        chunks.tokens, output, source, flags = token_counts.resolve(
+        tokens, output, source, flags = token_counts.resolve(
             chunks.kind, chunks.tokens, lengths, provider=self._provider, hidden=self._hidden, counted=self._counted
         )
         head = self.head
@@ -242,7 +239,12 @@ class StreamObservation:
             head["error_type"], head["error_message"] = error, message
         head.setdefault("output_tokens", output)
         self.record = record = StreamRecord(
-            **head, sent_ns=self.sent_ns, ended_ns=ended_ns, chunks=chunks, outcome=outcome, token_source=source
+            **head,
+            sent_ns=self.sent_ns,
+            ended_ns=ended_ns,
+            chunks=structs.replace(chunks, tokens=tokens),
+            outcome=outcome,
+            token_source=source,
         )
         if self._on_finish is not None:
             self._on_finish(record)

@@ -6,6 +6,7 @@ text: what a model was asked and what it said are kept elsewhere, and only by th
 
 import sys
 from array import array
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
@@ -46,10 +47,11 @@ NOT_STREAMED: Final = "not_streamed"
 Outcome = Literal["complete", "closed_early", "abandoned", "cancelled", "error"]
 TokenSource = Literal["provider", "counted", "chunks"]
 
-_COLUMNS: Final = (("at_ns", "q"), ("read", "I"), ("kind", "B"), ("size", "I"), ("tokens", "I"))
+_CODES: Final = {"at_ns": "q", "read": "I", "kind": "B", "size": "I", "tokens": "I", "lag_ns": "q"}
+"""The columns of chunks, in the order in which they are stored, with their type codes."""
 
 
-class Chunks:
+class Chunks(msgspec.Struct, frozen=True):
     """The chunks of one answer as columns of equal length, in order of arrival.
 
     at_ns:  int64, monotonic arrival of the read (or item) that completed the chunk
@@ -60,68 +62,51 @@ class Chunks:
     lag_ns: int64, how long that read waited in the kernel before it was taken; empty where nothing can tell
     """
 
-    __slots__ = ("at_ns", "kind", "lag_ns", "read", "size", "tokens")
-
-    at_ns: "array[int]"
-    read: "array[int]"
-    kind: "array[int]"
-    size: "array[int]"
-    tokens: "array[int]"
-    lag_ns: "array[int]"
-
-    def __init__(self) -> None:
-        self.at_ns, self.read, self.kind = array("q"), array("I"), array("B")
-        self.size, self.tokens, self.lag_ns = array("I"), array("I"), array("q")
+    at_ns: "array[int]" = msgspec.field(default_factory=partial(array, "q"))
+    read: "array[int]" = msgspec.field(default_factory=partial(array, "I"))
+    kind: "array[int]" = msgspec.field(default_factory=partial(array, "B"))
+    size: "array[int]" = msgspec.field(default_factory=partial(array, "I"))
+    tokens: "array[int]" = msgspec.field(default_factory=partial(array, "I"))
+    lag_ns: "array[int]" = msgspec.field(default_factory=partial(array, "q"))
 
     def __len__(self) -> int:
         return len(self.at_ns)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Chunks) and all(getattr(self, c) == getattr(other, c) for c in self.__slots__)
-
-    __hash__ = None  # type: ignore[assignment]  # columns are mutable arrays
-
-    def with_tokens(self, tokens: "array[int]") -> "Chunks":
-        """Return chunks that differ from these in their tokens alone; the other columns are shared."""
-        other = Chunks()
-        for name in self.__slots__:
-            setattr(other, name, getattr(self, name))
-        other.tokens = tokens
-        return other
-
     def __repr__(self) -> str:
         return f"<{len(self)} chunks in {self.read[-1] if self.read else 0} reads>"
 
+    def with_tokens(self, tokens: "array[int]") -> "Chunks":
+        """Return chunks that differ from these in their tokens alone; the other columns are shared."""
+        return msgspec.structs.replace(self, tokens=tokens)
+
     def to_bytes(self) -> bytes:
-        """Return the columns as one little-endian blob: uint32 counts of chunks and reads, then column by column."""
-        head = array("I", (len(self.at_ns), len(self.lag_ns)))
-        columns = [head, *(getattr(self, name) for name, _ in _COLUMNS), self.lag_ns]
-        if sys.byteorder == "big":
-            columns = [array(c.typecode, c) for c in columns]
-            for column in columns:
-                column.byteswap()
-        return b"".join(columns)
+        """Return the columns as one little-endian blob: uint32 counts of chunks and lags, then column by column."""
+        columns = [array("I", (len(self.at_ns), len(self.lag_ns))), *(getattr(self, name) for name in _CODES)]
+        return b"".join(map(_little_endian, columns))
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> "Chunks":
         """Return what `to_bytes` wrote. Raises ValueError when the blob was cut."""
-        chunks, view, start = cls(), memoryview(blob), 8
-        head = array("I", bytes(view[:8]))
-        if sys.byteorder == "big":
-            head.byteswap()
-        for (name, code), count in zip(
-            (*_COLUMNS, ("lag_ns", "q")), (*[head[0]] * len(_COLUMNS), head[1]), strict=True
-        ):
+        view, start = memoryview(blob), 8
+        count, lags = _little_endian(array("I", bytes(view[:8])))
+        columns: dict[str, array[int]] = {}
+        for name, code in _CODES.items():
             column = array(code)
-            stop = start + count * column.itemsize
+            stop = start + (lags if name == "lag_ns" else count) * column.itemsize
             if stop > len(view):
                 raise ValueError(f"expected {stop} bytes or more of chunk columns, got {len(view)}")
             column.frombytes(view[start:stop])
-            if sys.byteorder == "big":
-                column.byteswap()
-            setattr(chunks, name, column)
+            columns[name] = _little_endian(column)
             start = stop
-        return chunks
+        return cls(**columns)
+
+
+def _little_endian(column: "array[int]") -> "array[int]":
+    """Return the column with the bytes of its numbers as a little-endian machine has them; or from there back."""
+    if sys.byteorder == "big":
+        column = column[:]
+        column.byteswap()
+    return column
 
 
 class StreamRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -150,7 +135,7 @@ class StreamRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     intended_ns: int | None = None
     """When an open loop meant to send it."""
     due_ns: int | None = None
-    """When it could have left, had the client taken no time at all."""
+    """Earliest possible send time: when the slot became free, or the planned time."""
     sent_ns: int
     """Just before the first request byte on an open connection; of a call in this process, its start."""
     connect_ns: int | None = None
@@ -186,37 +171,39 @@ class StreamRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 # -- as text and as bytes ------------------------------------------------------------------------------------------
 
 
-def _columns(chunks: object) -> object:
-    if isinstance(chunks, Chunks):
-        return {name: getattr(chunks, name).tolist() for name, _ in (*_COLUMNS, ("lag_ns", "q"))}
-    raise NotImplementedError(f"cannot write a {type(chunks).__name__}")
+class _Columns(msgspec.Struct):
+    """Chunks as JSON has them."""
 
-
-def _from_columns(kind: type, value: Any) -> Any:
-    if kind is not Chunks:
-        raise NotImplementedError(f"cannot read a {kind.__name__}")
-    chunks = Chunks()
-    for name, code in (*_COLUMNS, ("lag_ns", "q")):
-        setattr(chunks, name, array(code, value.get(name, ())))
-    return chunks
+    at_ns: list[int] = []
+    read: list[int] = []
+    kind: list[int] = []
+    size: list[int] = []
+    tokens: list[int] = []
+    lag_ns: list[int] = []
 
 
 class _Line(StreamRecord, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag=SCHEMA):
     """A record with its schema number, as it stands in a file."""
 
+    chunks: _Columns  # type: ignore[assignment]  # lists in place of arrays
 
-_encode = msgspec.json.Encoder(enc_hook=_columns).encode
-_encode_head = msgspec.json.Encoder(enc_hook=lambda _: {}).encode
-_decoder = msgspec.json.Decoder(_Line, dec_hook=_from_columns)
+
+_encode = msgspec.json.Encoder(enc_hook=array.tolist).encode
+_decode = msgspec.json.Decoder(_Line).decode
 _SCHEMA_FIRST = f'{{"schema":{SCHEMA},'.encode()
+_LEFT_OUT = Chunks(*(msgspec.UNSET,) * len(_CODES))  # type: ignore[arg-type]  # written as {}
 
 
 def to_json(record: StreamRecord, *, chunks: bool = True) -> bytes:
-    """Return the record as one line of JSON, with its schema number and without the newline; as if it had no chunks."""
-    return _SCHEMA_FIRST + (_encode(record) if chunks else _encode_head(record))[1:]
+    """Return the record as one line of JSON with its schema number, without a newline.
+
+    `chunks=False` leaves the chunk columns empty.
+    """
+    return _SCHEMA_FIRST + _encode(record if chunks else msgspec.structs.replace(record, chunks=_LEFT_OUT))[1:]
 
 
 def from_json(line: bytes | str) -> StreamRecord:
     """Return the record of a JSON line. Raises msgspec.ValidationError when it is none, or one of a newer schema."""
-    line_record = _decoder.decode(line)
-    return StreamRecord(**{f: getattr(line_record, f) for f in line_record.__struct_fields__})
+    read = _decode(line)
+    chunks = Chunks(**{name: array(code, getattr(read.chunks, name)) for name, code in _CODES.items()})
+    return StreamRecord(**{f: getattr(read, f) for f in read.__struct_fields__ if f != "chunks"}, chunks=chunks)

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_llm.clock import SYSTEM
-from otel_llm.instrumentation.calls import isolation as telemetry
+from otel_llm.instrumentation.calls.destination import DESTINATION
 from otel_llm.sinks.otel import OTelSink
 from otel_llm.testing import FakeClock
 
@@ -66,12 +66,9 @@ def clock() -> FakeClock:
 
 
 def _using(seen: Seen) -> Iterator[Seen]:
-    before = telemetry.use(seen.sink, seen.clock)
-    try:
+    with DESTINATION.replaced(seen.sink, seen.clock):
         yield seen
-    finally:
         gc.collect()
-        telemetry.use(before)
 
 
 @pytest.fixture

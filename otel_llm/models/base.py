@@ -8,19 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from otel_llm.generation import GenerationMetrics
-from otel_llm.instrumentation.calls.call import Finished
+from otel_llm.generation import FinishedCall, GenerationMetrics
 from otel_llm.instrumentation.calls.current import bind_context, current, in_thread
-from otel_llm.instrumentation.calls.decorator import measured, options_of
-from otel_llm.instrumentation.calls.isolation import LOG, clock, warm
+from otel_llm.instrumentation.calls.destination import DESTINATION, LOG
+from otel_llm.instrumentation.calls.hooks import Hooks
 from otel_llm.instrumentation.calls.options import Options
+from otel_llm.instrumentation.decorator import measure, said_of
+from otel_llm.instrumentation.loading import load_telemetry
 from otel_llm.models import checkpoint
 from otel_llm.models.conversation import Message, as_prompt, messages_of, words_in
 from otel_llm.models.log import file_logger
 from otel_llm.models.parameters import CREATIVE, NAMES, Parameters, attributes
 from otel_llm.models.resources import Resources, observe_resources, resources
 
-__all__ = ["OPTIONS", "BaseLLM"]
+__all__ = ["HOOKS", "OPTIONS", "BaseLLM"]
 
 _MEASURED: Final = ("run", "arun", "stream", "astream", "__call__")
 _SUMMARY: Final = "Summarize the following text in a few sentences.\n\n{text}"
@@ -36,12 +37,12 @@ def _describe(model: "BaseLLM", _: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _tell(model: "BaseLLM", finished: Finished, result: Any) -> None:
+def _tell(model: "BaseLLM", finished: FinishedCall, result: Any) -> None:
     model.__dict__["_last_generation"] = (finished, result if isinstance(result, str) else None)
 
 
-OPTIONS: Final = Options(
-    model=lambda model: model.model_name,
+OPTIONS: Final = Options(model=lambda model: model.model_name)
+HOOKS: Final = Hooks(
     describe=_describe,
     counter=lambda model: model._exact_counter(),
     tell=_tell,
@@ -116,15 +117,15 @@ class BaseLLM(Parameters):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        warm()
+        load_telemetry()
         for name in _MEASURED:
             if (method := cls.__dict__.get(name)) is not None and not getattr(method, "__isabstractmethod__", False):
-                own = options_of(method)
-                if own is None:
-                    setattr(cls, name, measured(method, OPTIONS))
-                elif not own.one_per_object:  # decorated by hand: its options hold, and it is still measured once
-                    options = replace(own, describe=_describe, counter=OPTIONS.counter, tell=_tell, one_per_object=True)
-                    setattr(cls, name, measured(method.__wrapped__, options))
+                said = said_of(method)
+                if said is None:
+                    setattr(cls, name, measure(method, OPTIONS, HOOKS))
+                elif not said[1].one_per_object:  # decorated by hand: its options hold, and it is still measured once
+                    hooks = replace(HOOKS, positional=said[1].positional)
+                    setattr(cls, name, measure(method.__wrapped__, said[0], hooks))
 
     @property
     def history(self) -> list[Message]:
@@ -161,7 +162,7 @@ class BaseLLM(Parameters):
             pieces.append(piece)
         return "".join(pieces)
 
-    run = measured(run, OPTIONS)
+    run = measure(run, OPTIONS, HOOKS)
 
     async def arun(self, task: str | None = None, *args: Any, **kwargs: Any) -> Any:
         """Return what `run` returns, run in a thread: the event loop goes on meanwhile, the parent span is kept."""
@@ -251,7 +252,7 @@ class BaseLLM(Parameters):
 
     def metrics(self) -> GenerationMetrics | None:
         """Return the metrics of the last generation, by whatever method. None before the first one."""
-        last: tuple[Finished, str | None] | None = self.__dict__.get("_last_generation")
+        last: tuple[FinishedCall, str | None] | None = self.__dict__.get("_last_generation")
         return None if last is None else last[0].metrics
 
     def get_generation_time(self) -> float:
@@ -287,9 +288,9 @@ class BaseLLM(Parameters):
 
     def _time_for_generation(self, task: str) -> float:
         """Return the seconds that a run of the task takes."""
-        start = clock().now_ns()
+        start = DESTINATION.clock.now_ns()
         self._generate(task)
-        return (clock().now_ns() - start) / 1e9
+        return (DESTINATION.clock.now_ns() - start) / 1e9
 
     def _generate(self, task: str) -> GenerationMetrics | None:
         """Run a task, to its end where it streams, and return its metrics."""

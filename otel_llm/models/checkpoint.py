@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otel_llm.errors import ConfigError
-from otel_llm.instrumentation.calls.isolation import clock
+from otel_llm.instrumentation.calls.destination import DESTINATION
 
 __all__ = ["VERSION", "read", "write"]
 
@@ -29,7 +29,9 @@ def write(directory: str | os.PathLike[str], state: Mapping[str, Any]) -> Path:
     folder = Path(directory)
     text = json.dumps({"format": FORMAT, "version": VERSION, **state}, indent=2)
     folder.mkdir(parents=True, exist_ok=True)
-    stamp = datetime.fromtimestamp(clock().wall_ns(clock().now_ns()) / 1e9).strftime("%Y%m%d-%H%M%S")  # noqa: DTZ006  # local, as the document has it
+    clock = DESTINATION.clock
+    local = datetime.fromtimestamp(clock.wall_ns(clock.now_ns()) / 1e9)  # noqa: DTZ006  # as the document has it
+    stamp = f"{local:%Y%m%d-%H%M%S}"
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=".checkpoint-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

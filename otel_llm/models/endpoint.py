@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from otel_llm.errors import RemoteError
-from otel_llm.instrumentation.calls.isolation import clock
+from otel_llm.instrumentation.calls.destination import DESTINATION
 from otel_llm.models.background import close_soon
 from otel_llm.observation import StreamObservation
 from otel_llm.record import TEXT
@@ -62,7 +62,7 @@ class Endpoint:
             observation.set(status=response.status)
             try:
                 async for read in response.content.iter_any():
-                    at, reads = clock().now_ns(), reads + 1
+                    at, reads = DESTINATION.clock.now_ns(), reads + 1
                     for event in framer.feed(read):
                         if (delta := _decode(answer, event)) is not None:
                             kind, text, tokens = delta

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from otel_llm.errors import ConfigError
 from otel_llm.instrumentation.calls.current import bind_context, current
-from otel_llm.instrumentation.calls.decorator import measured
-from otel_llm.models.base import OPTIONS, BaseLLM
+from otel_llm.instrumentation.decorator import measure
+from otel_llm.models.base import HOOKS, OPTIONS, BaseLLM
 from otel_llm.models.conversation import Message, messages_of
 from otel_llm.models.streamers import TextPieces, TokenStamps
 from otel_llm.observation import StreamObservation
@@ -123,7 +123,7 @@ class HuggingFaceLLM(BaseLLM):
         """Return the texts of all tasks in their order, generated as one batch, which is one measured call."""
         return self._generate_all(list(tasks), current(), kwargs) if tasks else []
 
-    batch_run = measured(batch_run, replace(OPTIONS, tell=None))
+    batch_run = measure(batch_run, OPTIONS, replace(HOOKS, tell=None))
 
     def _generate_all(
         self, tasks: Sequence[Asked], observation: StreamObservation, kwargs: Mapping[str, Any]

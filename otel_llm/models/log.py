@@ -3,7 +3,7 @@
 import logging
 import os
 
-from otel_llm.instrumentation.calls.isolation import LOG
+from otel_llm.instrumentation.calls.destination import LOG
 
 __all__ = ["file_logger"]
 

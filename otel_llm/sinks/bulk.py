@@ -14,6 +14,7 @@ views, readers, temporality, cardinality limits and collection stay the SDK's. T
 import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from sys import float_info
 from typing import Any, Final
 
 import numpy as np
@@ -29,7 +30,7 @@ try:
     from opentelemetry.sdk.metrics._internal.aggregation import DefaultAggregation, _DropAggregation
     from opentelemetry.sdk.metrics._internal.measurement import Measurement
 
-    from otel_llm.sinks.merge import FEW, MERGES, Batch, Few
+    from otel_llm.sinks.merge import MERGES, Batch
     from otel_llm.sinks.probe import agrees
 except ImportError:  # pragma: no cover  # an SDK that was rearranged: the public way is left
     MERGES = {}  # type: ignore[misc]  # said to be final where it is made
@@ -43,6 +44,23 @@ _log = logging.getLogger("otel_llm")
 _warned: Final[set[str]] = set()
 _NOWHERE: Final = Context()
 _SCALARS: Final = frozenset((str, int, float, bool))
+_FEW: Final = 6
+"""Up to this many values the SDK's own `aggregate`, once per value, is faster than numpy."""
+
+
+class _Few:
+    """At most `_FEW` values, plain floats. None is zero: of those a `Batch` takes care."""
+
+    __slots__ = ("max", "min", "values")
+
+    def __init__(self, values: Sequence[float] | Floats) -> None:
+        self.values = [float(value) for value in values]
+        self.min, self.max = min(self.values), max(self.values)
+
+    @property
+    def recordable(self) -> bool:
+        """Whether the SDK would take every value and none is zero, which also keeps out what is not a number."""
+        return all(0 < value <= float_info.max for value in self.values)
 
 
 def record_many(
@@ -66,7 +84,7 @@ def record_many(
         _loop(found, values, attributes, context)
         return
     batch: Any
-    if len(values) <= FEW and (few := Few(values)).recordable:
+    if len(values) <= _FEW and (few := _Few(values)).recordable:
         batch = few
     else:
         array = np.asarray(values, np.float64)
@@ -117,7 +135,8 @@ def _merge(histogram: Any, batch: Any, attributes: Mapping[str, Any], context: C
         return
     for match in matches:
         try:
-            merged = agrees(match._aggregation.__class__, _merge_one) and _merge_one(match, batch, cleaned, key)
+            kind = match._aggregation.__class__
+            merged = kind in MERGES and agrees(kind, _merge_array) and _merge_one(match, batch, cleaned, key)
         except Exception:
             _warn(match._name)
             merged = False
@@ -145,7 +164,7 @@ def _streams(histogram: Any, largest: _Point) -> tuple[bool, list[Any]]:
 def _warn(name: str) -> None:
     if name not in _warned:
         _warned.add(name)
-        _log.warning("expected to merge values into %s; they are recorded one by one", name, exc_info=True)
+        _log.warning("could not merge values into %s; they are recorded one by one", name, exc_info=True)
 
 
 def _merge_one(match: Any, batch: Any, attributes: Any, key: Any) -> bool:
@@ -153,13 +172,17 @@ def _merge_one(match: Any, batch: Any, attributes: Any, key: Any) -> bool:
     attributes, key = _seen(match, attributes, key)
     with match._lock:  # a delta reader may take the aggregations away: none, while values are added to one
         aggregation = _aggregation(match, attributes, key)
-        if type(batch) is Few:
+        if type(batch) is _Few:
             point = _Point(0.0, attributes, _NOWHERE)
             for point.value in batch.values:
                 aggregation.aggregate(point, False)
         else:
             MERGES[type(aggregation)](aggregation, batch)
     return True
+
+
+def _merge_array(match: Any, values: Floats, attributes: Any, key: Any) -> bool:
+    return _merge_one(match, Batch(values), attributes, key)
 
 
 def _offer(match: Any, largest: _Point, key: Any) -> None:

@@ -14,7 +14,7 @@ scale, where the SDK says 0, to which a cumulative reader then coarsens all that
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from sys import float_info
 from typing import Any, Final
@@ -27,7 +27,7 @@ from opentelemetry.sdk.metrics._internal.aggregation import (
 )
 from opentelemetry.sdk.metrics._internal.exponential_histogram.buckets import Buckets
 
-__all__ = ["FEW", "MERGES", "Batch", "Few"]
+__all__ = ["MERGES", "Batch"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -38,23 +38,6 @@ _EDGE: Final = 2.0**-38
 
 _HUGE: Final = 1e290
 """Values above it are summed without numpy, which warns where their sum is infinite."""
-FEW: Final = 6
-"""Up to this many values the SDK's own `aggregate`, once per value, is faster than numpy."""
-
-
-class Few:
-    """At most `FEW` values, plain floats. None is zero: of those a `Batch` takes care."""
-
-    __slots__ = ("max", "min", "values")
-
-    def __init__(self, values: Sequence[float] | Floats) -> None:
-        self.values = [float(value) for value in values]
-        self.min, self.max = min(self.values), max(self.values)
-
-    @property
-    def recordable(self) -> bool:
-        """Whether the SDK would take every value and none is zero, which also keeps out what is not a number."""
-        return all(0 < value <= float_info.max for value in self.values)
 
 
 class Batch:

@@ -1,40 +1,46 @@
-"""Records as OpenTelemetry: one span each, and the histograms.
+"""Records as OpenTelemetry: one span each, and the metrics.
 
-Two ways in. A library call has a span from its start (`opened`, then `finish`), a child of whatever is current. The
+Two ways in. A library call has a span from its start (`start`, then `finish`), a child of whatever is current. The
 load generator hands in what has ended (`take`): spans are made afterwards under the ids that went out with the
-request, and a batch feeds each histogram once per attribute set.
+request, and a batch feeds each instrument once per attribute set.
+
+A span never holds what was asked or answered: a record does not have it, and the message of an error, which may quote
+it, stays out.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
-from itertools import chain
-from typing import Any
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
 
 import numpy as np
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from otel_llm import conventions
+from otel_llm import conventions as names
+from otel_llm import measures
 from otel_llm.clock import SYSTEM, Clock
 from otel_llm.measures import Facts
-from otel_llm.record import NESTED, StreamRecord
-from otel_llm.sinks import Ended, spans
+from otel_llm.record import NESTED, NOT_STREAMED, StreamRecord
+from otel_llm.sinks import Ended
 from otel_llm.sinks.bulk import Values
-from otel_llm.sinks.feeds import FEEDS, Feed, attributes, likeness
 from otel_llm.sinks.finished_spans import FinishedSpans
-from otel_llm.sinks.instruments import Instruments, package_version, schema_url
+from otel_llm.sinks.metrics import Metrics
 
-__all__ = ["Call", "OTelSink"]
+__all__ = ["OTelSink", "OpenSpan"]
 
 _log = logging.getLogger("otel_llm")
+_KNOWN_AT_START: Final = ("operation", "provider", "model", "kind", "server_address", "server_port")
 
 
-class Call:
-    """A library call under way, as `opened` returns it.
+class OpenSpan:
+    """The span of a library call under way, as `start` returns it.
 
-    context: the one in which its span is current; attach it around the call, or inject headers from it
+    context: the one in which the span is current; attach it around the call, or inject headers from it
     """
 
     __slots__ = ("_counted", "_open", "context", "span", "start_ns", "start_unix_ns")
@@ -46,7 +52,7 @@ class Call:
 
 
 class OTelSink:
-    """Spans and metrics of finished calls, into the given providers or the global ones.
+    """Spans and metrics of calls, into the given providers or the global ones.
 
     profiles: the generations of the convention to speak; from `OTEL_SEMCONV_STABILITY_OPT_IN` when None
     """
@@ -55,24 +61,23 @@ class OTelSink:
         self,
         tracer_provider: trace.TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
-        profiles: Sequence[conventions.Profile] | None = None,
+        profiles: Sequence[names.Profile] | None = None,
         *,
         clock: Clock = SYSTEM,
     ) -> None:
-        self._profiles = tuple(profiles) if profiles else conventions.profiles()
+        self._profiles = tuple(profiles) if profiles else names.profiles()
         self._clock = clock
-        self._feeds = tuple(f for f in FEEDS if conventions.instrument(f.instrument).names(self._profiles))
         self._broken = False
-        self._instruments = Instruments(meter_provider, self._profiles)
         provider = tracer_provider or trace.get_tracer_provider()
-        self._tracer = provider.get_tracer(conventions.SCOPE, package_version(), schema_url(self._profiles))
-        self._sampler = getattr(provider, "sampler", None)
+        scope = names.SCOPE, _package_version(), _schema_url(self._profiles)
+        self._scope = InstrumentationScope(*scope)
+        self._tracer = provider.get_tracer(*scope)
         self._finished = provider if isinstance(provider, FinishedSpans) else None
-        self._scope = InstrumentationScope(conventions.SCOPE, package_version(), schema_url(self._profiles))
+        self._metrics = Metrics(meter_provider, self._profiles, *scope[1:])
 
     # -- library calls -----------------------------------------------------------------------------------------
 
-    def opened(self, head: Mapping[str, Any], start_ns: int) -> Call:
+    def start(self, head: Mapping[str, Any], start_ns: int) -> OpenSpan:
         """Start the span of a call, under the current context, and count the call as active.
 
         head: fields of `StreamRecord` that are known now; start_ns: monotonic
@@ -82,83 +87,67 @@ class OTelSink:
         known: dict[str, Any] = {}
         start = 0
         try:
-            known, start = spans.at_start(head), self._clock.wall_ns(start_ns)
-            name, kind = spans.span_name(head), spans.kind(head)
-            span = self._tracer.start_span(name, kind=kind, attributes=known, start_time=start)
+            known, start = _attributes_at_start(head), self._clock.wall_ns(start_ns)
+            span = self._tracer.start_span(_span_name(head), kind=_span_kind(head), attributes=known, start_time=start)
             nested = NESTED in head.get("flags", ())  # in a call that is counted: a span, and nothing else
             if not nested:
-                self._instruments.feed("active_requests", (1,), known)
+                self._metrics.feed("active_requests", (1,), known)
         except Exception:
             self._failed()
-        return Call(span, trace.set_span_in_context(span), start_ns, start, None if nested else known)
+        return OpenSpan(span, trace.set_span_in_context(span), start_ns, start, None if nested else known)
 
-    def uncount(self, call: Call) -> None:
+    def uncount(self, opened: OpenSpan) -> None:
         """Let a call that is under way be a span and nothing else: others inside it are what is counted."""
         try:
-            known, call._counted = call._counted, None
+            known, opened._counted = opened._counted, None
             if known is not None:
-                self._instruments.feed("active_requests", (-1,), known)
+                self._metrics.feed("active_requests", (-1,), known)
         except Exception:
             self._failed()
 
-    def finish(self, call: Call, record: StreamRecord) -> None:
-        """End the span when its record ended, and record the metrics in its context. Only the first time counts."""
+    def finish(self, opened: OpenSpan, record: StreamRecord) -> None:
+        """End the span when its call ended, and record the metrics in its context. Only the first time counts."""
         try:
-            call._open.pop()
+            opened._open.pop()
         except IndexError:
             return
         try:
             (facts,) = Facts.of(record)
-            self._describe(call.span, facts)
-            if call._counted is not None:
-                self._instruments.feed("active_requests", (-1,), call._counted)
-                self._measure([facts], [call.context])
+            self._describe(opened.span, facts)
+            if opened._counted is not None:
+                self._metrics.feed("active_requests", (-1,), opened._counted)
+                self._metrics.record([facts], [opened.context])
         except Exception:
             self._failed()
         # from the start of the span on, not from the clock's anchor of now: the wall clock may have been stepped
-        call.span.end(call.start_unix_ns + record.ended_ns - call.start_ns)
+        opened.span.end(opened.start_unix_ns + record.ended_ns - opened.start_ns)
 
-    # -- finished records --------------------------------------------------------------------------------------
+    # -- calls that have ended ---------------------------------------------------------------------------------
 
     def take(self, ended: Sequence[Ended]) -> None:
         """Make a span of each call and feed the metrics from all of them at once."""
         facts = [call.facts for call in ended]
-        self._measure(facts, [self._span_of(fact) for fact in facts])
+        self._metrics.record(facts, [self._make_span(fact) for fact in facts])
 
     def close(self, report: Mapping[str, Any] | None = None) -> None:
         """Nothing is held here: what was recorded is the providers' to export."""
 
     def feed(self, key: str, values: Values, attributes: Mapping[str, Any] | None = None) -> None:
         """Give values to an instrument by its key in `conventions` that no record feeds, such as `loop_lag`."""
-        self._instruments.feed(key, values, attributes)
+        self._metrics.feed(key, values, attributes)
 
-    def sampled(self, head: Mapping[str, Any], trace_id: str) -> bool:
-        """Return whether the span of a record to come will be sampled, for the flag of its `traceparent`.
-
-        head: fields of the coming `StreamRecord`; trace_id: 32 hexadecimal digits
-        """
-        if self._sampler is None:
-            return True
-        name, kind, known = spans.span_name(head), spans.kind(head), spans.at_start(head)
-        decision = self._sampler.should_sample(Context(), int(trace_id, 16), name, kind, known).decision
-        return bool(decision.is_sampled())
-
-    def _span_of(self, facts: Facts) -> Context:
+    def _make_span(self, facts: Facts) -> Context:
         """Make the span of a finished record; return the context in which it is current."""
         record = facts.record
         head, start = _head(record), self._clock.wall_ns(record.sent_ns)
-        name, kind, known = spans.span_name(head), spans.kind(head), spans.at_start(head)
+        name, kind, known = _span_name(head), _span_kind(head), _attributes_at_start(head)
         end = start + record.ended_ns - record.sent_ns
         if self._finished is not None:
-            ids, learnt, status = (
-                (record.trace_id, record.span_id),
-                spans.at_end(facts, self._profiles),
-                spans.status(record),
-            )
-            made = self._finished.add(self._scope, name, kind, ids, (start, end), known, learnt, status)
+            ids, learnt = (record.trace_id, record.span_id), _attributes_at_end(facts, self._profiles)
+            made = self._finished.add(self._scope, name, kind, ids, (start, end), known, learnt, _span_status(record))
             return trace.set_span_in_context(trace.NonRecordingSpan(made), Context())
         # the ids of others' spans cannot be chosen; under the one that was sent, it is at least in its trace
-        above = spans.parent(record.trace_id, record.span_id)
+        above = _parent_context(record.trace_id, record.span_id)
         span = self._tracer.start_span(name, above, kind, known, start_time=start)
         self._describe(span, facts)
         span.end(end)
@@ -167,48 +156,112 @@ class OTelSink:
     def _describe(self, span: trace.Span, facts: Facts) -> None:
         if span.is_recording():
             head = _head(facts.record)
-            span.update_name(spans.span_name(head))  # the model may have been learnt on the way
-            span.set_attributes({**spans.at_start(head), **spans.at_end(facts, self._profiles)})
-            if (status := spans.status(facts.record)) is not None:
+            span.update_name(_span_name(head))  # the model may have been learnt on the way
+            span.set_attributes({**_attributes_at_start(head), **_attributes_at_end(facts, self._profiles)})
+            if (status := _span_status(facts.record)) is not None:
                 span.set_status(status)
-
-    def _measure(self, facts: Sequence[Facts], contexts: Sequence[Context]) -> None:
-        """Feed every instrument from all records, once for those that are alike."""
-        groups: dict[Any, tuple[list[Facts], list[Context]]] = {}
-        for fact, context in zip(facts, contexts, strict=True):
-            alike = groups.setdefault(likeness(fact.record), ([], []))
-            alike[0].append(fact)
-            alike[1].append(context)
-        for alike in groups.values():
-            record = alike[0][0].record
-            for feed in self._feeds:
-                if feed.takes(record):
-                    self._feed(feed, *alike, attributes(record, feed))
 
     def _failed(self) -> None:
         if not self._broken:
             self._broken = True
-            _log.warning("expected to record a call; further failures are not shown", exc_info=True)
+            _log.warning("could not record a call; further failures are not logged", exc_info=True)
 
-    def _feed(
-        self, feed: Feed, facts: Sequence[Facts], contexts: Sequence[Context], attributes: Mapping[str, Any]
-    ) -> None:
-        if len(facts) == 1:
-            self._instruments.feed(feed.instrument, feed.values(facts[0]), attributes, contexts[0])
-            return
-        each = [feed.values(fact) for fact in facts]
-        ends = np.cumsum([len(values) for values in each])
-        if not ends[-1]:
-            return
-        # an array of each record's many, or a tuple of its one
-        many = isinstance(each[0], np.ndarray)
-        values = np.concatenate(each) if many else np.fromiter(chain.from_iterable(each), np.float64)
-        worst = int(np.searchsorted(ends, np.argmax(values), side="right"))
-        self._instruments.feed(feed.instrument, values, attributes, contexts[worst])
+
+@lru_cache
+def _package_version() -> str:
+    """Return the version of otel_llm that telemetry is marked with; empty when it was never installed."""
+    try:
+        return version("otel-llm")
+    except PackageNotFoundError:  # pragma: no cover  # run from a bare checkout
+        return ""
+
+
+def _schema_url(profiles: tuple[names.Profile, ...]) -> str | None:
+    """Return the schema that all names follow. None when two generations are mixed or the schema has no address."""
+    return names.SCHEMA_URL[profiles[0]] if len(profiles) == 1 else None
+
+
+# -- a record as a span --------------------------------------------------------------------------------------------
 
 
 def _head(record: StreamRecord) -> dict[str, Any]:
-    return {
-        name: getattr(record, name)
-        for name in ("operation", "provider", "model", "kind", "server_address", "server_port")
+    return {name: getattr(record, name) for name in _KNOWN_AT_START}
+
+
+def _span_name(head: Mapping[str, Any]) -> str:
+    """Return `{operation} {model}`, or the operation alone."""
+    operation = head.get("operation") or "chat"
+    return f"{operation} {head['model']}" if head.get("model") else str(operation)
+
+
+def _span_kind(head: Mapping[str, Any]) -> SpanKind:
+    """Return CLIENT for an endpoint that is called, INTERNAL for a model in this process."""
+    return SpanKind.CLIENT if head.get("kind") == "client" else SpanKind.INTERNAL
+
+
+def _span_status(record: StreamRecord) -> Status | None:
+    """Return ERROR for a call that failed. None otherwise: who closes, leaves or cancels a stream made no error."""
+    return Status(StatusCode.ERROR) if record.outcome == "error" else None
+
+
+def _parent_context(trace_id: str | None, span_id: str | None) -> Context:
+    """Return a context in which that sampled span is current; an empty one when an id is missing."""
+    if not trace_id or not span_id:
+        return Context()
+    sent = SpanContext(int(trace_id, 16), int(span_id, 16), False, TraceFlags(TraceFlags.SAMPLED))
+    return trace.set_span_in_context(trace.NonRecordingSpan(sent), Context())
+
+
+def _attributes_at_start(head: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes that a sampler may decide by, of a call that is about to start."""
+    found = {
+        names.OPERATION_NAME: head.get("operation") or "chat",
+        names.PROVIDER_NAME: head.get("provider") or names.UNKNOWN_PROVIDER,
+        names.REQUEST_MODEL: head.get("model"),
+        names.SERVER_ADDRESS: head.get("server_address"),
+        names.SERVER_PORT: head.get("server_port") if head.get("server_address") else None,
     }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _attributes_at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dict[str, Any]:
+    """Return the attributes that are known when a call has ended. Times are seconds."""
+    record = facts.record
+    billed = record.token_source != "chunks"
+    found = {
+        **record.attributes,
+        **record.parameters,
+        names.REQUEST_STREAM: True if record.stream and NOT_STREAMED not in record.flags else None,
+        names.RESPONSE_ID: record.response_id,
+        names.RESPONSE_MODEL: record.response_model,
+        names.RESPONSE_FINISH_REASONS: _finish_reasons(record, profiles),
+        names.RESPONSE_TIME_TO_FIRST_CHUNK: facts.time_to_first_chunk,
+        names.USAGE_INPUT_TOKENS: record.input_tokens,
+        names.USAGE_OUTPUT_TOKENS: record.output_tokens if billed else None,
+        names.COUNTED_TOKENS: None if billed else record.output_tokens,
+        names.USAGE_CACHE_READ_INPUT_TOKENS: record.cached_tokens,
+        names.USAGE_REASONING_OUTPUT_TOKENS: record.reasoning_tokens,
+        names.HTTP_STATUS: record.status,
+        names.ERROR_TYPE: record.error_type or ("_OTHER" if record.outcome == "error" else None),
+        names.STREAM_OUTCOME: record.outcome,
+        names.TOKEN_SOURCE: record.token_source,
+        names.RECORD_FLAGS: record.flags or None,
+        names.TIME_TO_FIRST_TOKEN: facts.time_to_first_token,
+        names.TPOT: facts.time_per_output_token,
+        names.QUEUE_DELAY: measures.queue_delay(record),
+        names.CONNECT_TIME: measures.connect_time(record),
+        names.REQUEST_INDEX: record.index,
+    }
+    if len(facts.inter_token_latencies):
+        ordered = np.sort(facts.inter_token_latencies).tolist()
+        found[names.ITL_P50] = measures.percentile(ordered, 50)
+        found[names.ITL_P99] = measures.percentile(ordered, 99)
+        found[names.ITL_MAX] = facts.max_inter_token_latency
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _finish_reasons(record: StreamRecord, profiles: tuple[names.Profile, ...]) -> tuple[str, ...] | None:
+    """Of a stream that ended before its last event the newer convention wants to read "error"."""
+    if not record.finish_reasons and record.stream and record.outcome != "complete" and names.LATEST in profiles:
+        return ("error",)
+    return record.finish_reasons or None

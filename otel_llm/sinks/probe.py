@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics import Histogram as SDKHistogram
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -16,11 +17,10 @@ from opentelemetry.sdk.metrics.view import (
 )
 from opentelemetry.sdk.resources import Resource
 
-from otel_llm.sinks.merge import MERGES, Batch
-
 __all__ = ["agrees"]
 
-Merge = Callable[[Any, Any, Any, Any], bool]
+Merge = Callable[[Any, NDArray[np.float64], Any, Any], bool]
+"""(metric stream, values, attributes, their key) -> whether the values were added."""
 
 _log = logging.getLogger("otel_llm")
 
@@ -38,17 +38,13 @@ _ROUNDS: Final = (
 @lru_cache
 def agrees(kind: Any, merge: Merge) -> bool:
     """Return whether `merge` and public `record` leave the same points, for one kind of SDK aggregation."""
-    if kind not in MERGES:
-        return False
     try:
         same = _compare(kind, merge)
     except Exception:
         same = False
         _log.info("this OpenTelemetry SDK is not as expected", exc_info=True)
     if not same:
-        _log.warning(
-            "expected to merge into %s of this OpenTelemetry SDK; values are recorded one by one", kind.__name__
-        )
+        _log.warning("cannot merge into %s of this OpenTelemetry SDK; values are recorded one by one", kind.__name__)
     return same
 
 
@@ -75,7 +71,7 @@ def _compare(kind: type, merge: Merge) -> bool:
         match = _match(provider, merged)
         looped.record(0.1)
         key = next(iter(_match(provider, looped)._attributes_aggregation))  # of no attributes, as this SDK hashes them
-        merge(match, Batch(np.array([0.1])), {}, key)
+        merge(match, np.array([0.1]), {}, key)
         return all(_round(values, looped, match, merge, key, reader) for values in _ROUNDS)
     finally:
         provider.shutdown()
@@ -90,7 +86,7 @@ def _match(provider: Any, histogram: Any) -> Any:
 def _round(values: tuple[float, ...], looped: Any, match: Any, merge: Merge, key: Any, reader: Any) -> bool:
     for value in values:
         looped.record(value)
-    if not merge(match, Batch(np.array(values)), {}, key):
+    if not merge(match, np.array(values), {}, key):
         return False
     metrics = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
     one, other = ((point,) for metric in metrics for point in metric.data.data_points)

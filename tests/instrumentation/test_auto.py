@@ -79,7 +79,7 @@ def test_no_public_name_hides_a_package_or_a_module() -> None:
     import otel_llm.instrumentation.libraries.adapter as adapter
     import otel_llm.observation
 
-    assert adapter.Target.__module__ == "otel_llm.instrumentation.libraries.adapter"
+    assert adapter.LibraryTarget.__module__ == "otel_llm.instrumentation.libraries.adapter"
     assert otel_llm.observation.StreamObservation.__name__ == "StreamObservation"
     modules = {info.name for info in pkgutil.iter_modules(otel_llm.__path__)}
     hidden = [

@@ -22,7 +22,8 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 import otel_llm
-from otel_llm.instrumentation.calls import isolation as telemetry
+from otel_llm.instrumentation.calls import isolation
+from otel_llm.instrumentation.calls.destination import DESTINATION
 from otel_llm.testing import FakeClock
 
 
@@ -603,20 +604,20 @@ def test_suppression_is_honoured(seen: Any) -> None:
 
 def test_telemetry_that_fails_is_not_noticed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
-        def opened(self, head: Any, start_ns: int) -> Any:
+        def start(self, head: Any, start_ns: int) -> Any:
             raise RuntimeError("no exporter")
 
-        def finish(self, handle: Any, record: Any) -> None:
+        def uncount(self, opened: Any) -> None:
             raise RuntimeError("no exporter")
 
-    before = telemetry.use(Broken())
-    monkeypatch.setattr(telemetry, "_complained", set())
-    try:
+        def finish(self, opened: Any, record: Any) -> None:
+            raise RuntimeError("no exporter")
+
+    monkeypatch.setattr(isolation, "_complained", set())
+    with DESTINATION.replaced(Broken()):
         for _ in range(3):
             assert module_level("a") == ["a", "a"]
             assert list(otel_llm.metrics(generator)()) == ["a"]
-    finally:
-        telemetry.use(before)
     assert module_level.last_metrics is not None
     assert len(caplog.records) == 2, "each kind of failure is said once"
 

@@ -71,19 +71,19 @@ def test_the_collector_may_end_a_call_while_the_sdk_holds_its_locks() -> None:
     """An abandoned cycle is found wherever something is allocated; there, ending the call must not wait for a lock."""
     said = _python("""
 import gc, threading, otel_llm, types, sys
-from otel_llm.instrumentation.calls import isolation as telemetry
+from otel_llm.instrumentation.calls.destination import DESTINATION
 lock = threading.Lock()
 told = threading.Event()
 
 class Sink:
-    def opened(self, head, start_ns):
+    def start(self, head, start_ns):
         from opentelemetry import trace
         return types.SimpleNamespace(span=trace.INVALID_SPAN)
     def finish(self, handle, record):
         with lock:
             told.set()
 
-telemetry.use(Sink())
+DESTINATION.sink = Sink()
 
 @otel_llm.metrics
 def words():

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 import otel_llm
-from otel_llm.instrumentation.calls.decorator import measured
+from otel_llm.instrumentation.calls.hooks import Hooks
 from otel_llm.instrumentation.calls.options import Options
+from otel_llm.instrumentation.decorator import measure
 from otel_llm.testing import FakeClock
 from tests.seen import Seen
 
@@ -23,7 +24,7 @@ def ask(clock: FakeClock) -> Callable[..., list[str]]:
 
 
 def frame(function: Callable[..., Any], name: str = "frame", **options: Any) -> Callable[..., Any]:
-    return measured(function, Options(model=name, gives_way=True, **options))
+    return measure(function, Options(model=name), Hooks(gives_way=True, **options))
 
 
 def counted(seen: Seen) -> dict[str, int]:
@@ -85,7 +86,7 @@ def test_a_frame_and_a_call_of_the_same_object_are_two(seen: Seen) -> None:
         def invoke(self) -> list[str]:
             return ["a"]
 
-    Model.invoke = measured(Model.invoke, Options(model="inner", one_per_object=True))  # type: ignore[method-assign]
+    Model.invoke = measure(Model.invoke, Options(model="inner"), Hooks(one_per_object=True))  # type: ignore[method-assign]
     Model.run = frame(Model.run, one_per_object=True)  # type: ignore[method-assign]
     assert Model().run() == ["a"]
     assert counted(seen) == {"inner": 1}

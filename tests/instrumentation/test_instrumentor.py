@@ -16,9 +16,8 @@ from openai.resources.chat.completions import AsyncCompletions, Completions
 
 import otel_llm
 from otel_llm.errors import ConfigError
-from otel_llm.instrumentation.calls.options import Options
+from otel_llm.instrumentation import Hooks, LibraryTarget, Options, Settings
 from otel_llm.instrumentation.libraries import instrumentor
-from otel_llm.instrumentation.libraries.adapter import Settings, Target
 from otel_llm.instrumentation.libraries.instrumentor import LLMInstrumentor
 from otel_llm.sim import Behaviour, SimServer
 from tests.seen import Seen
@@ -83,15 +82,15 @@ def _points(*points: EntryPoint) -> Any:
     return entry_points
 
 
-def _broken(settings: Settings) -> Iterable[Target]:
+def _broken(settings: Settings) -> Iterable[LibraryTarget]:
     raise ZeroDivisionError("this adapter")
 
 
-def _of_nothing(settings: Settings) -> Iterable[Target]:
-    options = Options()
-    yield Target("openai.resources.chat.completions.completions", "Gone", ("create",), options)
-    yield Target("openai.resources.chat.completions.completions", "Completions", ("gone",), options)
-    yield Target("no_such_library", "", ("create",), options)
+def _of_nothing(settings: Settings) -> Iterable[LibraryTarget]:
+    said = Options(), Hooks()
+    yield LibraryTarget("openai.resources.chat.completions.completions", "Gone", ("create",), *said)
+    yield LibraryTarget("openai.resources.chat.completions.completions", "Completions", ("gone",), *said)
+    yield LibraryTarget("no_such_library", "", ("create",), *said)
 
 
 def test_a_broken_adapter_breaks_no_other(

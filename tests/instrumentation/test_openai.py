@@ -408,5 +408,5 @@ def test_only_the_librarys_own_loop_is_stepped_around():
     for kind, expected in ((openai.Stream, "generator"), (openai.AsyncStream, "generator"), (Shouting, None)):
         stream = object.__new__(kind)
         stream._iterator = "generator"
-        assert stainless.passed_on(stream) == expected
-    assert stainless.passed_on(iter([])) is None
+        assert stainless.forwarded_by(stream) == expected
+    assert stainless.forwarded_by(iter([])) is None

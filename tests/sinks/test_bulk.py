@@ -278,7 +278,6 @@ def test_an_sdk_that_disagrees_is_used_the_public_way(kind, monkeypatch, caplog)
     for merge in (wrong, broken):
         probe.agrees.cache_clear()
         monkeypatch.setattr(bulk, "MERGES", dict.fromkeys(bulk.MERGES, merge))
-        monkeypatch.setattr(probe, "MERGES", bulk.MERGES)
         view = View(instrument_type=Histogram, aggregation=KINDS[kind])
         (one, (reader,)), (many, (other,)) = provided(view), provided(view)
         for _ in range(2):

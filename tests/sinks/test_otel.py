@@ -65,7 +65,7 @@ class Telemetry:
 def called(telemetry, drawing, usage=None, **head):
     """Open and finish a library call."""
     head = {**HEAD, "kind": "client", **head}
-    call = telemetry.sink.opened(head, 0)
+    call = telemetry.sink.start(head, 0)
     telemetry.sink.finish(call, timeline(drawing, usage=usage, **head))
     return telemetry
 
@@ -117,7 +117,7 @@ def test_a_sampler_sees_what_is_known_at_the_start():
             return "asking"
 
     sampler = Asking()
-    Telemetry(sampler=sampler).sink.opened(HEAD, 0)
+    Telemetry(sampler=sampler).sink.start(HEAD, 0)
     assert sampler.seen == ("chat m", ATTRIBUTES)
 
 
@@ -147,7 +147,7 @@ def test_histograms_carry_the_conventions_buckets_in_seconds():
 
 def test_a_call_is_active_until_it_is_finished_and_finished_once():
     telemetry = Telemetry()
-    call = telemetry.sink.opened(HEAD, 0)
+    call = telemetry.sink.start(HEAD, 0)
     assert telemetry.points[("otel_llm.client.active_requests", None)].value == 1
     for _ in range(3):
         telemetry.sink.finish(call, timeline("r.a|", **HEAD))
@@ -166,7 +166,7 @@ def test_a_model_in_this_process_is_also_its_own_server():
 
 def test_a_call_that_was_not_streamed_has_no_chunk_times():
     telemetry = Telemetry()
-    call = telemetry.sink.opened(HEAD, 0)
+    call = telemetry.sink.start(HEAD, 0)
     from otel_llm.observation import StreamObservation
 
     obs = StreamObservation(sent_ns=0, **HEAD)
@@ -264,8 +264,8 @@ def test_a_failing_provider_reaches_nobody(caplog):
             raise RuntimeError("provider is broken")
 
     sink = OTelSink(Telemetry().tracer_provider, Broken())
-    sink.finish(sink.opened(HEAD, 0), timeline("r.a|"))
-    sink.finish(sink.opened(HEAD, 0), timeline("r.a|"))
+    sink.finish(sink.start(HEAD, 0), timeline("r.a|"))
+    sink.finish(sink.start(HEAD, 0), timeline("r.a|"))
     assert len([r for r in caplog.records if r.name == "otel_llm"]) == 1
 
 
@@ -304,14 +304,18 @@ def test_given_ids_do_not_leak_into_the_next_span():
         assert span.get_span_context().span_id != 101
 
 
-def test_what_the_sampler_will_decide_is_known_before():
-    telemetry = Telemetry(FinishedSpans, sampler=TraceIdRatioBased(0.5))
+def test_the_sampler_decides_over_spans_that_are_over_too():
+    sampler = TraceIdRatioBased(0.5)
+    telemetry = Telemetry(FinishedSpans, sampler=sampler)
     records = [load("r.a|", i, trace_id=f"{i << 60:032x}") for i in range(1, 16)]
-    foretold = [record.trace_id for record in records if telemetry.sink.sampled(HEAD, record.trace_id)]
+    foretold = [
+        record.trace_id
+        for record in records
+        if sampler.should_sample(None, int(record.trace_id, 16), "chat m").decision.is_sampled()
+    ]
     telemetry.sink.take(Ended.of(*records))
     assert [f"{span.context.trace_id:032x}" for span in telemetry.spans] == foretold
     assert 0 < len(foretold) < 15
-    assert OTelSink().sampled(HEAD, "1" * 32)
 
 
 def test_anothers_provider_keeps_the_trace_at_least():
@@ -408,5 +412,5 @@ def test_what_no_record_feeds_can_be_fed():
 
 def test_the_global_providers_are_used_when_none_is_given():
     sink = OTelSink()
-    sink.finish(sink.opened(HEAD, 0), timeline("r.a|"))
+    sink.finish(sink.start(HEAD, 0), timeline("r.a|"))
     assert not trace.get_current_span().is_recording()

@@ -3,223 +3,239 @@
 Nothing here raises: what telemetry cannot do is logged once and left undone, and the call itself goes on.
 """
 
-from array import array
+import os
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol, cast
 
 from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.context import Context
 
 from otel_llm.errors import RemoteError
-from otel_llm.instrumentation.calls import content, in_flight, items, usage
-from otel_llm.instrumentation.calls.current import attach, call_in, detach, remember, with_call
-from otel_llm.instrumentation.calls.isolation import LOG, Telemetry, clock, guarded, sink
+from otel_llm.generation import LAST, FinishedCall
+from otel_llm.instrumentation.calls import answers, content, counted, in_flight
+from otel_llm.instrumentation.calls.attaching import attach, detach
+from otel_llm.instrumentation.calls.destination import DESTINATION, LOG, CallSink
+from otel_llm.instrumentation.calls.hooks import Hooks
+from otel_llm.instrumentation.calls.isolation import guarded
 from otel_llm.instrumentation.calls.options import Options
+from otel_llm.instrumentation.calls.stream_items import StreamItems
 from otel_llm.observation import StreamObservation
-from otel_llm.record import CONTENT_KINDS, NESTED, OTHER, PADDING, TEXT, StreamRecord
+from otel_llm.record import NESTED, StreamRecord
 
-if TYPE_CHECKING:
-    from otel_llm.generation import GenerationMetrics
+__all__ = ["NO_HOOKS", "Call", "call_in"]
 
-__all__ = ["Call", "Finished"]
-
+NO_HOOKS: Final = Hooks()
+_CALL: Final = otel.create_key("otel_llm.call")
 _NONE: Final[Mapping[str, Any]] = {}
 
 
-class Finished:
-    """A record, and its metrics once somebody asks for them."""
+def call_in(context: Context) -> "Call | None":
+    """Return the call that is under way in `context`, None when there is none or it has ended."""
+    call = cast("Call | None", context.get(_CALL))
+    return call if call is not None and call.open else None
 
-    def __init__(self, record: StreamRecord) -> None:
-        self.record = record
 
-    @cached_property
-    def metrics(self) -> "GenerationMetrics":
-        from otel_llm.generation import GenerationMetrics
+class StandIns(Protocol):
+    """The classes whose objects stand for results of a type: see `otel_llm.instrumentation.streams.stand_ins`."""
 
-        return GenerationMetrics.of(self.record)
+    def __getitem__(self, kind: type) -> Callable[..., Any] | None:
+        """Return the class for results of a type, None where those are values. Raises KeyError where it is not made."""
+        ...
+
+    def make(self, kind: type) -> Callable[..., Any] | None:
+        """Make the class for results of a type, and return it; None where those are values."""
+        ...
 
 
 class Call:
-    """A call that is about to be made. It becomes current with `context`, and ends once, by the first of its ends."""
+    """A call that is about to be made. It becomes current with `context`, and ends once, by the first of its ends.
+
+    It is the `MeasuredCall` of adapters, and what the stand-in of its result drives. Exactly once is the observation's
+    promise; `open` mirrors it, and is also taken back where another process is to tell of the call (`forget`).
+    """
 
     __slots__ = (
-        "_handle",
-        "_has_text",
         "_head",
+        "_last_of_function",
         "_made_ns",
-        "_of_function",
+        "_opened",
+        "_result",
         "_sink",
-        "_value",
-        "at_ns",
+        "_stand_ins",
+        "_texts",
         "context",
         "finished",
         "gave_way",
+        "hooks",
         "instance",
-        "last",
+        "items",
         "nested",
         "now_ns",
         "observation",
-        "odd",
         "open",
         "options",
         "outer",
         "state",
         "streamed",
-        "texts",
-        "tokens",
     )
 
     def __init__(
         self,
         options: Options,
+        hooks: Hooks,
+        context: Context,
+        outer: "Call | None",
         instance: Any = None,
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] = _NONE,
-        last: "ContextVar[Finished | None] | None" = None,
+        *,
+        last: "ContextVar[FinishedCall | None] | None" = None,
+        stand_ins: StandIns | None = None,
     ) -> None:
-        self.options, self.instance, self._of_function = options, instance, last
-        self.context: Context = otel.get_current()
-        self.outer = call_in(self.context)
+        """Note what is known before the call.
+
+        context, outer: those around the call
+        last:           is set to the call when it has ended, beside `LAST`
+        stand_ins:      the classes whose objects stand for streams, managers and awaitables; None: all is a value
+        """
+        self.options, self.hooks, self.instance = options, hooks, instance
+        self.context, self.outer = context, outer
+        self._last_of_function, self._stand_ins = last, stand_ins
         self.observation: StreamObservation | None = None
-        self.finished: Finished | None = None
+        self.finished: FinishedCall | None = None
+        self.items: StreamItems | None = None
         self.state: Any = None  # an adapter's own, from `prepare` on
         self.open, self.streamed = True, False
-        self.now_ns = clock().now_ns
+        self.now_ns = DESTINATION.clock.now_ns
         self._made_ns = self.now_ns()
-        # When the items of a stream came, stamped by their proxy, and the kinds of those that are not text: they become
-        # the observation's chunks when the call ends. A list, because it grows at half the price of an array.
-        self.at_ns: list[int] = []
-        self.odd: dict[int, int] = {}
-        self.last: Any = None  # the item that came last, while all that is known of it is that it has text
-        self._has_text: Callable[[Any], bool] | None = None  # there from the item on that said the answer's id
-        self.tokens: list[int] | None = None if options.tokens is None else []
-        self.texts: list[str] | None = [] if content.wanted() else None
-        self._head: dict[str, Any] = guarded("head", options.head, instance, args, kwargs) or {}
-        self.gave_way = False
-        self.nested = self.outer is not None and not self.outer.gives_way()
+        self._head: dict[str, Any] = guarded("head", _head, options, hooks, instance, args, kwargs) or {}
+        self.gave_way, self.nested = False, outer is not None and counted.is_nested(outer)
         if self.nested:
             self._head["flags"] = (NESTED,)
-        self._sink: Telemetry | None = None
-        self._value: Any = None
-        self._handle: Any = None
-        if self.texts is not None:
-            guarded("content", content.asked, self._head, args, kwargs)
+        self._texts: list[str] | None = None
+        if content.VARIABLE in os.environ and content.is_wanted():
+            self._texts = []
+            guarded("content", content.put_question, self._head, args, kwargs)
+        self._sink: CallSink | None = None
+        self._opened: Any = None
+        self._result: Any = None
 
     # -- the start ---------------------------------------------------------------------------------------------
 
     def begin(self, at_ns: int | None = None) -> None:
         """Start the clock, the span and the call's own context, unless that was done."""
         if self.observation is None:
-            self.observation = StreamObservation(self._finish, clock=clock(), sent_ns=at_ns, **self._head)
-            guarded("open", self._begin, self.observation)
-            in_flight.add(self)
+            self.observation = StreamObservation(self._finish, clock=DESTINATION.clock, sent_ns=at_ns, **self._head)
+            guarded("open", self._open, self.observation)
+            in_flight.OPEN.add(self)
 
-    def _begin(self, observation: StreamObservation) -> None:
+    def _open(self, observation: StreamObservation) -> None:
         around = self.context
-        self.context = with_call(self, around)
+        self.context = otel.set_value(_CALL, self, around)
         token = attach(around)
         try:
-            self._sink = sink()
-            self._handle = self._sink.opened(self._head, observation.sent_ns)
+            self._sink = DESTINATION.sink or DESTINATION.open_sink()
+            self._opened = self._sink.start(self._head, observation.sent_ns)
         finally:
             detach(token)
-        span = self._handle.span
+        if (provider := trace.get_tracer_provider()) is not in_flight.told_before:
+            in_flight.tell_at_exit_before(provider)
+        span = self._opened.span
         self.context = trace.set_span_in_context(span, self.context)
         own = span.get_span_context()
         if own.is_valid:
             observation.set(trace_id=trace.format_trace_id(own.trace_id), span_id=trace.format_span_id(own.span_id))
 
-    def gives_way(self) -> bool:
-        """Return whether a call inside this one is counted in its place; it is then a span and nothing else.
-
-        Of calls inside each other the outermost is counted, unless it is a mere frame around those that do the work.
-        """
-        if self.nested or not self.options.gives_way:
+    def give_way(self) -> bool:
+        """Become a mere span, because calls inside this one are counted; return whether that can be done now."""
+        if self.observation is None or self._sink is None:
             return False
-        if not self.gave_way and self.observation is not None and self._sink is not None:
-            self.gave_way = True
-            self.observation.set(flags=(*self.observation.head.get("flags", ()), NESTED))
-            guarded("uncount", self._sink.uncount, self._handle)
+        self.observation.set(flags=(*self.observation.head.get("flags", ()), NESTED))
+        guarded("uncount", self._sink.uncount, self._opened)
         return True
-
-    @property
-    def plain(self) -> bool:
-        """Whether of a string in its stream nothing but the arrival is of interest."""
-        return self.tokens is None and self.texts is None
 
     # -- what it brings ----------------------------------------------------------------------------------------
 
-    def took(self, item: Any) -> None:
-        """Note what the item that was stamped last says besides its arrival; of text only that it came last."""
-        try:
-            told = self._has_text is not None and self._has_text(item)
-        except Exception:
-            told = False
-        if told:
-            self.last = item
-        else:
-            guarded("item", self._read, item)
+    def stream_items(self) -> StreamItems:
+        """Return where the items of its stream are noted. The call has begun by then."""
+        if self.items is None:
+            self.begin()
+            hooks, observation = self.hooks, cast("StreamObservation", self.observation)
+            self.items = StreamItems(observation, hooks.item, hooks.has_text, self.options.tokens, self._texts)
+        return self.items
 
     def note(self, item: Any) -> Any:
         """Return `item`, stamped as one that arrives now."""
-        self.at_ns.append(self.now_ns())
-        self.took(item)
+        items = self.stream_items()
+        items.at_ns.append(self.now_ns())
+        items.take(item)
         return item
 
-    def _catch_up(self) -> None:
-        """Read what the last item with text says besides."""
-        if self.last is not None and self.observation is not None:
-            item, self.last = self.last, None
-            (self.options.item or items.kind_of)(item, self.observation)
+    def stand_in(self, result: Any, *, owner: bool = True) -> Any:
+        """Return what the caller gets in place of a stream, manager or awaitable; a value is returned as it is."""
+        made = None if self._stand_ins is None else guarded("stand-in", self._make_stand_in, result, owner)
+        return result if made is None else made
 
-    def _read(self, item: Any) -> None:
-        self._catch_up()
-        if (observation := self.observation) is None:
-            return
-        kind = (self.options.item or items.kind_of)(item, observation)
-        if self.tokens is not None and self.options.tokens is not None:
-            brought = self.options.tokens(item)
-            self.tokens.append(brought)
-            if not brought and kind != OTHER:
-                kind = PADDING
-            elif brought and kind not in CONTENT_KINDS:
-                kind = TEXT
-        if kind != TEXT:
-            self.odd[len(self.at_ns) - 1] = kind
-        if self.texts is not None:
-            self.texts.append(items.text_of(item))
-        if self.plain and "response_id" in observation.head:
-            self._has_text = self.options.text
+    def _make_stand_in(self, result: Any, owner: bool) -> Any:
+        stand_ins = cast("StandIns", self._stand_ins)
+        try:
+            kind = stand_ins[type(result)]
+        except KeyError:
+            kind = stand_ins.make(type(result))
+        return None if kind is None else kind(result, self, owner=owner)
+
+    def settle(self, result: Any) -> Any:
+        """Return `result`, or what stands for it where the call goes on in it; a value ends the call.
+
+        Decided on what was returned, not on the function that returned it: a `def` may return a coroutine, and a
+        coroutine may resolve to a stream. A future is the caller's to cancel, so nothing stands for it.
+        """
+        if (wrap := self.hooks.wrap) is not None and (made := guarded("wrap", wrap, self, result)) is not None:
+            return made
+        if (made := self.stand_in(result)) is not result:
+            return made
+        if hasattr(type(result), "add_done_callback"):
+            result.add_done_callback(lambda future: guarded("future", self._resolve, future))
+        else:
+            self.returned(result)
+        return result
+
+    def _resolve(self, future: Any) -> None:
+        try:
+            value = future.result()
+        except BaseException as error:
+            self.broke(error)
+        else:
+            self.returned(value)
 
     def returned(self, value: Any) -> None:
         """Note what the call returned, which ends it."""
         if self.observation is None or not self.open:
             return
         now = self.now_ns()
-        guarded("result", self._count, value, self.observation)
-        if self.texts is not None:
-            guarded("content", self.texts.append, items.text_of(value))
-        self._last(lambda observation: observation.end(now))
+        guarded("result", self._read_result, value, self.observation)
+        if self._texts is not None:
+            guarded("content", self._texts.append, answers.text_of(value))
+        self._conclude(lambda observation: observation.end(now))
 
-    def _count(self, value: Any, observation: StreamObservation) -> None:
-        counter = self.options.tokens
-        if counter is None and self.options.counter is not None and isinstance(value, str):
-            counter = self.options.counter(self.instance)
-        self._value = value if self.options.tell is not None else None
-        if self.options.result is not None and counter is None:
-            self.options.result(self, value)
+    def _read_result(self, value: Any, observation: StreamObservation) -> None:
+        count, hooks = self.options.tokens, self.hooks
+        if count is None and hooks.counter is not None and isinstance(value, str):
+            count = hooks.counter(self.instance)
+        self._result = value if hooks.tell is not None else None
+        if hooks.result is not None and count is None:
+            hooks.result(self, value)
         else:
-            usage.read(value, observation, counter)
+            answers.read_result(value, observation, count)
 
     # -- its ends ----------------------------------------------------------------------------------------------
 
     def end(self) -> None:
         """It is complete."""
         now = self.now_ns()
-        self._last(lambda observation: observation.end(now))
+        self._conclude(lambda observation: observation.end(now))
 
     def broke(self, error: BaseException, *, outside: bool = False) -> None:
         """An exception came out of it; exhaustion and cancellation are exceptions too.
@@ -231,70 +247,93 @@ class Call:
         elif isinstance(error, GeneratorExit):
             self.close_early()
         elif not isinstance(error, Exception):  # asyncio's, trio's and gevent's cancellations, KeyboardInterrupt
-            self._last(lambda observation: observation.cancel(error))
+            self._conclude(lambda observation: observation.cancel(error))
         else:
             now = self.now_ns()
             kind = error.kind if isinstance(error, RemoteError) else error
-            self._last(lambda o: o.fail(kind, str(error), at_ns=(o.last_ns if outside else None) or now))
+            self._conclude(lambda o: o.fail(kind, str(error), at_ns=(o.last_ns if outside else None) or now))
 
     def close_early(self) -> None:
         """It was closed before its end. No error."""
-        self._last(StreamObservation.close_early)
+        self._conclude(StreamObservation.close_early)
 
     def abandon(self) -> None:
         """Nobody holds it any more. No error."""
-        self._last(StreamObservation.abandon)
+        self._conclude(StreamObservation.abandon)
 
     def forget(self) -> None:
         """Let it never be told: it is another process's."""
         self.open = False
 
-    def _last(self, how: Callable[[StreamObservation], object]) -> None:
+    def _conclude(self, how: Callable[[StreamObservation], object]) -> None:
+        """Hand over what came, and end the observation; `_finish` is then called by it, once."""
         if self.open:
             self.begin(self._made_ns)  # a generator that nobody asked for a first item: a call that took no time
             if (observation := self.observation) is not None:
-                guarded("item", self._catch_up)
                 guarded("chunks", self._hand_over, observation)
                 guarded("end", how, observation)
 
     def _hand_over(self, observation: StreamObservation) -> None:
         """Give the stamped items to the observation, unless the function marked its tokens itself."""
-        if self.at_ns and not len(observation):
-            kinds = array("B", bytes((TEXT,)) * len(self.at_ns))
-            for index, kind in self.odd.items():
-                kinds[index] = kind
-            tokens = array("I", bytes(4 * len(kinds)))  # 0: not known, so one for each that bears any
-            if self.tokens is not None and len(self.tokens) == len(kinds):
-                tokens = array("I", self.tokens)
-                observation.counted(sum(tokens))
-            observation.mark_all(array("q", self.at_ns), kinds, tokens)
+        if self.items is not None:
+            self.items.finish()
+            if self.items.at_ns and not len(observation):
+                self.items.hand_over(observation)
         if self.streamed or len(observation):
             observation.head.setdefault("stream", True)
-        if self.texts:
-            content.answered(observation, self.texts)
+        if self._texts:
+            content.put_answer(observation, self._texts)
 
     def _finish(self, record: StreamRecord) -> None:
         """Tell of it: to this thread or task, to the sink, to the log, to whoever asked for the metrics."""
         if not self.open:
             return
         self.open = False
-        self.context = Context()  # it held this call, and this call it
-        in_flight.discard(self)
-        self.finished = finished = Finished(record)
-        if not self.gave_way:  # the call inside, which ended before, knows more
-            remember(finished)
-        if self._of_function is not None:
-            self._of_function.set(finished)
+        self.context = Context()  # breaks the reference cycle: it held this call
+        in_flight.OPEN.discard(self)
+        self.finished = finished = FinishedCall(record)
+        if not self.gave_way:  # else the inner call's metrics are better, and were remembered already
+            LAST.set(finished)
+        if self._last_of_function is not None:
+            self._last_of_function.set(finished)
         if self._sink is not None:
-            guarded("record", self._sink.finish, self._handle, record)
+            guarded("record", self._sink.finish, self._opened, record)
         guarded("log", _log, finished)
-        if self.options.tell is not None:
-            guarded("tell", self.options.tell, self.instance, finished, self._value)
+        if self.hooks.tell is not None:
+            guarded("tell", self.hooks.tell, self.instance, finished, self._result)
         if self.options.on_metrics is not None:
             guarded("on_metrics", lambda tell: tell(finished.metrics), self.options.on_metrics)
 
 
-def _log(finished: Finished) -> None:
+def _head(
+    options: Options, hooks: Hooks, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the fields of the record that are known before the call: operation, model, provider, ..."""
+    if args and hooks.positional:
+        kwargs = {**dict(zip(hooks.positional, args, strict=False)), **kwargs}
+    model = options.model
+    head: dict[str, Any] = {
+        "operation": options.operation,
+        "provider": options.provider,
+        "kind": options.kind,
+        "model": model(instance) if callable(model) else model or _find_model(instance, kwargs),
+    }
+    if options.attributes:
+        head["attributes"] = dict(options.attributes)
+    if hooks.describe is not None:
+        head.update(hooks.describe(instance, kwargs))
+    return head
+
+
+def _find_model(instance: Any, kwargs: Mapping[str, Any]) -> str | None:
+    """Return the model's name where it usually stands: the argument `model`, `self.model_name`, `self.model`."""
+    for name in (kwargs.get("model"), getattr(instance, "model_name", None), getattr(instance, "model", None)):
+        if isinstance(name, str) and name:
+            return name
+    return None
+
+
+def _log(finished: FinishedCall) -> None:
     if LOG.isEnabledFor(20):
         record, metrics = finished.record, finished.metrics
         LOG.info(

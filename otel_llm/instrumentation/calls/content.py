@@ -3,6 +3,7 @@
 `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is read per call; by default nothing here runs.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -11,24 +12,25 @@ import orjson
 from otel_llm import conventions
 from otel_llm.observation import StreamObservation
 
-__all__ = ["answered", "asked", "wanted"]
+__all__ = ["VARIABLE", "is_wanted", "put_answer", "put_question"]
 
+VARIABLE: Final = conventions.CAPTURE_CONTENT
 _ARGUMENTS: Final = ("messages", "prompt", "task", "text", "input", "inputs")
 
 
-def wanted() -> bool:
+def is_wanted() -> bool:
     """Return whether message content may go onto spans."""
-    return conventions.capture_content() in ("span", "both")
+    return conventions.capture_content(os.environ) in ("span", "both")
 
 
-def asked(head: dict[str, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+def put_question(head: dict[str, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Add the messages that a call was made with to what is known of it beforehand."""
     found = next((kwargs[name] for name in _ARGUMENTS if name in kwargs), args[0] if args else None)
     if messages := _messages(found):
         _put(head, conventions.INPUT_MESSAGES, messages)
 
 
-def answered(observation: StreamObservation, texts: Sequence[str]) -> None:
+def put_answer(observation: StreamObservation, texts: Sequence[str]) -> None:
     """Add the text that came back."""
     message = {"role": "assistant", "parts": [{"type": "text", "content": "".join(texts)}]}
     _put(observation.head, conventions.OUTPUT_MESSAGES, [message])

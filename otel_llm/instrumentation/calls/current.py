@@ -7,85 +7,19 @@ whatever carries that context (tasks, `asyncio.to_thread`, gevent, `bind_context
 import contextvars
 import functools
 from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Final, ParamSpec, TypeVar
 
 from opentelemetry import context as otel
-from opentelemetry.context import Context
 
+from otel_llm.generation import LAST, GenerationMetrics
+from otel_llm.instrumentation.calls.attaching import attach, detach
+from otel_llm.instrumentation.calls.call import call_in
 from otel_llm.observation import StreamObservation
 
-if TYPE_CHECKING:
-    from otel_llm.generation import GenerationMetrics
-    from otel_llm.instrumentation.calls.call import Call, Finished
-
-__all__ = [
-    "attach",
-    "bind_context",
-    "call_in",
-    "current",
-    "detach",
-    "here",
-    "in_thread",
-    "last_metrics",
-    "leave",
-    "remember",
-    "suppressed",
-    "with_call",
-]
+__all__ = ["bind_context", "current", "in_thread", "last_metrics"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_CALL: Final = otel.create_key("otel_llm.call")
-_LAST: "contextvars.ContextVar[Finished | None]" = contextvars.ContextVar("otel_llm.last", default=None)
-
-_RUNTIME: Final[Any] = otel._RUNTIME_CONTEXT
-_VARIABLE: Final[Any] = getattr(_RUNTIME, "_current_context", None)
-
-
-_SUPPRESSED: Final = getattr(otel, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
-
-
-class Attach(Protocol):
-    def __call__(self, context: Context, /) -> Any: ...
-
-
-# Attached and detached around every step of every stream: the variable itself where OpenTelemetry keeps one (its own
-# default), which is half the price of its two functions, and does not log when a collected coroutine detaches late.
-if isinstance(_VARIABLE, contextvars.ContextVar):
-    attach: Attach = _VARIABLE.set
-    detach: Callable[[Any], object] = _VARIABLE.reset
-else:
-    attach, detach = _RUNTIME.attach, _RUNTIME.detach
-
-
-def leave(token: Any) -> None:
-    """Detach, also where a coroutine or generator is finalised in another context, to which the token is strange."""
-    with suppress(ValueError):
-        detach(token)
-
-
-def call_in(context: Context) -> "Call | None":
-    """Return the call that is under way in `context`, None when there is none or it has ended."""
-    call = cast("Call | None", context.get(_CALL))
-    return call if call is not None and call.open else None
-
-
-def suppressed() -> bool:
-    """Return whether somebody asked that nothing be instrumented here, by either key that OpenTelemetry knows."""
-    context = otel.get_current()
-    return bool(context and (context.get(_SUPPRESSED) or context.get("suppress_instrumentation")))
-
-
-def here() -> "Call | None":
-    """Return the call that is under way here, None when there is none."""
-    return call_in(otel.get_current())
-
-
-def with_call(call: "Call", context: Context) -> Context:
-    """Return `context` with `call` as the one under way."""
-    return otel.set_value(_CALL, call, context)
 
 
 class _Nothing(StreamObservation):
@@ -118,7 +52,7 @@ def current() -> StreamObservation:
     A function that knows its tokens reports them: `otel_llm.current().mark(tokens=1, kind="text")`. Where no call is
     measured (or telemetry failed to open one) it is an observation that ignores what it is told, never None.
     """
-    call = here()
+    call = call_in(otel.get_current())
     observation = None if call is None else call.observation
     return _NOTHING if observation is None else observation
 
@@ -141,14 +75,9 @@ def bind_context(function: Callable[P, R]) -> Callable[P, R]:
     return bound
 
 
-def remember(last: "Finished") -> None:
-    """Note the call that has just ended here."""
-    _LAST.set(last)
-
-
-def last_metrics() -> "GenerationMetrics | None":
+def last_metrics() -> GenerationMetrics | None:
     """Return the metrics of the measured call that ended last in this thread or task. None before the first one."""
-    last = _LAST.get()
+    last = LAST.get()
     return None if last is None else last.metrics
 
 
@@ -161,4 +90,4 @@ async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs)
     try:
         return await asyncio.get_running_loop().run_in_executor(None, bound)
     finally:
-        _LAST.set(context.get(_LAST))
+        LAST.set(context.get(LAST))

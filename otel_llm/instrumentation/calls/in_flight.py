@@ -6,44 +6,44 @@ import os
 import sys
 from collections import deque
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from opentelemetry import trace
+__all__ = ["OPEN", "OpenCall", "abandon_soon", "tell_at_exit_before", "told_before"]
 
-if TYPE_CHECKING:
-    from otel_llm.instrumentation.calls.call import Call
 
-__all__ = ["abandoned", "add", "count", "discard"]
+class OpenCall(Protocol):
+    """A call under way, as far as its end is nobody's."""
 
-_OPEN: "Final[set[Call]]" = set()
-_LATER: "Final[deque[Call]]" = deque()
+    def abandon(self) -> None:
+        """End it: nobody holds it any more."""
+        ...
+
+    def forget(self) -> None:
+        """Let it never be told: it is another process's."""
+        ...
+
+
+OPEN: "Final[set[OpenCall]]" = set()
+"""The calls under way in this process. A call puts itself here when it begins, and takes itself out when it ends."""
+told_before: object = None
+"""The provider before whose shutdown the calls are told that are unfinished when the interpreter exits."""
+_LATER: "Final[deque[OpenCall]]" = deque()
 _LOCKING: Final = ("opentelemetry.sdk", "opentelemetry.exporter", "otel_llm.sinks")
-_provider: object = None
 
 
-def add(call: "Call") -> None:
-    """Note that `call` has begun."""
-    global _provider
-    _OPEN.add(call)
-    if (provider := trace.get_tracer_provider()) is not _provider:
-        # Exit handlers run last in, first out. A provider registers its shutdown when it is made, and ours has to
-        # come before: so it is registered anew whenever there is another provider.
-        _provider = provider
-        atexit.unregister(_flush)
-        atexit.register(_flush)
+def tell_at_exit_before(provider: object) -> None:
+    """Have the calls that are unfinished when the interpreter exits told before a provider shuts down.
+
+    Exit handlers run last in, first out. A provider registers its shutdown when it is made, and the calls have to be
+    told before that: so this is called again whenever there is another provider.
+    """
+    global told_before
+    told_before = provider
+    atexit.unregister(_flush)
+    atexit.register(_flush)
 
 
-def discard(call: "Call") -> None:
-    """Note that `call` has ended."""
-    _OPEN.discard(call)
-
-
-def count() -> int:
-    """Return how many calls are under way in this process."""
-    return len(_OPEN)
-
-
-def abandoned(call: "Call") -> None:
+def abandon_soon(call: OpenCall) -> None:
     """End a call that nobody holds any more: at once, and in a thread where that could block for ever.
 
     The cyclic collector runs wherever something is allocated, so also inside an SDK that holds one of its locks; to
@@ -77,15 +77,15 @@ def _drain() -> None:
 def _flush() -> None:
     """Tell of the calls that are unfinished when the interpreter exits."""
     _drain()
-    for call in tuple(_OPEN):
+    for call in tuple(OPEN):
         call.abandon()
 
 
 def _forget() -> None:
     """In a forked child: the calls under way are the parent's to tell."""
-    for call in tuple(_OPEN):
+    for call in tuple(OPEN):
         call.forget()
-    _OPEN.clear()
+    OPEN.clear()
     _LATER.clear()
 
 

@@ -7,9 +7,10 @@ imports nothing of its library; what it names is measured when the library is im
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from otel_llm.instrumentation.calls.hooks import Hooks
 from otel_llm.instrumentation.calls.options import Options
 
-__all__ = ["ADAPTERS", "Adapter", "Settings", "Target"]
+__all__ = ["ADAPTERS", "Adapter", "LibraryTarget", "Settings"]
 
 ADAPTERS = "otel_llm.adapters"
 
@@ -25,22 +26,25 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class LibraryTarget:
     """Functions to measure, and how.
 
-    module: which has them; they are replaced when it has been imported
-    owner:  the class in it, "" for the functions of the module itself
-    names:  of the functions; one that this version of the library lacks is passed over
-    early:  whether other modules may have bound them by name, and are to be looked through
-    below:  whether subclasses have such methods of their own, which are to be measured as well
+    module:  which has them; they are replaced when it has been imported
+    owner:   the class in it, "" for the functions of the module itself
+    names:   of the functions; one that this version of the library lacks is passed over
+    options: what is said of every call, as a user says it to `metrics`
+    hooks:   how a call is read
+    early:   whether other modules may have bound them by name, and are to be looked through
+    below:   whether subclasses have such methods of their own, which are to be measured as well
     """
 
     module: str
     owner: str
     names: tuple[str, ...]
     options: Options
+    hooks: Hooks
     early: bool = False
     below: bool = False
 
 
-Adapter = Callable[[Settings], Iterable[Target]]
+Adapter = Callable[[Settings], Iterable[LibraryTarget]]

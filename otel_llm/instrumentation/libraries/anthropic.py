@@ -1,28 +1,24 @@
 """The `anthropic` library: messages, streamed by `create` or by `.stream()`, sync and async, the beta ones too."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from otel_llm.instrumentation.calls.hooks import Hooks, MeasuredCall
 from otel_llm.instrumentation.calls.options import Options
 from otel_llm.instrumentation.libraries import stainless
-from otel_llm.instrumentation.libraries.adapter import Settings, Target
+from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
 from otel_llm.instrumentation.libraries.request import parameters
 from otel_llm.instrumentation.streams.entering import Enters, EntersAsync
-from otel_llm.instrumentation.streams.proxy import Looks, is_stream, put, stepped
-from otel_llm.instrumentation.streams.stand_in import proxied
+from otel_llm.instrumentation.streams.proxy import Looks, is_stream, put, run_step
 from otel_llm.observation import StreamObservation
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
-
-if TYPE_CHECKING:
-    from otel_llm.instrumentation.calls.call import Call
 
 __all__ = ["targets"]
 
 
-def targets(settings: Settings) -> Iterable[Target]:
+def targets(settings: Settings) -> Iterable[LibraryTarget]:
     """Say what is measured."""
-    options = Options(
-        kind="client",
+    hooks = Hooks(
         describe=_describe,
         prepare=stainless.sends_headers(settings),
         wrap=_wrap,
@@ -31,19 +27,19 @@ def targets(settings: Settings) -> Iterable[Target]:
     )
     for module in ("anthropic.resources.messages.messages", "anthropic.resources.beta.messages.messages"):
         for owner in ("Messages", "AsyncMessages"):
-            yield Target(module, owner, ("create", "stream"), options)
+            yield LibraryTarget(module, owner, ("create", "stream"), Options(kind="client"), hooks)
 
 
 def _describe(resource: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"provider": "anthropic", "parameters": parameters(asked), **stainless.server_of(resource)}
 
 
-def _result(call: "Call", message: Any) -> None:
+def _result(call: MeasuredCall, message: Any) -> None:
     if call.observation is not None:
         _take(message, call.observation)
 
 
-def _wrap(call: "Call", result: Any) -> Any:
+def _wrap(call: MeasuredCall, result: Any) -> Any:
     kind = type(result)
     if (hasattr(kind, "__enter__") or hasattr(kind, "__aenter__")) and not is_stream(kind):
         return _Manager(result, call)
@@ -59,13 +55,13 @@ class _Manager(Enters, EntersAsync, Looks):
         return self._inside(self._do(self.__wrapped__.__enter__))
 
     async def __aenter__(self) -> Any:
-        return self._inside(await stepped(self, self.__wrapped__.__aenter__))
+        return self._inside(await run_step(self, self.__wrapped__.__aenter__))
 
     def _inside(self, stream: Any) -> Any:
         put(self, "_self_owner", False)
         if (below := getattr(stream, "_raw_stream", None)) is None:
-            return proxied(stream, self._self_call)
-        stream._raw_stream = proxied(below, self._self_call)
+            return self._self_call.stand_in(stream)
+        stream._raw_stream = self._self_call.stand_in(below)
         return stream
 
 

@@ -7,7 +7,7 @@ library is instrumented when it is imported. One adapter that fails is logged, a
 import os
 import sys
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -17,11 +17,17 @@ import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 from otel_llm.errors import ConfigError
-from otel_llm.instrumentation.calls.isolation import guarded, warm
-from otel_llm.instrumentation.libraries.adapter import ADAPTERS, Settings, Target
-from otel_llm.instrumentation.patching.auto import places_of, restore
-from otel_llm.instrumentation.patching.others import Yielding, forget, left_to_others, wrapped_by_others
-from otel_llm.instrumentation.patching.places import Place
+from otel_llm.instrumentation.calls.isolation import guarded
+from otel_llm.instrumentation.libraries.adapter import ADAPTERS, LibraryTarget, Settings
+from otel_llm.instrumentation.loading import load_telemetry
+from otel_llm.instrumentation.patching.measured_places import put_measured, restore
+from otel_llm.instrumentation.patching.others import (
+    NotTakenOver,
+    forget_told,
+    is_wrapped_by_others,
+    tell_left_to_others,
+)
+from otel_llm.instrumentation.patching.place import Place
 
 __all__ = ["EXCLUDE", "INCLUDE", "LLMInstrumentor"]
 
@@ -41,7 +47,7 @@ class LLMInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # not typed
     """
 
     _lock = threading.RLock()
-    _targets: tuple[Target, ...] = ()
+    _targets: tuple[LibraryTarget, ...] = ()
     _places: tuple[Place, ...] = ()
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -49,8 +55,8 @@ class LLMInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # not typed
 
     def _instrument(self, **kwargs: Any) -> None:
         settings = Settings(propagate=kwargs.get("propagate", True))
-        points = _wanted(kwargs.get("include"), kwargs.get("exclude"))
-        warm()
+        points = _select(kwargs.get("include"), kwargs.get("exclude"))
+        load_telemetry()
         with self._lock:
             self._targets = tuple(
                 target for point in points for target in guarded(point.name, _read, point, settings) or ()
@@ -62,7 +68,7 @@ class LLMInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # not typed
         with self._lock:
             self._targets = ()
             restore(self._places)
-            forget()
+            forget_told()
             self._places = ()
 
     def _watch(self, name: str) -> None:
@@ -77,10 +83,14 @@ class LLMInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # not typed
         with self._lock:
             for target in self._targets:
                 if target.module == module.__name__:
-                    self._places += tuple(guarded(f"adapter of {module.__name__}", _measure, module, target) or ())
+                    self._keep(guarded(f"adapter of {module.__name__}", _measure, module, target, self._keep) or ())
+
+    def _keep(self, places: Sequence[Place]) -> None:
+        with self._lock:
+            self._places += tuple(places)
 
 
-def _wanted(include: Iterable[str] | None, exclude: Iterable[str] | None) -> list[EntryPoint]:
+def _select(include: Iterable[str] | None, exclude: Iterable[str] | None) -> list[EntryPoint]:
     """Return the adapters that are asked for, in alphabetical order."""
     points = {point.name: point for point in sorted(entry_points(group=ADAPTERS))}
     only, never = _names(include, INCLUDE), _names(exclude, EXCLUDE)
@@ -96,21 +106,22 @@ def _names(given: Iterable[str] | None, variable: str) -> set[str]:
     return {name.strip() for name in found if name.strip()}
 
 
-def _read(point: EntryPoint, settings: Settings) -> tuple[Target, ...]:
+def _read(point: EntryPoint, settings: Settings) -> tuple[LibraryTarget, ...]:
     return tuple(point.load()(settings))
 
 
-def _measure(module: ModuleType, target: Target) -> list[Place]:
+def _measure(module: ModuleType, target: LibraryTarget, later: Callable[[Sequence[Place]], object]) -> list[Place]:
     owner: Any = getattr(module, target.owner, None) if target.owner else module
     places: list[Place] = []
     for name in target.names:
         if (function := getattr(owner, name, None)) is None:
             continue
-        if wrapped_by_others(function):
-            left_to_others(owner, name)
+        if is_wrapped_by_others(function):
+            tell_left_to_others(owner, name)
             continue
-        yielding = Yielding(name)
-        made = places_of(owner, (name,), replace(target.options, when=yielding), early=target.early, below=target.below)
-        yielding.watch(made)
+        ours = NotTakenOver(name)
+        hooks = replace(target.hooks, when=ours)
+        made = put_measured(owner, (name,), target.options, hooks, later, early=target.early, below=target.below)
+        ours.watch(made)
         places += made
     return places

@@ -4,18 +4,15 @@ What such a model calls below itself, `openai` for example, is measured too: a s
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from otel_llm.instrumentation.calls import usage
+from otel_llm.instrumentation.calls.answers import member, read_usage
+from otel_llm.instrumentation.calls.hooks import Hooks, MeasuredCall
 from otel_llm.instrumentation.calls.options import Options
-from otel_llm.instrumentation.calls.usage import member
-from otel_llm.instrumentation.libraries.adapter import Settings, Target
+from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
 from otel_llm.instrumentation.libraries.request import parameters
 from otel_llm.observation import StreamObservation
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
-
-if TYPE_CHECKING:
-    from otel_llm.instrumentation.calls.call import Call
 
 __all__ = ["targets"]
 
@@ -34,19 +31,17 @@ _PROVIDERS: Final = {
 _NAMES = ("invoke", "ainvoke", "stream", "astream", "generate", "agenerate")
 
 
-def targets(_: Settings) -> Iterable[Target]:
+def targets(_: Settings) -> Iterable[LibraryTarget]:
     """Say what is measured."""
     for module, owner, operation in (("chat_models", "BaseChatModel", "chat"), ("llms", "BaseLLM", "text_completion")):
-        options = Options(
-            operation=operation,
-            kind="client",
+        options = Options(operation=operation, kind="client", model=_model)
+        hooks = Hooks(
             family="langchain",  # these call each other
-            model=_model,
             describe=_describe,
             item=_kind_of_chunk,
             result=_result,
         )
-        yield Target(f"langchain_core.language_models.{module}", owner, _NAMES, options, below=True)
+        yield LibraryTarget(f"langchain_core.language_models.{module}", owner, _NAMES, options, hooks, below=True)
 
 
 def _model(model: Any) -> str | None:
@@ -64,11 +59,11 @@ def _describe(model: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"provider": _PROVIDERS.get(provider, provider), "parameters": parameters({**given, **asked})}
 
 
-def _result(call: "Call", answer: Any) -> None:
+def _result(call: MeasuredCall, answer: Any) -> None:
     if call.observation is None:
         return
     if isinstance(output := getattr(answer, "llm_output", None), Mapping):
-        usage.of_object(output, call.observation)
+        read_usage(output, call.observation)
     else:
         _take(answer, call.observation)
 
@@ -104,7 +99,7 @@ def _take(message: Any, observation: StreamObservation) -> None:
     said = getattr(message, "response_metadata", None) or {}
     bill = getattr(message, "usage_metadata", None) or {}
     if said and not bill:
-        usage.of_object(said, observation)  # where older models leave it
+        read_usage(said, observation)  # where older models leave it
     observation.usage(
         input=bill.get("input_tokens") or None,
         output=bill.get("output_tokens") or None,

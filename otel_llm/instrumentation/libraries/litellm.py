@@ -6,16 +6,14 @@ That one sends the trace headers. Nothing is added here to what litellm is told:
 
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from otel_llm.instrumentation.calls import usage
+from otel_llm.instrumentation.calls.answers import read_usage
+from otel_llm.instrumentation.calls.hooks import Hooks, MeasuredCall
 from otel_llm.instrumentation.calls.options import Options
-from otel_llm.instrumentation.libraries.adapter import Settings, Target
+from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
 from otel_llm.instrumentation.libraries.openai_events import kind_of_event, of_response
 from otel_llm.instrumentation.libraries.request import parameters, where_text
-
-if TYPE_CHECKING:
-    from otel_llm.instrumentation.calls.call import Call
 
 __all__ = ["targets"]
 
@@ -35,21 +33,15 @@ _PROVIDERS: Final = {
 """What litellm calls otherwise than the convention does."""
 
 
-def targets(_: Settings) -> Iterable[Target]:
+def targets(_: Settings) -> Iterable[LibraryTarget]:
     """Say what is measured. A `Router` calls these functions, once for each of its attempts."""
-    for operation, names, hooks in (
+    for operation, names, readers in (
         ("chat", ("completion", "acompletion"), {"result": _result}),
         ("text_completion", ("text_completion", "atext_completion"), {"result": _result}),
         ("chat", ("responses", "aresponses"), {"result": _response, "item": kind_of_event}),
     ):
-        options = Options(
-            operation=operation,
-            kind="client",
-            family="litellm",  # these call each other
-            describe=_describe,
-            **hooks,
-        )
-        yield Target("litellm", "", names, options, early=True)
+        hooks = Hooks(family="litellm", describe=_describe, **readers)  # these call each other
+        yield LibraryTarget("litellm", "", names, Options(operation=operation, kind="client"), hooks, early=True)
 
 
 def _describe(_: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,11 +64,11 @@ def _provider(given: Mapping[str, Any]) -> str | None:
     return _PROVIDERS.get(name, name)
 
 
-def _result(call: "Call", answer: Any) -> None:
+def _result(call: MeasuredCall, answer: Any) -> None:
     if call.observation is not None:
-        usage.of_object(answer, call.observation)
+        read_usage(answer, call.observation)
 
 
-def _response(call: "Call", answer: Any) -> None:
+def _response(call: MeasuredCall, answer: Any) -> None:
     if call.observation is not None:
         of_response(answer, call.observation)

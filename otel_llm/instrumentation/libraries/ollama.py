@@ -1,35 +1,28 @@
 """The `ollama` library: `chat` and `generate`, of clients and of the module itself."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from otel_llm.instrumentation.calls import usage
+from otel_llm.instrumentation.calls.answers import read_usage
+from otel_llm.instrumentation.calls.hooks import Hooks, MeasuredCall
 from otel_llm.instrumentation.calls.options import Options
-from otel_llm.instrumentation.libraries.adapter import Settings, Target
+from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
 from otel_llm.instrumentation.libraries.request import parameters
 from otel_llm.instrumentation.libraries.stainless import server_of
 from otel_llm.observation import StreamObservation
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 
-if TYPE_CHECKING:
-    from otel_llm.instrumentation.calls.call import Call
-
 __all__ = ["targets"]
 
 
-def targets(_: Settings) -> Iterable[Target]:
+def targets(_: Settings) -> Iterable[LibraryTarget]:
     """Say what is measured. The library takes no headers for a request, so it sends no trace headers."""
     for owner in ("Client", "AsyncClient"):
         for name, operation in (("chat", "chat"), ("generate", "text_completion")):
-            options = Options(
-                operation=operation,
-                kind="client",
-                positional=("model",),
-                describe=_describe,
-                item=_kind_of_part,
-                result=_result,
-            )
-            yield Target("ollama._client", owner, (name,), options, early=True)  # ollama.chat is one of a client
+            options = Options(operation=operation, kind="client")
+            hooks = Hooks(positional=("model",), describe=_describe, item=_kind_of_part, result=_result)
+            # early: ollama.chat is a method of a client
+            yield LibraryTarget("ollama._client", owner, (name,), options, hooks, early=True)
 
 
 def _describe(client: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,12 +54,12 @@ def _kind_of_part(part: Any, observation: StreamObservation) -> int:
     return OTHER if done else PADDING
 
 
-def _result(call: "Call", answer: Any) -> None:
+def _result(call: MeasuredCall, answer: Any) -> None:
     if call.observation is not None:
         _take(answer, call.observation)
 
 
 def _take(answer: Any, observation: StreamObservation) -> None:
-    usage.of_object(answer, observation)
+    read_usage(answer, observation)
     if reason := getattr(answer, "done_reason", None):
         observation.set(finish_reasons=(reason,))

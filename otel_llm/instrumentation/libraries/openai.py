@@ -4,11 +4,13 @@
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from otel_llm.instrumentation.calls.hooks import Hooks, MeasuredCall
 from otel_llm.instrumentation.calls.options import Options
 from otel_llm.instrumentation.libraries import stainless
-from otel_llm.instrumentation.libraries.adapter import Settings, Target
+from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
 from otel_llm.instrumentation.libraries.openai_events import kind_of_event, of_response
 from otel_llm.instrumentation.libraries.request import parameters
 
@@ -27,31 +29,25 @@ _PROVIDERS: Final = {
 """Whose protocol is OpenAI's, by the end of their host names."""
 
 
-def targets(settings: Settings) -> Iterable[Target]:
+def targets(settings: Settings) -> Iterable[LibraryTarget]:
     """Say what is measured."""
-    prepare = stainless.sends_headers(settings)
-
-    def options(operation: str, **hooks: Any) -> Options:
-        return Options(
-            operation=operation,
-            kind="client",
-            describe=_describe,
-            prepare=prepare,
-            wrap=stainless.raw_response,
-            leaf=True,
-            source=stainless.passed_on,
-            **hooks,
-        )
-
-    chat = options("chat", text=_has_text)
-    responses = options("chat", item=kind_of_event, result=lambda call, answer: of_response(answer, call.observation))
-    for prefix in ("", "Async"):
-        yield Target(f"{_RESOURCES}.chat.completions.completions", f"{prefix}Completions", ("create", "parse"), chat)
-        yield Target(f"{_RESOURCES}.responses.responses", f"{prefix}Responses", ("create", "parse"), responses)
-        yield Target(f"{_RESOURCES}.completions", f"{prefix}Completions", ("create",), options("text_completion"))
-
-
-_RESOURCES: Final = "openai.resources"
+    common = Hooks(
+        describe=_describe,
+        prepare=stainless.sends_headers(settings),
+        wrap=stainless.raw_response,
+        leaf=True,
+        inner=stainless.forwarded_by,
+    )
+    chats = replace(common, has_text=_has_text)
+    responses = replace(common, item=kind_of_event, result=_result_of_response)
+    for module, owner, names, operation, hooks in (
+        ("chat.completions.completions", "Completions", ("create", "parse"), "chat", chats),
+        ("responses.responses", "Responses", ("create", "parse"), "chat", responses),
+        ("completions", "Completions", ("create",), "text_completion", common),
+    ):
+        options = Options(operation=operation, kind="client")
+        for prefix in ("", "Async"):
+            yield LibraryTarget(f"openai.resources.{module}", prefix + owner, names, options, hooks)
 
 
 def _describe(resource: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,6 +55,11 @@ def _describe(resource: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
     host = server.get("server_address", "")
     provider = next((name for end, name in _PROVIDERS.items() if host == end or host.endswith("." + end)), "openai")
     return {"provider": provider, "parameters": parameters(asked), **server}
+
+
+def _result_of_response(call: MeasuredCall, response: Any) -> None:
+    if call.observation is not None:
+        of_response(response, call.observation)
 
 
 def _has_text(chunk: Any) -> bool:

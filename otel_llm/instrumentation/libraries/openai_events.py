@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from otel_llm.instrumentation.calls import usage
+from otel_llm.instrumentation.calls.answers import read_usage
 from otel_llm.observation import StreamObservation
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 
@@ -36,7 +36,7 @@ def kind_of_event(event: Any, observation: StreamObservation) -> int:
 
 def of_response(response: Any, observation: StreamObservation) -> None:
     """Take usage, model, id and the finish reason off an answer: its status, or why it is incomplete."""
-    usage.of_object(response, observation)
+    read_usage(response, observation)
     status = getattr(response, "status", None)
     if isinstance(status, str) and status not in ("in_progress", "queued"):
         why = getattr(getattr(response, "incomplete_details", None), "reason", None)

@@ -1,16 +1,14 @@
 """The pipelines of transformers: one span around the calls of `generate` that they make, which are what is counted."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
+from otel_llm.instrumentation.calls.hooks import Hooks, MeasuredCall
 from otel_llm.instrumentation.calls.options import Options
-from otel_llm.instrumentation.libraries.adapter import Target
+from otel_llm.instrumentation.libraries.adapter import LibraryTarget
 from otel_llm.instrumentation.streams.iteration import Iterates
 from otel_llm.instrumentation.streams.proxy import Looks
 from otel_llm.record import NOT_STREAMED, OTHER
-
-if TYPE_CHECKING:
-    from otel_llm.instrumentation.calls.call import Call
 
 __all__ = ["targets"]
 
@@ -21,19 +19,12 @@ _PIPELINES: Final = (
 )
 
 
-def targets(**common: Any) -> Iterable[Target]:
-    """Say what is measured. `common`: options of all that is measured of this library."""
+def targets(describe: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]]) -> Iterable[LibraryTarget]:
+    """Say what is measured. `describe`: the hook of all that is measured of this library."""
     for module, owner, operation in _PIPELINES:
-        options = Options(
-            **common,
-            operation=operation,
-            model=_model,
-            gives_way=True,
-            wrap=_wrap,
-            item=_no_token,
-            result=_nothing,
-        )
-        yield Target(f"transformers.pipelines.{module}", owner, ("__call__",), options)
+        options = Options(operation=operation, model=_model)
+        hooks = Hooks(describe=describe, gives_way=True, wrap=_wrap, item=_no_token, result=_nothing)
+        yield LibraryTarget(f"transformers.pipelines.{module}", owner, ("__call__",), options, hooks)
 
 
 def _model(pipeline: Any) -> str | None:
@@ -48,7 +39,7 @@ def _nothing(call: Any, results: Any) -> None:
     """Take nothing off the results, which are texts: how many tokens they have is known to the calls inside."""
 
 
-def _wrap(call: "Call", results: Any) -> Any:
+def _wrap(call: MeasuredCall, results: Any) -> Any:
     """Return what stands for the results of a generator or data set, each of which is made when it is asked for."""
     if not hasattr(type(results), "__next__"):
         return None

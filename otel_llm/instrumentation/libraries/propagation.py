@@ -6,12 +6,11 @@ its own span, which is a child of ours.
 
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-if TYPE_CHECKING:
-    from otel_llm.instrumentation.calls.call import Call
+from otel_llm.instrumentation.calls.hooks import MeasuredCall
 
 __all__ = ["headers_of", "http_is_instrumented", "with_headers"]
 
@@ -21,14 +20,14 @@ _TRANSPORTS: Final = ("HTTPTransport", "AsyncHTTPTransport")
 _SENDS: Final = ("handle_request", "handle_async_request")
 
 
-def headers_of(call: "Call") -> dict[str, str]:
+def headers_of(call: MeasuredCall) -> dict[str, str]:
     """Return the headers that make the server's span a child of this call's; none when it has no span."""
     headers: dict[str, str] = {}
     _W3C.inject(headers, call.context)
     return headers
 
 
-def with_headers(call: "Call", kwargs: Mapping[str, Any], argument: str, client: Any = None) -> Mapping[str, Any]:
+def with_headers(call: MeasuredCall, kwargs: Mapping[str, Any], argument: str, client: Any = None) -> Mapping[str, Any]:
     """Return `kwargs` with the trace headers in the mapping that is passed as `argument`.
 
     client: the HTTP client that will send it, which may be instrumented by itself

@@ -1,14 +1,11 @@
 """How many tokens `generate` was given and made: those of each sequence, without prompt and padding."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from otel_llm.instrumentation.calls.usage import member
+from otel_llm.instrumentation.calls.answers import member
 from otel_llm.observation import StreamObservation
 from otel_llm.record import TEXT
-
-if TYPE_CHECKING:
-    from otel_llm.instrumentation.libraries.steps import Steps
 
 __all__ = ["Batch", "Sequences"]
 
@@ -24,7 +21,7 @@ class Sequences:
 
     def __init__(self, model: Any, asked: Mapping[str, Any]) -> None:
         self._model, self._asked = model, asked
-        self.steps: Steps | None = None
+        self.steps: Any = None  # what sees its tokens go by, see `steps`
         decoder = member(getattr(model, "config", None), "is_encoder_decoder")
         ids = asked.get("decoder_input_ids") if decoder else self._ids()
         self.prompt = int(ids.shape[-1]) if ids is not None else int(bool(decoder))

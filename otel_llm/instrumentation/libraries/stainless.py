@@ -1,19 +1,15 @@
 """What the libraries share that Stainless generates (openai, anthropic, and others): clients, raw responses."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from otel_llm.instrumentation.calls.options import Arguments
+from otel_llm.instrumentation.calls.hooks import Arguments, MeasuredCall
 from otel_llm.instrumentation.libraries.adapter import Settings
 from otel_llm.instrumentation.libraries.propagation import with_headers
 from otel_llm.instrumentation.libraries.request import where
 from otel_llm.instrumentation.streams.proxy import Looks, is_stream, put
-from otel_llm.instrumentation.streams.stand_in import proxied
 
-if TYPE_CHECKING:
-    from otel_llm.instrumentation.calls.call import Call
-
-__all__ = ["passed_on", "raw_response", "sends_headers", "server_of", "url_of"]
+__all__ = ["forwarded_by", "raw_response", "sends_headers", "server_of", "url_of"]
 
 
 def url_of(resource: Any) -> Any:
@@ -31,21 +27,21 @@ def sends_headers(settings: Settings) -> Any:
     if not settings.propagate:
         return None
 
-    def prepare(call: "Call", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
+    def prepare(call: MeasuredCall, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
         client = getattr(getattr(call.instance, "_client", None), "_client", None)
         return args, with_headers(call, kwargs, "extra_headers", client)
 
     return prepare
 
 
-def passed_on(stream: Any) -> Any:
-    """Return the generator that a stream of these libraries gives item by item; None of a class that does otherwise."""
+def forwarded_by(stream: Any) -> Any:
+    """Return the generator whose items a stream of these libraries forwards; None of a class that does otherwise."""
     kind = type(stream)
     own = getattr(kind, "__aiter__", None) or getattr(kind, "__iter__", None)
     return getattr(stream, "_iterator", None) if str(getattr(own, "__module__", "")).endswith("._streaming") else None
 
 
-def raw_response(call: "Call", result: Any) -> Any:
+def raw_response(call: MeasuredCall, result: Any) -> Any:
     """Return what stands for a raw response, whose content is only there once it is parsed; None for other results.
 
     litellm and langchain call `with_raw_response.create`, so this is how most of their answers come.
@@ -75,7 +71,7 @@ class _Raw(Looks):
         call = self._self_call
         if is_stream(type(value)):
             put(self, "_self_owner", False)  # the stream is what the call hangs on now
-            return proxied(value, call)
+            return call.stand_in(value)
         call.returned(value)
         return value
 

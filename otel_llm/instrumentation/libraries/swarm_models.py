@@ -8,8 +8,9 @@ first token and its tokens, and `run` is the span around it. A class that speaks
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from otel_llm.instrumentation.calls.hooks import Hooks
 from otel_llm.instrumentation.calls.options import Options
-from otel_llm.instrumentation.libraries.adapter import Settings, Target
+from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
 from otel_llm.instrumentation.libraries.request import parameters, where_text
 
 __all__ = ["targets"]
@@ -46,12 +47,13 @@ _NO_TEXT: Final = frozenset(("BaseMultiModalModel", "BaseTTSModel", "BaseTextToV
 _PARAMETERS: Final = ("temperature", "max_tokens", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")
 
 
-def targets(_: Settings) -> Iterable[Target]:
+def targets(_: Settings) -> Iterable[LibraryTarget]:
     """Say what is measured."""
-    options = Options(family="swarm_models", model=_model, describe=_describe, gives_way=True, result=_nothing)
+    options = Options(model=_model)
+    hooks = Hooks(family="swarm_models", describe=_describe, gives_way=True, result=_nothing)
     for trees, below in ((_TREES, True), (_CLASSES, False)):
         for module, owner in trees:
-            yield Target(f"swarm_models.{module}", owner, ("run", "__call__"), options, below=below)
+            yield LibraryTarget(f"swarm_models.{module}", owner, ("run", "__call__"), options, hooks, below=below)
 
 
 def _nothing(call: Any, answer: Any) -> None:

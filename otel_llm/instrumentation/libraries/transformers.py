@@ -5,20 +5,18 @@ step, so one more of them, which never stops anything, sees each token as it is 
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from otel_llm import conventions as names
-from otel_llm.instrumentation.calls.options import Arguments, Options
+from otel_llm.instrumentation.calls.hooks import Arguments, Hooks, MeasuredCall
+from otel_llm.instrumentation.calls.options import Options
 from otel_llm.instrumentation.libraries import pipelines
-from otel_llm.instrumentation.libraries.adapter import Settings, Target
+from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
 from otel_llm.instrumentation.libraries.request import parameters
 from otel_llm.instrumentation.libraries.sequences import Batch, Sequences
 from otel_llm.instrumentation.libraries.steps import Steps, Tee
 from otel_llm.observation import StreamObservation
 from otel_llm.record import NOT_STREAMED
-
-if TYPE_CHECKING:
-    from otel_llm.instrumentation.calls.call import Call
 
 __all__ = ["targets"]
 
@@ -29,23 +27,22 @@ _POSITIONAL: Final = (
 _SETTINGS: Final = ("max_new_tokens", "temperature", "top_p", "top_k", "num_return_sequences", "num_beams", "do_sample")
 
 
-def targets(_: Settings) -> Iterable[Target]:
+def targets(_: Settings) -> Iterable[LibraryTarget]:
     """Say what is measured."""
-    yield from pipelines.targets(describe=_describe)
-    common: dict[str, Any] = {"operation": "text_completion", "describe": _describe, "model": _model}
-    generate = Options(
-        **common,
+    yield from pipelines.targets(_describe)
+    options = Options(operation="text_completion", model=_model)
+    generate = Hooks(
+        describe=_describe,
         family="transformers",  # a draft model's `generate` is part of the call that it drafts for
         positional=_POSITIONAL,
         prepare=_prepare,
         wrap=_returned,
         result=lambda call, value: call.state and call.state.count(value, call.observation),
     )
-    batch = Options(**common, family="transformers.batch", prepare=_with_timestamps, result=_batch)
-    yield Target("transformers.generation.utils", "GenerationMixin", ("generate",), generate)
-    yield Target(
-        "transformers.generation.continuous_batching.continuous_api", "ContinuousMixin", ("generate_batch",), batch
-    )
+    batch = Hooks(describe=_describe, family="transformers.batch", prepare=_with_timestamps, result=_batch)
+    yield LibraryTarget("transformers.generation.utils", "GenerationMixin", ("generate",), options, generate)
+    paged = "transformers.generation.continuous_batching.continuous_api"
+    yield LibraryTarget(paged, "ContinuousMixin", ("generate_batch",), options, batch)
 
 
 def _model(model: Any) -> str | None:
@@ -63,7 +60,7 @@ def _describe(_: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"provider": "huggingface", "parameters": found}
 
 
-def _prepare(call: "Call", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments | None:
+def _prepare(call: MeasuredCall, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments | None:
     """Return the arguments with what sees the tokens: the user's own streamer, else one more stopping criterion."""
     asked = {**dict(zip(_POSITIONAL, args, strict=False)), **kwargs}
     observation = call.observation
@@ -84,17 +81,17 @@ def _not_streamed(observation: StreamObservation) -> None:
     observation.set(flags=(*observation.head.get("flags", ()), NOT_STREAMED))
 
 
-def _returned(call: "Call", _: Any) -> None:
+def _returned(call: MeasuredCall, _: Any) -> None:
     """Stamp the last token of a loop whose host runs ahead of its device."""
     if isinstance(call.state, Sequences) and call.state.steps is not None:
         call.state.steps.returned()
 
 
-def _with_timestamps(_: "Call", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
+def _with_timestamps(_: MeasuredCall, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
     return args, {**kwargs, "record_timestamps": True}
 
 
-def _batch(call: "Call", outputs: Any) -> None:
+def _batch(call: MeasuredCall, outputs: Any) -> None:
     """Take the times of a batch, which `generate` may have asked for on its own caller's behalf."""
     batch = Batch(outputs)
     outer = call.outer if call.outer is not None and isinstance(call.outer.state, Sequences) else None

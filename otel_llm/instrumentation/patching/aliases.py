@@ -6,12 +6,11 @@ what was kept there while it was measured, once that has stopped.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
-from otel_llm.instrumentation.calls.decorator import is_stopped
-from otel_llm.instrumentation.patching.places import Place
+from otel_llm.instrumentation.patching.place import Place
 
 __all__ = ["release_late_bound", "replace_early_bound"]
 
@@ -31,8 +30,8 @@ def replace_early_bound(measured: Mapping[int, tuple[Any, Any]]) -> list[Place]:
     return places
 
 
-def release_late_bound() -> None:
-    """Let modules that were given a measured function by its name, and hold it still, hold the original."""
+def release_late_bound(is_stopped: Callable[[Any], bool]) -> None:
+    """Restore the original in modules that imported a measured function by name; `is_stopped` knows those functions."""
     for module in _modules():
         for name, value in list(vars(module).items()):
             if is_stopped(value):

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Iterable
 from typing import Any, Final
 
-from otel_llm.instrumentation.patching.places import ABSENT, Place, root_of
+from otel_llm.instrumentation.patching.place import ABSENT, Place, package_of
 
-__all__ = ["Yielding", "forget", "left_to_others", "wrapped_by_others"]
+__all__ = ["NotTakenOver", "forget_told", "is_wrapped_by_others", "tell_left_to_others"]
 
 _OTHERS: Final = frozenset(
     ("ddtrace", "langfuse", "langsmith", "logfire", "mlflow", "openinference", "openlit", "opentelemetry", "sentry_sdk")
@@ -17,7 +17,7 @@ _told: Final[set[str]] = set()
 """The libraries of which it was said that others measure them too: once is enough, whatever number of methods."""
 
 
-def wrapped_by_others(function: Any) -> bool:
+def is_wrapped_by_others(function: Any) -> bool:
     """Return whether a function carries the wrapper of another instrumentation: nearly all of them use wrapt."""
     for _ in range(20):
         if function is None:
@@ -25,13 +25,13 @@ def wrapped_by_others(function: Any) -> bool:
         kind = type(function)
         if kind.__module__.partition(".")[0] == "wrapt" or kind.__name__ in ("FunctionWrapper", "BoundFunctionWrapper"):
             return True
-        if root_of(getattr(function, "__func__", function)) in _OTHERS:
+        if package_of(getattr(function, "__func__", function)) in _OTHERS:
             return True
         function = getattr(function, "__wrapped__", None)
     return False
 
 
-def left_to_others(owner: Any, name: str) -> None:
+def tell_left_to_others(owner: Any, name: str) -> None:
     """Say that another instrumentation measures what we would, once for each library."""
     library = (getattr(owner, "__module__", None) or owner.__name__).partition(".")[0]
     if library not in _told:
@@ -43,12 +43,12 @@ def left_to_others(owner: Any, name: str) -> None:
         )
 
 
-def forget() -> None:
+def forget_told() -> None:
     """Be ready to say it again: nothing is measured any more."""
     _told.clear()
 
 
-class Yielding:
+class NotTakenOver:
     """Whether a call is ours to measure: not when another instrumentation has been put over ours meanwhile."""
 
     __slots__ = ("_judged", "_name", "_place")
@@ -68,8 +68,8 @@ class Yielding:
         over = vars(place.owner).get(place.name, ABSENT)
         if over is self._judged:
             return False
-        if not wrapped_by_others(over):
+        if not is_wrapped_by_others(over):
             return True
         self._judged = over
-        left_to_others(place.owner, self._name)
+        tell_left_to_others(place.owner, self._name)
         return False

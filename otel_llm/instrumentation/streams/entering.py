@@ -4,7 +4,7 @@ from collections.abc import Generator
 from types import TracebackType
 from typing import Any
 
-from otel_llm.instrumentation.streams.proxy import Proxy, is_stream, put, stepped
+from otel_llm.instrumentation.streams.proxy import Proxy, is_stream, put, run_step
 
 __all__ = ["Awaits", "Enters", "EntersAsync", "Runs"]
 
@@ -34,7 +34,7 @@ class EntersAsync(Proxy):
     __slots__ = ()
 
     async def __aenter__(self) -> Any:
-        return _entered(self, await stepped(self, self.__wrapped__.__aenter__))
+        return _entered(self, await run_step(self, self.__wrapped__.__aenter__))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -42,20 +42,18 @@ class EntersAsync(Proxy):
         call = self._self_call
         if error is not None:
             call.broke(error, outside=True)
-        swallowed = await stepped(self, self.__wrapped__.__aexit__, kind, error, traceback)
+        swallowed = await run_step(self, self.__wrapped__.__aexit__, kind, error, traceback)
         _exited(self)
         return swallowed
 
 
 def _entered(proxy: Proxy, given: Any) -> Any:
-    from otel_llm.instrumentation.streams.stand_in import proxied  # which makes the classes, of parts such as these
-
     if given is proxy.__wrapped__:
         return proxy
     call = proxy._self_call
     if is_stream(type(given)):
         put(proxy, "_self_owner", False)  # the stream is what the call hangs on now, and the exit
-        return proxied(given, call)
+        return call.stand_in(given)
     return given
 
 
@@ -103,12 +101,10 @@ class Runs(Awaits):
 
 async def awaited(proxy: Proxy, awaitable: Any) -> Any:
     """Return what `awaitable` resolves to, as the call's result."""
-    from otel_llm.instrumentation.streams.settle import settle
-
     call = proxy._self_call
-    result = await stepped(proxy, _itself, awaitable)
+    result = await run_step(proxy, _itself, awaitable)
     put(proxy, "_self_owner", False)
-    return settle(call, result)
+    return call.settle(result)
 
 
 def _itself(awaitable: Any) -> Any:

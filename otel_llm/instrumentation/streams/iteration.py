@@ -2,13 +2,10 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import AsyncGeneratorType, GeneratorType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from otel_llm.instrumentation.calls.current import attach, detach
-from otel_llm.instrumentation.streams.proxy import Bound, Proxy, put, stepped
-
-if TYPE_CHECKING:
-    from otel_llm.instrumentation.calls.call import Call
+from otel_llm.instrumentation.calls.attaching import attach, detach
+from otel_llm.instrumentation.streams.proxy import Bound, Proxy, StandInCall, put, run_step
 
 __all__ = ["Iterates", "IteratesAsync", "Sends", "SendsAsync"]
 
@@ -17,10 +14,10 @@ class _Unlike:
     """Of this class no item is: each is looked at."""
 
 
-def _bound(call: "Call", step: Callable[[], Any]) -> Bound:
+def _bind(call: StandInCall, step: Callable[[], Any]) -> Bound:
     """Return what a step needs, bound once and kept as one value: an attribute of a proxy may cost a call."""
-    context = None if call.options.leaf else call.context
-    return context, step, call.at_ns.append, call.now_ns, str if call.plain else _Unlike, call.took
+    items, context = call.stream_items(), None if call.hooks.leaf else call.context
+    return context, step, items.at_ns.append, call.now_ns, str if items.plain else _Unlike, items.take
 
 
 # The methods below that give an item are the hot path, and alike for that reason: per chunk they attach and detach the
@@ -33,23 +30,23 @@ class Iterates(Proxy):
 
     __slots__ = ()
 
-    def __init__(self, wrapped: Any, call: "Call", *, owner: bool = True) -> None:
+    def __init__(self, wrapped: Any, call: Any, *, owner: bool = True) -> None:
         super().__init__(wrapped, call, owner=owner)
         call.streamed = True
 
     def __iter__(self) -> Any:
-        source = self._self_call.options.source
-        if source is not None and type(generator := source(self.__wrapped__)) is GeneratorType:
+        inner = self._self_call.hooks.inner
+        if inner is not None and type(generator := inner(self.__wrapped__)) is GeneratorType:
             return self._each(self._begin(), generator)
         iterator = iter(self.__wrapped__)
         if iterator is not self.__wrapped__:
-            put(self, "_self_bound", _bound(self._begin(), iterator.__next__))
+            put(self, "_self_bound", _bind(self._begin(), iterator.__next__))
         return self
 
     def __next__(self) -> Any:
         if (bound := self._self_bound) is None:
-            put(self, "_self_bound", bound := _bound(self._begin(), self.__wrapped__.__next__))
-        context, step, stamp, now_ns, plain, took = bound
+            put(self, "_self_bound", bound := _bind(self._begin(), self.__wrapped__.__next__))
+        context, step, stamp, now_ns, plain, take = bound
         if context is None:
             try:
                 item = step()
@@ -70,20 +67,20 @@ class Iterates(Proxy):
                     pass
         stamp(now_ns())
         if type(item) is not plain or not item:
-            took(item)
+            take(item)
         return item
 
-    def _each(self, call: "Call", iterator: Iterator[Any]) -> Iterator[Any]:
+    def _each(self, call: StandInCall, iterator: Iterator[Any]) -> Iterator[Any]:
         """Give the items of a generator by one of ours, in place of one of theirs that only passes them on.
 
         It holds this proxy, so that a loop over a stream that nothing else holds ends with it.
         """
-        _, _, stamp, now_ns, plain, took = _bound(call, iterator.__next__)
+        _, _, stamp, now_ns, plain, take = _bind(call, iterator.__next__)
         try:
             for item in iterator:
                 stamp(now_ns())
                 if type(item) is not plain or not item:
-                    took(item)
+                    take(item)
                 yield item
         except GeneratorExit:  # this loop is over, and the stream may be kept
             raise
@@ -98,23 +95,23 @@ class IteratesAsync(Proxy):
 
     __slots__ = ()
 
-    def __init__(self, wrapped: Any, call: "Call", *, owner: bool = True) -> None:
+    def __init__(self, wrapped: Any, call: Any, *, owner: bool = True) -> None:
         super().__init__(wrapped, call, owner=owner)
         call.streamed = True
 
     def __aiter__(self) -> Any:
-        source = self._self_call.options.source
-        if source is not None and type(generator := source(self.__wrapped__)) is AsyncGeneratorType:
+        inner = self._self_call.hooks.inner
+        if inner is not None and type(generator := inner(self.__wrapped__)) is AsyncGeneratorType:
             return self._each(self._begin(), generator)
         iterator = self.__wrapped__.__aiter__()
         if iterator is not self.__wrapped__:
-            put(self, "_self_abound", _bound(self._begin(), iterator.__anext__))
+            put(self, "_self_abound", _bind(self._begin(), iterator.__anext__))
         return self
 
     async def __anext__(self) -> Any:
         if (bound := self._self_abound) is None:
-            put(self, "_self_abound", bound := _bound(self._begin(), self.__wrapped__.__anext__))
-        context, step, stamp, now_ns, plain, took = bound
+            put(self, "_self_abound", bound := _bind(self._begin(), self.__wrapped__.__anext__))
+        context, step, stamp, now_ns, plain, take = bound
         if context is None:
             try:
                 item = await step()
@@ -135,16 +132,16 @@ class IteratesAsync(Proxy):
                     pass
         stamp(now_ns())
         if type(item) is not plain or not item:
-            took(item)
+            take(item)
         return item
 
-    async def _each(self, call: "Call", iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        _, _, stamp, now_ns, plain, took = _bound(call, iterator.__anext__)
+    async def _each(self, call: StandInCall, iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        _, _, stamp, now_ns, plain, take = _bind(call, iterator.__anext__)
         try:
             async for item in iterator:
                 stamp(now_ns())
                 if type(item) is not plain or not item:
-                    took(item)
+                    take(item)
                 yield item
         except GeneratorExit:
             raise
@@ -179,14 +176,14 @@ class SendsAsync(Proxy):
     __slots__ = ()
 
     async def asend(self, value: Any) -> Any:
-        return self._self_call.note(await stepped(self, self.__wrapped__.asend, value))
+        return self._self_call.note(await run_step(self, self.__wrapped__.asend, value))
 
     async def athrow(self, *error: Any) -> Any:
-        return self._self_call.note(await stepped(self, self.__wrapped__.athrow, *error))
+        return self._self_call.note(await run_step(self, self.__wrapped__.athrow, *error))
 
     async def aclose(self) -> None:
         if self._self_call.open:
-            await stepped(self, self.__wrapped__.aclose)
+            await run_step(self, self.__wrapped__.aclose)
             self._self_call.close_early()
         else:
             await self.__wrapped__.aclose()

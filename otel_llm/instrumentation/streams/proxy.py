@@ -4,17 +4,14 @@ import io
 import sys
 from collections.abc import Callable
 from types import AsyncGeneratorType, GeneratorType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from opentelemetry.context import Context
 
-from otel_llm.instrumentation.calls import in_flight
-from otel_llm.instrumentation.calls.current import attach, leave
+from otel_llm.instrumentation.calls.attaching import attach, leave
+from otel_llm.instrumentation.calls.in_flight import OpenCall, abandon_soon
 
-if TYPE_CHECKING:
-    from otel_llm.instrumentation.calls.call import Call
-
-__all__ = ["Bound", "Looks", "Proxy", "given_by", "is_stream", "put", "stepped"]
+__all__ = ["Bound", "Looks", "Proxy", "StandInCall", "StreamItems", "get_from", "is_stream", "put", "run_step"]
 
 put: Final = object.__setattr__
 """How a proxy is given attributes of its own; any other assignment goes to the wrapped object."""
@@ -28,6 +25,45 @@ Bound = tuple[
     Callable[[Any], None],
 ]
 """What a step needs, see `iteration`."""
+
+
+class StreamItems(Protocol):
+    """Where the items of a stream are noted: see `otel_llm.instrumentation.calls.stream_items`."""
+
+    at_ns: list[int]
+    plain: bool
+    take: Callable[[Any], None]
+
+
+class StreamHooks(Protocol):
+    """The hooks of an adapter that are about the steps of a stream."""
+
+    @property
+    def leaf(self) -> bool: ...
+    @property
+    def inner(self) -> Callable[[Any], Any] | None: ...
+
+
+class StandInCall(OpenCall, Protocol):
+    """What a proxy asks of the call that goes on in it."""
+
+    open: bool
+    streamed: bool
+    context: Context
+    now_ns: Callable[[], int]
+
+    @property
+    def hooks(self) -> StreamHooks: ...
+
+    def begin(self) -> None: ...
+    def stream_items(self) -> StreamItems: ...
+    def note(self, item: Any) -> Any: ...
+    def stand_in(self, result: Any, *, owner: bool = True) -> Any: ...
+    def settle(self, result: Any) -> Any: ...
+    def returned(self, value: Any) -> None: ...
+    def end(self) -> None: ...
+    def close_early(self) -> None: ...
+    def broke(self, error: BaseException, *, outside: bool = False) -> None: ...
 
 
 def is_stream(kind: type) -> bool:
@@ -51,13 +87,14 @@ class Proxy:
     )
 
     __wrapped__: Any
-    _self_call: "Call"
+    _self_call: StandInCall
     _self_owner: bool
     _self_bound: "Bound | None"
     _self_abound: "Bound | None"
     _self_run: Any
 
-    def __init__(self, wrapped: Any, call: "Call", *, owner: bool = True) -> None:
+    def __init__(self, wrapped: Any, call: Any, *, owner: bool = True) -> None:
+        """call: a `StandInCall`, which adapters know as a `MeasuredCall`"""
         put(self, "__wrapped__", wrapped)
         put(self, "_self_call", call)
         put(self, "_self_owner", owner)
@@ -94,15 +131,14 @@ class Proxy:
     def __del__(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         try:
             if self._self_owner and self._self_call.open and not finalizing():
-                in_flight.abandoned(self._self_call)
+                abandon_soon(self._self_call)
         except AttributeError:  # its own making failed
             pass
 
-    def _begin(self) -> "Call":
+    def _begin(self) -> StandInCall:
         """Return the call, begun: for a generator function, whose execution starts with its first step."""
         call = self._self_call
-        if call.observation is None:
-            call.begin()
+        call.begin()
         return call
 
     def _do(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -118,7 +154,7 @@ class Proxy:
             leave(token)
 
 
-async def stepped(proxy: Proxy, function: Callable[..., Any], *args: Any) -> Any:
+async def run_step(proxy: Proxy, function: Callable[..., Any], *args: Any) -> Any:
     call = proxy._begin()
     token = attach(call.context)
     try:
@@ -130,17 +166,15 @@ async def stepped(proxy: Proxy, function: Callable[..., Any], *args: Any) -> Any
         leave(token)
 
 
-def given_by(proxy: Proxy, name: str) -> Any:
+def get_from(proxy: Proxy, name: str) -> Any:
     """Return an attribute of the wrapped object."""
-    from otel_llm.instrumentation.streams.stand_in import proxied  # which makes the classes, of parts such as these
-
     value = getattr(proxy.__wrapped__, name)
     if name in _CLOSES and callable(value):
         return _closing(proxy._self_call, value)
     if name == "response" and (hasattr(value, "close") or hasattr(value, "aclose")):
         return type(type(value).__name__, (Looks,), {"__slots__": ()})(value, proxy._self_call, owner=False)
     if isinstance(value, GeneratorType | AsyncGeneratorType) and not name.startswith("_"):
-        return proxied(value, proxy._self_call, owner=False)  # another view of the same stream, such as its text
+        return proxy._self_call.stand_in(value, owner=False)  # another view of the same stream, such as its text
     return value
 
 
@@ -150,13 +184,13 @@ class Looks(Proxy):
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        return given_by(self, name)
+        return get_from(self, name)
 
 
 _CLOSES: Final = frozenset(("close", "aclose"))
 
 
-def _closing(call: "Call", close: Callable[..., Any]) -> Callable[..., Any]:
+def _closing(call: StandInCall, close: Callable[..., Any]) -> Callable[..., Any]:
     """Return the stream's own `close`, after which the call has ended."""
 
     def closing(*args: Any, **kwargs: Any) -> Any:

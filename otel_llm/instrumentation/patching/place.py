@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["ABSENT", "Place", "found", "in_place", "overrides", "root_of"]
+__all__ = ["ABSENT", "Place", "defines", "find_callable", "find_overrides", "package_of"]
 
 ABSENT: Final[Any] = object()
 """What stands on a class that inherits the name."""
@@ -93,7 +93,7 @@ def _reference(owner: Any, thing: Any) -> Callable[[], Any]:
     return lambda: thing
 
 
-def found(owner: Any, name: str) -> Any:
+def find_callable(owner: Any, name: str) -> Any:
     """Return what `name` stands for on a class or in a module, unbound. Raises ConfigError when it cannot be called."""
     value = _own(owner, name) if isinstance(owner, ModuleType) else inspect.getattr_static(owner, name, ABSENT)
     what = f"a function of {owner.__name__}"
@@ -109,13 +109,13 @@ def _callables(owner: Any) -> list[str]:
     return sorted(name for name in names if not name.startswith("_") and callable(getattr(owner, name, None)))
 
 
-def in_place(owner: type, name: str) -> bool:
+def defines(owner: type, name: str) -> bool:
     """Return whether a class defines the name itself, as something that can be called."""
     value = owner.__dict__.get(name, ABSENT)
     return value is not ABSENT and not getattr(value, "__isabstractmethod__", False)
 
 
-def overrides(cls: type, name: str) -> Iterator[type]:
+def find_overrides(cls: type, name: str) -> Iterator[type]:
     """Give the classes below `cls` that define the name themselves."""
     seen: set[type] = set()
     below: list[type] = type.__subclasses__(cls)
@@ -123,11 +123,11 @@ def overrides(cls: type, name: str) -> Iterator[type]:
         if (sub := below.pop()) not in seen:
             seen.add(sub)
             below += type.__subclasses__(sub)
-            if in_place(sub, name):
+            if defines(sub, name):
                 yield sub
 
 
-def root_of(function: Any) -> str:
+def package_of(function: Any) -> str:
     """Return the package that a function was written in, "" where it does not say."""
     module = getattr(function, "__globals__", {}).get("__name__") or getattr(function, "__module__", None)
     return str(module or "").partition(".")[0]

@@ -1,34 +1,35 @@
-"""Which numbers of a record go to which instrument: one table, read from top to bottom.
+"""Records as metrics: which numbers of a record go to which instrument, and the instruments of one meter provider.
 
 A stream that failed feeds durations only, with `error.type`: its partial timings would make a server look better. One
 that was closed early, abandoned or cancelled feeds the latencies too when the application decided so; in a load run,
 whose requests are known by their number, it did not end as planned and feeds none.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from opentelemetry import metrics
+from opentelemetry.context import Context
 
 from otel_llm import conventions as names
 from otel_llm import measures
 from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
+from otel_llm.sinks.bulk import Values, record_many
 
-__all__ = ["FEEDS", "Feed", "attributes", "likeness"]
-
-Floats = NDArray[np.float64]
-Values = Sequence[float] | Floats
+__all__ = ["Metrics"]
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
     """One row: the instrument's key in `conventions`, the values a record has for it, and which records feed it."""
 
-    instrument: str
+    key: str
     values: Callable[[Facts], Values]
     takes: Callable[[StreamRecord], bool]
     with_error: bool = False
@@ -40,7 +41,7 @@ def _always(_: StreamRecord) -> bool:
 
 
 def _timed(record: StreamRecord) -> bool:
-    return record.ok or (record.index is None and record.outcome != "error")
+    return record.outcome == "complete" or (record.index is None and record.outcome != "error")
 
 
 def _in_process(record: StreamRecord) -> bool:
@@ -48,7 +49,7 @@ def _in_process(record: StreamRecord) -> bool:
 
 
 def _served(record: StreamRecord) -> bool:
-    return record.ok and _in_process(record)
+    return record.outcome == "complete" and _in_process(record)
 
 
 def _billed(record: StreamRecord) -> bool:
@@ -90,7 +91,7 @@ def _output(record: StreamRecord) -> float | None:
 
 _UNSPLIT: Final = ((names.TOKEN_MODALITY, "unknown"),)
 
-FEEDS: Final = (
+_FEEDS: Final = (
     Feed("operation_duration", _one(measures.request_latency), _always, with_error=True),
     Feed("time_to_first_chunk", _known("time_to_first_chunk"), _timed),
     Feed("time_per_output_chunk", lambda facts: facts.inter_chunk_latencies, _timed),
@@ -115,13 +116,104 @@ FEEDS: Final = (
 )
 
 
-def likeness(record: StreamRecord) -> tuple[Any, ...]:
+class Metrics:
+    """The instruments of one meter provider, each made when it is first fed.
+
+    Histograms always come with boundary advice: without it the SDK's default buckets, meant for milliseconds, would
+    hold every latency in one. What they are aggregated to is left to the provider.
+    """
+
+    def __init__(
+        self,
+        provider: metrics.MeterProvider | None,
+        profiles: tuple[names.Profile, ...],
+        version: str,
+        schema: str | None,
+    ) -> None:
+        """provider: None for the global one, looked up when first needed; version, schema: of the scope"""
+        self._provider, self._profiles = provider, profiles
+        self._version, self._schema = version, schema
+        self._feeds = tuple(feed for feed in _FEEDS if names.instrument(feed.key).names(profiles))
+        self._made: dict[str, tuple[Callable[..., None], ...]] = {}
+        self._lock = threading.Lock()
+
+    def feed(
+        self, key: str, values: Values, attributes: Mapping[str, Any] | None = None, context: Context | None = None
+    ) -> None:
+        """Give values, in the instrument's unit: to a histogram each, to a counter their sum, to a gauge the last."""
+        if not len(values):
+            return
+        made = self._made.get(key)
+        for take in self._make(key) if made is None else made:
+            take(values, attributes, context)
+
+    def record(self, facts: Sequence[Facts], contexts: Sequence[Context]) -> None:
+        """Feed every instrument from all records, once for those that are alike.
+
+        contexts: of the span of each record, to which the exemplars point
+        """
+        groups: dict[Any, tuple[list[Facts], list[Context]]] = {}
+        for fact, context in zip(facts, contexts, strict=True):
+            alike = groups.setdefault(_likeness(fact.record), ([], []))
+            alike[0].append(fact)
+            alike[1].append(context)
+        for alike in groups.values():
+            record = alike[0][0].record
+            for feed in self._feeds:
+                if feed.takes(record):
+                    self._feed_all(feed, *alike, _attributes_for(record, feed))
+
+    def _feed_all(
+        self, feed: Feed, facts: Sequence[Facts], contexts: Sequence[Context], attributes: Mapping[str, Any]
+    ) -> None:
+        if len(facts) == 1:
+            self.feed(feed.key, feed.values(facts[0]), attributes, contexts[0])
+            return
+        each = [feed.values(fact) for fact in facts]
+        ends = np.cumsum([len(values) for values in each])
+        if not ends[-1]:
+            return
+        # an array of each record's many, or a tuple of its one
+        many = isinstance(each[0], np.ndarray)
+        values = np.concatenate(each) if many else np.fromiter(chain.from_iterable(each), np.float64)
+        worst = int(np.searchsorted(ends, np.argmax(values), side="right"))
+        self.feed(feed.key, values, attributes, contexts[worst])
+
+    def _make(self, key: str) -> tuple[Callable[..., None], ...]:
+        with self._lock:
+            if key not in self._made:
+                provider = self._provider or metrics.get_meter_provider()
+                meter = provider.get_meter(names.SCOPE, self._version, self._schema)
+                wanted = names.instrument(key)
+                self._made[key] = tuple(_make_instrument(meter, wanted, name) for name in wanted.names(self._profiles))
+            return self._made[key]
+
+
+def _make_instrument(meter: metrics.Meter, wanted: names.Instrument, name: str) -> Callable[..., None]:
+    """Return what takes (values, attributes, context) for a new instrument."""
+    if wanted.kind == "histogram":
+        histogram = meter.create_histogram(
+            name, wanted.unit, wanted.description, explicit_bucket_boundaries_advisory=wanted.boundaries
+        )
+        return lambda values, attributes, context: record_many(histogram, values, attributes, context)
+    if wanted.kind == "gauge":
+        gauge = meter.create_gauge(name, wanted.unit, wanted.description)
+        return lambda values, attributes, context: gauge.set(values[-1], attributes, context)
+    create = meter.create_counter if wanted.kind == "counter" else meter.create_up_down_counter
+    counter: Any = create(name, wanted.unit, wanted.description)
+    return lambda values, attributes, context: counter.add(sum(values), attributes, context)
+
+
+# -- attributes ----------------------------------------------------------------------------------------------------
+
+
+def _likeness(record: StreamRecord) -> tuple[Any, ...]:
     """Return what decides which feeds take a record, and under which attributes."""
     error, outcome, index = record.error_type, record.outcome, record.index
     return (*_whose(record), error, outcome, record.kind, record.token_source, index is None)
 
 
-def attributes(record: StreamRecord, feed: Feed) -> dict[str, Any]:
+def _attributes_for(record: StreamRecord, feed: Feed) -> dict[str, Any]:
     """Return the metric attributes of a record for one feed: those on the allow-list that it has. Not to be changed."""
     error = record.error_type or "_OTHER" if feed.with_error and record.outcome in ("error", "cancelled") else None
     return _attributes(*_whose(record), error, feed.extra)

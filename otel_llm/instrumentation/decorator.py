@@ -1,7 +1,7 @@
 """`metrics`: put it on a callable, and every call of it is measured; the callable and its results stay what they were.
 
 Only what kind of function it is gets decided here: a coroutine function and a generator function begin to run when
-they are first driven, any other when it is called. What the call gives is looked at in `settle`.
+they are first driven, any other when it is called. What the call gives is looked at by `Call.settle`.
 """
 
 import copy
@@ -9,16 +9,22 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, Self, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Concatenate, Final, Literal, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
-from otel_llm.generation import GenerationMetrics
-from otel_llm.instrumentation.calls.call import Call, Finished
-from otel_llm.instrumentation.calls.current import attach, detach, here, leave, suppressed
-from otel_llm.instrumentation.calls.isolation import guarded, warm
-from otel_llm.instrumentation.calls.options import Arguments, Options
-from otel_llm.instrumentation.streams.settle import reported, settle
+from opentelemetry import context as otel
+from opentelemetry.context import Context
 
-__all__ = ["Measured", "is_stopped", "measured", "measured_on", "metrics", "options_of", "stop"]
+from otel_llm.generation import FinishedCall, GenerationMetrics
+from otel_llm.instrumentation.calls.attaching import attach, detach, leave
+from otel_llm.instrumentation.calls.call import NO_HOOKS, Call, call_in
+from otel_llm.instrumentation.calls.counted import is_part_of
+from otel_llm.instrumentation.calls.hooks import Arguments, Hooks
+from otel_llm.instrumentation.calls.isolation import guarded
+from otel_llm.instrumentation.calls.options import OptionArguments, Options
+from otel_llm.instrumentation.loading import load_telemetry
+from otel_llm.instrumentation.streams.stand_ins import STAND_INS
+
+__all__ = ["Measured", "is_stopped", "measure", "measure_bound", "metrics", "said_of", "stop"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -108,17 +114,18 @@ class _Function:
 
 
 _PLAIN, _COROUTINE, _GENERATOR = range(3)
+_SUPPRESSED: Final = getattr(otel, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
 
 
 class _Measure:
     """What wrapt calls in place of the function."""
 
-    __slots__ = ("last", "options", "shape", "stopped")
+    __slots__ = ("hooks", "last", "options", "shape", "stopped")
 
-    def __init__(self, function: Callable[..., Any], options: Options) -> None:
+    def __init__(self, function: Callable[..., Any], options: Options, hooks: Hooks) -> None:
         function = getattr(function, "__func__", function)  # of a static or class method
-        self.options, self.stopped = options, False
-        self.last: ContextVar[Finished | None] = ContextVar("otel_llm.last_of", default=None)
+        self.options, self.hooks, self.stopped = options, hooks, False
+        self.last: ContextVar[FinishedCall | None] = ContextVar("otel_llm.last_of", default=None)
         if inspect.iscoroutinefunction(function):
             self.shape = _COROUTINE
         elif inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -134,35 +141,41 @@ class _Measure:
             result: Any = _run(call, function, args, kwargs)
             result.__name__, result.__qualname__ = _names(function, result)
         elif self.shape == _GENERATOR:
-            result = settle(call, function(*args, **kwargs))
+            result = call.settle(function(*args, **kwargs))
         else:
-            result = _made(call, function, args, kwargs)
-        return reported(call, result) if self.options.returns == "report" else result
+            result = _make(call, function, args, kwargs)
+        return _report(call, result) if self.options.returns == "report" else result
 
     def _call(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | None:
         """Return the call to be made, None when it is not to be measured."""
-        options = self.options
-        if self.stopped or suppressed() or (options.when is not None and not options.when()):
+        context, hooks = otel.get_current(), self.hooks
+        if self.stopped or _is_suppressed(context) or (hooks.when is not None and not hooks.when()):
             return None
-        if (outer := here()) is not None and options.part_of(outer, instance):
+        outer = call_in(context)
+        if outer is not None and is_part_of(outer, hooks, instance):
             return None
-        return Call(self.options, instance, args, kwargs, self.last)
+        return Call(self.options, hooks, context, outer, instance, args, kwargs, last=self.last, stand_ins=STAND_INS)
+
+
+def _is_suppressed(context: Context) -> bool:
+    """Return whether somebody asked that nothing be instrumented here, by either key that OpenTelemetry knows."""
+    return bool(context and (context.get(_SUPPRESSED) or context.get("suppress_instrumentation")))
 
 
 def _names(function: Callable[..., Any], run: Any) -> tuple[str, str]:
     return getattr(function, "__name__", run.__name__), getattr(function, "__qualname__", run.__qualname__)
 
 
-def _prepared(call: Call, args: Any, kwargs: Any) -> Arguments:
+def _begin(call: Call, args: Any, kwargs: Any) -> Arguments:
     """Begin the call; return the arguments to make it with."""
     call.begin()
-    prepare = call.options.prepare
+    prepare = call.hooks.prepare
     return (args, kwargs) if prepare is None else guarded("prepare", prepare, call, args, kwargs) or (args, kwargs)
 
 
-def _made(call: Call, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+def _make(call: Call, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Return the result of the call, made within its context."""
-    args, kwargs = _prepared(call, args, kwargs)
+    args, kwargs = _begin(call, args, kwargs)
     token = attach(call.context)
     try:
         result = function(*args, **kwargs)
@@ -171,12 +184,12 @@ def _made(call: Call, function: Callable[..., Any], args: Any, kwargs: Any) -> A
         raise
     finally:
         detach(token)
-    return settle(call, result)
+    return call.settle(result)
 
 
 async def _run(call: Call, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Return the result of a coroutine function, which begins to run when this does."""
-    args, kwargs = _prepared(call, args, kwargs)
+    args, kwargs = _begin(call, args, kwargs)
     token = attach(call.context)
     try:
         result = await function(*args, **kwargs)
@@ -185,33 +198,46 @@ async def _run(call: Call, function: Callable[..., Any], args: Any, kwargs: Any)
         raise
     finally:
         leave(token)  # perhaps in another context: the collector may be what closes it
-    return settle(call, result)
+    return call.settle(result)
 
 
-def measured(function: Any, options: Options) -> Any:
+def _report(call: Call, result: Any) -> Any:
+    """Return the text of the call's metrics in its result's place; of an asynchronous call, a coroutine of it."""
+    if hasattr(type(result), "__await__") or hasattr(type(result), "__aiter__"):
+        return _report_later(call, result)
+    if hasattr(type(result), "__next__") and call.open:
+        for _ in result:
+            pass
+    return _text(call)
+
+
+async def _report_later(call: Call, result: Any) -> str | None:
+    if hasattr(type(result), "__await__"):
+        result = await result
+    if hasattr(type(result), "__aiter__") and call.open:
+        async for _ in result:
+            pass
+    return _text(call)
+
+
+def _text(call: Call) -> str | None:
+    return None if call.finished is None else str(call.finished.metrics)
+
+
+def measure(function: Any, options: Options, hooks: Hooks = NO_HOOKS) -> Any:
     """Return `function` with its calls measured as `options` say. A property has its getter measured."""
     if isinstance(function, property):
-        getter = None if function.fget is None else measured(function.fget, options)
+        getter = None if function.fget is None else measure(function.fget, options, hooks)
         return type(function)(getter, function.fset, function.fdel, function.__doc__)
     if isinstance(function, functools.cached_property):
-        function.func = measured(function.func, options)
+        function.func = measure(function.func, options, hooks)
         return function
-    return _Function(function, _Measure(function, options))
+    return _Function(function, _Measure(function, options, hooks))
 
 
-def measured_on(instance: Any, bound: Any, options: Options) -> Any:
+def measure_bound(instance: Any, bound: Any, options: Options, hooks: Hooks) -> Any:
     """Return `bound`, which belongs to `instance` however it came to it, with its calls measured."""
-    return _Function(bound, _Measure(bound, options), instance)
-
-
-class _Told(TypedDict, total=False):
-    model: str | Callable[[Any], str | None] | None
-    provider: str | None
-    operation: str
-    kind: Literal["client", "internal"]
-    tokens: Callable[[Any], int] | None
-    attributes: Mapping[str, Any] | None
-    on_metrics: Callable[[GenerationMetrics], object] | None
+    return _Function(bound, _Measure(bound, options, hooks), instance)
 
 
 class _Decorator(Protocol):
@@ -225,22 +251,10 @@ class _Reporter(Protocol):
 @overload
 def metrics(function: Callable[P, R], /) -> Measured[P, R]: ...
 @overload
-def metrics(*, returns: Literal["report"], **options: Unpack[_Told]) -> _Reporter: ...
+def metrics(*, returns: Literal["report"], **options: Unpack[OptionArguments]) -> _Reporter: ...
 @overload
-def metrics(*, returns: Literal["result"] = "result", **options: Unpack[_Told]) -> _Decorator: ...
-def metrics(
-    function: Any = None,
-    /,
-    *,
-    model: str | Callable[[Any], str | None] | None = None,
-    provider: str | None = None,
-    operation: str = "chat",
-    kind: Literal["client", "internal"] = "internal",
-    tokens: Callable[[Any], int] | None = None,
-    attributes: Mapping[str, Any] | None = None,
-    returns: Literal["result", "report"] = "result",
-    on_metrics: Callable[[GenerationMetrics], object] | None = None,
-) -> Any:
+def metrics(*, returns: Literal["result"] = "result", **options: Unpack[OptionArguments]) -> _Decorator: ...
+def metrics(function: Any = None, /, **options: Any) -> Any:
     """Measure every call of a function: a span, histograms, a log record at INFO, and `function.last_metrics`.
 
     Takes functions, methods, static and class methods, properties, coroutine functions, generators of both kinds and
@@ -250,32 +264,25 @@ def metrics(
     model:      its name, or a function of the method's object; else the argument `model`, `self.model_name` or
                 `self.model`, where that is a string
     provider:   who runs it, `gen_ai.provider.name`
-    operation:  what is done, `gen_ai.operation.name`
-    kind:       "internal" for a model in this process, "client" for one behind an endpoint
+    operation:  what is done, `gen_ai.operation.name`; "chat" by default
+    kind:       "internal" (the default) for a model in this process, "client" for one behind an endpoint
     tokens:     the number of tokens in a result, or in an item of a stream; without it a list of tokens is counted, a
                 tensor has its size, `usage` is believed, and a non-empty item of a stream is one token
     attributes: what goes onto the span besides
-    returns:    "result", or "report" for the text of the three measures in the result's place; a stream is then read
-                to its end
+    returns:    "result" (the default), or "report" for the text of the three measures in the result's place; a stream
+                is then read to its end
     on_metrics: is given the `GenerationMetrics` of every call when it has ended
+
+    Raises TypeError for any other argument.
     """
-    options = Options(
-        model=model,
-        provider=provider,
-        operation=operation,
-        kind=kind,
-        tokens=tokens,
-        attributes={} if attributes is None else attributes,
-        returns=returns,
-        on_metrics=on_metrics,
-    )
-    warm()
-    return functools.partial(measured, options=options) if function is None else measured(function, options)
+    said = Options.given("metrics", options)
+    load_telemetry()
+    return functools.partial(measure, options=said) if function is None else measure(function, said)
 
 
-def options_of(function: Any) -> Options | None:
-    """Return what a decorated function was told, None when it is not decorated."""
-    return function._self_measure.options if type(function) is _Function else None
+def said_of(function: Any) -> tuple[Options, Hooks] | None:
+    """Return what was said of the calls of a measured callable, None when it is not measured."""
+    return (function._self_measure.options, function._self_measure.hooks) if type(function) is _Function else None
 
 
 def stop(function: Any) -> None:

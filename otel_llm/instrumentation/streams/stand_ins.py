@@ -10,17 +10,14 @@ the consumer's body between two steps has not. The streams of a client library r
 
 from collections.abc import Callable
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from otel_llm.instrumentation.streams.entering import Awaits, Enters, EntersAsync, Runs
 from otel_llm.instrumentation.streams.iteration import Iterates, IteratesAsync, Sends, SendsAsync
-from otel_llm.instrumentation.streams.proxy import Looks, Proxy, given_by, is_stream
+from otel_llm.instrumentation.streams.proxy import Looks, Proxy, get_from, is_stream
 
-if TYPE_CHECKING:
-    from otel_llm.instrumentation.calls.call import Call
-
-__all__ = ["proxied", "stands_for"]
+__all__ = ["STAND_INS", "StandIns"]
 
 _FORWARDED: Final = (
     "__call__",
@@ -31,15 +28,17 @@ _FORWARDED: Final = (
     "__format__",
     "__reduce_ex__",
 )
-_classes: "Final[WeakKeyDictionary[type, type[Proxy] | None]]" = WeakKeyDictionary()
 
 
-def stands_for(kind: type) -> type[Proxy] | None:
-    """Return the class of proxies for instances of `kind`, None when those are values and returned as they are."""
-    try:
-        return _classes[kind]
-    except KeyError:
-        made = _classes[kind] = _make(kind)
+class StandIns(WeakKeyDictionary[type, type[Proxy] | None]):
+    """The classes of proxies by the type they stand for; None for types whose instances are values.
+
+    One is made when a call first returns an object of its type, and goes away with that.
+    """
+
+    def make(self, kind: type) -> type[Proxy] | None:
+        """Make the class of proxies for instances of `kind`, and return it."""
+        made = self[kind] = _make(kind)
         return made
 
 
@@ -85,7 +84,7 @@ def _has_own(kind: type, name: str) -> bool:
 
 
 def _property(name: str) -> property:
-    return property(lambda self: given_by(self, name))
+    return property(lambda self: get_from(self, name))
 
 
 def _forward(name: str) -> Callable[..., Any]:
@@ -96,7 +95,5 @@ def _forward(name: str) -> Callable[..., Any]:
     return forward
 
 
-def proxied(result: Any, call: "Call", *, owner: bool = True) -> Any:
-    """Return the proxy of `result` for `call`; `result` itself where it is a value."""
-    kind = stands_for(type(result))
-    return result if kind is None else kind(result, call, owner=owner)
+STAND_INS: Final = StandIns()
+"""Of this process."""

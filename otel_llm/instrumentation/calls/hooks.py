@@ -1,0 +1,102 @@
+"""The contract of an adapter: what it may do to the calls of a library, and what it sees of a call."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from opentelemetry.context import Context
+
+from otel_llm.generation import FinishedCall
+from otel_llm.observation import StreamObservation
+
+__all__ = ["Arguments", "Hooks", "MeasuredCall"]
+
+Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
+"""Of a call: by position, and by keyword."""
+
+
+class MeasuredCall(Protocol):
+    """A call as hooks see it. None of its methods raises; after the first of its ends the others do nothing.
+
+    instance:    the object whose method was called, None for a function
+    observation: where the call's marks and facts go; None until the call has begun
+    context:     OpenTelemetry's, in which the call's span is current
+    outer:       the measured call around this one, None where there is none
+    state:       the adapter's own, None until it sets it
+    """
+
+    instance: Any
+    observation: StreamObservation | None
+    context: Context
+    state: Any
+
+    @property
+    def outer(self) -> "MeasuredCall | None": ...
+
+    def stand_in(self, result: Any, *, owner: bool = True) -> Any:
+        """Return what the caller gets in place of a stream, manager or awaitable: it stamps what goes by.
+
+        A value is returned as it is. owner: the call ends when nobody holds the stand-in any more
+        """
+        ...
+
+    def returned(self, value: Any) -> None:
+        """Note what the call returned, which ends it."""
+        ...
+
+    def end(self) -> None:
+        """End the call as complete."""
+        ...
+
+    def close_early(self) -> None:
+        """End the call as closed before its end. No error."""
+        ...
+
+    def broke(self, error: BaseException) -> None:
+        """End the call by an exception; exhaustion and cancellation are exceptions too."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What adapters and `BaseLLM` add to the options of a user.
+
+    Before the call:
+    describe:       (object, arguments by name) -> further fields of the record
+    positional:     the names of arguments that may be given by position
+    when:           whether a call is to be measured, asked each time
+    prepare:        (call, args, kwargs) -> the arguments that are passed on, None for these; the call has begun
+
+    Who is counted, see `counted`:
+    one_per_object: a call inside a call on the same object is part of it, not a call of its own
+    family:         a call inside a call of the same family is part of it, not a call of its own
+    gives_way:      what is counted is the measured calls inside it, where there are any; else the call itself
+
+    Its result:
+    wrap:           (call, result) -> what the caller gets in the result's place, None for the usual
+    result:         (call, what was returned) -> anything, in place of `answers.read_result`
+    counter:        object -> what counts the tokens of its results, None when it has no tokenizer
+    tell:           (object, finished call, result) -> anything; called when the call has ended
+
+    The items of its stream:
+    item:           (item, observation) -> its kind, in place of `answers.kind_of`
+    has_text:       item -> whether it holds text; lets most items go by unread, see `LazyReader`
+    leaf:           neither the user's code nor another call runs in the steps of the stream: no context is attached
+    inner:          stream -> the generator whose items it forwards unchanged, None where it does more; requires `leaf`
+    """
+
+    describe: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]] | None = None
+    positional: tuple[str, ...] = ()
+    when: Callable[[], bool] | None = None
+    prepare: Callable[[MeasuredCall, tuple[Any, ...], Mapping[str, Any]], Arguments | None] | None = None
+    one_per_object: bool = False
+    family: str | None = None
+    gives_way: bool = False
+    wrap: Callable[[MeasuredCall, Any], Any] | None = None
+    result: Callable[[MeasuredCall, Any], object] | None = None
+    counter: Callable[[Any], Callable[[Any], int] | None] | None = None
+    tell: Callable[[Any, FinishedCall, Any], object] | None = None
+    item: Callable[[Any, StreamObservation], int] | None = None
+    has_text: Callable[[Any], bool] | None = None
+    leaf: bool = False
+    inner: Callable[[Any], Any] | None = None
