@@ -7,31 +7,40 @@ nothing.
 
 from typing import TYPE_CHECKING, Any
 
+from otel_llm import errors
 from otel_llm.generation import GenerationMetrics
 from otel_llm.instrumentation.auto import instrument, uninstrument
 from otel_llm.instrumentation.by_hand import observe
 from otel_llm.instrumentation.calls.current import bind_context, current, last_metrics
 from otel_llm.instrumentation.decorator import metrics
+from otel_llm.observation import StreamObservation
 
 if TYPE_CHECKING:
-    from otel_llm import models
+    from otel_llm import models, testing
     from otel_llm.instrumentation.libraries.instrumentor import LLMInstrumentor
     from otel_llm.models.base import BaseLLM
-    from otel_llm.providers import configure
+    from otel_llm.providers import Telemetry, configure
+
+    __version__: str
 
 __all__ = [
     "BaseLLM",
     "GenerationMetrics",
     "LLMInstrumentor",
+    "StreamObservation",
+    "Telemetry",
+    "__version__",
     "bind_context",
     "configure",
     "current",
+    "errors",
     "instrument",
     "last_metrics",
     "metrics",
     "metrics_decorator",
     "models",
     "observe",
+    "testing",
     "uninstrument",
 ]
 
@@ -40,18 +49,27 @@ metrics_decorator = metrics
 _LATER = {
     "BaseLLM": ("otel_llm.models.base", "BaseLLM"),
     "LLMInstrumentor": ("otel_llm.instrumentation.libraries.instrumentor", "LLMInstrumentor"),
+    "Telemetry": ("otel_llm.providers", "Telemetry"),
     "configure": ("otel_llm.providers", "configure"),
     "models": ("otel_llm.models", None),
+    "testing": ("otel_llm.testing", None),
 }
+"""What is loaded when it is asked for, because not everyone needs it: (module, name in it, None for the module)."""
 
 
 def __getattr__(name: str) -> Any:
     """Load what is asked for by name and is not needed by everyone."""
-    import importlib
+    if name == "__version__":
+        from importlib.metadata import version
 
-    try:
-        module, attribute = _LATER[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    found = importlib.import_module(module)
-    return found if attribute is None else getattr(found, attribute)
+        return version("otel-llm")
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module, attribute = _LATER[name]
+    return import_module(module) if attribute is None else getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

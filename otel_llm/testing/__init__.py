@@ -1,4 +1,8 @@
-"""Doubles for anyone's tests: time that stands still, streams drawn as text, sinks that remember, scripted servers.
+"""For anyone's tests: calls captured, time that stands still, streams drawn as text, scripted servers.
+
+with capture() as calls:             # what your instrumentation measures, and nothing sent anywhere
+    my_model.run("hello")
+assert calls[0].metrics.output_tokens == 3
 
 record = timeline("r..a.bb.c|")      # 10 ms a character
 assert time_to_first_token(record) == 0.03
@@ -6,10 +10,10 @@ assert time_to_first_token(record) == 0.03
 
 from typing import TYPE_CHECKING, Any
 
+from otel_llm.testing.capture import CapturedCall, CapturingSink, capture
 from otel_llm.testing.clock import FakeClock
 from otel_llm.testing.drawing import MS, timeline
 from otel_llm.testing.scripted import CLOSE, RESET, STALL, ScriptedServer, SeenRequest
-from otel_llm.testing.sink import CapturingSink
 
 if TYPE_CHECKING:
     from otel_llm.receiver.otlp import OtlpReceiver
@@ -19,11 +23,13 @@ __all__ = [
     "MS",
     "RESET",
     "STALL",
+    "CapturedCall",
     "CapturingSink",
     "FakeClock",
     "OtlpReceiver",
     "ScriptedServer",
     "SeenRequest",
+    "capture",
     "timeline",
 ]
 
