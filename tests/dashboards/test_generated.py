@@ -6,11 +6,11 @@ import pytest
 
 from otel_llm.errors import ConfigError
 from otel_llm_dashboards import generate
-from otel_llm_dashboards.generate import generated, main
-from otel_llm_dashboards.recorded import recorded
+from otel_llm_dashboards.generate import generate_boards, main
+from otel_llm_dashboards.queries.recorded import recorded_series
 
 FOLDER = Path(__file__).parent.parent.parent / "dashboards" / "grafana"
-GENERATED = generated()
+GENERATED = generate_boards()
 
 
 @pytest.mark.parametrize("name", GENERATED)
@@ -44,6 +44,6 @@ def test_bad_words_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_series_that_nothing_records_cannot_be_asked_for() -> None:
-    assert recorded("kv_cache:max") == "otel_llm:kv_cache:max"
+    assert recorded_series("kv_cache:max") == "otel_llm:kv_cache:max"
     with pytest.raises(ConfigError, match="expected a series that collector/rules records"):
-        recorded("kv_cache:maximum")
+        recorded_series("kv_cache:maximum")

@@ -1,0 +1,208 @@
+"""Board 2: what engines, gateways and frontends say of themselves: how full they are, and what that does to latency."""
+
+from typing import Final
+
+from otel_llm import conventions
+from otel_llm_collector.engine_tables.table import engine_tables
+from otel_llm_collector.vocabulary.measures import WAITED_FOR
+from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for
+from otel_llm_dashboards.drawing import charts, variables
+from otel_llm_dashboards.drawing.board import Board, Row
+from otel_llm_dashboards.drawing.panel import Panel, Query
+from otel_llm_dashboards.panels import engine_load, latency
+from otel_llm_dashboards.queries.labels import (
+    ENGINE,
+    ERROR,
+    HAS_ENGINE,
+    INSTANCE,
+    INTERVAL,
+    JOB,
+    MODEL,
+    VANTAGE,
+    legend,
+    selection,
+)
+from otel_llm_dashboards.queries.recorded import recorded_series
+
+__all__ = ["board"]
+
+_FINISH: Final = label_name(conventions.FINISH_REASON)
+_SEEN_BY: Final = (ENGINE, MODEL, VANTAGE)
+
+
+def board() -> Board:
+    """Return the board."""
+    return Board(
+        "engine",
+        "LLM engines",
+        "What inference engines, gateways and frontends say of themselves: queue, running requests, caches, tokens. "
+        "Is an engine too full, and which replica?",
+        rows=(
+            Row(
+                "Right now",
+                (running_now(), waiting_now(), cache_now(), tokens_now(), lost_now(), up_now()),
+                folded=False,
+            ),
+            Row(
+                "Load and queue",
+                (
+                    engine_load.running(),
+                    engine_load.waiting(),
+                    engine_load.share(),
+                    engine_load.queue("0.5"),
+                    engine_load.queue("0.99"),
+                    engine_load.queue_seen(),
+                ),
+                folded=False,
+            ),
+            Row(
+                "Caches",
+                (engine_load.cache(), engine_load.replicas(), engine_load.prefix(), engine_load.preemptions()),
+                folded=False,
+            ),
+            Row("Tokens", (engine_load.prompt(), engine_load.generated())),
+            Row(
+                "Latency as engines see it",
+                [latency.by(m, "engine and model", _SEEN_BY, HAS_ENGINE) for m in WAITED_FOR],
+            ),
+            Row(
+                "Means of engines that have no percentiles",
+                (
+                    engine_load.mean_duration(),
+                    engine_load.mean_queue(),
+                    engine_load.mean_prompt(),
+                    engine_load.mean_token(),
+                ),
+            ),
+            Row("How requests ended", (finished(), failed())),
+            Row("Scrapes", (answering(), slow_scrapes())),
+        ),
+        variables=[*variables.data_sources(), *variables.scope(), variables.quantile()],
+    )
+
+
+# -- right now -----------------------------------------------------------------------------------------------------
+
+
+def running_now() -> Panel:
+    """Requests that engines work on."""
+    return charts.number(
+        "Running",
+        "Requests that engines work on, all replicas together, from their own gauges.",
+        "none",
+        Query(f"sum({recorded_series('requests_running:sum')}{selection()})"),
+    )
+
+
+def waiting_now() -> Panel:
+    """Requests that wait in engines."""
+    return charts.number(
+        "Waiting",
+        "Requests that wait in engines, all replicas together, from their own gauges.",
+        "none",
+        Query(f"sum({recorded_series('requests_waiting:sum')}{selection()})"),
+        limits=((1, "orange"),),
+    )
+
+
+def cache_now() -> Panel:
+    """How full the fullest cache is."""
+    return charts.number(
+        "Fullest cache",
+        "Share of the key-value cache in use at the fullest replica. Red from 95 %, where the alert OtelLlmSaturated "
+        "begins.",
+        "percentunit",
+        Query(f"max({recorded_series('kv_cache:max')}{selection()})"),
+        limits=((0.8, "orange"), (0.95, "red")),
+    )
+
+
+def tokens_now() -> Panel:
+    """Tokens generated per second."""
+    return charts.number(
+        "Generated tokens",
+        "Tokens that engines generated per second, over 5 minutes, from their own counters.",
+        "cps",
+        Query(f"sum({recorded_series('generation_tokens:rate5m')}{selection()})"),
+    )
+
+
+def lost_now() -> Panel:
+    """Requests thrown out of the cache."""
+    return charts.number(
+        "Preempted",
+        "Running requests per second that an engine threw out of its full cache, to begin them again later. vLLM alone "
+        "tells.",
+        "cps",
+        Query(f"sum(rate({series_for('server_preemptions')}{selection()}[{INTERVAL}]))"),
+        limits=((0.01, "red"),),
+    )
+
+
+def up_now() -> Panel:
+    """How many targets do not answer."""
+    return charts.number(
+        "Not answering",
+        "Targets of engines that the Collector cannot scrape: their percentiles are missing, not good.",
+        "none",
+        Query(f"count({_up()} == 0) or 0 * count({_up()})"),
+        limits=((1, "red"),),
+    )
+
+
+# -- how requests ended, scrapes -----------------------------------------------------------------------------------
+
+
+def finished() -> Panel:
+    """Requests per second by why they ended."""
+    ended = f"rate({series_for('server_requests')}{selection()}[{INTERVAL}])"
+    return charts.lines(
+        "Requests by finish reason",
+        "Requests per second that engines ended, by their reason: stop, length (the limit was reached), abort. Engines "
+        "that give no reason have an empty one.",
+        "reqps",
+        Query(f"sum by ({ENGINE}, {_FINISH}) ({ended})", legend(ENGINE, _FINISH)),
+        stacked=True,
+    )
+
+
+def failed() -> Panel:
+    """Failed requests per second, as engines count them."""
+    of_engines = selection(f'{ERROR}!=""', HAS_ENGINE)
+    return charts.lines(
+        "Failed requests",
+        "Requests per second that engines count as failed, aborted or refused, by kind, over 5 minutes.",
+        "reqps",
+        Query(f"sum by ({ENGINE}, {ERROR}) ({recorded_series('requests:rate5m')}{of_engines})", legend(ENGINE, ERROR)),
+        stacked=True,
+    )
+
+
+def answering() -> Panel:
+    """Which targets answer."""
+    return charts.states(
+        "Targets that answer",
+        "Whether the Collector could scrape each target of an engine. A target that is down is missing from all "
+        "percentiles.",
+        Query(_up(), legend(JOB, INSTANCE)),
+        words={"0": ("does not answer", "red"), "1": ("answers", "green")},
+    )
+
+
+def slow_scrapes() -> Panel:
+    """How long scrapes take."""
+    return charts.lines(
+        "Scrape duration",
+        "How long each scrape of an engine took. Slow ones: its web server starves, or it has too many series.",
+        "s",
+        Query(f"scrape_duration_seconds{_engine_jobs()}", legend(JOB, INSTANCE)),
+    )
+
+
+def _up() -> str:
+    return f"up{_engine_jobs()}"
+
+
+def _engine_jobs() -> str:
+    names = "|".join(table.name for table in engine_tables())
+    return f'{{{JOB}=~"$job", {JOB}=~"{names}"}}'

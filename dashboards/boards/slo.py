@@ -1,0 +1,210 @@
+"""Board 4: what was promised, what was kept, and how fast the rest of the error budget goes."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from otel_llm_collector.rule_sources.alerts import alerts
+from otel_llm_collector.rule_sources.attainment import PROMISED, WINDOWS
+from otel_llm_collector.vocabulary.measures import Measure
+from otel_llm_dashboards.drawing import charts, variables
+from otel_llm_dashboards.drawing.board import Board, Row
+from otel_llm_dashboards.drawing.panel import Panel, Query
+from otel_llm_dashboards.drawing.tables import Column, table
+from otel_llm_dashboards.queries.labels import JOB, MODEL, RUN, VANTAGE, legend, selection
+from otel_llm_dashboards.queries.recorded import recorded_series
+
+__all__ = ["board"]
+
+_MEASURES: Final = tuple(m for m in PROMISED)
+_WHO: Final = (JOB, MODEL, VANTAGE)
+_FAST, _SLOW = 14.4, 6
+_OBJECTIVE: Final = recorded_series("slo_objective:ratio")
+_BUDGET: Final = f"(1 - scalar({_OBJECTIVE}))"
+"""The share that may be slow."""
+
+
+def board() -> Board:
+    """Return the board."""
+    return Board(
+        "slo",
+        "LLM SLO",
+        "What collector/rules/slo.yaml promises, whether it is kept, and how fast the error budget goes. Edit the "
+        "promises there: these panels read them.",
+        rows=(
+            Row("Promises", (objective(), thresholds(), left_now(), firing_now()), folded=False),
+            Row("Error budget", (budget(),), folded=False),
+            Row("Share within the promise", [attainment(m) for m in _MEASURES], folded=False),
+            Row("How fast the budget goes", [burn(m) for m in _MEASURES]),
+            Row("What was slow", [slow(m) for m in _MEASURES]),
+            Row("Goodput: requests that met every term at once", (goodput(), good_share())),
+            Row("Alerts", (firing(),)),
+        ),
+        variables=[*variables.data_sources(), *variables.scope()],
+        span="now-6h",
+    )
+
+
+# -- promises ------------------------------------------------------------------------------------------------------
+
+
+def objective() -> Panel:
+    """The share that is to be within the thresholds."""
+    return charts.number(
+        "Objective",
+        "The share of values that is to be within the threshold of its measure, from rules/slo.yaml.",
+        "percentunit",
+        Query(_OBJECTIVE),
+        width=3,
+    )
+
+
+def thresholds() -> Panel:
+    """Above which value something is slow."""
+    return charts.number(
+        "Slow above",
+        "A request, or a gap between two tokens, is slow above this, from rules/slo.yaml.",
+        "s",
+        Query(recorded_series("slo_threshold:seconds"), "{{measure}}"),
+        width=11,
+    )
+
+
+def left_now() -> Panel:
+    """The smallest rest of a budget."""
+    each = (f'label_replace({_left(m)}, "measure", "{m.name}", "", "")' for m in _MEASURES)
+    return charts.number(
+        "Least budget left",
+        "The rest of the error budget over this time range, of the service, model and measure that has least. Below 0: "
+        "the promise is broken. 100 %: nothing was slow.",
+        "percentunit",
+        Query("min(\n" + "\nor\n".join(each) + "\n)", once=True),
+        width=5,
+    )
+
+
+def firing_now() -> Panel:
+    """How many alerts fire."""
+    return charts.number(
+        "Alerts that fire",
+        "Alerts of collector/rules/alerts.yaml that fire now. Each has a page in docs/runbooks.",
+        "none",
+        Query(f"count({_alerts('firing')}) or vector(0)"),
+        limits=((1, "red"),),
+        width=5,
+    )
+
+
+# -- error budget --------------------------------------------------------------------------------------------------
+
+
+def budget() -> Panel:
+    """The rest of the budget of every service, model and measure."""
+    return table(
+        "Error budget left over this time range",
+        "1 − slow values over all values, divided by the share that may be slow, of all in this time range, from the "
+        "recorded rates. 100 %: nothing was slow; 0: the budget is spent; below: the promise is broken. Choose 30 "
+        "days for the month's budget, if Prometheus keeps them.",
+        {JOB: "Service", MODEL: "Model", VANTAGE: "Measured at"},
+        *(Column(m.heading, _left(m), "percentunit") for m in _MEASURES),
+    )
+
+
+def attainment(of: Measure) -> Panel:
+    """The share within the threshold."""
+    return charts.lines(
+        f"{of.heading} within its threshold",
+        f"Share of values of the {of.title} within the threshold over 5 minutes, and dashed the objective. Of an "
+        "explicit histogram it is exact where the threshold is an edge, and interpolated elsewhere.",
+        "percentunit",
+        Query(f"{recorded_series(f'{of.name}:attainment5m')}{selection()}", f"{legend(*_WHO, 'histogram')}"),
+        Query(_OBJECTIVE, "objective"),
+        styles={"objective": charts.DASHED},
+        top=1,
+    )
+
+
+def burn(of: Measure) -> Panel:
+    """How many times faster than allowed the budget goes."""
+    ratio = recorded_series(f"{of.name}:slow_ratio")
+    return charts.lines(
+        f"{of.heading}: burn rate",
+        f"Share of slow values over the share that may be slow, over windows of 5 minutes to 6 hours. 1: the budget "
+        f"lasts as long as the objective's period. {_FAST:g} on 5m and 1h pages, {_SLOW:g} on 30m and 6h is a ticket: "
+        "both must be above, so that an alert ends when its cause does.",
+        "none",
+        *(Query(_burning(ratio, window), f"{window} {legend(*_WHO)}") for window in ("5m", *WINDOWS)),
+        limits=((1, "yellow"), (_SLOW, "orange"), (_FAST, "red")),
+    )
+
+
+def slow(of: Measure) -> Panel:
+    """How many values a second were slow."""
+    return charts.lines(
+        f"Slow values per second: {of.title}",
+        f"How many values of the {of.title} per second were above the threshold, and dashed how many there were, "
+        "over 5 minutes, from the recorded rates.",
+        "cps",
+        Query(f"{recorded_series(f'{of.name}:slow_rate5m')}{selection()}", f"slow {legend(*_WHO)}"),
+        Query(f"{recorded_series(f'{of.name}:count_rate5m')}{selection()}", f"all {legend(*_WHO)}"),
+        styles={"all .*": charts.DASHED},
+    )
+
+
+def goodput() -> Panel:
+    """Requests per second that met every term."""
+    return charts.lines(
+        "Goodput",
+        "Requests per second that met every term of their SLO at once, over 5 minutes, counted where they ended by the "
+        "load generator or the library. It cannot be made of percentiles: which slow first tokens were also slow "
+        "answers is not in them.",
+        "reqps",
+        Query(f"{recorded_series('goodput:rate5m')}{selection(by=(JOB,))}", legend(JOB, RUN)),
+    )
+
+
+def good_share() -> Panel:
+    """Share of requests that met every term."""
+    return charts.lines(
+        "Share of requests that met every term",
+        "Requests that met every term of their SLO over all that were judged, over 5 minutes.",
+        "percentunit",
+        Query(f"{recorded_series('goodput:ratio5m')}{selection(by=(JOB,))}", legend(JOB, RUN)),
+        top=1,
+    )
+
+
+def firing() -> Panel:
+    """Which alerts are pending or fire."""
+    return charts.states(
+        "Alerts",
+        "Alerts of collector/rules/alerts.yaml that are pending or fire, and since when. Empty is good.",
+        Query(f"max by (alertname, {JOB}, {MODEL}) ({_alerts('firing')}) + 1", f"{legend('alertname', JOB, MODEL)}"),
+        Query(
+            f"max by (alertname, {JOB}, {MODEL}) ({_alerts('pending')})", f"{legend('alertname', JOB, MODEL)} pending"
+        ),
+        words={"1": ("pending", "orange"), "2": ("fires", "red")},
+        width=24,
+    )
+
+
+# -- queries -------------------------------------------------------------------------------------------------------
+
+
+def _left(of: Measure) -> str:
+    """Return the rest of the error budget over the time range."""
+    by = ", ".join(_WHO)
+    bad, every = (
+        f"sum by ({by}) (sum_over_time({recorded_series(f'{of.name}:{rate}')}{selection()}[$__range]))"
+        for rate in ("slow_rate5m", "count_rate5m")
+    )
+    return f"1 - ({bad} / ({every} > 0)) / {_BUDGET}"
+
+
+def _burning(ratio: str, window: str) -> str:
+    chosen = selection(f'window="{window}"')
+    return f"{ratio}{chosen} / {_BUDGET}"
+
+
+def _alerts(state: str) -> str:
+    names: Sequence[str] = [alert.name for alert in alerts()]
+    return f'ALERTS{{alertname=~"{"|".join(names)}", alertstate="{state}"}}'

@@ -1,0 +1,104 @@
+"""Panels of what passes through the Collector, and of what does not."""
+
+from typing import Final
+
+from otel_llm_collector.vocabulary.collector_self_metrics import counter_pattern, select
+from otel_llm_dashboards.drawing import charts
+from otel_llm_dashboards.drawing.panel import Panel, Query
+from otel_llm_dashboards.queries.labels import INSTANCE, INTERVAL, legend
+
+__all__ = ["CHOSEN_COLLECTOR", "lost", "lost_now", "received", "refused", "refused_now", "sent"]
+
+CHOSEN_COLLECTOR: Final = f'{INSTANCE}=~"$collector"'
+_SIGNALS: Final = {"metric_points": "metric points", "spans": "spans"}
+
+
+def refused_now() -> Panel:
+    """What receivers refuse."""
+    return charts.number(
+        "Refused",
+        "Metric points and spans per second that receivers refused, as the memory limiter does when memory is short. "
+        "Senders try again, for a while.",
+        "cps",
+        *(Query(f"sum({_rate(f'receiver_refused_{signal}')})", text) for signal, text in _SIGNALS.items()),
+        limits=((0.001, "red"),),
+    )
+
+
+def lost_now() -> Panel:
+    """What exporters lose."""
+    return charts.number(
+        "Lost",
+        "Metric points and spans per second that a store refused for good. They are lost.",
+        "cps",
+        *(
+            Query(
+                f"sum({_rate(f'exporter_send_failed_{signal}')}) or 0 * sum({_rate(f'exporter_sent_{signal}')})", text
+            )
+            for signal, text in _SIGNALS.items()
+        ),
+        limits=((0.001, "red"),),
+    )
+
+
+def received() -> Panel:
+    """What receivers take."""
+    return charts.lines(
+        "Received per second",
+        "Metric points and spans per second that receivers took, from the Collector's own counters.",
+        "cps",
+        *(_by("receiver", f"receiver_accepted_{signal}", text) for signal, text in _SIGNALS.items()),
+    )
+
+
+def sent() -> Panel:
+    """What exporters sent."""
+    return charts.lines(
+        "Sent per second",
+        "Metric points and spans per second that stores took, from the Collector's own counters. Below what was "
+        "received for long: look at the queues.",
+        "cps",
+        *(_by("exporter", f"exporter_sent_{signal}", text) for signal, text in _SIGNALS.items()),
+    )
+
+
+def refused() -> Panel:
+    """What receivers refused or failed on."""
+    return charts.lines(
+        "Refused on the way in",
+        "Metric points and spans per second that receivers refused or failed to take: memory is short, or what came "
+        "was malformed. An engine with more series than ENGINE_SAMPLE_LIMIT is refused as a whole scrape.",
+        "cps",
+        *(
+            _by("receiver", f"receiver_{how}_{signal}", f"{text} {how}")
+            for how in ("refused", "failed")
+            for signal, text in _SIGNALS.items()
+        ),
+        limits=((0.001, "red"),),
+    )
+
+
+def lost() -> Panel:
+    """What exporters could not deliver."""
+    return charts.lines(
+        "Lost on the way out",
+        "Metric points and spans per second that a store refused for good (send) or that did not fit into a queue "
+        "(enqueue). The Collector has these counters only once something failed; until then this is 0 of what it sent.",
+        "cps",
+        *(_lost(how, signal, text) for how in ("send", "enqueue") for signal, text in _SIGNALS.items()),
+        limits=((0.001, "red"),),
+    )
+
+
+def _rate(what: str) -> str:
+    """Return the rate of one counter. Two in one pattern would lose their names, and be the same series twice."""
+    return f"rate({select(counter_pattern(what), CHOSEN_COLLECTOR)}[{INTERVAL}])"
+
+
+def _by(label: str, what: str, text: str) -> Query:
+    return Query(f"sum by ({label}, {INSTANCE}) ({_rate(what)})", f"{text} {legend(label, INSTANCE)}")
+
+
+def _lost(how: str, signal: str, text: str) -> Query:
+    found = _by("exporter", f"exporter_{how}_failed_{signal}", f"{text} {how}")
+    return Query(f"{found.expr}\nor 0 * {_by('exporter', f'exporter_sent_{signal}', '').expr}", found.legend)

@@ -1,0 +1,224 @@
+"""Panels of engines: load, caches, tokens, and means where there is nothing better."""
+
+from typing import Final
+
+from otel_llm import conventions
+from otel_llm_collector.vocabulary.measures import QUEUE, TTFT
+from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for
+from otel_llm_dashboards.drawing import charts
+from otel_llm_dashboards.drawing.panel import Panel, Query
+from otel_llm_dashboards.queries.labels import ENGINE, HAS_ENGINE, INSTANCE, INTERVAL, JOB, MODEL, legend, selection
+from otel_llm_dashboards.queries.recorded import percentile, recorded_series
+
+__all__ = [
+    "cache",
+    "generated",
+    "mean_duration",
+    "mean_prompt",
+    "mean_queue",
+    "mean_token",
+    "preemptions",
+    "prefix",
+    "prompt",
+    "queue",
+    "queue_seen",
+    "replicas",
+    "running",
+    "share",
+    "waiting",
+]  # fmt: skip
+
+_WHO: Final = (ENGINE, MODEL, JOB)
+_RANK: Final = label_name(conventions.ENGINE_RANK)
+_MEANS: Final = "Triton and llama.cpp give totals and no histogram: this is a mean, never a percentile."
+
+
+# -- load and queue ------------------------------------------------------------------------------------------------
+
+
+def running() -> Panel:
+    """Requests that engines work on."""
+    return charts.lines(
+        "Running requests",
+        "Requests that engines work on, all replicas of a job together, from their own gauges.",
+        "none",
+        Query(f"{recorded_series('requests_running:sum')}{selection()}", legend(*_WHO)),
+    )
+
+
+def waiting() -> Panel:
+    """Requests that wait in engines."""
+    return charts.lines(
+        "Waiting requests",
+        "Requests that wait in engines, all replicas of a job together, from their own gauges. Dynamo counts those in "
+        "prefill as waiting.",
+        "none",
+        Query(f"{recorded_series('requests_waiting:sum')}{selection()}", legend(*_WHO)),
+    )
+
+
+def share() -> Panel:
+    """Share of requests in an engine that wait."""
+    return charts.lines(
+        "Share of requests that wait",
+        "Waiting requests over waiting and running ones. Above one half, the alert OtelLlmSaturated begins.",
+        "percentunit",
+        Query(f"{recorded_series('requests_waiting:ratio')}{selection()}", legend(*_WHO)),
+        limits=((0.5, "red"),),
+        top=1,
+    )
+
+
+def queue(q: str) -> Panel:
+    """A percentile of the time in the queue."""
+    return charts.lines(
+        f"Time in the queue, p{float(q) * 100:g}",
+        "How long requests waited in the engine before they ran, over 5 minutes, from the engines' histograms read off "
+        "at the common grid.",
+        "s",
+        Query(percentile(q, QUEUE, _WHO), legend(*_WHO)),
+    )
+
+
+def queue_seen() -> Panel:
+    """How much of a late first token is the queue."""
+    first = TTFT
+    return charts.lines(
+        "First token and queue, p50",
+        "The median time to first token of engines, and below it the median time in their queue: the rest is prefill "
+        "and what the model needs for one token. Percentiles do not add up; the median comes nearest to it.",
+        "s",
+        Query(percentile("0.5", first, (ENGINE, MODEL), HAS_ENGINE), f"first token {legend(ENGINE, MODEL)}"),
+        Query(percentile("0.5", QUEUE, (ENGINE, MODEL)), f"queue {legend(ENGINE, MODEL)}"),
+    )
+
+
+# -- caches --------------------------------------------------------------------------------------------------------
+
+
+def cache() -> Panel:
+    """How full the key-value caches are."""
+    return charts.lines(
+        "Key-value cache in use",
+        "Share of the key-value cache in use over the replicas of a job: the fullest, and the mean. Shares are never "
+        "added up.",
+        "percentunit",
+        Query(f"{recorded_series('kv_cache:max')}{selection()}", f"fullest {legend(*_WHO)}"),
+        Query(f"{recorded_series('kv_cache:avg')}{selection()}", f"mean {legend(*_WHO)}"),
+        limits=((0.95, "red"),),
+        styles={"mean .*": charts.DASHED},
+        top=1,
+    )
+
+
+def replicas() -> Panel:
+    """How full each replica's cache is."""
+    return charts.lines(
+        "Key-value cache by replica",
+        "Share of the key-value cache in use at each replica and rank, from its own gauge: is the load spread evenly?",
+        "percentunit",
+        Query(f"{series_for('server_kv_cache_utilization')}{selection()}", legend(ENGINE, INSTANCE, _RANK)),
+        limits=((0.95, "red"),),
+        top=1,
+    )
+
+
+def prefix() -> Panel:
+    """Share of prompt tokens found in the cache."""
+    told = f"avg by ({', '.join(_WHO)}) ({series_for('server_prefix_cache_hit_ratio')}{selection()})"
+    return charts.lines(
+        "Prefix cache hits",
+        "Share of prompt tokens that were in the prefix cache: hits over look-ups of 5 minutes where an engine counts "
+        "them, else the share that it tells (SGLang, TensorRT-LLM), as the mean of its replicas.",
+        "percentunit",
+        Query(f"{recorded_series('prefix_cache:hit_ratio5m')}{selection()}", f"counted {legend(*_WHO)}"),
+        Query(told, f"told {legend(*_WHO)}"),
+        top=1,
+    )
+
+
+def preemptions() -> Panel:
+    """Requests thrown out of the cache."""
+    thrown = f"rate({series_for('server_preemptions')}{selection()}[{INTERVAL}])"
+    return charts.lines(
+        "Preemptions",
+        "Running requests per second that a replica threw out of its full cache, to begin them again later: each is a "
+        "long gap in somebody's answer. vLLM alone tells.",
+        "cps",
+        Query(f"sum by ({ENGINE}, {INSTANCE}) ({thrown})", legend(ENGINE, INSTANCE)),
+    )
+
+
+# -- tokens --------------------------------------------------------------------------------------------------------
+
+
+def prompt() -> Panel:
+    """Prompt tokens per second."""
+    return charts.lines(
+        "Prompt tokens per second",
+        "Prompt tokens that engines processed per second, over 5 minutes, from their own counters.",
+        "cps",
+        Query(f"{recorded_series('prompt_tokens:rate5m')}{selection()}", legend(*_WHO)),
+        stacked=True,
+    )
+
+
+def generated() -> Panel:
+    """Generated tokens per second."""
+    return charts.lines(
+        "Generated tokens per second",
+        "Tokens that engines generated per second, over 5 minutes, from their own counters. One release of LMDeploy "
+        "counts each twice.",
+        "cps",
+        Query(f"{recorded_series('generation_tokens:rate5m')}{selection()}", legend(*_WHO)),
+        stacked=True,
+    )
+
+
+# -- means ---------------------------------------------------------------------------------------------------------
+
+
+def mean_duration() -> Panel:
+    """Mean request duration."""
+    return charts.lines(
+        "Request duration (mean)",
+        f"Time of all requests over their number, over 5 minutes. {_MEANS}",
+        "s",
+        Query(f"{recorded_series('request_duration:mean5m')}{selection()}", f"mean {legend(*_WHO)}"),
+    )
+
+
+def mean_queue() -> Panel:
+    """Mean time in the queue."""
+    return charts.lines(
+        "Time in the queue (mean)",
+        f"Time that all requests waited over their number, over 5 minutes. {_MEANS}",
+        "s",
+        Query(f"{recorded_series('queue_duration:mean5m')}{selection()}", f"mean {legend(*_WHO)}"),
+    )
+
+
+def mean_prompt() -> Panel:
+    """Mean time per prompt token."""
+    return charts.lines(
+        "Time per prompt token (mean)",
+        f"Time spent on prompts over their tokens. {_MEANS}",
+        "s",
+        Query(_mean("server_prompt_time", "server_prompt_tokens"), f"mean {legend(*_WHO)}"),
+    )
+
+
+def mean_token() -> Panel:
+    """Mean time per generated token."""
+    return charts.lines(
+        "Time per generated token (mean)",
+        f"Time spent on generating over the tokens generated. {_MEANS}",
+        "s",
+        Query(_mean("server_generation_time", "server_generation_tokens"), f"mean {legend(*_WHO)}"),
+    )
+
+
+def _mean(time: str, of: str) -> str:
+    by = ", ".join(_WHO)
+    above, below = (f"sum by ({by}) (rate({series_for(key)}{selection()}[{INTERVAL}]))" for key in (time, of))
+    return f"{above} / ({below} > 0)"
