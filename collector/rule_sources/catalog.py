@@ -14,7 +14,7 @@ from otel_llm_collector.yaml_text import header
 
 __all__ = ["recorded_names", "rule_files", "rule_groups"]
 
-_HEADER: Final = header("collector/rules_*.py and collector/engines")
+_HEADER: Final = header("collector/rule_sources and collector/engines")
 
 
 def rule_files() -> Mapping[str, str]:
