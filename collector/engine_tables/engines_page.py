@@ -46,10 +46,10 @@ def _summary() -> Iterator[str]:
     yield "Ollama has no metrics endpoint at all; it is measured at the client, or behind LiteLLM at the gateway."
     yield ""
     yield (
-        "Names, types and edges are those of the release or source that each table states. The tests compare tables "
-        "with expositions, and an exposition that lacks a listed name is an error which says so "
-        "(`otel_llm_collector.engine_tables.exposition.find_mismatches` does it for a page of yours). The Collector "
-        "goes by the edges that arrive, not by these."
+        "Names, types and edges are those of the release or source that each table states. The tests hold the tables "
+        "against /metrics pages and name every listed metric that is missing or different; "
+        "`otel_llm_collector.engine_tables.exposition.find_mismatches` does so for a page of yours. The Collector goes "
+        "by the edges that arrive, not by these."
     )
 
 

@@ -40,7 +40,7 @@ def alerts() -> Iterator[Alert]:
         f'up{{job=~"{jobs}"}} == 0',
         "2m",
         "page",
-        "{{ $labels.job }} at {{ $labels.instance }} does not answer: its percentiles are missing, not good",
+        "{{ $labels.job }} at {{ $labels.instance }} does not answer, so its percentiles are missing",
     )
     clipped = "\nor\n".join(f'otel_llm:{measure}:quantile_clipped5m{{quantile="0.99"}} == 1' for measure in _PROMISES)
     yield Alert(
@@ -62,7 +62,7 @@ def alerts() -> Iterator[Alert]:
         f"{QUEUE_SIZE} / ({QUEUE_CAPACITY} > 0) > 0.5",
         "5m",
         "page",
-        f"the Collector's queue to {{{{ $labels.exporter }}}} is {_VALUE} full: a store does not take what is sent",
+        f"the Collector's queue to {{{{ $labels.exporter }}}} is {_VALUE} full: its store is not accepting data",
     )
 
 

@@ -35,8 +35,8 @@ def board() -> Board:
     return Board(
         "engine",
         "LLM engines",
-        "What inference engines, gateways and frontends say of themselves: queue, running requests, caches, tokens. "
-        "Is an engine too full, and which replica?",
+        "What inference engines, gateways and frontends report about themselves: queue, running requests, caches, "
+        "tokens. Is an engine overloaded, and which replica?",
         rows=(
             Row(
                 "Right now",
@@ -88,7 +88,7 @@ def running_now() -> Panel:
     """Requests that engines work on."""
     return charts.number(
         "Running",
-        "Requests that engines work on, all replicas together, from their own gauges.",
+        "Requests that engines are working on, all replicas together, from their own gauges.",
         "none",
         Query(f"sum({recorded_series('requests_running:sum')}{selection()})"),
     )
@@ -98,7 +98,7 @@ def waiting_now() -> Panel:
     """Requests that wait in engines."""
     return charts.number(
         "Waiting",
-        "Requests that wait in engines, all replicas together, from their own gauges.",
+        "Requests that are waiting in engines, all replicas together, from their own gauges.",
         "none",
         Query(f"sum({recorded_series('requests_waiting:sum')}{selection()})"),
         limits=((1, "orange"),),
@@ -110,7 +110,7 @@ def cache_now() -> Panel:
     return charts.number(
         "Fullest cache",
         "Share of the key-value cache in use at the fullest replica. Red from 95 %, where the alert OtelLlmSaturated "
-        "begins.",
+        "starts.",
         "percentunit",
         Query(f"max({recorded_series('kv_cache:max')}{selection()})"),
         limits=((0.8, "orange"), (0.95, "red")),
@@ -131,8 +131,8 @@ def lost_now() -> Panel:
     """Requests thrown out of the cache."""
     return charts.number(
         "Preempted",
-        "Running requests per second that an engine threw out of its full cache, to begin them again later. vLLM alone "
-        "tells.",
+        "Running requests per second that engines evicted from a full cache, to restart them later. Only vLLM "
+        "reports this.",
         "cps",
         Query(f"sum(rate({series_for('server_preemptions')}{selection()}[{INTERVAL}]))"),
         limits=((0.01, "red"),),
@@ -143,7 +143,8 @@ def up_now() -> Panel:
     """How many targets do not answer."""
     return charts.number(
         "Not answering",
-        "Targets of engines that the Collector cannot scrape: their percentiles are missing, not good.",
+        "Engine targets that the Collector cannot scrape. Their percentiles are missing, which does not mean that "
+        "they are good.",
         "none",
         Query(f"count({_up()} == 0) or 0 * count({_up()})"),
         limits=((1, "red"),),
@@ -158,8 +159,8 @@ def finished() -> Panel:
     ended = f"rate({series_for('server_requests')}{selection()}[{INTERVAL}])"
     return charts.lines(
         "Requests by finish reason",
-        "Requests per second that engines ended, by their reason: stop, length (the limit was reached), abort. Engines "
-        "that give no reason have an empty one.",
+        "Requests that engines finished per second, by finish reason: stop, length (the limit was reached), abort. "
+        "The reason is empty for engines that give none.",
         "reqps",
         Query(f"sum by ({ENGINE}, {_FINISH}) ({ended})", legend(ENGINE, _FINISH)),
         stacked=True,
@@ -171,7 +172,7 @@ def failed() -> Panel:
     of_engines = selection(f'{ERROR}!=""', HAS_ENGINE)
     return charts.lines(
         "Failed requests",
-        "Requests per second that engines count as failed, aborted or refused, by kind, over 5 minutes.",
+        "Requests per second that engines count as failed, aborted or rejected, by error.type, over 5 minutes.",
         "reqps",
         Query(f"sum by ({ENGINE}, {ERROR}) ({recorded_series('requests:rate5m')}{of_engines})", legend(ENGINE, ERROR)),
         stacked=True,
@@ -182,8 +183,7 @@ def answering() -> Panel:
     """Which targets answer."""
     return charts.states(
         "Targets that answer",
-        "Whether the Collector could scrape each target of an engine. A target that is down is missing from all "
-        "percentiles.",
+        "Whether the Collector could scrape each engine target. A target that is down is missing from all percentiles.",
         Query(_up(), legend(JOB, INSTANCE)),
         words={"0": ("does not answer", "red"), "1": ("answers", "green")},
     )
@@ -193,7 +193,8 @@ def slow_scrapes() -> Panel:
     """How long scrapes take."""
     return charts.lines(
         "Scrape duration",
-        "How long each scrape of an engine took. Slow ones: its web server starves, or it has too many series.",
+        "How long each scrape of an engine took. A slow scrape means that the engine's web server is short of CPU "
+        "time, or that the engine exposes too many series.",
         "s",
         Query(f"scrape_duration_seconds{_engine_jobs()}", legend(JOB, INSTANCE)),
     )

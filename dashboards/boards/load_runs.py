@@ -16,7 +16,7 @@ from otel_llm_dashboards.drawing.tables import Column, table
 from otel_llm_dashboards.drawing.variables import Variable
 from otel_llm_dashboards.panels import client_health, run_comparison
 from otel_llm_dashboards.queries import run_totals
-from otel_llm_dashboards.queries.labels import ERROR, INTERVAL, RUN, legend
+from otel_llm_dashboards.queries.labels import ERROR, INTERVAL, RUN, legend, percentile_name
 from otel_llm_dashboards.queries.raw import KINDS
 from otel_llm_dashboards.queries.recorded import recorded_series
 from otel_llm_dashboards.queries.run_totals import (
@@ -40,8 +40,8 @@ def board() -> Board:
     return Board(
         "runs",
         "LLM load runs",
-        "Runs of the load generator: what each of them measured, exactly, one against another, and whether the client "
-        "that measured was itself the limit.",
+        "Runs of the load generator: exactly what each of them measured, how two of them compare, and whether the "
+        "client itself was the limit.",
         rows=(
             Row("Runs in this time range", (every(),), folded=False),
             Row("A against B", (run_comparison.percentile_table(),), folded=False),
@@ -103,15 +103,15 @@ def every() -> Panel:
     return table(
         "Runs",
         "Every load run that exported in this time range. Percentiles are those of the whole run, of successful "
-        "requests, from its cumulative histograms without a rate: exact but for the width of a bucket. A run without "
-        "`--slo` has no share in it.",
+        "requests, from its cumulative histograms without a rate: exact up to the width of a bucket. A run without "
+        "`--slo` has no value in the column `Within SLO`.",
         {NAME: "Run", MODE: "Loop"},
         Column("", f"max by ({RUN}, {NAME}, {MODE}) ({last_value(INFO)})"),
         Column("Requests", f"sum by ({RUN}) ({last_value(asked)})"),
         Column(
             "Failed", f"sum by ({RUN}) ({failed}) or 0 * sum by ({RUN}) ({last_value(asked)})", limits=((1, "red"),)
         ),
-        *(Column(f"{m.heading} p{float(q) * 100:g}", recorded_total(m, q, RUN), "s") for m, q in shown),
+        *(Column(f"{m.heading} {percentile_name(q)}", recorded_total(m, q, RUN), "s") for m, q in shown),
         Column(
             "Within SLO",
             f"sum by ({RUN}) ({last_value(met, _MET)}) / sum by ({RUN}) ({last_value(met)})",
@@ -128,7 +128,7 @@ def pace() -> Panel:
     ended = f"sum by ({RUN}, {ERROR}) (rate({series_for('load_requests')}{{{EITHER}}}[{INTERVAL}]))"
     return charts.lines(
         "Requests that ended per second",
-        "Requests per second of runs A and B that ended, by error.type where they failed, counted at the client.",
+        "Requests of runs A and B that ended per second, by error.type if they failed, counted at the client.",
         "reqps",
         Query(with_run_name(ended), legend(NAME, ERROR)),
     )
@@ -139,7 +139,7 @@ def goodput() -> Panel:
     return charts.lines(
         "Goodput",
         "Requests per second of runs A and B that met every term of the SLO given with `--slo`, over 5 minutes, "
-        "counted where they ended: it cannot be made of percentiles.",
+        "counted when they ended. It cannot be derived from percentiles.",
         "reqps",
         Query(with_run_name(f"{recorded_series('goodput:rate5m')}{{{EITHER}}}"), legend(NAME)),
     )

@@ -10,7 +10,17 @@ from otel_llm_dashboards.drawing import charts, variables
 from otel_llm_dashboards.drawing.board import Board, Row
 from otel_llm_dashboards.drawing.panel import Panel, Query
 from otel_llm_dashboards.panels import certainty, latency
-from otel_llm_dashboards.queries.labels import ENGINE, ERROR, INTERVAL, JOB, MODEL, VANTAGE, legend, selection
+from otel_llm_dashboards.queries.labels import (
+    ENGINE,
+    ERROR,
+    INTERVAL,
+    JOB,
+    MODEL,
+    VANTAGE,
+    legend,
+    percentile_name,
+    selection,
+)
 from otel_llm_dashboards.queries.raw import KINDS
 from otel_llm_dashboards.queries.recorded import clipped, percentile, recorded_series
 
@@ -59,8 +69,8 @@ def _now(of: Measure) -> Panel:
     """p99 of the last five minutes, where it was measured."""
     return charts.number(
         f"p99 {of.title}",
-        f"99th percentile of the {of.title} over 5 minutes, of all that is chosen together, wherever it was "
-        "measured: client, gateway, frontend, engine. Recorded from every exponential and explicit histogram.",
+        f"99th percentile of the {of.title} over 5 minutes, of everything chosen above, by where it was measured: "
+        "client, gateway, frontend or engine. From all exponential and explicit histograms.",
         "s",
         Query(percentile("0.99", of, (VANTAGE,)), legend(VANTAGE)),
         width=8,
@@ -71,8 +81,8 @@ def requests_now() -> Panel:
     """Requests per second."""
     return charts.number(
         "Requests",
-        "Requests per second that ended, failed ones too, where they were counted: one that a client and an engine "
-        "both count is in both numbers.",
+        "Requests that ended per second, failed ones included, by where they were counted. A request that both a "
+        "client and an engine count is in both numbers.",
         "reqps",
         Query(f"sum by ({VANTAGE}) ({recorded_series('requests:rate5m')}{selection()})", legend(VANTAGE)),
         width=8,
@@ -85,8 +95,8 @@ def errors_now() -> Panel:
     failed = recorded_series("requests:rate5m") + selection(f'{ERROR}!=""')
     return charts.number(
         "Failed requests",
-        "Share of requests that ended with an error over 5 minutes, where they were counted. Amber from 1 %, red from "
-        "5 %, where the alert OtelLlmErrors begins.",
+        "Share of requests that ended with an error over 5 minutes, by where they were counted. Orange from 1 %; red "
+        "from 5 %, where the alert OtelLlmErrors starts.",
         "percentunit",
         Query(
             f"(sum by ({VANTAGE}) ({failed}) or 0 * sum by ({VANTAGE}) ({every})) / (sum by ({VANTAGE}) ({every}) > 0)",
@@ -102,8 +112,8 @@ def clipped_now() -> Panel:
     each = " or ".join(clipped(of, "0.99") for of in MEASURES)
     return charts.number(
         "Clipped p99",
-        "How many 99th percentiles lie above the last bucket edge of their source, so that what is shown is only a "
-        "lower bound. The row `How sure the percentiles are` says which.",
+        "How many 99th percentiles are above the last bucket edge of their source: the value shown is then only a "
+        "lower bound. The row `How sure the percentiles are` shows which ones.",
         "none",
         Query(f"sum({each})"),
         limits=((1, "red"),),
@@ -129,8 +139,9 @@ def client_tokens() -> Panel:
     ]
     return charts.lines(
         "Tokens per second, counted by clients",
-        "Input and output tokens per second by model, from what the provider or a tokenizer said of each call: the "
-        "histogram of the published conventions, else the counters of the next. Guesses from chunks are left out.",
+        "Input and output tokens per second by model, as the provider or a tokenizer counted them for each call: "
+        "from the histogram of the published conventions, otherwise from the counters of the next version. Estimates "
+        "from chunks are left out.",
         "cps",
         Query("\nor\n".join((native, classic, *later)), f"{legend(_TOKEN_TYPE, MODEL)}"),
         stacked=True,
@@ -162,11 +173,11 @@ def throughput() -> Panel:
     }
     return charts.lines(
         "Output tokens per second of one request",
-        "How fast single answers come, by model: half of the requests are faster than the p50, and only one in ten is "
-        "slower than the p10. Output tokens over the time of the whole call, measured at the client.",
+        "How fast single answers arrive, by model: half of the requests are faster than the p50, and only one in ten "
+        "is slower than the p10. Output tokens divided by the duration of the whole call, measured at the client.",
         "cps",
         *(
-            Query(f"histogram_quantile({q}, {histogram})", f"p{float(q) * 100:g} {legend(MODEL)} · {kind}")
+            Query(f"histogram_quantile({q}, {histogram})", f"{percentile_name(q)} {legend(MODEL)} · {kind}")
             for q in ("0.5", "0.1")
             for kind, histogram in kinds.items()
         ),
@@ -176,8 +187,8 @@ def throughput() -> Panel:
 def active() -> Panel:
     """Calls under way."""
     return charts.lines(
-        "Calls under way",
-        "Calls of models that began and did not end yet, by service and model, as the instrumented clients count them.",
+        "Calls in progress",
+        "Model calls that have started and not yet ended, by service and model, as instrumented clients count them.",
         "none",
         Query(f"sum by ({JOB}, {MODEL}) ({series_for('active_requests')}{selection()})", legend(JOB, MODEL)),
         stacked=True,
@@ -188,7 +199,8 @@ def requests() -> Panel:
     """Requests per second by service."""
     return charts.lines(
         "Requests per second",
-        "Requests per second that ended, failed ones too, by service and by where they were counted, over 5 minutes.",
+        "Requests that ended per second, failed ones included, by service and by where they were counted, over 5 "
+        "minutes.",
         "reqps",
         Query(f"sum by ({JOB}, {VANTAGE}) ({recorded_series('requests:rate5m')}{selection()})", legend(JOB, VANTAGE)),
     )
@@ -199,8 +211,8 @@ def errors() -> Panel:
     failed = selection(f'{ERROR}!=""')
     return charts.lines(
         "Errors by kind",
-        "Failed requests per second by error.type and service, over 5 minutes: a status such as 429, a broken "
-        "stream, a time limit, or the engine's own word for it.",
+        "Failed requests per second by error.type and service, over 5 minutes: an HTTP status such as 429, a broken "
+        "stream, a timeout, or the engine's own name for the error.",
         "reqps",
         Query(f"sum by ({ERROR}, {JOB}) ({recorded_series('requests:rate5m')}{failed})", legend(ERROR, JOB)),
         stacked=True,
@@ -211,8 +223,8 @@ def failing() -> Panel:
     """Share of requests that failed, by service and model."""
     return charts.lines(
         "Share of requests that failed",
-        "Failed requests over all, by service, model and place of measurement, over 5 minutes. The alert OtelLlmErrors "
-        "begins at 5 %.",
+        "Failed requests as a share of all requests, by service, model and place of measurement, over 5 minutes. The "
+        "alert OtelLlmErrors starts at 5 %.",
         "percentunit",
         Query(f"{recorded_series('errors:ratio5m')}{selection()}", legend(JOB, MODEL, VANTAGE)),
         limits=((0.05, "red"),),
@@ -224,8 +236,9 @@ def waiting() -> Panel:
     """Share of requests in an engine that wait."""
     return charts.lines(
         "Share of requests that wait",
-        "Waiting requests over waiting and running ones, by engine and model, from the engines' own gauges. Above one "
-        "half, more wait than run: first tokens are late because of the queue, not because of the model.",
+        "Waiting requests as a share of waiting and running ones, by engine and model, from the engines' own gauges. "
+        "Above 50 %, more requests wait than run: first tokens are late because of the queue, not because of the "
+        "model.",
         "percentunit",
         Query(f"{recorded_series('requests_waiting:ratio')}{selection()}", legend(ENGINE, MODEL, JOB)),
         limits=((0.5, "red"),),
@@ -237,8 +250,8 @@ def full() -> Panel:
     """How full the fullest key-value cache is."""
     return charts.lines(
         "Key-value cache in use",
-        "Share of the key-value cache in use, of the fullest replica, by engine and model. Near 100 % engines make "
-        "requests wait or throw running ones out. The board LLM engines shows every replica.",
+        "Share of the key-value cache in use at the fullest replica, by engine and model. Near 100 %, engines make "
+        "requests wait or preempt running ones. The board LLM engines shows every replica.",
         "percentunit",
         Query(f"{recorded_series('kv_cache:max')}{selection()}", legend(ENGINE, MODEL, JOB)),
         limits=((0.95, "red"),),

@@ -19,8 +19,8 @@ def board() -> Board:
     return Board(
         "pipeline",
         "LLM pipeline health",
-        "Whether the numbers of the other boards have all arrived: what the Collector takes, refuses, keeps in its "
-        "queues and sends on, what it cannot scrape, and how many series all this is.",
+        "Whether the data behind the other boards has all arrived: what the Collector accepts, refuses, queues and "
+        "sends on, what it cannot scrape, and how many series all of this takes.",
         rows=(
             Row(
                 "Right now",
@@ -55,8 +55,8 @@ def collectors() -> Panel:
     """How many Collectors report."""
     return charts.number(
         "Collectors",
-        "Collectors that report about themselves. They send their own telemetry with the rest: one that is gone, or "
-        "whose store takes nothing, is missing here.",
+        "Collectors that report about themselves. Their own telemetry takes the same way as the rest: one that is "
+        "down, or whose store accepts nothing, is missing here.",
         "none",
         Query(f"count({select(UPTIME, CHOSEN_COLLECTOR)}) or vector(0)"),
     )
@@ -66,7 +66,7 @@ def missing() -> Panel:
     """How many targets do not answer."""
     return charts.number(
         "Targets that do not answer",
-        "Engines, and Collectors, that a Collector cannot scrape: what they would say is missing from every board.",
+        "Engines and Collectors that a Collector cannot scrape: their data is missing from every board.",
         "none",
         Query("count(up == 0) or 0 * count(up)"),
         limits=((1, "red"),),
@@ -77,8 +77,8 @@ def fullest() -> Panel:
     """How full the fullest queue is."""
     return charts.number(
         "Fullest queue",
-        "Share of a sending queue in use, the fullest. Red from 50 %, where the alert OtelLlmCollectorQueue begins: a "
-        "store does not take what is sent. Full queues drop.",
+        "How full the fullest sending queue is. Red from 50 %, where the alert OtelLlmCollectorQueue starts: a store "
+        "is not accepting what is sent. A full queue drops data.",
         "percentunit",
         Query(f"max({_filled()})"),
         limits=((0.1, "orange"), (0.5, "red")),
@@ -89,7 +89,7 @@ def series_now() -> Panel:
     """How much of the series budget is used."""
     return charts.number(
         "Series budget used",
-        "Series of language models in Prometheus over the budget of rules/slo.yaml. Above 100 % the alert "
+        "Series of language models in Prometheus as a share of the budget in rules/slo.yaml. Above 100 %, the alert "
         "OtelLlmSeriesBudget fires.",
         "percentunit",
         Query(f"{_SERIES} / scalar({_BUDGET})"),
@@ -104,7 +104,7 @@ def queue() -> Panel:
     """How full each queue is."""
     return charts.lines(
         "Queue in use",
-        "Share of each exporter's queue in use. Queues are on disk: what is in them survives the Collector.",
+        "Share of each exporter's queue in use. Queues are on disk: their contents survive a restart of the Collector.",
         "percentunit",
         Query(_filled(), legend("exporter", "data_type", INSTANCE)),
         limits=((0.5, "red"),),
@@ -116,7 +116,8 @@ def waiting() -> Panel:
     """How much each queue holds."""
     return charts.lines(
         "Waiting to be sent",
-        "Requests to a store that wait in each exporter's queue. It grows while a store is away and empties after.",
+        "Requests to a store that wait in each exporter's queue. A queue grows while its store is unavailable, and "
+        "empties afterwards.",
         "none",
         Query(f"{QUEUE_SIZE}{{{CHOSEN_COLLECTOR}}}", legend("exporter", "data_type", INSTANCE)),
     )
@@ -126,8 +127,8 @@ def series_budget() -> Panel:
     """How many series there are."""
     return charts.lines(
         "Series of language models",
-        "Series whose names begin with gen_ai or otel_llm, and the budget of rules/slo.yaml. docs/sizing.md says what "
-        "makes how many.",
+        "Series whose names begin with gen_ai or otel_llm, and the budget in rules/slo.yaml. docs/sizing.md says how "
+        "many series each part takes.",
         "none",
         Query(_SERIES, "series"),
         Query(_BUDGET, "budget"),
@@ -139,8 +140,8 @@ def by_job() -> Panel:
     """Who makes the series."""
     return charts.lines(
         "Series by service",
-        "Who makes them: series whose names begin with gen_ai or otel_llm, by job. A service that grows with its users "
-        "has a label of persons or requests on its metrics.",
+        "Series whose names begin with gen_ai or otel_llm, by job. If the series of a service grow with the number "
+        "of its users, its metrics have a label for persons or requests.",
         "none",
         Query(recorded_series("series:by_job"), legend(JOB)),
         stacked=True,
@@ -164,8 +165,8 @@ def samples() -> Panel:
     """How large scrapes are."""
     return charts.lines(
         "Samples per scrape",
-        "Samples of each scrape that are kept. At ENGINE_SAMPLE_LIMIT, 5000 unless set otherwise, the whole scrape of "
-        "an engine is refused.",
+        "Samples kept from each scrape. Above ENGINE_SAMPLE_LIMIT, 5000 unless set otherwise, the whole scrape of an "
+        "engine is refused.",
         "none",
         Query("scrape_samples_post_metric_relabeling", legend(JOB, INSTANCE)),
     )
@@ -175,7 +176,8 @@ def memory() -> Panel:
     """How much memory the Collector has."""
     return charts.lines(
         "Memory",
-        "Resident memory of the Collector. It refuses from COLLECTOR_MEMORY_MIB less COLLECTOR_MEMORY_SPIKE_MIB on.",
+        "Resident memory of the Collector. It starts to refuse data at COLLECTOR_MEMORY_MIB minus "
+        "COLLECTOR_MEMORY_SPIKE_MIB.",
         "bytes",
         Query(select(MEMORY, CHOSEN_COLLECTOR), legend(INSTANCE)),
     )

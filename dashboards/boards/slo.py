@@ -28,8 +28,8 @@ def board() -> Board:
     return Board(
         "slo",
         "LLM SLO",
-        "What collector/rules/slo.yaml promises, whether it is kept, and how fast the error budget goes. Edit the "
-        "promises there: these panels read them.",
+        "What collector/rules/slo.yaml promises, whether the promises are kept, and how fast the error budget is "
+        "spent. Edit the promises there: these panels read them.",
         rows=(
             Row("Promises", (objective(), thresholds(), left_now(), firing_now()), folded=False),
             Row("Error budget", (budget(),), folded=False),
@@ -51,7 +51,7 @@ def objective() -> Panel:
     """The share that is to be within the thresholds."""
     return charts.number(
         "Objective",
-        "The share of values that is to be within the threshold of its measure, from rules/slo.yaml.",
+        "The share of values that should be within the threshold of their measure, from rules/slo.yaml.",
         "percentunit",
         Query(_OBJECTIVE),
         width=3,
@@ -74,8 +74,8 @@ def left_now() -> Panel:
     each = (f'label_replace({_left(m)}, "measure", "{m.name}", "", "")' for m in _MEASURES)
     return charts.number(
         "Least budget left",
-        "The rest of the error budget over this time range, of the service, model and measure that has least. Below 0: "
-        "the promise is broken. 100 %: nothing was slow.",
+        "What is left of the error budget over this time range, for the service, model and measure that has the "
+        "least. Below 0: the promise is broken. 100 %: nothing was slow.",
         "percentunit",
         Query("min(\n" + "\nor\n".join(each) + "\n)", once=True),
         width=5,
@@ -85,8 +85,8 @@ def left_now() -> Panel:
 def firing_now() -> Panel:
     """How many alerts fire."""
     return charts.number(
-        "Alerts that fire",
-        "Alerts of collector/rules/alerts.yaml that fire now. Each has a page in docs/runbooks.",
+        "Firing alerts",
+        "Alerts of collector/rules/alerts.yaml that are firing now. Each has a runbook in docs/runbooks.",
         "none",
         Query(f"count({_alerts('firing')}) or vector(0)"),
         limits=((1, "red"),),
@@ -101,9 +101,9 @@ def budget() -> Panel:
     """The rest of the budget of every service, model and measure."""
     return table(
         "Error budget left over this time range",
-        "1 − slow values over all values, divided by the share that may be slow, of all in this time range, from the "
+        "1 minus the share of slow values divided by the share that may be slow, over this time range, from the "
         "recorded rates. 100 %: nothing was slow; 0: the budget is spent; below: the promise is broken. Choose 30 "
-        "days for the month's budget, if Prometheus keeps them.",
+        "days for a month's budget, if Prometheus keeps that much.",
         {JOB: "Service", MODEL: "Model", VANTAGE: "Measured at"},
         *(Column(m.heading, _left(m), "percentunit") for m in _MEASURES),
     )
@@ -113,8 +113,8 @@ def attainment(of: Measure) -> Panel:
     """The share within the threshold."""
     return charts.lines(
         f"{of.heading} within its threshold",
-        f"Share of values of the {of.title} within the threshold over 5 minutes, and dashed the objective. Of an "
-        "explicit histogram it is exact where the threshold is an edge, and interpolated elsewhere.",
+        f"Share of values of the {of.title} within the threshold over 5 minutes, and as a dashed line the objective. "
+        "For explicit histograms it is exact if the threshold is a bucket edge, and interpolated otherwise.",
         "percentunit",
         Query(f"{recorded_series(f'{of.name}:attainment5m')}{selection()}", f"{legend(*_WHO, 'histogram')}"),
         Query(_OBJECTIVE, "objective"),
@@ -128,9 +128,9 @@ def burn(of: Measure) -> Panel:
     ratio = recorded_series(f"{of.name}:slow_ratio")
     return charts.lines(
         f"{of.heading}: burn rate",
-        f"Share of slow values over the share that may be slow, over windows of 5 minutes to 6 hours. 1: the budget "
-        f"lasts as long as the objective's period. {_FAST:g} on 5m and 1h pages, {_SLOW:g} on 30m and 6h is a ticket: "
-        "both must be above, so that an alert ends when its cause does.",
+        "Share of slow values divided by the share that may be slow, over windows of 5 minutes to 6 hours. At 1, "
+        f"the budget lasts exactly as long as the objective's period. {_FAST:g} over both 5m and 1h pages, {_SLOW:g} "
+        "over both 30m and 6h opens a ticket: both must be above, so that an alert ends when its cause does.",
         "none",
         *(Query(_burning(ratio, window), f"{window} {legend(*_WHO)}") for window in ("5m", *WINDOWS)),
         limits=((1, "yellow"), (_SLOW, "orange"), (_FAST, "red")),
@@ -141,8 +141,8 @@ def slow(of: Measure) -> Panel:
     """How many values a second were slow."""
     return charts.lines(
         f"Slow values per second: {of.title}",
-        f"How many values of the {of.title} per second were above the threshold, and dashed how many there were, "
-        "over 5 minutes, from the recorded rates.",
+        f"How many values of the {of.title} per second were above the threshold, and as dashed lines how many there "
+        "were in all, over 5 minutes, from the recorded rates.",
         "cps",
         Query(f"{recorded_series(f'{of.name}:slow_rate5m')}{selection()}", f"slow {legend(*_WHO)}"),
         Query(f"{recorded_series(f'{of.name}:count_rate5m')}{selection()}", f"all {legend(*_WHO)}"),
@@ -154,9 +154,9 @@ def goodput() -> Panel:
     """Requests per second that met every term."""
     return charts.lines(
         "Goodput",
-        "Requests per second that met every term of their SLO at once, over 5 minutes, counted where they ended by the "
-        "load generator or the library. It cannot be made of percentiles: which slow first tokens were also slow "
-        "answers is not in them.",
+        "Requests per second that met every term of their SLO at once, over 5 minutes, counted as they ended, by "
+        "the load generator or the library. It cannot be derived from percentiles: they do not say which slow first "
+        "tokens also belonged to slow answers.",
         "reqps",
         Query(f"{recorded_series('goodput:rate5m')}{selection(by=(JOB,))}", legend(JOB, RUN)),
     )
@@ -166,7 +166,7 @@ def good_share() -> Panel:
     """Share of requests that met every term."""
     return charts.lines(
         "Share of requests that met every term",
-        "Requests that met every term of their SLO over all that were judged, over 5 minutes.",
+        "Requests that met every term of their SLO, as a share of all that were judged, over 5 minutes.",
         "percentunit",
         Query(f"{recorded_series('goodput:ratio5m')}{selection(by=(JOB,))}", legend(JOB, RUN)),
         top=1,
@@ -177,12 +177,12 @@ def firing() -> Panel:
     """Which alerts are pending or fire."""
     return charts.states(
         "Alerts",
-        "Alerts of collector/rules/alerts.yaml that are pending or fire, and since when. Empty is good.",
+        "Alerts of collector/rules/alerts.yaml that are pending or firing, and since when. Empty is good.",
         Query(f"max by (alertname, {JOB}, {MODEL}) ({_alerts('firing')}) + 1", f"{legend('alertname', JOB, MODEL)}"),
         Query(
             f"max by (alertname, {JOB}, {MODEL}) ({_alerts('pending')})", f"{legend('alertname', JOB, MODEL)} pending"
         ),
-        words={"1": ("pending", "orange"), "2": ("fires", "red")},
+        words={"1": ("pending", "orange"), "2": ("firing", "red")},
         width=24,
     )
 

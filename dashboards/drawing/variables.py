@@ -9,10 +9,13 @@ from grafana_foundation_sdk.models import dashboard as models
 from otel_llm_collector.rule_sources.dimensions import FAMILY, QUANTILES
 from otel_llm_collector.vocabulary.measures import Measure
 from otel_llm_dashboards.drawing.panel import data_source
-from otel_llm_dashboards.queries.labels import ENGINE, ENVIRONMENT, JOB, MODEL, VANTAGE
+from otel_llm_dashboards.queries.labels import ENGINE, ENVIRONMENT, JOB, MODEL, VANTAGE, percentile_name
 from otel_llm_dashboards.queries.recorded import recorded_series
 
 __all__ = ["Variable", "bucket_edges", "data_sources", "quantile", "query_values", "scope"]
+
+_OPTIONS: Final = tuple(reversed(QUANTILES))
+_SHOWN_FIRST: Final = "0.99"
 
 Variable = Builder[models.VariableModel]
 
@@ -71,15 +74,13 @@ def query_values(
 
 def quantile() -> Variable:
     """Return the choice of the percentile that breakdowns show, one of those that are recorded."""
-    options = [
-        models.VariableOption(text=f"p{float(q) * 100:g}", value=q, selected=q == "0.99") for q in reversed(QUANTILES)
-    ]
+    options = [models.VariableOption(text=percentile_name(q), value=q, selected=q == _SHOWN_FIRST) for q in _OPTIONS]
     return (
         dashboard.CustomVariable("quantile")
         .label("Percentile")
-        .values(", ".join(f"p{float(q) * 100:g} : {q}" for q in reversed(QUANTILES)))
+        .values(", ".join(f"{percentile_name(q)} : {q}" for q in _OPTIONS))
         .options(options)
-        .current(options[0])
+        .current(options[_OPTIONS.index(_SHOWN_FIRST)])
         .multi(False)
         .include_all(False)
     )

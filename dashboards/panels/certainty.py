@@ -20,8 +20,9 @@ def band(of: Measure) -> Panel:
     ]
     return charts.lines(
         f"{of.heading}: where the truth is",
-        f"The chosen percentile of the {of.title} from each explicit histogram, and dashed the edges of the bucket it "
-        "falls in: the truth is between them. An exponential histogram needs no band, its buckets are 4 to 9 % wide.",
+        f"The chosen percentile of the {of.title} from each explicit histogram, and as dashed lines the edges of the "
+        "bucket that it falls in: the true value is between them. Exponential histograms need no band: their "
+        "buckets are only 4 to 9 % wide.",
         "s",
         Query(shown, legend(*by)),
         *edges,
@@ -41,8 +42,9 @@ def width() -> Panel:
         shown.append(Query(expr, f"{of.title} {legend(MODEL, VANTAGE)}"))
     return charts.lines(
         "Uncertainty of the percentiles",
-        "How much larger than the lower edge of its bucket the chosen percentile can be, the widest of all sources. "
-        "100 %: it may be twice the lower edge. `otel-llm collector buckets` prints finer edges for an engine.",
+        "How much larger than the lower edge of its bucket the chosen percentile can be, for the least certain of "
+        "all sources. 100 %: it may be twice the lower edge. `otel-llm collector buckets` prints finer edges for an "
+        "engine.",
         "percentunit",
         *shown,
         limits=((0.5, "orange"), (1, "red")),
@@ -53,8 +55,8 @@ def lower_bounds() -> Panel:
     """Which percentiles are only lower bounds, and since when."""
     return charts.states(
         "Clipped percentiles",
-        "Whether the chosen percentile of a source lies above its last bucket edge: what is shown is then only a lower "
-        "bound. Finer or higher edges, or exponential histograms, cure it.",
+        "Whether the chosen percentile of a source is above its last bucket edge: the value shown is then only a "
+        "lower bound. Finer or higher edges, or exponential histograms, fix this.",
         *(Query(clipped(of, QUANTILE), f"{of.title} {legend(JOB, MODEL)}") for of in WAITED_FOR),
         words={"0": ("within its edges", "green"), "1": ("clipped: a lower bound", "red")},
     )

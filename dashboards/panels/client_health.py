@@ -25,9 +25,9 @@ def verdict() -> Panel:
     """Whether the client was the limit."""
     return charts.number(
         "Was the client the limit?",
-        "The verdict of runs A and B on themselves, exported at their end: `client-limited` means that the load "
-        "generator was late by more than it may, and that its numbers are partly its own. A run that still goes on, or "
-        "was killed, has none.",
+        "The verdict of each run on itself, exported when it ends: `client-limited` means that the load generator "
+        "was later than allowed, so that part of what it measured is its own delay. A run that is still going, or "
+        "was killed, has no verdict.",
         "none",
         Query(with_run_name(run_totals.verdict(EITHER)), legend(NAME), once=True),
         words=VERDICTS,
@@ -39,9 +39,9 @@ def lag() -> Panel:
     """How late the loop ran."""
     return charts.number(
         "Loop lag, p99",
-        "How late the receiving loop of the load generator ran, 99th percentile of the whole run. Packets carry the "
-        "kernel's stamp on Linux, so that a lag of milliseconds does not reach the numbers; a large one says that the "
-        "process starves.",
+        "How late the receiving loop of the load generator ran, 99th percentile of the whole run. On Linux, packets "
+        "carry the kernel's timestamp, so that a lag of milliseconds does not affect the numbers; a large one means "
+        "that the process is short of CPU time.",
         "s",
         *(
             Query(with_run_name(unrecorded_total("loop_lag", "0.99", k, EITHER)), legend(NAME), once=True)
@@ -57,7 +57,7 @@ def delay() -> Panel:
     return charts.number(
         "Queue delay, p99",
         "How long planned requests waited in the load generator before they were sent, 99th percentile of the whole "
-        "run. Runs at a fixed rate only: a closed loop plans none.",
+        "run. Only for runs at a fixed rate: a closed loop plans no send times.",
         "s",
         *(
             Query(with_run_name(unrecorded_total("queue_delay", "0.99", k, EITHER)), legend(NAME), once=True)
@@ -75,7 +75,7 @@ def failed() -> Panel:
     errors = last_value(ended, EITHER, f'{ERROR}!=""')
     return charts.number(
         "Failed requests",
-        "Share of the requests of runs A and B that failed, exactly, counted by the load generator.",
+        "Exact share of the requests of runs A and B that failed, as counted by the load generator.",
         "percentunit",
         Query(with_run_name(f"(sum by ({RUN}) ({errors}) or 0 * {every}) / ({every} > 0)"), legend(NAME), once=True),
         limits=((0.001, "orange"), (0.01, "red")),

@@ -17,8 +17,8 @@ def refused_now() -> Panel:
     """What receivers refuse."""
     return charts.number(
         "Refused",
-        "Metric points and spans per second that receivers refused, as the memory limiter does when memory is short. "
-        "Senders try again, for a while.",
+        "Metric points and spans per second that receivers refused, as they do when the memory limiter finds memory "
+        "short. Senders retry for a while.",
         "cps",
         *(Query(f"sum({_rate(f'receiver_refused_{signal}')})", text) for signal, text in _SIGNALS.items()),
         limits=((0.001, "red"),),
@@ -29,7 +29,7 @@ def lost_now() -> Panel:
     """What exporters lose."""
     return charts.number(
         "Lost",
-        "Metric points and spans per second that a store refused for good. They are lost.",
+        "Metric points and spans per second that a store rejected permanently. They are lost.",
         "cps",
         *(
             Query(
@@ -45,7 +45,7 @@ def received() -> Panel:
     """What receivers take."""
     return charts.lines(
         "Received per second",
-        "Metric points and spans per second that receivers took, from the Collector's own counters.",
+        "Metric points and spans per second that receivers accepted, from the Collector's own counters.",
         "cps",
         *(_by("receiver", f"receiver_accepted_{signal}", text) for signal, text in _SIGNALS.items()),
     )
@@ -55,8 +55,8 @@ def sent() -> Panel:
     """What exporters sent."""
     return charts.lines(
         "Sent per second",
-        "Metric points and spans per second that stores took, from the Collector's own counters. Below what was "
-        "received for long: look at the queues.",
+        "Metric points and spans per second that stores accepted, from the Collector's own counters. If this stays "
+        "below what is received, look at the queues.",
         "cps",
         *(_by("exporter", f"exporter_sent_{signal}", text) for signal, text in _SIGNALS.items()),
     )
@@ -66,8 +66,8 @@ def refused() -> Panel:
     """What receivers refused or failed on."""
     return charts.lines(
         "Refused on the way in",
-        "Metric points and spans per second that receivers refused or failed to take: memory is short, or what came "
-        "was malformed. An engine with more series than ENGINE_SAMPLE_LIMIT is refused as a whole scrape.",
+        "Metric points and spans per second that receivers refused or failed to process: memory is short, or the "
+        "data was malformed. A scrape of an engine with more series than ENGINE_SAMPLE_LIMIT is refused as a whole.",
         "cps",
         *(
             _by("receiver", f"receiver_{how}_{signal}", f"{text} {how}")
@@ -82,8 +82,8 @@ def lost() -> Panel:
     """What exporters could not deliver."""
     return charts.lines(
         "Lost on the way out",
-        "Metric points and spans per second that a store refused for good (send) or that did not fit into a queue "
-        "(enqueue). The Collector has these counters only once something failed; until then this is 0 of what it sent.",
+        "Metric points and spans per second that a store rejected permanently (send) or that did not fit into a "
+        "queue (enqueue). The Collector has these counters only after a first failure; until then this shows 0.",
         "cps",
         *(_lost(how, signal, text) for how in ("send", "enqueue") for signal, text in _SIGNALS.items()),
         limits=((0.001, "red"),),

@@ -7,7 +7,17 @@ from otel_llm_collector.vocabulary.measures import QUEUE, TTFT
 from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for
 from otel_llm_dashboards.drawing import charts
 from otel_llm_dashboards.drawing.panel import Panel, Query
-from otel_llm_dashboards.queries.labels import ENGINE, HAS_ENGINE, INSTANCE, INTERVAL, JOB, MODEL, legend, selection
+from otel_llm_dashboards.queries.labels import (
+    ENGINE,
+    HAS_ENGINE,
+    INSTANCE,
+    INTERVAL,
+    JOB,
+    MODEL,
+    legend,
+    percentile_name,
+    selection,
+)
 from otel_llm_dashboards.queries.recorded import percentile, recorded_series
 
 __all__ = [
@@ -40,7 +50,7 @@ def running() -> Panel:
     """Requests that engines work on."""
     return charts.lines(
         "Running requests",
-        "Requests that engines work on, all replicas of a job together, from their own gauges.",
+        "Requests that engines are working on, all replicas of a job together, from their own gauges.",
         "none",
         Query(f"{recorded_series('requests_running:sum')}{selection()}", legend(*_WHO)),
     )
@@ -50,8 +60,8 @@ def waiting() -> Panel:
     """Requests that wait in engines."""
     return charts.lines(
         "Waiting requests",
-        "Requests that wait in engines, all replicas of a job together, from their own gauges. Dynamo counts those in "
-        "prefill as waiting.",
+        "Requests that are waiting in engines, all replicas of a job together, from their own gauges. Dynamo counts "
+        "requests in prefill as waiting.",
         "none",
         Query(f"{recorded_series('requests_waiting:sum')}{selection()}", legend(*_WHO)),
     )
@@ -61,7 +71,7 @@ def share() -> Panel:
     """Share of requests in an engine that wait."""
     return charts.lines(
         "Share of requests that wait",
-        "Waiting requests over waiting and running ones. Above one half, the alert OtelLlmSaturated begins.",
+        "Waiting requests as a share of waiting and running ones. Above 50 %, the alert OtelLlmSaturated starts.",
         "percentunit",
         Query(f"{recorded_series('requests_waiting:ratio')}{selection()}", legend(*_WHO)),
         limits=((0.5, "red"),),
@@ -72,9 +82,9 @@ def share() -> Panel:
 def queue(q: str) -> Panel:
     """A percentile of the time in the queue."""
     return charts.lines(
-        f"Time in the queue, p{float(q) * 100:g}",
-        "How long requests waited in the engine before they ran, over 5 minutes, from the engines' histograms read off "
-        "at the common grid.",
+        f"Time in the queue, {percentile_name(q)}",
+        "How long requests waited in the engine before they ran, over 5 minutes, from the engines' histograms, read "
+        "on the common grid.",
         "s",
         Query(percentile(q, QUEUE, _WHO), legend(*_WHO)),
     )
@@ -85,8 +95,8 @@ def queue_seen() -> Panel:
     first = TTFT
     return charts.lines(
         "First token and queue, p50",
-        "The median time to first token of engines, and below it the median time in their queue: the rest is prefill "
-        "and what the model needs for one token. Percentiles do not add up; the median comes nearest to it.",
+        "The median time to first token of engines, and below it the median time in their queue. The difference is "
+        "prefill and the time for one token. Percentiles do not add up, but medians come close.",
         "s",
         Query(percentile("0.5", first, (ENGINE, MODEL), HAS_ENGINE), f"first token {legend(ENGINE, MODEL)}"),
         Query(percentile("0.5", QUEUE, (ENGINE, MODEL)), f"queue {legend(ENGINE, MODEL)}"),
@@ -100,8 +110,8 @@ def cache() -> Panel:
     """How full the key-value caches are."""
     return charts.lines(
         "Key-value cache in use",
-        "Share of the key-value cache in use over the replicas of a job: the fullest, and the mean. Shares are never "
-        "added up.",
+        "Share of the key-value cache in use across the replicas of a job: at the fullest one, and the mean. Shares "
+        "are never added up.",
         "percentunit",
         Query(f"{recorded_series('kv_cache:max')}{selection()}", f"fullest {legend(*_WHO)}"),
         Query(f"{recorded_series('kv_cache:avg')}{selection()}", f"mean {legend(*_WHO)}"),
@@ -128,11 +138,12 @@ def prefix() -> Panel:
     told = f"avg by ({', '.join(_WHO)}) ({series_for('server_prefix_cache_hit_ratio')}{selection()})"
     return charts.lines(
         "Prefix cache hits",
-        "Share of prompt tokens that were in the prefix cache: hits over look-ups of 5 minutes where an engine counts "
-        "them, else the share that it tells (SGLang, TensorRT-LLM), as the mean of its replicas.",
+        "Share of prompt tokens that were in the prefix cache: hits divided by look-ups over 5 minutes where an "
+        "engine counts them, otherwise the share that the engine itself reports (SGLang, TensorRT-LLM), averaged "
+        "over its replicas.",
         "percentunit",
         Query(f"{recorded_series('prefix_cache:hit_ratio5m')}{selection()}", f"counted {legend(*_WHO)}"),
-        Query(told, f"told {legend(*_WHO)}"),
+        Query(told, f"reported {legend(*_WHO)}"),
         top=1,
     )
 
@@ -142,8 +153,8 @@ def preemptions() -> Panel:
     thrown = f"rate({series_for('server_preemptions')}{selection()}[{INTERVAL}])"
     return charts.lines(
         "Preemptions",
-        "Running requests per second that a replica threw out of its full cache, to begin them again later: each is a "
-        "long gap in somebody's answer. vLLM alone tells.",
+        "Running requests per second that a replica evicted from its full cache, to restart them later: each is a "
+        "long gap in somebody's answer. Only vLLM reports this.",
         "cps",
         Query(f"sum by ({ENGINE}, {INSTANCE}) ({thrown})", legend(ENGINE, INSTANCE)),
     )
@@ -168,7 +179,7 @@ def generated() -> Panel:
     return charts.lines(
         "Generated tokens per second",
         "Tokens that engines generated per second, over 5 minutes, from their own counters. One release of LMDeploy "
-        "counts each twice.",
+        "counts each token twice.",
         "cps",
         Query(f"{recorded_series('generation_tokens:rate5m')}{selection()}", legend(*_WHO)),
         stacked=True,
@@ -182,7 +193,7 @@ def mean_duration() -> Panel:
     """Mean request duration."""
     return charts.lines(
         "Request duration (mean)",
-        f"Time of all requests over their number, over 5 minutes. {_MEANS}",
+        f"Total duration of requests divided by their number, over 5 minutes. {_MEANS}",
         "s",
         Query(f"{recorded_series('request_duration:mean5m')}{selection()}", f"mean {legend(*_WHO)}"),
     )
@@ -192,7 +203,7 @@ def mean_queue() -> Panel:
     """Mean time in the queue."""
     return charts.lines(
         "Time in the queue (mean)",
-        f"Time that all requests waited over their number, over 5 minutes. {_MEANS}",
+        f"Total waiting time of requests divided by their number, over 5 minutes. {_MEANS}",
         "s",
         Query(f"{recorded_series('queue_duration:mean5m')}{selection()}", f"mean {legend(*_WHO)}"),
     )
@@ -202,7 +213,7 @@ def mean_prompt() -> Panel:
     """Mean time per prompt token."""
     return charts.lines(
         "Time per prompt token (mean)",
-        f"Time spent on prompts over their tokens. {_MEANS}",
+        f"Time spent on prompts divided by the number of prompt tokens. {_MEANS}",
         "s",
         Query(_mean("server_prompt_time", "server_prompt_tokens"), f"mean {legend(*_WHO)}"),
     )
@@ -212,7 +223,7 @@ def mean_token() -> Panel:
     """Mean time per generated token."""
     return charts.lines(
         "Time per generated token (mean)",
-        f"Time spent on generating over the tokens generated. {_MEANS}",
+        f"Time spent on generating divided by the number of tokens generated. {_MEANS}",
         "s",
         Query(_mean("server_generation_time", "server_generation_tokens"), f"mean {legend(*_WHO)}"),
     )

@@ -7,7 +7,7 @@ from otel_llm_collector.vocabulary.measures import WAITED_FOR, Measure
 from otel_llm_dashboards.drawing import charts
 from otel_llm_dashboards.drawing.panel import Panel, Query
 from otel_llm_dashboards.drawing.tables import Column, table
-from otel_llm_dashboards.queries.labels import QUANTILE, RUN, legend
+from otel_llm_dashboards.queries.labels import QUANTILE, RUN, legend, percentile_name
 from otel_llm_dashboards.queries.raw import KINDS, raw_histogram
 from otel_llm_dashboards.queries.run_totals import (
     EITHER,
@@ -31,14 +31,14 @@ def percentile_table() -> Panel:
     both = f"on ({_MEASURE}, quantile)"
     return table(
         "Percentiles of run A and run B",
-        "Percentiles of the whole of both runs, of successful requests, from their cumulative histograms: exact but "
-        "for the width of a bucket, 4 to 9 % of an exponential one. Above 0, A is slower.",
+        "Percentiles over the whole of each run, of successful requests, from its cumulative histograms: exact up to "
+        "the width of a bucket, which is 4 to 9 % in an exponential histogram. Above 0, A is slower.",
         {_MEASURE: "Measure", "quantile": "Percentile"},
         Column("A", a, "s"),
         Column("B", b, "s"),
         Column("A − B", f"({a})\n- {both}\n({b})", "s"),
         Column("A against B", f"({a})\n/ {both}\n({b}) - 1", "percentunit", limits=((0.05, "orange"), (0.2, "red"))),
-        words={"Percentile": {q: (f"p{float(q) * 100:g}", "text") for q in QUANTILES}},
+        words={"Percentile": {q: (percentile_name(q), "text") for q in QUANTILES}},
         height=14,
     )
 
@@ -55,8 +55,8 @@ def over_time(of: Measure) -> Panel:
     """The chosen percentile while the runs ran."""
     return charts.lines(
         f"{of.heading} while the runs ran",
-        f"The chosen percentile of the {of.title} of runs A and B over the last moments at each point, from the "
-        "histograms as they were sent, measured by the load generator.",
+        f"The chosen percentile of the {of.title} of runs A and B, at each point over the last moments before it, "
+        "from the histograms as they were sent, measured by the load generator.",
         "s",
         *(
             Query(with_run_name(percentile_over_time(of, QUANTILE, kind, EITHER)), f"{legend(NAME)} · {kind}")
@@ -72,8 +72,8 @@ def heat(of: Measure, run: str, kind: str) -> Panel:
     return charts.heatmap(
         f"{of.heading} of run {run}, {kind} histograms",
         f"Values per second by {of.title}, of run {run}, measured by the load generator. A run has one kind of "
-        "histogram: the other panel stays empty. The dots are exemplars: click one, and its trace opens in Jaeger or "
-        "Tempo, where the data source knows the way.",
+        "histogram: the other panel stays empty. The dots are exemplars: click one to open its trace in Jaeger or "
+        "Tempo, if the data source is set up for it.",
         "s",
         Query(raw_histogram(of, kind, by, chosen), "{{le}}", exemplars=True),
     )

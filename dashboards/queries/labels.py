@@ -24,6 +24,7 @@ __all__ = [
     "RUN",
     "VANTAGE",
     "legend",
+    "percentile_name",
     "selection",
 ]
 
@@ -49,6 +50,11 @@ _VARIABLES: Final = {JOB: "$job", MODEL: "$model", ENGINE: "$engine", VANTAGE: "
 def selection(*more: str, by: Iterable[str] = tuple(_VARIABLES)) -> str:
     """Return matchers, in braces, for what is chosen at the top of the board, and `more` matchers."""
     return "{" + ", ".join((*(f'{name}=~"{_VARIABLES[name]}"' for name in by), *more)) + "}"
+
+
+def percentile_name(q: str) -> str:
+    """Return, for example, `p99` for the quantile `0.99`."""
+    return f"p{float(q) * 100:g}"
 
 
 def legend(*labels: str) -> str:
