@@ -1,4 +1,4 @@
-"""Board 2: what engines, gateways and frontends say of themselves: how full they are, and what that does to latency."""
+"""Board 2: what engines, gateways and frontends report: how full they are, and what that does to latency."""
 
 from typing import Final
 
@@ -63,7 +63,7 @@ def board() -> Board:
             Row("Tokens", (engine_load.prompt(), engine_load.generated())),
             Row(
                 "Latency as engines see it",
-                [latency.by(m, "engine and model", _SEEN_BY, HAS_ENGINE) for m in WAITED_FOR],
+                [latency.breakdown(m, "engine and model", _SEEN_BY, HAS_ENGINE) for m in WAITED_FOR],
             ),
             Row(
                 "Means of engines that have no percentiles",
@@ -85,7 +85,7 @@ def board() -> Board:
 
 
 def running_now() -> Panel:
-    """Requests that engines work on."""
+    """Show how many requests engines are working on."""
     return charts.number(
         "Running",
         "Requests that engines are working on, all replicas together, from their own gauges.",
@@ -95,7 +95,7 @@ def running_now() -> Panel:
 
 
 def waiting_now() -> Panel:
-    """Requests that wait in engines."""
+    """Show how many requests are waiting in engines."""
     return charts.number(
         "Waiting",
         "Requests that are waiting in engines, all replicas together, from their own gauges.",
@@ -106,7 +106,7 @@ def waiting_now() -> Panel:
 
 
 def cache_now() -> Panel:
-    """How full the fullest cache is."""
+    """Show how full the fullest cache is."""
     return charts.number(
         "Fullest cache",
         "Share of the key-value cache in use at the fullest replica. Red from 95 %, where the alert OtelLlmSaturated "
@@ -118,7 +118,7 @@ def cache_now() -> Panel:
 
 
 def tokens_now() -> Panel:
-    """Tokens generated per second."""
+    """Show the tokens generated per second."""
     return charts.number(
         "Generated tokens",
         "Tokens that engines generated per second, over 5 minutes, from their own counters.",
@@ -128,7 +128,7 @@ def tokens_now() -> Panel:
 
 
 def lost_now() -> Panel:
-    """Requests thrown out of the cache."""
+    """Show the requests that were evicted from a full cache."""
     return charts.number(
         "Preempted",
         "Running requests per second that engines evicted from a full cache, to restart them later. Only vLLM "
@@ -140,7 +140,7 @@ def lost_now() -> Panel:
 
 
 def up_now() -> Panel:
-    """How many targets do not answer."""
+    """Show how many engine targets do not answer."""
     return charts.number(
         "Not answering",
         "Engine targets that the Collector cannot scrape. Their percentiles are missing, which does not mean that "
@@ -155,7 +155,7 @@ def up_now() -> Panel:
 
 
 def finished() -> Panel:
-    """Requests per second by why they ended."""
+    """Show requests per second by the reason why they ended."""
     ended = f"rate({series_for('server_requests')}{selection()}[{INTERVAL}])"
     return charts.lines(
         "Requests by finish reason",
@@ -168,7 +168,7 @@ def finished() -> Panel:
 
 
 def failed() -> Panel:
-    """Failed requests per second, as engines count them."""
+    """Show failed requests per second, as engines count them."""
     of_engines = selection(f'{ERROR}!=""', HAS_ENGINE)
     return charts.lines(
         "Failed requests",
@@ -180,7 +180,7 @@ def failed() -> Panel:
 
 
 def answering() -> Panel:
-    """Which targets answer."""
+    """Show which engine targets answer."""
     return charts.states(
         "Targets that answer",
         "Whether the Collector could scrape each engine target. A target that is down is missing from all percentiles.",
@@ -190,7 +190,7 @@ def answering() -> Panel:
 
 
 def slow_scrapes() -> Panel:
-    """How long scrapes take."""
+    """Show how long scrapes take."""
     return charts.lines(
         "Scrape duration",
         "How long each scrape of an engine took. A slow scrape means that the engine's web server is short of CPU "

@@ -1,4 +1,4 @@
-"""Board 3: load runs, each exactly, two of them against each other, and whether the client was the limit."""
+"""Board 3: load runs: each one exactly, two of them compared, and whether the client was the limit."""
 
 from typing import Final
 
@@ -43,28 +43,28 @@ def board() -> Board:
         "Runs of the load generator: exactly what each of them measured, how two of them compare, and whether the "
         "client itself was the limit.",
         rows=(
-            Row("Runs in this time range", (every(),), folded=False),
+            Row("Runs in this time range", (all_runs(),), folded=False),
             Row("A against B", (run_comparison.percentile_table(),), folded=False),
-            Row("Client health: is it the server that is measured?", client_health.all_of_them(), folded=False),
+            Row("Client health: is it the server that is measured?", client_health.all_panels(), folded=False),
             Row("While they ran", (*map(run_comparison.over_time, WAITED_FOR), pace(), goodput())),
             Row(
                 "How values are spread, and the traces of the worst",
                 [
-                    run_comparison.heat(m, run, kind)
+                    run_comparison.heatmap(m, run, kind)
                     for m in (TTFT, ITL, DURATION)
                     for kind in KINDS
                     for run in ("A", "B")
                 ],
             ),
         ),
-        variables=[*variables.data_sources(), *_chosen(), variables.quantile()],
+        variables=[*variables.data_sources(), *_run_choices(), variables.quantile()],
         annotations=(marker("Run begins", "green", f'{LIMITED}=""'), marker("Run ends", "orange", f'{LIMITED}!=""')),
         span="now-6h",
     )
 
 
-def _chosen() -> list[Variable]:
-    """Two runs of this time range, shown by name: A is the last by name, which is the newest, B the first."""
+def _run_choices() -> list[Variable]:
+    """Return the choice of two runs of this time range. A is the last by name, which is the newest; B is the first."""
     query = f"query_result(count by ({RUN}, {NAME}) (last_over_time({INFO}[$__range])))"
     name = f'/{RUN}="(?<value>[^"]+)".*{NAME}="(?<text>[^"]+)"/'
     newest = variables.query_values("run", "Run A", query, several=False, regex=name)
@@ -73,10 +73,10 @@ def _chosen() -> list[Variable]:
 
 
 def marker(name: str, color: str, *matchers: str) -> Builder[models.AnnotationQuery]:
-    """Mark the moment at which a run said what it is: in its first export, and again with the verdict in its last.
+    """Return marks at the moments of an export. A run's first has no verdict yet; its last one has.
 
-    The markers are in the metrics store and survive Grafana. The value is the time itself, so they stand where it
-    happened and not where the query stepped.
+    The marks come from the metrics store, so they outlive Grafana. Their value is the time itself, which puts them
+    where the export happened rather than at a step of the query.
     """
     expr = f"timestamp({INFO}{{{', '.join(matchers)}}}) * 1000"
     return (
@@ -95,8 +95,8 @@ def marker(name: str, color: str, *matchers: str) -> Builder[models.AnnotationQu
     )
 
 
-def every() -> Panel:
-    """All runs, a row each."""
+def all_runs() -> Panel:
+    """Show all runs, one row each."""
     asked, met = series_for("load_requests"), series_for("slo_requests")
     failed = last_value(asked, f'{ERROR}!=""')
     shown = [(m, q) for m in (TTFT, ITL) for q in ("0.5", "0.99")] + [(DURATION, "0.99")]
@@ -124,7 +124,7 @@ def every() -> Panel:
 
 
 def pace() -> Panel:
-    """Requests that ended per second."""
+    """Show the requests that ended per second."""
     ended = f"sum by ({RUN}, {ERROR}) (rate({series_for('load_requests')}{{{EITHER}}}[{INTERVAL}]))"
     return charts.lines(
         "Requests that ended per second",
@@ -135,7 +135,7 @@ def pace() -> Panel:
 
 
 def goodput() -> Panel:
-    """Requests per second that met every term of the SLO."""
+    """Show the requests per second that met every term of the SLO."""
     return charts.lines(
         "Goodput",
         "Requests per second of runs A and B that met every term of the SLO given with `--slo`, over 5 minutes, "

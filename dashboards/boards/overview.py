@@ -1,4 +1,4 @@
-"""Board 1: how fast answers are for whoever waits for them, whatever engine or provider gives them."""
+"""Board 1: how fast answers are for those who wait for them, from any mix of engines and providers."""
 
 from typing import Final
 
@@ -43,7 +43,7 @@ def board() -> Board:
             *(Row(f"Where the tail of the {m.title} comes from", latency.tails(m)) for m in WAITED_FOR),
             Row(
                 "How values are spread, and the traces of the worst",
-                [latency.heat(m, k) for m in _SPREAD for k in KINDS],
+                [latency.heatmap(m, k) for m in _SPREAD for k in KINDS],
             ),
             Row(
                 "How sure the percentiles are",
@@ -66,7 +66,7 @@ def board() -> Board:
 
 
 def _now(of: Measure) -> Panel:
-    """p99 of the last five minutes, where it was measured."""
+    """Show the p99 of the last five minutes, by where it was measured."""
     return charts.number(
         f"p99 {of.title}",
         f"99th percentile of the {of.title} over 5 minutes, of everything chosen above, by where it was measured: "
@@ -78,7 +78,7 @@ def _now(of: Measure) -> Panel:
 
 
 def requests_now() -> Panel:
-    """Requests per second."""
+    """Show requests per second."""
     return charts.number(
         "Requests",
         "Requests that ended per second, failed ones included, by where they were counted. A request that both a "
@@ -90,7 +90,7 @@ def requests_now() -> Panel:
 
 
 def errors_now() -> Panel:
-    """Share that failed."""
+    """Show the share of requests that failed."""
     every = f"{recorded_series('requests:rate5m')}{selection()}"
     failed = recorded_series("requests:rate5m") + selection(f'{ERROR}!=""')
     return charts.number(
@@ -108,7 +108,7 @@ def errors_now() -> Panel:
 
 
 def clipped_now() -> Panel:
-    """How many p99 are only lower bounds."""
+    """Show how many p99s are only lower bounds."""
     each = " or ".join(clipped(of, "0.99") for of in MEASURES)
     return charts.number(
         "Clipped p99",
@@ -125,7 +125,7 @@ def clipped_now() -> Panel:
 
 
 def client_tokens() -> Panel:
-    """Tokens per second as clients count them."""
+    """Show tokens per second as clients count them."""
     usage, chosen, by = series_for("token_usage"), selection(), f"{MODEL}, {_TOKEN_TYPE}"
     native = f"sum by ({by}) (histogram_sum(rate({usage}{chosen}[{INTERVAL}])))"
     classic = f"sum by ({by}) (rate({usage}_sum{chosen}[{INTERVAL}]))"
@@ -149,7 +149,7 @@ def client_tokens() -> Panel:
 
 
 def engine_tokens() -> Panel:
-    """Tokens per second as engines count them."""
+    """Show tokens per second as engines count them."""
     return charts.lines(
         "Tokens per second, counted by engines",
         "Prompt and generated tokens per second by engine and model, from the engines' own counters over 5 minutes.",
@@ -165,7 +165,7 @@ def engine_tokens() -> Panel:
 
 
 def throughput() -> Panel:
-    """Output tokens per second of a single request."""
+    """Show the output tokens per second of single requests."""
     name, chosen = series_for("output_throughput"), selection()
     kinds = {
         "exponential": f"sum by ({MODEL}) (rate({name}{chosen}[{INTERVAL}]))",
@@ -185,7 +185,7 @@ def throughput() -> Panel:
 
 
 def active() -> Panel:
-    """Calls under way."""
+    """Show the calls in progress."""
     return charts.lines(
         "Calls in progress",
         "Model calls that have started and not yet ended, by service and model, as instrumented clients count them.",
@@ -196,7 +196,7 @@ def active() -> Panel:
 
 
 def requests() -> Panel:
-    """Requests per second by service."""
+    """Show requests per second by service."""
     return charts.lines(
         "Requests per second",
         "Requests that ended per second, failed ones included, by service and by where they were counted, over 5 "
@@ -207,7 +207,7 @@ def requests() -> Panel:
 
 
 def errors() -> Panel:
-    """Failed requests per second by kind."""
+    """Show failed requests per second by kind of error."""
     failed = selection(f'{ERROR}!=""')
     return charts.lines(
         "Errors by kind",
@@ -220,7 +220,7 @@ def errors() -> Panel:
 
 
 def failing() -> Panel:
-    """Share of requests that failed, by service and model."""
+    """Show the share of requests that failed, by service and model."""
     return charts.lines(
         "Share of requests that failed",
         "Failed requests as a share of all requests, by service, model and place of measurement, over 5 minutes. The "
@@ -233,7 +233,7 @@ def failing() -> Panel:
 
 
 def waiting() -> Panel:
-    """Share of requests in an engine that wait."""
+    """Show the share of an engine's requests that are waiting."""
     return charts.lines(
         "Share of requests that wait",
         "Waiting requests as a share of waiting and running ones, by engine and model, from the engines' own gauges. "
@@ -247,7 +247,7 @@ def waiting() -> Panel:
 
 
 def full() -> Panel:
-    """How full the fullest key-value cache is."""
+    """Show how full the fullest key-value cache is."""
     return charts.lines(
         "Key-value cache in use",
         "Share of the key-value cache in use at the fullest replica, by engine and model. Near 100 %, engines make "

@@ -1,4 +1,4 @@
-"""Board 5: whether what the other boards show has arrived: the Collector, its queues, and how many series there are."""
+"""Board 5: whether the data of the other boards arrives: the Collector, its queues, and the number of series."""
 
 from otel_llm_collector.vocabulary.collector_self_metrics import CPU, MEMORY, QUEUE_CAPACITY, QUEUE_SIZE, UPTIME, select
 from otel_llm_dashboards.drawing import charts, variables
@@ -52,7 +52,7 @@ def board() -> Board:
 
 
 def collectors() -> Panel:
-    """How many Collectors report."""
+    """Show how many Collectors report."""
     return charts.number(
         "Collectors",
         "Collectors that report about themselves. Their own telemetry takes the same way as the rest: one that is "
@@ -63,7 +63,7 @@ def collectors() -> Panel:
 
 
 def missing() -> Panel:
-    """How many targets do not answer."""
+    """Show how many targets do not answer."""
     return charts.number(
         "Targets that do not answer",
         "Engines and Collectors that a Collector cannot scrape: their data is missing from every board.",
@@ -74,7 +74,7 @@ def missing() -> Panel:
 
 
 def fullest() -> Panel:
-    """How full the fullest queue is."""
+    """Show how full the fullest queue is."""
     return charts.number(
         "Fullest queue",
         "How full the fullest sending queue is. Red from 50 %, where the alert OtelLlmCollectorQueue starts: a store "
@@ -86,7 +86,7 @@ def fullest() -> Panel:
 
 
 def series_now() -> Panel:
-    """How much of the series budget is used."""
+    """Show how much of the series budget is used."""
     return charts.number(
         "Series budget used",
         "Series of language models in Prometheus as a share of the budget in rules/slo.yaml. Above 100 %, the alert "
@@ -101,7 +101,7 @@ def series_now() -> Panel:
 
 
 def queue() -> Panel:
-    """How full each queue is."""
+    """Show how full each queue is."""
     return charts.lines(
         "Queue in use",
         "Share of each exporter's queue in use. Queues are on disk: their contents survive a restart of the Collector.",
@@ -113,7 +113,7 @@ def queue() -> Panel:
 
 
 def waiting() -> Panel:
-    """How much each queue holds."""
+    """Show how much each queue holds."""
     return charts.lines(
         "Waiting to be sent",
         "Requests to a store that wait in each exporter's queue. A queue grows while its store is unavailable, and "
@@ -124,7 +124,7 @@ def waiting() -> Panel:
 
 
 def series_budget() -> Panel:
-    """How many series there are."""
+    """Show how many series there are, and the budget."""
     return charts.lines(
         "Series of language models",
         "Series whose names begin with gen_ai or otel_llm, and the budget in rules/slo.yaml. docs/sizing.md says how "
@@ -137,7 +137,7 @@ def series_budget() -> Panel:
 
 
 def by_job() -> Panel:
-    """Who makes the series."""
+    """Show which services the series come from."""
     return charts.lines(
         "Series by service",
         "Series whose names begin with gen_ai or otel_llm, by job. If the series of a service grow with the number "
@@ -152,7 +152,7 @@ def by_job() -> Panel:
 
 
 def answering() -> Panel:
-    """Which targets answer."""
+    """Show which targets answer."""
     return charts.states(
         "Targets that answer",
         "Whether the Collector could scrape each target: engines, gateways and itself.",
@@ -162,7 +162,7 @@ def answering() -> Panel:
 
 
 def samples() -> Panel:
-    """How large scrapes are."""
+    """Show how large scrapes are."""
     return charts.lines(
         "Samples per scrape",
         "Samples kept from each scrape. Above ENGINE_SAMPLE_LIMIT, 5000 unless set otherwise, the whole scrape of an "
@@ -173,7 +173,7 @@ def samples() -> Panel:
 
 
 def memory() -> Panel:
-    """How much memory the Collector has."""
+    """Show how much memory the Collector uses."""
     return charts.lines(
         "Memory",
         "Resident memory of the Collector. It starts to refuse data at COLLECTOR_MEMORY_MIB minus "
@@ -184,7 +184,7 @@ def memory() -> Panel:
 
 
 def processor() -> Panel:
-    """How much processor time the Collector takes."""
+    """Show how much processor time the Collector uses."""
     return charts.lines(
         "Processor time",
         "Processor cores that each Collector uses, from its own counter of seconds.",

@@ -1,4 +1,4 @@
-"""Board 4: what was promised, what was kept, and how fast the rest of the error budget goes."""
+"""Board 4: what is promised, whether it is kept, and how fast the error budget is spent."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -20,7 +20,7 @@ _WHO: Final = (JOB, MODEL, VANTAGE)
 _FAST, _SLOW = 14.4, 6
 _OBJECTIVE: Final = recorded_series("slo_objective:ratio")
 _BUDGET: Final = f"(1 - scalar({_OBJECTIVE}))"
-"""The share that may be slow."""
+"""The share of values that may be slow."""
 
 
 def board() -> Board:
@@ -48,7 +48,7 @@ def board() -> Board:
 
 
 def objective() -> Panel:
-    """The share that is to be within the thresholds."""
+    """Show the share of values that should be within the thresholds."""
     return charts.number(
         "Objective",
         "The share of values that should be within the threshold of their measure, from rules/slo.yaml.",
@@ -59,7 +59,7 @@ def objective() -> Panel:
 
 
 def thresholds() -> Panel:
-    """Above which value something is slow."""
+    """Show the thresholds above which a value is slow."""
     return charts.number(
         "Slow above",
         "A request, or a gap between two tokens, is slow above this, from rules/slo.yaml.",
@@ -70,7 +70,7 @@ def thresholds() -> Panel:
 
 
 def left_now() -> Panel:
-    """The smallest rest of a budget."""
+    """Show the smallest rest of an error budget."""
     each = (f'label_replace({_left(m)}, "measure", "{m.name}", "", "")' for m in _MEASURES)
     return charts.number(
         "Least budget left",
@@ -83,7 +83,7 @@ def left_now() -> Panel:
 
 
 def firing_now() -> Panel:
-    """How many alerts fire."""
+    """Show how many alerts are firing."""
     return charts.number(
         "Firing alerts",
         "Alerts of collector/rules/alerts.yaml that are firing now. Each has a runbook in docs/runbooks.",
@@ -98,7 +98,7 @@ def firing_now() -> Panel:
 
 
 def budget() -> Panel:
-    """The rest of the budget of every service, model and measure."""
+    """Show what is left of the budget of every service, model and measure."""
     return table(
         "Error budget left over this time range",
         "1 minus the share of slow values divided by the share that may be slow, over this time range, from the "
@@ -110,7 +110,7 @@ def budget() -> Panel:
 
 
 def attainment(of: Measure) -> Panel:
-    """The share within the threshold."""
+    """Show the share of values within the threshold."""
     return charts.lines(
         f"{of.heading} within its threshold",
         f"Share of values of the {of.title} within the threshold over 5 minutes, and as a dashed line the objective. "
@@ -124,7 +124,7 @@ def attainment(of: Measure) -> Panel:
 
 
 def burn(of: Measure) -> Panel:
-    """How many times faster than allowed the budget goes."""
+    """Show how many times faster than allowed the budget is spent."""
     ratio = recorded_series(f"{of.name}:slow_ratio")
     return charts.lines(
         f"{of.heading}: burn rate",
@@ -138,7 +138,7 @@ def burn(of: Measure) -> Panel:
 
 
 def slow(of: Measure) -> Panel:
-    """How many values a second were slow."""
+    """Show how many values per second were slow."""
     return charts.lines(
         f"Slow values per second: {of.title}",
         f"How many values of the {of.title} per second were above the threshold, and as dashed lines how many there "
@@ -151,7 +151,7 @@ def slow(of: Measure) -> Panel:
 
 
 def goodput() -> Panel:
-    """Requests per second that met every term."""
+    """Show the requests per second that met every term."""
     return charts.lines(
         "Goodput",
         "Requests per second that met every term of their SLO at once, over 5 minutes, counted as they ended, by "
@@ -163,7 +163,7 @@ def goodput() -> Panel:
 
 
 def good_share() -> Panel:
-    """Share of requests that met every term."""
+    """Show the share of requests that met every term."""
     return charts.lines(
         "Share of requests that met every term",
         "Requests that met every term of their SLO, as a share of all that were judged, over 5 minutes.",
@@ -174,7 +174,7 @@ def good_share() -> Panel:
 
 
 def firing() -> Panel:
-    """Which alerts are pending or fire."""
+    """Show which alerts are pending or firing."""
     return charts.states(
         "Alerts",
         "Alerts of collector/rules/alerts.yaml that are pending or firing, and since when. Empty is good.",
@@ -191,7 +191,7 @@ def firing() -> Panel:
 
 
 def _left(of: Measure) -> str:
-    """Return the rest of the error budget over the time range."""
+    """Return the query for what is left of an error budget over the time range."""
     by = ", ".join(_WHO)
     bad, every = (
         f"sum by ({by}) (sum_over_time({recorded_series(f'{of.name}:{rate}')}{selection()}[$__range]))"

@@ -14,10 +14,10 @@ from otel_llm_dashboards.queries.recorded import recorded_series
 
 __all__ = ["Variable", "bucket_edges", "data_sources", "quantile", "query_values", "scope"]
 
+Variable = Builder[models.VariableModel]
+
 _OPTIONS: Final = tuple(reversed(QUANTILES))
 _SHOWN_FIRST: Final = "0.99"
-
-Variable = Builder[models.VariableModel]
 
 _KNOWN: Final = "|".join(
     recorded_series(name) for name in ("requests:rate5m", "requests_running:sum", "time_to_first_token:union_rate5m")

@@ -1,4 +1,4 @@
-"""Panels that say how sure a percentile is."""
+"""Panels that show how certain a percentile is."""
 
 from otel_llm_collector.rule_sources.dimensions import FAMILY
 from otel_llm_collector.vocabulary.measures import WAITED_FOR, Measure
@@ -11,7 +11,7 @@ __all__ = ["band", "lower_bounds", "width"]
 
 
 def band(of: Measure) -> Panel:
-    """The chosen percentile between the edges of the bucket that it falls in."""
+    """Show the chosen percentile between the edges of the bucket that it falls in."""
     by, at = (JOB, MODEL, FAMILY), f'quantile="{QUANTILE}"'
     shown = recorded_series(f"{of.name}:quantile5m") + selection(at, 'histogram="explicit"')
     edges = [
@@ -32,7 +32,7 @@ def band(of: Measure) -> Panel:
 
 
 def width() -> Panel:
-    """How wide the bucket is, relative to its lower edge."""
+    """Show how wide the bucket of a percentile is, relative to its lower edge."""
     at = f'quantile="{QUANTILE}"'
     by = f"{MODEL}, {VANTAGE}"
     shown = []
@@ -52,7 +52,7 @@ def width() -> Panel:
 
 
 def lower_bounds() -> Panel:
-    """Which percentiles are only lower bounds, and since when."""
+    """Show which percentiles are only lower bounds, and since when."""
     return charts.states(
         "Clipped percentiles",
         "Whether the chosen percentile of a source is above its last bucket edge: the value shown is then only a "

@@ -1,4 +1,4 @@
-"""Panels that say whether a load run measured the server or itself."""
+"""Panels that show whether a load run measured the server or itself."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,18 +11,18 @@ from otel_llm_dashboards.queries.labels import ERROR, RUN, legend
 from otel_llm_dashboards.queries.raw import KINDS
 from otel_llm_dashboards.queries.run_totals import EITHER, NAME, last_value, unrecorded_total, with_run_name
 
-__all__ = ["VERDICTS", "all_of_them"]
+__all__ = ["VERDICTS", "all_panels"]
 
 VERDICTS: Final = {"0": ("no", "green"), "1": ("client-limited", "red")}
 
 
-def all_of_them() -> Sequence[Panel]:
-    """Return the row."""
+def all_panels() -> Sequence[Panel]:
+    """Return the panels of a row, in order."""
     return (verdict(), lag(), delay(), failed())
 
 
 def verdict() -> Panel:
-    """Whether the client was the limit."""
+    """Show whether the client was the limit."""
     return charts.number(
         "Was the client the limit?",
         "The verdict of each run on itself, exported when it ends: `client-limited` means that the load generator "
@@ -36,7 +36,7 @@ def verdict() -> Panel:
 
 
 def lag() -> Panel:
-    """How late the loop ran."""
+    """Show how late the load generator's loop ran."""
     return charts.number(
         "Loop lag, p99",
         "How late the receiving loop of the load generator ran, 99th percentile of the whole run. On Linux, packets "
@@ -53,7 +53,7 @@ def lag() -> Panel:
 
 
 def delay() -> Panel:
-    """How late requests were sent."""
+    """Show how late requests were sent."""
     return charts.number(
         "Queue delay, p99",
         "How long planned requests waited in the load generator before they were sent, 99th percentile of the whole "
@@ -69,7 +69,7 @@ def delay() -> Panel:
 
 
 def failed() -> Panel:
-    """Share of requests that failed."""
+    """Show the share of requests that failed."""
     ended = series_for("load_requests")
     every = f"sum by ({RUN}) ({last_value(ended, EITHER)})"
     errors = last_value(ended, EITHER, f'{ERROR}!=""')

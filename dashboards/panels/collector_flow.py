@@ -1,4 +1,4 @@
-"""Panels of what passes through the Collector, and of what does not."""
+"""Panels of the data that passes through the Collector, and of the data that is refused or lost."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ _SIGNALS: Final = {"metric_points": "metric points", "spans": "spans"}
 
 
 def refused_now() -> Panel:
-    """What receivers refuse."""
+    """Show what receivers are refusing."""
     return charts.number(
         "Refused",
         "Metric points and spans per second that receivers refused, as they do when the memory limiter finds memory "
@@ -26,7 +26,7 @@ def refused_now() -> Panel:
 
 
 def lost_now() -> Panel:
-    """What exporters lose."""
+    """Show what exporters are losing."""
     return charts.number(
         "Lost",
         "Metric points and spans per second that a store rejected permanently. They are lost.",
@@ -42,7 +42,7 @@ def lost_now() -> Panel:
 
 
 def received() -> Panel:
-    """What receivers take."""
+    """Show what receivers accept over time."""
     return charts.lines(
         "Received per second",
         "Metric points and spans per second that receivers accepted, from the Collector's own counters.",
@@ -52,7 +52,7 @@ def received() -> Panel:
 
 
 def sent() -> Panel:
-    """What exporters sent."""
+    """Show what exporters send over time."""
     return charts.lines(
         "Sent per second",
         "Metric points and spans per second that stores accepted, from the Collector's own counters. If this stays "
@@ -63,7 +63,7 @@ def sent() -> Panel:
 
 
 def refused() -> Panel:
-    """What receivers refused or failed on."""
+    """Show what receivers refused or failed to process over time."""
     return charts.lines(
         "Refused on the way in",
         "Metric points and spans per second that receivers refused or failed to process: memory is short, or the "
@@ -79,7 +79,7 @@ def refused() -> Panel:
 
 
 def lost() -> Panel:
-    """What exporters could not deliver."""
+    """Show what exporters could not deliver over time."""
     return charts.lines(
         "Lost on the way out",
         "Metric points and spans per second that a store rejected permanently (send) or that did not fit into a "
@@ -91,7 +91,7 @@ def lost() -> Panel:
 
 
 def _rate(what: str) -> str:
-    """Return the rate of one counter. Two in one pattern would lose their names, and be the same series twice."""
+    """Return the rate of one counter. Two in one pattern would lose their names and become duplicate series."""
     return f"rate({select(counter_pattern(what), CHOSEN_COLLECTOR)}[{INTERVAL}])"
 
 

@@ -1,4 +1,4 @@
-"""Panels of engines: load, caches, tokens, and means where there is nothing better."""
+"""Panels of how full engines are: load, queue, caches and tokens, and means where an engine has no percentiles."""
 
 from typing import Final
 
@@ -47,7 +47,7 @@ _MEANS: Final = "Triton and llama.cpp give totals and no histogram: this is a me
 
 
 def running() -> Panel:
-    """Requests that engines work on."""
+    """Show the requests that engines are working on."""
     return charts.lines(
         "Running requests",
         "Requests that engines are working on, all replicas of a job together, from their own gauges.",
@@ -57,7 +57,7 @@ def running() -> Panel:
 
 
 def waiting() -> Panel:
-    """Requests that wait in engines."""
+    """Show the requests that are waiting in engines."""
     return charts.lines(
         "Waiting requests",
         "Requests that are waiting in engines, all replicas of a job together, from their own gauges. Dynamo counts "
@@ -68,7 +68,7 @@ def waiting() -> Panel:
 
 
 def share() -> Panel:
-    """Share of requests in an engine that wait."""
+    """Show the share of an engine's requests that are waiting."""
     return charts.lines(
         "Share of requests that wait",
         "Waiting requests as a share of waiting and running ones. Above 50 %, the alert OtelLlmSaturated starts.",
@@ -80,7 +80,7 @@ def share() -> Panel:
 
 
 def queue(q: str) -> Panel:
-    """A percentile of the time in the queue."""
+    """Show a percentile of the time in the queue."""
     return charts.lines(
         f"Time in the queue, {percentile_name(q)}",
         "How long requests waited in the engine before they ran, over 5 minutes, from the engines' histograms, read "
@@ -91,7 +91,7 @@ def queue(q: str) -> Panel:
 
 
 def queue_seen() -> Panel:
-    """How much of a late first token is the queue."""
+    """Show how much of the time to first token is spent in the queue."""
     first = TTFT
     return charts.lines(
         "First token and queue, p50",
@@ -107,7 +107,7 @@ def queue_seen() -> Panel:
 
 
 def cache() -> Panel:
-    """How full the key-value caches are."""
+    """Show how full the key-value caches are."""
     return charts.lines(
         "Key-value cache in use",
         "Share of the key-value cache in use across the replicas of a job: at the fullest one, and the mean. Shares "
@@ -122,7 +122,7 @@ def cache() -> Panel:
 
 
 def replicas() -> Panel:
-    """How full each replica's cache is."""
+    """Show how full each replica's cache is."""
     return charts.lines(
         "Key-value cache by replica",
         "Share of the key-value cache in use at each replica and rank, from its own gauge: is the load spread evenly?",
@@ -134,8 +134,8 @@ def replicas() -> Panel:
 
 
 def prefix() -> Panel:
-    """Share of prompt tokens found in the cache."""
-    told = f"avg by ({', '.join(_WHO)}) ({series_for('server_prefix_cache_hit_ratio')}{selection()})"
+    """Show the share of prompt tokens found in the prefix cache."""
+    reported = f"avg by ({', '.join(_WHO)}) ({series_for('server_prefix_cache_hit_ratio')}{selection()})"
     return charts.lines(
         "Prefix cache hits",
         "Share of prompt tokens that were in the prefix cache: hits divided by look-ups over 5 minutes where an "
@@ -143,13 +143,13 @@ def prefix() -> Panel:
         "over its replicas.",
         "percentunit",
         Query(f"{recorded_series('prefix_cache:hit_ratio5m')}{selection()}", f"counted {legend(*_WHO)}"),
-        Query(told, f"reported {legend(*_WHO)}"),
+        Query(reported, f"reported {legend(*_WHO)}"),
         top=1,
     )
 
 
 def preemptions() -> Panel:
-    """Requests thrown out of the cache."""
+    """Show the requests that were evicted from a full cache."""
     thrown = f"rate({series_for('server_preemptions')}{selection()}[{INTERVAL}])"
     return charts.lines(
         "Preemptions",
@@ -164,7 +164,7 @@ def preemptions() -> Panel:
 
 
 def prompt() -> Panel:
-    """Prompt tokens per second."""
+    """Show prompt tokens per second."""
     return charts.lines(
         "Prompt tokens per second",
         "Prompt tokens that engines processed per second, over 5 minutes, from their own counters.",
@@ -175,7 +175,7 @@ def prompt() -> Panel:
 
 
 def generated() -> Panel:
-    """Generated tokens per second."""
+    """Show generated tokens per second."""
     return charts.lines(
         "Generated tokens per second",
         "Tokens that engines generated per second, over 5 minutes, from their own counters. One release of LMDeploy "
@@ -190,7 +190,7 @@ def generated() -> Panel:
 
 
 def mean_duration() -> Panel:
-    """Mean request duration."""
+    """Show the mean request duration."""
     return charts.lines(
         "Request duration (mean)",
         f"Total duration of requests divided by their number, over 5 minutes. {_MEANS}",
@@ -200,7 +200,7 @@ def mean_duration() -> Panel:
 
 
 def mean_queue() -> Panel:
-    """Mean time in the queue."""
+    """Show the mean time in the queue."""
     return charts.lines(
         "Time in the queue (mean)",
         f"Total waiting time of requests divided by their number, over 5 minutes. {_MEANS}",
@@ -210,7 +210,7 @@ def mean_queue() -> Panel:
 
 
 def mean_prompt() -> Panel:
-    """Mean time per prompt token."""
+    """Show the mean time per prompt token."""
     return charts.lines(
         "Time per prompt token (mean)",
         f"Time spent on prompts divided by the number of prompt tokens. {_MEANS}",
@@ -220,7 +220,7 @@ def mean_prompt() -> Panel:
 
 
 def mean_token() -> Panel:
-    """Mean time per generated token."""
+    """Show the mean time per generated token."""
     return charts.lines(
         "Time per generated token (mean)",
         f"Time spent on generating divided by the number of tokens generated. {_MEANS}",

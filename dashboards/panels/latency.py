@@ -1,4 +1,4 @@
-"""Panels of one latency: percentiles that are right, where their tail comes from, and how values are spread."""
+"""Panels of one latency: its percentiles, where its tail comes from, and how its values are spread."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -21,7 +21,7 @@ from otel_llm_dashboards.queries.labels import (
 from otel_llm_dashboards.queries.raw import raw_histogram, raw_percentile
 from otel_llm_dashboards.queries.recorded import clipped, percentile, recorded_series
 
-__all__ = ["by", "client_minus_server", "heat", "percentiles", "provider", "tails"]
+__all__ = ["breakdown", "client_minus_server", "heatmap", "percentiles", "provider", "tails"]
 
 _DRAWN: Final = tuple(q for q in QUANTILES if q != "0.95")
 """All recorded percentiles but p95, whose line would hide those of p90 and p99. Breakdowns can show it."""
@@ -30,7 +30,7 @@ _SPLITS: Final = {"model": _WHO, "engine": (ENGINE, VANTAGE), "service": (JOB, V
 
 
 def percentiles(of: Measure) -> Panel:
-    """Percentiles by model and vantage, and a mark where the p99 is only a lower bound."""
+    """Show percentiles by model and vantage, and mark where the p99 is only a lower bound."""
     shown = [Query(percentile(q, of, _WHO), f"{percentile_name(q)} {legend(*_WHO)}") for q in _DRAWN]
     by = ", ".join(_WHO)
     bound = f"{percentile('0.99', of, _WHO)}\nand on ({by}) (max by ({by}) ({clipped(of, '0.99')}) == 1)"
@@ -49,16 +49,16 @@ def percentiles(of: Measure) -> Panel:
 
 
 def tails(of: Measure) -> Sequence[Panel]:
-    """The chosen percentile by model, engine, service and provider, and how much later clients see it."""
+    """Return the panels that break a tail down: by model, engine, service and provider, and client minus server."""
     return [
-        *(by(of, what, labels) for what, labels in _SPLITS.items()),
+        *(breakdown(of, what, labels) for what, labels in _SPLITS.items()),
         provider(of),
         client_minus_server(of),
     ]
 
 
-def by(of: Measure, what: str, labels: Sequence[str], *more: str) -> Panel:
-    """The chosen percentile by some labels of the recorded histogram."""
+def breakdown(of: Measure, what: str, labels: Sequence[str], *more: str) -> Panel:
+    """Show the chosen percentile by labels of the recorded histogram. what: these labels in words."""
     return charts.lines(
         f"{of.heading} by {what}",
         f"The chosen percentile of the {of.title} by {what} and by where it was measured, over 5 minutes, from the "
@@ -70,7 +70,7 @@ def by(of: Measure, what: str, labels: Sequence[str], *more: str) -> Panel:
 
 
 def provider(of: Measure) -> Panel:
-    """The chosen percentile by provider, from the histograms as they were sent."""
+    """Show the chosen percentile by provider, from the histograms as they were sent."""
     by = (PROVIDER, VANTAGE)
     return charts.lines(
         f"{of.heading} by provider",
@@ -84,7 +84,7 @@ def provider(of: Measure) -> Panel:
 
 
 def client_minus_server(of: Measure) -> Panel:
-    """How much later clients see it than what they ask."""
+    """Show how much later clients see a percentile than the server that they call."""
     chosen = selection(f'quantile="{QUANTILE}"', by=(MODEL, VANTAGE))
     return charts.lines(
         f"{of.heading}: client minus server",
@@ -97,8 +97,8 @@ def client_minus_server(of: Measure) -> Panel:
     )
 
 
-def heat(of: Measure, kind: str) -> Panel:
-    """How values are spread over time, with exemplars."""
+def heatmap(of: Measure, kind: str) -> Panel:
+    """Show how values are spread over time, with exemplars."""
     explicit = kind == "explicit"
     edges = (f'{FAMILY}="${of.name}_edges"',) if explicit else ()
     chosen = selection(SUCCEEDED, *edges)

@@ -1,4 +1,4 @@
-"""Panels that set run A against run B."""
+"""Panels that compare run A with run B."""
 
 from typing import Final
 
@@ -19,14 +19,14 @@ from otel_llm_dashboards.queries.run_totals import (
     with_run_name,
 )
 
-__all__ = ["heat", "over_time", "percentile_table"]
+__all__ = ["heatmap", "over_time", "percentile_table"]
 
 _MEASURE: Final = "measure"
 _RUNS: Final = {"A": A, "B": B}
 
 
 def percentile_table() -> Panel:
-    """Every percentile of A and B, and how far apart they are."""
+    """Show every percentile of A and B, and how far apart they are."""
     a, b = _percentiles(A), _percentiles(B)
     both = f"on ({_MEASURE}, quantile)"
     return table(
@@ -52,7 +52,7 @@ def _percentiles(run: str) -> str:
 
 
 def over_time(of: Measure) -> Panel:
-    """The chosen percentile while the runs ran."""
+    """Show the chosen percentile while the runs ran."""
     return charts.lines(
         f"{of.heading} while the runs ran",
         f"The chosen percentile of the {of.title} of runs A and B, at each point over the last moments before it, "
@@ -65,8 +65,8 @@ def over_time(of: Measure) -> Panel:
     )
 
 
-def heat(of: Measure, run: str, kind: str) -> Panel:
-    """How the values of one run are spread over time, with exemplars."""
+def heatmap(of: Measure, run: str, kind: str) -> Panel:
+    """Show how the values of one run are spread over time, with exemplars."""
     chosen = f'{RUN}="{_RUNS[run]}", {SUCCEEDED}'
     by = ("le",) if kind == "explicit" else ()
     return charts.heatmap(

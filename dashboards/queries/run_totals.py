@@ -1,4 +1,4 @@
-"""Queries of whole load runs: exact, because a run's histograms count from its start and are read without a rate."""
+"""Queries of load runs. Those of whole runs are exact: their histograms count from the start and need no rate."""
 
 from typing import Final
 
