@@ -2,32 +2,18 @@
 
 from typing import Final
 
-from otel_llm import conventions
-from otel_llm_collector.rule_sources.dimensions import FAMILY
 from otel_llm_collector.vocabulary.measures import DURATION, ITL, MEASURES, TTFT, WAITED_FOR, Measure
-from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for, series_name
 from otel_llm_dashboards.drawing import charts, variables
 from otel_llm_dashboards.drawing.board import Board, Row
 from otel_llm_dashboards.drawing.panel import Panel, Query
-from otel_llm_dashboards.panels import certainty, latency
-from otel_llm_dashboards.queries.labels import (
-    ENGINE,
-    ERROR,
-    INTERVAL,
-    JOB,
-    MODEL,
-    VANTAGE,
-    legend,
-    percentile_name,
-    selection,
-)
+from otel_llm_dashboards.panels import certainty, latency, token_rates
+from otel_llm_dashboards.queries.labels import ENGINE, ERROR, JOB, MODEL, VANTAGE, legend, selection
 from otel_llm_dashboards.queries.raw import KINDS
 from otel_llm_dashboards.queries.recorded import clipped, percentile, recorded_series
 
 __all__ = ["board"]
 
 _SPREAD: Final = (TTFT, ITL, DURATION)
-_TOKEN_TYPE: Final = label_name(conventions.TOKEN_TYPE)
 
 
 def board() -> Board:
@@ -49,7 +35,15 @@ def board() -> Board:
                 "How sure the percentiles are",
                 (*map(certainty.band, WAITED_FOR), certainty.width(), certainty.lower_bounds()),
             ),
-            Row("Tokens and throughput", (client_tokens(), engine_tokens(), throughput(), active())),
+            Row(
+                "Tokens and throughput",
+                (
+                    token_rates.counted_by_clients(),
+                    token_rates.counted_by_engines(),
+                    token_rates.throughput(),
+                    token_rates.calls_in_progress(),
+                ),
+            ),
             Row("Errors", (requests(), errors(), failing())),
             Row("Saturation", (waiting(), full())),
         ),
@@ -121,78 +115,7 @@ def clipped_now() -> Panel:
     )
 
 
-# -- tokens, errors, saturation ------------------------------------------------------------------------------------
-
-
-def client_tokens() -> Panel:
-    """Show tokens per second as clients count them."""
-    usage, chosen, by = series_for("token_usage"), selection(), f"{MODEL}, {_TOKEN_TYPE}"
-    native = f"sum by ({by}) (histogram_sum(rate({usage}{chosen}[{INTERVAL}])))"
-    classic = f"sum by ({by}) (rate({usage}_sum{chosen}[{INTERVAL}]))"
-    later = [
-        f"label_replace(sum by ({MODEL}) (rate({series_name(found, found.latest)}{chosen}[{INTERVAL}])), "
-        f'"{_TOKEN_TYPE}", "{kind}", "", "")'
-        for kind, found in (
-            ("input", conventions.instrument("usage_input_tokens")),
-            ("output", conventions.instrument("usage_output_tokens")),
-        )
-    ]
-    return charts.lines(
-        "Tokens per second, counted by clients",
-        "Input and output tokens per second by model, as the provider or a tokenizer counted them for each call: "
-        "from the histogram of the published conventions, otherwise from the counters of the next version. Estimates "
-        "from chunks are left out.",
-        "cps",
-        Query("\nor\n".join((native, classic, *later)), f"{legend(_TOKEN_TYPE, MODEL)}"),
-        stacked=True,
-    )
-
-
-def engine_tokens() -> Panel:
-    """Show tokens per second as engines count them."""
-    return charts.lines(
-        "Tokens per second, counted by engines",
-        "Prompt and generated tokens per second by engine and model, from the engines' own counters over 5 minutes.",
-        "cps",
-        *(
-            Query(
-                f"sum by ({ENGINE}, {MODEL}) ({recorded_series(f'{kind}_tokens:rate5m')}{selection()})",
-                f"{kind} {legend(ENGINE, MODEL)}",
-            )
-            for kind in ("prompt", "generation")
-        ),
-    )
-
-
-def throughput() -> Panel:
-    """Show the output tokens per second of single requests."""
-    name, chosen = series_for("output_throughput"), selection()
-    kinds = {
-        "exponential": f"sum by ({MODEL}) (rate({name}{chosen}[{INTERVAL}]))",
-        "explicit": f"sum by ({MODEL}, {FAMILY}, le) (rate({name}_bucket{chosen}[{INTERVAL}]))",
-    }
-    return charts.lines(
-        "Output tokens per second of one request",
-        "How fast single answers arrive, by model: half of the requests are faster than the p50, and only one in ten "
-        "is slower than the p10. Output tokens divided by the duration of the whole call, measured at the client.",
-        "cps",
-        *(
-            Query(f"histogram_quantile({q}, {histogram})", f"{percentile_name(q)} {legend(MODEL)} · {kind}")
-            for q in ("0.5", "0.1")
-            for kind, histogram in kinds.items()
-        ),
-    )
-
-
-def active() -> Panel:
-    """Show the calls in progress."""
-    return charts.lines(
-        "Calls in progress",
-        "Model calls that have started and not yet ended, by service and model, as instrumented clients count them.",
-        "none",
-        Query(f"sum by ({JOB}, {MODEL}) ({series_for('active_requests')}{selection()})", legend(JOB, MODEL)),
-        stacked=True,
-    )
+# -- errors, saturation --------------------------------------------------------------------------------------------
 
 
 def requests() -> Panel:
