@@ -1,49 +1,49 @@
-"""`otel-llm collector`: the files out of the installed package, and bucket profiles."""
+"""`otel-llm collector`: copy the configuration out of the installed package, or print a bucket profile."""
 
 import argparse
 import sys
-from importlib.resources import files
+from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from otel_llm.errors import ConfigError
-from otel_llm_collector.buckets import flags
-from otel_llm_collector.table import engine, engines
+from otel_llm_collector.engine_tables.bucket_profiles import bucket_options
+from otel_llm_collector.engine_tables.table import engine_tables, find_engine_table
+from otel_llm_collector.package_files import PACKAGE
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["BOARDS", "add_arguments", "run"]
 
-_BOARDS: Final = "compose/grafana/boards"
-_FOLDERS: Final = ("config", "servers", "rules", "compose", "kubernetes", "kustomization.yaml")
+BOARDS: Final = "compose/grafana/boards"
+"""The folder that the Grafana of compose reads its boards from."""
+_COPIED: Final = ("config", "servers", "rules", "compose", "kubernetes", "kustomization.yaml")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `otel-llm collector`."""
-    names = ", ".join(table.name for table in engines())
+    names = ", ".join(table.name for table in engine_tables())
     parser.add_argument(
         "what", nargs="?", choices=("files", "buckets"), default="files", help="files (default), or a bucket profile"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the files are written; made if it is not there")
-    parser.add_argument("--engine", metavar="NAME", help=f"whose bucket edges to set: {names}")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write the files to; created if missing")
+    parser.add_argument("--engine", metavar="NAME", help=f"the engine whose bucket edges to set: {names}")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Write the files or print the profile."""
+def run(args: argparse.Namespace, boards: Mapping[str, str] = MappingProxyType({})) -> int:
+    """Write the files or print the profile. boards: what the Grafana of compose shows, JSON by file name."""
     if args.what == "buckets":
         if not args.engine:
             raise ConfigError("--engine NAME with `buckets`", next_step="see otel-llm collector --help")
-        sys.stdout.write(f"{flags(engine(args.engine))}\n")
+        sys.stdout.write(f"{bucket_options(find_engine_table(args.engine))}\n")
         return 0
     if args.out is None:
         raise ConfigError("--out DIR", next_step="see otel-llm collector --help")
-    package = files("otel_llm_collector")
-    written = sum(_copy(package.joinpath(name), args.out / name) for name in _FOLDERS)
-    boards = (
-        board for board in files("otel_llm_dashboards").joinpath("grafana").iterdir() if board.name.endswith(".json")
-    )
-    written += sum(_copy(board, args.out / _BOARDS / board.name) for board in boards)
+    written = sum(_copy(PACKAGE.joinpath(name), args.out / name) for name in _COPIED)
+    for name, text in boards.items():
+        _write(args.out / BOARDS / name, text.encode())
     sys.stdout.write(
-        f"{written} files in {args.out}\n"
+        f"{written + len(boards)} files in {args.out}\n"
         f"next: otelcol-contrib --config {args.out}/config/base.yaml --config {args.out}/config/engines/vllm.yaml"
         f" --config {args.out}/config/stores/prometheus.yaml\n"
     )
@@ -51,9 +51,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _copy(source: Traversable, target: Path) -> int:
-    """Copy a folder; return how many files it had."""
+    """Copy a file, or a folder and what is in it; return how many files that were."""
     if source.is_dir():
         return sum(_copy(item, target / item.name) for item in source.iterdir())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(source.read_bytes())
+    _write(target, source.read_bytes())
     return 1
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

@@ -5,33 +5,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from otel_llm_collector.fragment import fragment
-from otel_llm_collector.kubernetes_files import kubernetes_files
-from otel_llm_collector.page import page
-from otel_llm_collector.rule_files import rule_files
-from otel_llm_collector.table import engines
+from otel_llm_collector.deployments.fragment import fragment
+from otel_llm_collector.deployments.kubernetes_files import kubernetes_files
+from otel_llm_collector.engine_tables.engines_page import engines_page
+from otel_llm_collector.engine_tables.table import engine_tables
+from otel_llm_collector.rule_sources.catalog import rule_files
 
-__all__ = ["generated"]
+__all__ = ["generate_files"]
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
 
-def generated() -> Mapping[str, str]:
-    """Return the text of each generated file by its path from the root of the checkout."""
-    tables, rules = engines(), rule_files()
+def generate_files() -> Mapping[str, str]:
+    """Return the text of every generated file by its path from the root of the checkout."""
+    tables, rules = engine_tables(), rule_files()
     by_hand = (_ROOT / "collector/rules/slo.yaml").read_text("utf-8")
     kubernetes = kubernetes_files(tables, {**rules, "slo": by_hand})
     return {
         **{f"collector/config/engines/{table.name}.yaml": fragment(table) for table in tables},
-        "docs/engines.md": page(),
+        "docs/engines.md": engines_page(),
         **{f"collector/rules/{name}.yaml": text for name, text in rules.items()},
         **{f"collector/kubernetes/{name}.yaml": text for name, text in kubernetes.items()},
     }
 
 
 def main() -> int:
-    """Write them; print the paths of those that changed."""
-    for name, text in generated().items():
+    """Write the files; print the paths of those that changed."""
+    for name, text in generate_files().items():
         path = _ROOT / name
         if not path.exists() or path.read_text("utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,23 +1,22 @@
-"""`otel-llm dashboards`: the boards out of the installed package, for Grafana, mixins and the operator."""
+"""`otel-llm dashboards`: write the installed boards for Grafana, as a mixin, or for the Grafana operator."""
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 from otel_llm.errors import ConfigError
-from otel_llm_dashboards.grafana_operator import resource
-from otel_llm_dashboards.mixin import mixin
+from otel_llm_dashboards.formats.grafana_json import installed_boards
+from otel_llm_dashboards.formats.grafana_operator import operator_resources
+from otel_llm_dashboards.formats.mixin import mixin_files
 
-__all__ = ["add_arguments", "boards", "run"]
+__all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `otel-llm dashboards`."""
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the files are written; made if it is not there")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write the files to; created if missing")
     parser.add_argument(
         "--format",
         choices=(*_FORMATS, "all"),
@@ -31,26 +30,14 @@ def run(args: argparse.Namespace) -> int:
     """Write the files; ConfigError when they cannot be written there."""
     if args.out is None:
         raise ConfigError("--out DIR", next_step="see otel-llm dashboards --help")
-    wanted = _FORMATS if args.format == "all" else {args.format: _FORMATS[args.format]}
-    texts = {
-        (f"{name}/{path}" if args.format == "all" else path): text
-        for name, made in wanted.items()
-        for path, text in made().items()
-    }
+    boards = installed_boards()
+    if args.format == "all":
+        texts = {f"{name}/{path}": text for name, format_ in _FORMATS.items() for path, text in format_(boards).items()}
+    else:
+        texts = dict(_FORMATS[args.format](boards))
     _write(args.out, texts)
     sys.stdout.write(f"{len(texts)} files in {args.out}\nnext: {_NEXT[args.format]}, see docs/dashboards.md\n")
     return 0
-
-
-def boards() -> Mapping[str, str]:
-    """Return the JSON of each board by its file name."""
-    found = sorted(files("otel_llm_dashboards").joinpath("grafana").iterdir(), key=lambda file: file.name)
-    return {board.name: board.read_text("utf-8") for board in found if board.name.endswith(".json")}
-
-
-def _operator() -> Mapping[str, str]:
-    resources = {name.removesuffix(".json"): json.loads(text) for name, text in boards().items()}
-    return {f"{name}.yaml": resource(name, board) for name, board in resources.items()}
 
 
 def _write(folder: Path, texts: Mapping[str, str]) -> None:
@@ -63,10 +50,10 @@ def _write(folder: Path, texts: Mapping[str, str]) -> None:
         raise ConfigError("--out to be a folder that can be written to", error, "name another one") from error
 
 
-_FORMATS: Final[Mapping[str, Callable[[], Mapping[str, str]]]] = {
-    "json": boards,
-    "mixin": lambda: mixin(boards()),
-    "operator": _operator,
+_FORMATS: Final[Mapping[str, Callable[[Mapping[str, str]], Mapping[str, str]]]] = {
+    "json": dict,
+    "mixin": mixin_files,
+    "operator": operator_resources,
 }
 _NEXT: Final = {
     "json": "import them in Grafana, or provision the folder",

@@ -1,30 +1,30 @@
-"""Write the boards: `python -m otel_llm_dashboards.generate`; with `--check`, only say which differ, and exit 1."""
+"""Write the boards: `python -m otel_llm_dashboards.generate`. `--check` only names those that differ, and exits 1."""
 
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from otel_llm_dashboards import engine, overview, pipeline, runs, slo
+from otel_llm_dashboards.boards import engines, load_runs, overview, pipeline, slo
 
-__all__ = ["BOARDS", "generated"]
+__all__ = ["BOARDS", "generate_boards"]
 
-BOARDS: Final = (overview, engine, runs, slo, pipeline)
+BOARDS: Final = (overview, engines, load_runs, slo, pipeline)
 _FOLDER: Final = Path(__file__).resolve().parent / "grafana"
 
 
-def generated() -> Mapping[str, str]:
+def generate_boards() -> Mapping[str, str]:
     """Return the text of each board by its file name."""
     boards = [module.board() for module in BOARDS]
     return {f"{board.name}.json": board.json() for board in boards}
 
 
 def main(words: Sequence[str]) -> int:
-    """Write them, or compare; print the names of those that differ. 2: bad usage."""
+    """Write the boards, or compare them; print the names of those that differ. Return 2 on bad usage."""
     if set(words) - {"--check"}:
         sys.stderr.write("expected --check or nothing; next step: python -m otel_llm_dashboards.generate\n")
         return 2
-    texts = generated()
+    texts = generate_boards()
     there = {path.name: path.read_text("utf-8") for path in _FOLDER.glob("*.json")}
     differ = [name for name, text in texts.items() if there.get(name) != text]
     if not words:

@@ -16,7 +16,7 @@ _COMMANDS: Final = {
     "demo": ("otel_llm.demo", "simulated model, load, OTLP and the percentiles read back: nothing to set up"),
     "sim": ("otel_llm.sim.cli", "a simulated model server with a known schedule"),
     "collector": (
-        "otel_llm_collector.cli",
+        "otel_llm.kit",
         "write the Collector's configuration, rules and deployments; bucket profiles",
     ),
     "dashboards": ("otel_llm_dashboards.cli", "write the Grafana dashboards, also as a mixin or for the operator"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from otel_llm.cli import main
-from otel_llm_collector.buckets import ALIGNED
+from otel_llm_collector.engine_tables.bucket_profiles import ALIGNED_EDGES
 
 COLLECTOR = Path(__file__).parent.parent.parent / "collector"
 BOARDS = Path("compose/grafana/boards")
@@ -26,18 +26,25 @@ def test_files_are_those_committed(tmp_path: Path, capsys: pytest.CaptureFixture
     assert {"config", "servers", "rules"} <= {file.name for file in (tmp_path / "kit").iterdir()}
 
 
+def test_neither_package_reads_the_other_by_its_name_in_a_string() -> None:
+    for folder, other in ((COLLECTOR, "otel_llm_dashboards"), (COLLECTOR.parent / "dashboards", "otel_llm_collector")):
+        modules = list(folder.rglob("*.py"))
+        assert modules
+        assert [file.name for file in modules if f'"{other}' in file.read_text()] == []
+
+
 def test_vllm_profile_is_one_option_with_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["collector", "buckets", "--engine", "vllm"]) == 0
     option, value = shlex.split(capsys.readouterr().out)
     assert option == "--custom-histogram-buckets"
-    assert json.loads(value)["time_to_first_token"] == list(ALIGNED)
+    assert json.loads(value)["time_to_first_token"] == list(ALIGNED_EDGES)
 
 
 def test_sglang_profile_is_an_option_per_histogram(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["collector", "buckets", "--engine", "sglang"]) == 0
     words = shlex.split(capsys.readouterr().out.replace("\\\n", ""))
     start = words.index("--bucket-time-to-first-token") + 1
-    assert tuple(map(float, words[start : start + len(ALIGNED)])) == ALIGNED
+    assert tuple(map(float, words[start : start + len(ALIGNED_EDGES)])) == ALIGNED_EDGES
 
 
 @pytest.mark.parametrize(

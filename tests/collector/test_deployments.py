@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from otel_llm.cli import main
-from otel_llm_collector.table import engines
+from otel_llm_collector.engine_tables.table import engine_tables
 
 COLLECTOR = Path(__file__).parent.parent.parent / "collector"
 COMPOSE = yaml.safe_load((COLLECTOR / "compose" / "compose.yaml").read_text())
@@ -65,7 +65,7 @@ def test_there_is_no_default_password() -> None:
 
 def test_every_engine_can_be_pointed_at() -> None:
     environment = COMPOSE["services"]["collector"]["environment"]
-    assert {f"{table.name.upper()}_TARGETS" for table in engines()} <= set(environment)
+    assert {f"{table.name.upper()}_TARGETS" for table in engine_tables()} <= set(environment)
 
 
 def test_images_are_the_same_everywhere() -> None:
@@ -80,7 +80,7 @@ def test_images_are_the_same_everywhere() -> None:
 
 def test_every_engine_has_a_monitor_and_every_rule_file_is_an_object() -> None:
     kinds = [found["kind"] for found in objects()]
-    assert kinds.count("PodMonitor") == len(engines())
+    assert kinds.count("PodMonitor") == len(engine_tables())
     assert kinds.count("PrometheusRule") == len(list((COLLECTOR / "rules").glob("*.yaml")))
 
 

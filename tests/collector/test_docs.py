@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from otel_llm_collector.series import MEASURES
-from otel_llm_collector.table import engines
+from otel_llm_collector.engine_tables.table import engine_tables
+from otel_llm_collector.vocabulary.measures import MEASURES
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS, COLLECTOR = ROOT / "docs", ROOT / "collector"
@@ -45,4 +45,4 @@ def test_every_variable_in_the_documentation_is_one_of_the_files() -> None:
 def test_every_store_and_every_engine_is_documented() -> None:
     text, page = (DOCS / "collector.md").read_text(), (DOCS / "engines.md").read_text()
     assert all(f"`{file.name}`" in text for file in (COLLECTOR / "config" / "stores").glob("*.yaml"))
-    assert all(f"## {table.title}" in page for table in engines())
+    assert all(f"## {table.title}" in page for table in engine_tables())

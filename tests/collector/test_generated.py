@@ -3,19 +3,24 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from otel_llm import conventions
 from otel_llm.errors import ConfigError
-from otel_llm_collector import family, table
-from otel_llm_collector.exposition import lacking
-from otel_llm_collector.generate import generated
-from otel_llm_collector.table import engines
+from otel_llm_collector.engine_tables.exposition import find_mismatches
+from otel_llm_collector.engine_tables.table import EngineTable, engine_tables, find_engine_table, read_table
+from otel_llm_collector.generate import generate_files
+from otel_llm_collector.rule_sources.attainment import PROMISES
+from otel_llm_collector.rule_sources.catalog import recorded_names
+from otel_llm_collector.rule_sources.dimensions import QUANTILES
+from otel_llm_collector.vocabulary import bucket_family
 from tests.collector import fake_engines
 
 ROOT = Path(__file__).parent.parent.parent
-GENERATED = generated()
+GENERATED = generate_files()
 BY_HAND = ("collector/rules/slo.yaml",)
 BASE = ROOT / "collector" / "config" / "base.yaml"
 
@@ -30,15 +35,40 @@ def test_no_generated_folder_holds_a_file_that_nothing_generates() -> None:
         assert {f"{folder}/{file.name}" for file in (ROOT / folder).iterdir()} <= {*GENERATED, *BY_HAND}
 
 
-@pytest.mark.parametrize("engine", engines(), ids=lambda engine: engine.name)
-def test_exposition_has_every_listed_name(engine: table.Engine) -> None:
+def written_rules(name: str) -> list[dict[str, Any]]:
+    found = yaml.safe_load((ROOT / "collector" / "rules" / name).read_text())
+    return [rule for group in found["groups"] for rule in group["rules"]]
+
+
+def test_names_that_rules_record_are_those_in_the_rule_files() -> None:
+    rules = [rule for file in (ROOT / "collector" / "rules").glob("*.yaml") for rule in written_rules(file.name)]
+    assert recorded_names() == {rule["record"] for rule in rules if "record" in rule}
+
+
+def test_what_is_written_by_hand_records_the_promises() -> None:
+    assert {rule["record"] for rule in written_rules("slo.yaml")} == set(PROMISES)
+
+
+@pytest.mark.parametrize("name", ["percentiles.yaml", "union_time_to_first_token.yaml", "runs.yaml"])
+def test_every_recorded_percentile_is_one_of_the_list_and_none_is_missing(name: str) -> None:
+    recorded: dict[str, list[str]] = {}
+    for rule in written_rules(name):
+        if "quantile" in rule.get("labels", {}):
+            others = sorted(f"{key}={value}" for key, value in rule["labels"].items() if key != "quantile")
+            recorded.setdefault(f"{rule['record']} {others}", []).append(rule["labels"]["quantile"])
+    assert recorded
+    assert all(found == list(QUANTILES) for found in recorded.values()), recorded
+
+
+@pytest.mark.parametrize("engine", engine_tables(), ids=lambda engine: engine.name)
+def test_exposition_has_every_listed_name(engine: EngineTable) -> None:
     page = fake_engines.pages()[engine.name]
-    assert lacking(engine, page.text()) == []
+    assert find_mismatches(engine, page.text()) == []
 
 
 def test_name_that_an_engine_dropped_is_told() -> None:
     text = fake_engines.pages()["vllm"].text().replace("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")
-    (told,) = lacking(table.engine("vllm"), text)
+    (told,) = find_mismatches(find_engine_table("vllm"), text)
     assert told == "vLLM: expected vllm:kv_cache_usage_perc (gauge), got nothing of that name"
 
 
@@ -46,7 +76,7 @@ def test_type_and_edges_that_an_engine_changed_are_told() -> None:
     text = fake_engines.pages()["sglang"].text()
     text = text.replace("# TYPE sglang:token_usage gauge", "# TYPE sglang:token_usage counter")
     text = text.replace('is_streaming="true",le="0.1"', 'is_streaming="true",le="0.05"')
-    told = lacking(table.engine("sglang"), text)
+    told = find_mismatches(find_engine_table("sglang"), text)
     assert "SGLang: expected sglang:token_usage (gauge), got counter" in told
     assert any("sglang:time_to_first_token_seconds with edges 18.4405e0, got 18." in line for line in told)
 
@@ -62,13 +92,14 @@ def test_type_and_edges_that_an_engine_changed_are_told() -> None:
 def test_family_is_a_digest_of_the_edges_as_json(edges: tuple[float, ...], json_text: str) -> None:
     assert json.loads(json_text) == list(edges)
     assert (
-        family.name(edges) == f"{len(edges)}.{hashlib.sha1(json_text.encode(), usedforsecurity=False).hexdigest()[:6]}"
+        bucket_family.name(edges)
+        == f"{len(edges)}.{hashlib.sha1(json_text.encode(), usedforsecurity=False).hexdigest()[:6]}"
     )
 
 
 def test_base_uses_the_vocabulary() -> None:
     text = BASE.read_text()
-    assert family.STATEMENT in text
+    assert bucket_family.STATEMENT in text
     ours = (conventions.ENGINE, conventions.ENGINE_RANK, conventions.VANTAGE, conventions.FINISH_REASON)
     listed = ", ".join(f'"{name}"' for name in (*sorted(conventions.METRIC_ATTRIBUTES), *ours))
     assert f'aggregate_on_attributes("sum", [{listed}])' in text
@@ -96,7 +127,7 @@ type = {fields["type"]}
 
 
 def test_smallest_table_is_read() -> None:
-    assert table.read(table_text()).metrics[0].target == "otel_llm.server.requests.running"
+    assert read_table(table_text()).metrics[0].target == "otel_llm.server.requests.running"
 
 
 @pytest.mark.parametrize(
@@ -111,4 +142,4 @@ def test_smallest_table_is_read() -> None:
 )
 def test_table_that_means_nothing_is_refused(changes: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        table.read(table_text(**changes))
+        read_table(table_text(**changes))

@@ -46,7 +46,7 @@ def test_the_files_that_are_named_are_written(tmp_path: Path) -> None:
     assert main(["collector", "--out", str(tmp_path)]) == 0
     for name in re.findall(r"kit/(compose/[\w/.]+)|`(compose/[\w/.]+)`", PAGE):
         assert (tmp_path / "".join(name)).exists(), name
-    assert f"kit/{collector_cli._BOARDS}" in PAGE
+    assert f"kit/{collector_cli.BOARDS}" in PAGE
 
 
 def test_it_says_that_nothing_was_rendered() -> None:

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from otel_llm import conventions
-from otel_llm_collector.series import MEASURES, label, series
+from otel_llm_collector.vocabulary.measures import MEASURES
+from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for, series_name
 from tests.dashboards.test_layout import BOARDS, FOLDER, panels
 
 RULES = FOLDER.parent.parent / "collector" / "rules"
@@ -20,11 +21,11 @@ QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 AS_NUMBER = re.compile(r"\[\$__(?:rate_interval|range)\]|histogram_quantile\(\$quantile,")
 
 KNOWN = {
-    f"{series(instrument, name)}{suffix}"
+    f"{series_name(instrument, name)}{suffix}"
     for instrument in conventions.INSTRUMENTS.values()
     for name in instrument.names((conventions.V1_41, conventions.LATEST))
     for suffix in (("", "_bucket", "_sum", "_count") if instrument.kind == "histogram" else ("",))
-} | {label(value) for name, value in vars(conventions).items() if name.isupper() and isinstance(value, str)}
+} | {label_name(value) for name, value in vars(conventions).items() if name.isupper() and isinstance(value, str)}
 
 Json = Mapping[str, Any]
 
@@ -160,7 +161,7 @@ def test_choices_have_one_name_on_all_boards() -> None:
 
 def test_runs_are_marked_when_they_begin_and_when_they_end() -> None:
     begins, ends = BOARDS["runs"]["annotations"]["list"]
-    info, limited = series(conventions.instrument("run_info")), label(conventions.CLIENT_LIMITED)
+    info, limited = series_for("run_info"), label_name(conventions.CLIENT_LIMITED)
     assert begins["expr"] == f'timestamp({info}{{{limited}=""}}) * 1000'
     assert ends["expr"] == f'timestamp({info}{{{limited}!=""}}) * 1000'
     assert begins["useValueForTime"] is ends["useValueForTime"] is True

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm_collector.alerts import alerts
-from otel_llm_collector.rule import Alert
+from otel_llm_collector.rule_sources.alerts import alerts
+from otel_llm_collector.rule_sources.rule import Alert
 from tests.real.accuracy import RealProgram
 from tools.services import COLLECTOR
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm_collector import family
-from otel_llm_collector.series import series
-from otel_llm_collector.table import Metric, engine, engines
+from otel_llm_collector.engine_tables.table import Metric, engine_tables, find_engine_table
+from otel_llm_collector.vocabulary import bucket_family
+from otel_llm_collector.vocabulary.prometheus_names import series_name
 from tests.collector.fake_engines import FakeEngines
 from tests.real.accuracy import RealProgram, collector, fast_prometheus, value
 from tests.real.sending import sending
@@ -19,7 +19,7 @@ from tools.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 
-NAMES = [table.name for table in engines()]
+NAMES = [table.name for table in engine_tables()]
 COUNT = 300
 
 
@@ -48,13 +48,15 @@ def otelcol(
         yield part
 
 
-EXPOSED = [(table.name, metric) for table in engines() for metric in table.metrics if metric.to and not metric.optional]
+EXPOSED = [
+    (table.name, metric) for table in engine_tables() for metric in table.metrics if metric.to and not metric.optional
+]
 
 
 @pytest.mark.usefixtures("otelcol")
 @pytest.mark.parametrize(("name", "metric"), EXPOSED, ids=lambda it: it.name if isinstance(it, Metric) else it)
 def test_metric_arrives_under_its_name(name: str, metric: Metric, store: Prometheus, fakes: FakeEngines) -> None:
-    made = series(metric.instrument)
+    made = series_name(metric.instrument)
     labels = f'{{otel_llm_engine="{name}",job="{name}",error_type="{metric.error}"}}'
     if metric.type == "histogram":
         assert value(store, f"{made}_count{labels}") == COUNT
@@ -69,10 +71,10 @@ def test_metric_arrives_under_its_name(name: str, metric: Metric, store: Prometh
 @pytest.mark.usefixtures("otelcol")
 def test_family_is_that_of_the_edges(store: Prometheus) -> None:
     for name in ("vllm", "sglang", "litellm"):
-        table = engine(name)
+        table = find_engine_table(name)
         metric = next(metric for metric in table.metrics if "first_token" in metric.name)
-        (found,) = store.query(f'{series(metric.instrument)}_count{{otel_llm_engine="{name}"}}')
-        assert found["metric"]["otel_llm_bucket_family"] == family.name(table.edges(metric))
+        (found,) = store.query(f'{series_name(metric.instrument)}_count{{otel_llm_engine="{name}"}}')
+        assert found["metric"]["otel_llm_bucket_family"] == bucket_family.name(table.edges(metric))
 
 
 @pytest.mark.usefixtures("otelcol")

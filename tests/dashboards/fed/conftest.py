@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from otel_llm_collector.table import engines
+from otel_llm_collector.engine_tables.table import engine_tables
 from tests.collector.fake_engines import FakeEngines
 from tests.dashboards.fed.asking import Asking
 from tests.dashboards.fed.feeding import feeding
@@ -38,7 +38,7 @@ class Fed:
 @pytest.fixture(scope="package")
 def fed(real_program: RealProgram, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fed]:
     folder: Path = tmp_path_factory.mktemp("fed")
-    names = [table.name for table in engines()]
+    names = [table.name for table in engine_tables()]
     program, rules = real_program("prometheus"), _impatient(folder / "rules")
     with (
         FakeEngines() as fakes,

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import promql_parser
 import pytest
 
-from otel_llm_collector.rules_percentiles import QUANTILES
+from otel_llm_collector.rule_sources.dimensions import QUANTILES
 from tests.dashboards.boards import Expression, expressions
 from tests.dashboards.fed.asking import RefusedError
 from tests.dashboards.fed.conftest import Fed

@@ -1,0 +1,110 @@
+"""An engine table as a Collector fragment: scrape the engine, keep what is listed, rename it to one vocabulary."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from otel_llm import conventions
+from otel_llm_collector.engine_tables.table import ATTRIBUTES, EngineTable, Metric
+from otel_llm_collector.yaml_text import header, quote
+
+__all__ = ["fragment", "kept_series_pattern", "transform_statements"]
+
+
+def fragment(table: EngineTable) -> str:
+    """Return the YAML that adds this engine to `config/base.yaml`."""
+    upper = table.name.upper()
+    return f"""{header(f"collector/engines/{table.name}.toml")}\
+# {table.title}, names as in {", ".join(table.versions)}. How its metrics are turned on: {table.enable}.
+receivers:
+  prometheus/{table.name}:
+    config:
+      scrape_configs:
+        - job_name: {table.name}
+          scrape_interval: ${{env:ENGINE_SCRAPE_INTERVAL:-15s}}
+          metrics_path: ${{env:{upper}_METRICS_PATH:-{table.path}}}
+          # A YAML list: [host-a:{table.port}, host-b:{table.port}]
+          static_configs:
+            - targets: ${{env:{upper}_TARGETS:-[127.0.0.1:{table.port}]}}
+          # What no table lists is not taken, and an engine whose series run away is not taken at all.
+          sample_limit: ${{env:ENGINE_SAMPLE_LIMIT:-5000}}
+          metric_relabel_configs:
+            - source_labels: [__name__]
+              regex: {kept_series_pattern(table)}
+              action: keep
+
+processors:
+  transform/{table.name}:
+    error_mode: ignore
+    metric_statements:
+{transform_statements(table)}
+
+service:
+  pipelines:
+    metrics/{table.name}:
+      receivers: [prometheus/{table.name}]
+      processors: [memory_limiter, transform/{table.name}]
+      exporters: [forward/metrics]
+"""
+
+
+def transform_statements(table: EngineTable) -> str:
+    """Return the transform statements. They touch only this engine's metrics, so several engines' can be chained."""
+    return "\n".join(_groups(table))
+
+
+def kept_series_pattern(table: EngineTable) -> str:
+    """Return a regular expression that matches the series to keep, in YAML's single quotes."""
+    names = [
+        f"{re.escape(metric.name)}{'(_bucket|_sum|_count)' if metric.type == 'histogram' else ''}"
+        for metric in table.metrics
+        if metric.to
+    ]
+    names += [f"{re.escape(metric.name)}(_sum|_count)?" for metric in table.metrics if metric.passed]
+    return quote("|".join(names))
+
+
+def _groups(table: EngineTable) -> Iterator[str]:
+    """Yield the groups of transform statements: first for the labels of all metrics, then for each metric."""
+    names = "|".join(metric.name for metric in table.metrics if metric.to or metric.passed)
+    labels = [
+        f'set(datapoint.attributes["{ATTRIBUTES[key]}"], datapoint.attributes["{label}"])'
+        for label, key in table.labels.items()
+    ]
+    labels.append(f'set(datapoint.attributes["{conventions.ENGINE}"], "{table.name}")')
+    labels.append(f'set(datapoint.attributes["{conventions.VANTAGE}"], "{table.vantage}")')
+    yield _group(f'IsMatch(metric.name, "^({names})$$")', labels)
+    for metric in table.metrics:
+        if metric.error:
+            yield _group(_is(metric), [f'set(datapoint.attributes["{conventions.ERROR_TYPE}"], "{metric.error}")'])
+        if metric.to:
+            yield _group(_is(metric), _rename(metric, table))
+
+
+def _rename(metric: Metric, table: EngineTable) -> Iterator[str]:
+    """Yield the statements that turn a metric into its instrument. Series that lose a label are added up."""
+    made = metric.instrument
+    kept = ", ".join(f'"{name}"' for name in _attributes(table))
+    how = "max" if metric.type == "gauge" and made.unit == "1" else "sum"  # a share is never added up
+    if metric.scale != 1:
+        yield f'scale_metric({metric.scale:f}, "{made.unit}")'
+    yield f'aggregate_on_attributes("{how}", [{kept}])'
+    yield f'set(metric.description, "{made.description}")'
+    yield f'set(metric.unit, "{made.unit}")'
+    yield f'set(metric.name, "{metric.target}")'
+
+
+def _group(condition: str, statements: Iterable[str]) -> str:
+    lines = "\n".join(f"          - {quote(line)}" for line in statements)
+    return f"      - conditions: [{quote(condition)}]\n        statements:\n{lines}"
+
+
+def _attributes(table: EngineTable) -> Iterator[str]:
+    yield from dict.fromkeys(ATTRIBUTES[key] for key in table.labels.values())
+    if conventions.ERROR_TYPE not in {ATTRIBUTES[key] for key in table.labels.values()}:
+        yield conventions.ERROR_TYPE
+    yield conventions.ENGINE
+    yield conventions.VANTAGE
+
+
+def _is(metric: Metric) -> str:
+    return f'metric.name == "{metric.name}"'

@@ -1,0 +1,93 @@
+"""docs/engines.md: what each engine gives, under which name, and what it cannot give."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from otel_llm_collector.engine_tables.table import EngineTable, Metric, engine_tables
+from otel_llm_collector.vocabulary import bucket_family
+from otel_llm_collector.yaml_text import header
+
+__all__ = ["engines_page"]
+
+_COLUMNS: Final = (
+    ("first token", ("server_time_to_first_token", "time_to_first_chunk")),
+    ("gaps", ("server_inter_token_latency",)),
+    ("per token", ("server_time_per_output_token",)),
+    ("request", ("server_request_duration", "server_request_time")),
+    ("queue", ("server_queue_duration", "server_queue_time")),
+    ("load", ("server_requests_running", "server_requests_waiting")),
+    ("cache", ("server_kv_cache_utilization",)),
+)
+
+
+def engines_page() -> str:
+    """Return docs/engines.md."""
+    comment = header("collector/engines").removeprefix("# ").strip()
+    return "\n".join(
+        (f"<!-- {comment} -->", *_summary(), *(line for table in engine_tables() for line in _section(table)), "")
+    )
+
+
+def _summary() -> Iterator[str]:
+    yield "# What each engine gives"
+    yield (
+        "`p` percentiles, `mean` only a mean, `✓` a value, and nothing where the engine has nothing. Where a cell is "
+        "empty, measure at the client: the load generator and the instrumentation see every token."
+    )
+    yield ""
+    yield f"| engine | vantage | {' | '.join(title for title, _ in _COLUMNS)} | edges can be aligned |"
+    yield f"|---|---|{'---|' * len(_COLUMNS)}---|"
+    for table in engine_tables():
+        cells = " | ".join(_cell(table, keys) for _, keys in _COLUMNS)
+        aligned = "✓" if table.profile else ""
+        yield f"| [{table.title}](#{_anchor(table)}) | {table.vantage} | {cells} | {aligned} |"
+    yield "| Ollama | | | | | | | | | |"
+    yield ""
+    yield "Ollama has no metrics endpoint at all; it is measured at the client, or behind LiteLLM at the gateway."
+    yield ""
+    yield (
+        "Names, types and edges are those of the release or source that each table states. The tests hold the tables "
+        "against /metrics pages and name every listed metric that is missing or different; "
+        "`otel_llm_collector.engine_tables.exposition.find_mismatches` does so for a page of yours. The Collector goes "
+        "by the edges that arrive, not by these."
+    )
+
+
+def _cell(table: EngineTable, keys: tuple[str, ...]) -> str:
+    found = [metric for metric in table.metrics if metric.to in keys]
+    if any(metric.type == "histogram" for metric in found):
+        return "p"
+    if any(metric.type == "counter" for metric in found):
+        return "mean"
+    return "✓" if found else ""
+
+
+def _section(table: EngineTable) -> Iterator[str]:
+    yield ""
+    yield f"## {table.title}"
+    yield f"{table.gives}"
+    yield ""
+    yield f"- Metrics: {table.enable}; port {table.port}, `{table.path}`. Targets: `{table.name.upper()}_TARGETS`."
+    yield f"- Names and edges as in {', '.join(table.versions)}: {table.source}."
+    if table.profile:
+        yield f"- Aligned edges: `otel-llm collector buckets --engine {table.name}` ({table.profile.since})."
+    yield ""
+    yield "| metric | type | becomes | note |"
+    yield "|---|---|---|---|"
+    yield from (_row(table, metric) for metric in table.metrics)
+
+
+def _row(table: EngineTable, metric: Metric) -> str:
+    becomes = f"`{metric.target}`" if metric.to else ("passes as it is" if metric.passed else f"— ({metric.cannot})")
+    kind: str = metric.type
+    if metric.buckets:
+        edges = table.edges(metric)
+        kind = f"histogram, {edges[0]:g} to {edges[-1]:g} s, family `{bucket_family.name(edges)}`"
+    notes = "; ".join(
+        filter(None, (metric.note, metric.optional, f"error.type={metric.error}" if metric.error else ""))
+    )
+    return f"| `{metric.name}` | {kind} | {becomes} | {notes} |"
+
+
+def _anchor(table: EngineTable) -> str:
+    return "".join(letter for letter in table.title.lower().replace(" ", "-") if letter.isalnum() or letter == "-")

@@ -1,0 +1,144 @@
+"""What an engine exposes at /metrics: one TOML file per engine, read into one `EngineTable`."""
+
+import functools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Final, Literal, cast
+
+from otel_llm import conventions
+from otel_llm.errors import ConfigError
+
+__all__ = ["ATTRIBUTES", "BucketProfile", "EngineTable", "Metric", "engine_tables", "find_engine_table", "read_table"]
+
+Type = Literal["histogram", "counter", "gauge", "summary"]
+
+ATTRIBUTES: Final[Mapping[str, str]] = {
+    "model": conventions.REQUEST_MODEL,
+    "provider": conventions.PROVIDER_NAME,
+    "rank": conventions.ENGINE_RANK,
+    "finish_reason": conventions.FINISH_REASON,
+    "error": conventions.ERROR_TYPE,
+}
+"""What a label of an engine can become. A label that its table does not name is dropped, and its series added up."""
+
+_TO_BASE: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric of an engine. Either `to` names an instrument of `conventions`, or `cannot` says why none will do."""
+
+    name: str
+    type: Type
+    to: str = ""
+    cannot: str = ""
+    passed: bool = False  # kept under its own name, for those who know it
+    unit: str = ""  # the engine's own; empty: the same as the instrument's
+    buckets: str = ""  # a name in `EngineTable.buckets`
+    error: str = ""  # the error.type of all its series
+    optional: str = ""  # why a /metrics page may lack it
+    note: str = ""
+
+    @property
+    def scale(self) -> float:
+        """The factor that brings its values to the instrument's unit."""
+        return _TO_BASE.get(self.unit, 1.0)
+
+    @property
+    def instrument(self) -> conventions.Instrument:
+        """The instrument of `conventions` that it becomes."""
+        return conventions.instrument(self.to)
+
+    @property
+    def target(self) -> str:
+        """The name it gets: that of the published conventions."""
+        return cast("str", self.instrument.v1_41)
+
+
+@dataclass(frozen=True, slots=True)
+class BucketProfile:
+    """How an operator sets an engine's bucket edges."""
+
+    form: Literal["json", "words", "yaml"]
+    since: str
+    option: str = ""  # the one option or setting; empty: each measure has its own, in `keys`
+    keys: Mapping[str, str] = field(default_factory=dict)  # instrument → what the engine calls it there
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTable:
+    """One engine: where it exposes metrics, which ones, and how an operator can change their bucket edges."""
+
+    name: str
+    title: str
+    vantage: Literal["engine", "frontend", "gateway"]
+    port: int
+    path: str
+    enable: str
+    versions: tuple[str, ...]
+    source: str
+    gives: str
+    labels: Mapping[str, str]
+    buckets: Mapping[str, tuple[float, ...]]
+    metrics: tuple[Metric, ...]
+    profile: BucketProfile | None
+
+    def edges(self, metric: Metric) -> tuple[float, ...]:
+        """Return the upper edges of a metric's buckets in seconds, without +Inf; empty when no buckets are listed."""
+        return tuple(edge * metric.scale for edge in self.buckets.get(metric.buckets, ()))
+
+
+def find_engine_table(name: str) -> EngineTable:
+    """Return the table of an engine; ConfigError when there is none of that name."""
+    known = {table.name: table for table in engine_tables()}
+    if name not in known:
+        raise ConfigError(f"an engine of {', '.join(known)}", name, "see docs/collector.md on how to add one")
+    return known[name]
+
+
+@functools.cache
+def engine_tables() -> tuple[EngineTable, ...]:
+    """Return all tables, in the order of their names."""
+    found = sorted(files("otel_llm_collector").joinpath("engines").iterdir(), key=lambda file: file.name)
+    return tuple(read_table(file.read_text("utf-8"), file.name) for file in found if file.name.endswith(".toml"))
+
+
+def read_table(text: str, where: str = "the table") -> EngineTable:
+    """Return the table in a TOML text; ConfigError when a field is missing, unknown or meaningless."""
+    try:
+        raw = tomllib.loads(text)
+        table = EngineTable(
+            metrics=tuple(Metric(**entry) for entry in raw.pop("metric", ())),
+            labels=raw.pop("labels", {}),
+            buckets={name: tuple(map(float, edges)) for name, edges in raw.pop("buckets", {}).items()},
+            profile=BucketProfile(**raw.pop("profile")) if "profile" in raw else None,
+            versions=tuple(raw.pop("versions")),
+            **raw,
+        )
+    except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
+        raise ConfigError(f"{where} to be an engine table", error, "compare it with engines/vllm.toml") from error
+    _check(table, where)
+    return table
+
+
+def _check(table: EngineTable, where: str) -> None:
+    """Raise ConfigError for values that parse and mean nothing."""
+    for metric in table.metrics:
+        ways = (bool(metric.to), bool(metric.cannot), metric.passed)
+        if sum(ways) != 1:
+            raise ConfigError(f"{where}: {metric.name} to have one of `to`, `cannot`, `passed`", ways)
+        if metric.to and not _fits(metric, table):
+            raise ConfigError(f"{where}: {metric.name} to fit {metric.to}", metric.type, "type, unit and buckets count")
+    if unknown := set(table.labels.values()) - set(ATTRIBUTES):
+        raise ConfigError(f"{where}: labels to become one of {', '.join(ATTRIBUTES)}", sorted(unknown))
+
+
+def _fits(metric: Metric, table: EngineTable) -> bool:
+    known: Mapping[str, conventions.Instrument] = conventions.INSTRUMENTS
+    if metric.to not in known or known[metric.to].v1_41 is None:
+        return False
+    if metric.type == "histogram":
+        return metric.buckets in table.buckets and known[metric.to].kind == "histogram"
+    return metric.type == known[metric.to].kind

@@ -1,0 +1,86 @@
+"""Alerts. Each has a runbook, docs/runbooks/NAME.md, that says what to look at."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from otel_llm import conventions
+from otel_llm_collector.engine_tables.table import engine_tables
+from otel_llm_collector.rule_sources.rule import Alert
+from otel_llm_collector.vocabulary.collector_self_metrics import QUEUE_CAPACITY, QUEUE_SIZE
+from otel_llm_collector.vocabulary.prometheus_names import label_name
+
+__all__ = ["alerts"]
+
+_PROMISES: Final = {"time_to_first_token": "FirstToken", "inter_token_latency": "InterTokenLatency"}
+_WHO: Final = f"{{{{ $labels.job }}}} {{{{ $labels.{label_name(conventions.REQUEST_MODEL)} }}}}"
+_VALUE: Final = "{{ $value | humanizePercentage }}"
+
+
+def alerts() -> Iterator[Alert]:
+    """Yield all alerts."""
+    for measure, name in _PROMISES.items():
+        yield from _burn_alerts(measure, name)
+    yield Alert(
+        "OtelLlmErrors",
+        "otel_llm:errors:ratio5m > 0.05",
+        "5m",
+        "page",
+        f"{_WHO}: {_VALUE} of requests fail",
+    )
+    yield Alert(
+        "OtelLlmSaturated",
+        "otel_llm:requests_waiting:ratio > 0.5 or otel_llm:kv_cache:max > 0.95",
+        "10m",
+        "ticket",
+        f"{_WHO}: more requests wait than run, or the key-value cache is full",
+    )
+    jobs = "|".join(table.name for table in engine_tables())
+    yield Alert(
+        "OtelLlmScrapeMissing",
+        f'up{{job=~"{jobs}"}} == 0',
+        "2m",
+        "page",
+        "{{ $labels.job }} at {{ $labels.instance }} does not answer, so its percentiles are missing",
+    )
+    clipped = "\nor\n".join(f'otel_llm:{measure}:quantile_clipped5m{{quantile="0.99"}} == 1' for measure in _PROMISES)
+    yield Alert(
+        "OtelLlmPercentileClipped",
+        clipped,
+        "10m",
+        "ticket",
+        f"{_WHO}: p99 is above the last bucket edge, so the number shown is only a lower bound",
+    )
+    yield Alert(
+        "OtelLlmSeriesBudget",
+        "otel_llm:series:count > scalar(otel_llm:series_budget:count)",
+        "10m",
+        "ticket",
+        "{{ $value }} series of language models: more than the budget in rules/slo.yaml",
+    )
+    yield Alert(
+        "OtelLlmCollectorQueue",
+        f"{QUEUE_SIZE} / ({QUEUE_CAPACITY} > 0) > 0.5",
+        "5m",
+        "page",
+        f"the Collector's queue to {{{{ $labels.exporter }}}} is {_VALUE} full: its store is not accepting data",
+    )
+
+
+def _burn_alerts(measure: str, name: str) -> Iterator[Alert]:
+    """Yield a fast and a slow alert on the error budget, each on two windows so that it ends when the cause does.
+
+    At 14.4 times the allowed rate an hour spends two per cent of a month's budget; at 6 times, six hours spend five.
+    """
+    for speed, factor, windows, severity in (
+        ("Fast", 14.4, ("5m", "1h"), "page"),
+        ("Slow", 6, ("30m", "6h"), "ticket"),
+    ):
+        budget = f"{factor} * (1 - scalar(otel_llm:slo_objective:ratio))"
+        short, long = (f'otel_llm:{measure}:slow_ratio{{window="{window}"}} > {budget}' for window in windows)
+        yield Alert(
+            f"OtelLlm{name}Burn{speed}",
+            f"({long})\nand ignoring (window)\n({short})",
+            "2m",
+            severity,
+            f"{_WHO}: {_VALUE} of {measure.replace('_', ' ')} is slower than promised",
+        )

@@ -1,0 +1,44 @@
+"""The common grid of edges on which histograms with different buckets are put together.
+
+Ten edges a decade, the same for every engine: no two neighbours are further apart than a factor of 1.27.
+Where a grid edge falls inside a bucket, the values in that bucket have to be spread somehow. Prometheus spreads them
+evenly, which gives latencies that are too high, since their density falls. Spreading them evenly in the logarithm
+halves that error. Prometheus does so when it is asked at another edge instead (`log_spread_edge`), which takes known
+bucket edges; a family that is in no engine table is read with even spreading.
+"""
+
+import bisect
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from otel_llm import conventions
+from otel_llm_collector.engine_tables.table import engine_tables
+from otel_llm_collector.vocabulary import bucket_family
+
+__all__ = ["grid_edges", "known_families", "log_spread_edge"]
+
+_DECADE: Final = (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 8)
+"""The preferred numbers R10."""
+
+
+def grid_edges(low: float, high: float) -> tuple[float, ...]:
+    """Return the upper edges of the grid between two bounds, all in seconds, ascending, without +Inf."""
+    edges = (float(f"{step}e{power}") for power in range(-4, 4) for step in _DECADE)
+    return tuple(edge for edge in edges if low <= edge <= high)
+
+
+def known_families(instruments: Collection[str]) -> Mapping[str, tuple[float, ...]]:
+    """Return the bucket edges that engine tables and `conventions` have for these instruments, by family."""
+    tables = [table.edges(metric) for table in engine_tables() for metric in table.metrics if metric.to in instruments]
+    ours = [conventions.instrument(key).boundaries or () for key in instruments]
+    return {bucket_family.name(edges): edges for edges in (*tables, *ours) if edges}
+
+
+def log_spread_edge(edge: float, edges: Sequence[float]) -> float:
+    """Return the edge at which even spreading gives the share that spreading in the logarithm gives at `edge`."""
+    place = bisect.bisect_left(edges, edge)
+    if place in (0, len(edges)) or edges[place] == edge or edges[place - 1] <= 0:
+        return edge
+    low, high = edges[place - 1], edges[place]
+    return low + (high - low) * math.log(edge / low) / math.log(high / low)

@@ -1,0 +1,1 @@
+"""The PromQL of the panels, and the labels and series it names."""
