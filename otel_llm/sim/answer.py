@@ -8,15 +8,11 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Final
 
-from otel_llm.sim.question import Question
-from otel_llm.sim.render import Renderer, error_body
+from otel_llm.sim.openai_format import Question, Renderer
 from otel_llm.sim.schedule import ms, token_times
+from otel_llm.sim.writes import Write, error_body, http_head, plain_reply
 
-__all__ = ["Write", "error_writes", "plain_reply", "stream_writes", "whole_writes"]
-
-Write = tuple[int, bytes | None, int, int]
-"""(due in ns after the answer's start, bytes, tokens so far, events so far). Bytes of None cut the connection; tokens
-of -1 mark bytes of headers alone."""
+__all__ = ["error_writes", "stream_writes", "whole_writes"]
 
 _Event = tuple[int, bytes | None, int, int, int]
 """(due, bytes, tokens so far, events in these bytes, what is to happen to the write it goes into)."""
@@ -24,32 +20,6 @@ _Event = tuple[int, bytes | None, int, int, int]
 _WAIT: Final = 0  # for as many events as go into one write
 _FLUSH: Final = 1
 _LAST: Final = 2
-
-
-def _head(status: str, content_type: str, request_id: str, more: str) -> bytes:
-    named = f"x-request-id: {request_id}\r\n" if request_id else ""
-    return f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n{named}{more}\r\n".encode("latin-1", "replace")
-
-
-_REASONS: Final = {
-    200: "OK",
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    429: "Too Many Requests",
-} | {
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
-
-
-def plain_reply(
-    body: bytes, request_id: str, *, status: int = 200, close: bool = False, retry_after: str = ""
-) -> bytes:
-    """Return a whole HTTP response of JSON."""
-    more = f"Content-Length: {len(body)}\r\n" + ("Connection: close\r\n" if close else "")
-    more += f"Retry-After: {retry_after}\r\n" if retry_after else ""
-    return _head(f"{status} {_REASONS[status]}", "application/json", request_id, more) + body
 
 
 def error_writes(question: Question, status: int, request_id: str, *, close: bool) -> Iterator[Write]:
@@ -92,7 +62,7 @@ def stream_writes(
     """
     behaviour = question.behaviour
     more = ("Transfer-Encoding: chunked\r\n" if chunked else "") + ("Connection: close\r\n" if close else "")
-    head = _head("200 OK", "text/event-stream; charset=utf-8", request_id, "Cache-Control: no-cache\r\n" + more)
+    head = http_head("200 OK", "text/event-stream; charset=utf-8", request_id, "Cache-Control: no-cache\r\n" + more)
     if behaviour.header_ms >= 0:
         yield ms(behaviour.header_ms), head, -1, 0
         head = b""

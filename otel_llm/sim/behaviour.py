@@ -1,7 +1,8 @@
 """How the simulated server behaves: one frozen table of knobs, and the texts it can be told in.
 
-A text of knobs is `ttft_ms=200,itl_ms=20` (or with semicolons); in a request's body it is an object. What is told
-later wins: the server's own behaviour, the path `/x/k=v;k=v/v1/...`, the header `x-sim`, the body field `sim`.
+A text of knobs is `ttft_ms=200,itl_ms=20` (or with semicolons); in a request's body it is an object, on the command
+line an option each. What is told later wins: the server's own behaviour, the path `/x/k=v;k=v/v1/...`, the header
+`x-sim`, the body field `sim`.
 """
 
 import math
@@ -13,7 +14,7 @@ from urllib.parse import unquote
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["FAULTS", "JITTERS", "USAGES", "Behaviour"]
+__all__ = ["FAULTS", "JITTERS", "USAGES", "Behaviour", "option_name"]
 
 JITTERS: Final = ("none", "uniform", "exp", "lognormal")
 USAGES: Final = ("auto", "always", "never", "every", "lying")
@@ -95,6 +96,14 @@ class Behaviour:
             if not least <= value < math.inf:
                 raise _refused(field.name, f"a number of at least {least}", value)
 
+    def as_options(self) -> list[str]:
+        """Return the options of `otel-llm sim` that make a server behave so."""
+        return [
+            f"{option_name(field.name)}={getattr(self, field.name)}"
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        ]
+
     def with_text(self, text: str) -> "Behaviour":
         """Return this behaviour with the knobs of `k=v,k=v` changed; a value may be percent-encoded.
 
@@ -105,6 +114,11 @@ class Behaviour:
     def with_values(self, values: Mapping[str, Any]) -> "Behaviour":
         """Return this behaviour with the knobs of a JSON object, or of parsed options, changed."""
         return replace(self, **{name: _read(name, value) for name, value in values.items()})
+
+
+def option_name(knob: str) -> str:
+    """Return the command-line option of a knob."""
+    return "--" + knob.replace("_", "-")
 
 
 @lru_cache(maxsize=256)

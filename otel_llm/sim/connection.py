@@ -14,8 +14,7 @@ from typing import Final, cast
 import httptools
 
 from otel_llm.clock import now_ns
-from otel_llm.sim.answer import plain_reply
-from otel_llm.sim.render import error_body
+from otel_llm.sim.writes import error_body, plain_reply
 
 __all__ = ["Connection", "Request"]
 

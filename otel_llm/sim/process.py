@@ -13,7 +13,6 @@ import orjson
 
 from otel_llm.errors import ConfigError, RemoteError
 from otel_llm.sim.behaviour import Behaviour
-from otel_llm.sim.cli import arguments_of
 
 __all__ = ["SimProcess"]
 
@@ -40,8 +39,8 @@ class SimProcess:
         return self._child.pid if self._child else None
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "otel_llm.sim", "--port", str(self._port), "--until-stdin-ends"]
-        command += arguments_of(self._behaviour)
+        command = [sys.executable, "-m", "otel_llm.cli", "sim", "--port", str(self._port), "--until-stdin-ends"]
+        command += self._behaviour.as_options()
         if self._keeps:
             self._folder = tempfile.TemporaryDirectory(prefix="otel-llm-sim-")
             command += ["--log", str(self._log_path())]

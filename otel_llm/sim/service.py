@@ -12,16 +12,16 @@ import orjson
 
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.sim.answer import Write, error_writes, plain_reply, stream_writes, whole_writes
+from otel_llm.sim.answer import error_writes, stream_writes, whole_writes
 from otel_llm.sim.behaviour import Behaviour
 from otel_llm.sim.connection import Connection, Request
-from otel_llm.sim.question import Question, read_question
-from otel_llm.sim.render import Renderer, error_body
+from otel_llm.sim.openai_format import Question, Renderer, read_question
 from otel_llm.sim.schedule import faulty
 from otel_llm.sim.slots import Slots
 from otel_llm.sim.stream import Stream
 from otel_llm.sim.truth import Counters, SentRow, TruthLog
 from otel_llm.sim.wheel import Wheel
+from otel_llm.sim.writes import Write, error_body, plain_reply
 
 __all__ = ["MODEL", "Service"]
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from otel_llm.clock import now_ns
-from otel_llm.sim.answer import Write
 from otel_llm.sim.connection import Connection
 from otel_llm.sim.truth import SentRow
 from otel_llm.sim.wheel import Wheel
+from otel_llm.sim.writes import Write
 
 __all__ = ["Stream"]
 
