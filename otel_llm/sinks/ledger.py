@@ -136,7 +136,7 @@ class CountedSpanProcessor(SpanProcessor):
             self._tally.add(recorded=1, dropped=not kept)
         if not kept and not self._warned:
             self._warned = True
-            _log.warning("expected to hold at most %d spans until they are exported; more are dropped", self._limit)
+            _log.warning("dropped a span: %d wait to be exported already; further drops are not logged", self._limit)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Export what is queued. Returns False when that took longer than the time given."""
@@ -169,7 +169,7 @@ class CountedSpanProcessor(SpanProcessor):
                 with suppress_instrumentation():
                     result = self._exporter.export(batch)
             except Exception:
-                _log.warning("expected to export %d spans", len(batch), exc_info=True)
+                _log.warning("could not export %d spans", len(batch), exc_info=True)
             with self._changed:
                 settled, self._under_way = self._under_way, 0  # 0 when `shutdown` has given them up already
                 good = result is SpanExportResult.SUCCESS

@@ -1,4 +1,4 @@
-"""Whether the bulk way and the public way agree, found out once per process and kind of aggregation."""
+"""Compares merging many values at once with the SDK's public `record`, once per process and kind of aggregation."""
 
 import logging
 from collections.abc import Callable
@@ -44,10 +44,10 @@ def agrees(kind: Any, merge: Merge) -> bool:
         same = _compare(kind, merge)
     except Exception:
         same = False
-        _log.info("this OpenTelemetry SDK is not as expected", exc_info=True)
+        _log.info("could not merge values into %s of this OpenTelemetry SDK", kind.__name__, exc_info=True)
     if not same:
         _log.warning(
-            "expected to merge into %s of this OpenTelemetry SDK; values are recorded one by one", kind.__name__
+            "cannot merge values into %s of this OpenTelemetry SDK: they are recorded one by one", kind.__name__
         )
     return same
 
