@@ -21,7 +21,7 @@ from otel_llm.instrumentation.libraries import instrumentor
 from otel_llm.instrumentation.libraries.adapter import Settings, Target
 from otel_llm.instrumentation.libraries.instrumentor import LLMInstrumentor
 from otel_llm.sim import Behaviour, SimServer
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
 
 ASKED: Any = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
 

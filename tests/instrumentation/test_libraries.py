@@ -15,8 +15,8 @@ from langchain_core.messages import AIMessage
 import otel_llm
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.testing import CLOSE, ScriptedServer
-from tests.over_openai import OverOpenAI
-from tests.seen import Seen
+from tests.langchain_over_openai import OverOpenAI
+from tests.telemetry_in_memory import Seen
 
 SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 NDJSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n"

@@ -15,7 +15,7 @@ import otel_llm
 from otel_llm.instrumentation.libraries import stainless
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.testing import CLOSE, STALL, ScriptedServer
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
 from tests.truthserver.process import TruthServer
 
 MESSAGES: Any = [{"role": "user", "content": "hi"}]

@@ -12,9 +12,9 @@ import pytest
 import otel_llm
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.testing import CLOSE, ScriptedServer
-from tests import leaving
-from tests.over_openai import SSE, stalling
-from tests.seen import Seen
+from tests import exits
+from tests.langchain_over_openai import SSE, stalling
+from tests.telemetry_in_memory import Seen
 
 litellm = pytest.importorskip("litellm", reason="needs the libraries: make test-libraries")
 
@@ -203,19 +203,19 @@ def stalled() -> Iterator[str]:
         yield server.url
 
 
-@pytest.mark.parametrize(("leave", "outcome"), leaving.GOES)
+@pytest.mark.parametrize(("leave", "outcome"), exits.GOES)
 def test_it_may_be_left(leave: Any, outcome: str, stalled: str, seen_live: Seen, heard: Any) -> None:
     leave(lambda: litellm.completion(**asked(stalled, stream=True)), text_of)
-    leaving.told(seen_live, heard, outcome)
+    exits.told(seen_live, heard, outcome)
 
 
-@pytest.mark.parametrize(("leave", "outcome"), leaving.ASYNC)
+@pytest.mark.parametrize(("leave", "outcome"), exits.ASYNC)
 def test_it_may_be_left_async(leave: Any, outcome: str, stalled: str, seen_live: Seen, heard: Any) -> None:
     async def nothing() -> None:
         pass
 
-    leaving.run(leave, lambda: litellm.acompletion(**asked(stalled, stream=True)), text_of, nothing)
-    leaving.told(seen_live, heard, outcome)
+    exits.run(leave, lambda: litellm.acompletion(**asked(stalled, stream=True)), text_of, nothing)
+    exits.told(seen_live, heard, outcome)
 
 
 # -- names ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 import otel_llm
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.testing import STALL, ScriptedServer
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
 
 swarm_models = pytest.importorskip("swarm_models", reason="needs the libraries: make test-libraries")
 

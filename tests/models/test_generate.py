@@ -9,7 +9,7 @@ import pytest
 
 import otel_llm
 from otel_llm.clock import now_ns
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
 
 torch = pytest.importorskip("torch", reason="needs the model libraries: make test-models")
 transformers = pytest.importorskip("transformers", reason="needs the model libraries: make test-models")

@@ -9,7 +9,7 @@ import otel_llm
 from otel_llm.instrumentation.calls.decorator import measured
 from otel_llm.instrumentation.calls.options import Options
 from otel_llm.testing import FakeClock
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
 
 
 @pytest.fixture

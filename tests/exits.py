@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
 
 PIECES = 3
 
