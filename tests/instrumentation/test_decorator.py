@@ -64,7 +64,7 @@ def test_name_doc_signature_and_kind_are_kept(function: Callable[..., Any]) -> N
 
 
 def test_it_can_be_pickled_and_copied() -> None:
-    """S1.1"""
+    """A decorated function is pickled and copied like the function itself. (S1.1)"""
     assert pickle.loads(pickle.dumps(module_level)) is module_level  # noqa: S301
     assert copy.deepcopy(module_level) is copy.copy(module_level) is module_level
 
@@ -312,7 +312,7 @@ def test_tokens_of_a_result(result: Any, tokens: int | None, seen: Any, clock: F
 
 
 def test_a_clock_that_stands_still_divides_nothing(seen: Any) -> None:
-    """S1.5"""
+    """Throughput is None where no time passed, not a division by zero. (S1.5)"""
     assert module_level("a") == ["a", "a"]
     assert module_level.last_metrics is not None
     assert module_level.last_metrics.throughput is None
@@ -366,7 +366,7 @@ def test_chunks_of_the_well_known_shape_are_read(seen: Any, clock: FakeClock) ->
     assert attributes["gen_ai.response.model"] == "m-1"
 
 
-def test_the_report_is_the_three_lines_of_the_document(seen: Any, clock: FakeClock) -> None:
+def test_the_report_is_the_three_lines_of_swarms(seen: Any, clock: FakeClock) -> None:
     """S1.6: as `str(metrics)`, and as the result where that is asked for."""
 
     @otel_llm.metrics(returns="report")
@@ -395,7 +395,7 @@ def test_the_report_is_the_three_lines_of_the_document(seen: Any, clock: FakeClo
 
 
 def test_last_metrics_are_of_this_thread_and_this_task(seen: Any, clock: FakeClock) -> None:
-    """S1.6"""
+    """The metrics of the last call are read from the function, and are those of one's own thread. (S1.6)"""
 
     @otel_llm.metrics
     def generate(n: int) -> list[str]:
@@ -417,7 +417,7 @@ def test_last_metrics_are_of_this_thread_and_this_task(seen: Any, clock: FakeClo
 
 
 def test_one_log_record_per_call_and_a_callback(seen: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """S1.7"""
+    """Each call is one log record with the three figures, and one call of `on_metrics`. (S1.7)"""
     told: list[otel_llm.GenerationMetrics] = []
 
     @otel_llm.metrics(model="m", on_metrics=told.append)
@@ -464,7 +464,7 @@ def test_exceptions_pass_unchanged(seen: Any) -> None:
 
 
 def test_a_step_of_the_wall_clock_changes_no_duration(seen: Any, clock: FakeClock) -> None:
-    """S1.9"""
+    """Durations come from the monotonic clock. (S1.9)"""
 
     @otel_llm.metrics
     def generate() -> list[str]:
