@@ -14,8 +14,9 @@ from otel_llm.receiver.histogram import ExplicitHistogram, ExponentialHistogram
 from otel_llm.sinks import Ended
 from otel_llm.sinks.otel import OTelSink
 from otel_llm.testing import OtlpReceiver, timeline
+from tests.vocabulary import metric_name
 
-TTFT = "otel_llm.client.time_to_first_token"
+TTFT = metric_name("time_to_first_token")
 
 
 @pytest.fixture(autouse=True)

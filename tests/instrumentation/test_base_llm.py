@@ -17,6 +17,7 @@ from otel_llm import BaseLLM
 from otel_llm.errors import ConfigError
 from otel_llm.models.parameters import NAMES
 from otel_llm.testing import FakeClock
+from tests.vocabulary import metric_name
 
 VALUES = {name: f"<{name}>" for name in NAMES} | {"num_beams": "<beam_width>"}
 
@@ -216,7 +217,7 @@ def test_calling_the_model_is_one_measurement(seen: Any) -> None:
     """A call of the instance is `run`, measured once. (S2.9)"""
     assert Echo()("a", 1) == "A1"
     assert len(seen.spans) == 1
-    assert seen.points("gen_ai.client.operation.duration")[0].count == 1
+    assert seen.points(metric_name("operation_duration"))[0].count == 1
 
 
 def test_tokens_per_second(seen: Any, clock: FakeClock) -> None:

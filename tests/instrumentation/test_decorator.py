@@ -24,6 +24,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 import otel_llm
 from otel_llm.instrumentation.calls import isolation as telemetry
 from otel_llm.testing import FakeClock
+from tests.vocabulary import metric_name
 
 
 @otel_llm.metrics
@@ -192,8 +193,8 @@ def test_every_kind_of_callable_is_measured_once(call: Callable[[], Any], result
     """S1.2: arguments arrive, the result is what it was, and there is one span and one duration."""
     assert call() == result
     assert seen.outcome() == "complete"
-    assert len(seen.points("gen_ai.client.operation.duration")) == 1
-    assert seen.points("gen_ai.client.operation.duration")[0].count == 1
+    assert len(seen.points(metric_name("operation_duration"))) == 1
+    assert seen.points(metric_name("operation_duration"))[0].count == 1
 
 
 def test_a_stream_is_timed_by_its_items(seen: Any, clock: FakeClock) -> None:
@@ -221,7 +222,7 @@ def test_a_stream_is_timed_by_its_items(seen: Any, clock: FakeClock) -> None:
     attributes = seen.span().attributes
     assert attributes["otel_llm.time_to_first_token"] == pytest.approx(0.06)
     assert attributes["gen_ai.request.stream"] is True
-    assert not seen.points("gen_ai.client.token.usage")
+    assert not seen.points(metric_name("token_usage"))
 
 
 def test_a_call_that_does_not_stream_has_no_first_token(seen: Any, clock: FakeClock) -> None:
@@ -237,7 +238,7 @@ def test_a_call_that_does_not_stream_has_no_first_token(seen: Any, clock: FakeCl
     assert measured is not None
     assert (measured.time_to_first_token, measured.time_per_output_token) == (None, None)
     assert (measured.generation_latency, measured.throughput, measured.inter_token_latencies) == (2.0, 1.0, ())
-    assert not seen.points("otel_llm.client.time_to_first_token")
+    assert not seen.points(metric_name("time_to_first_token"))
 
 
 def test_a_function_may_report_its_own_tokens(seen: Any, clock: FakeClock) -> None:
@@ -339,7 +340,7 @@ def test_tokens_are_counted_as_told(seen: Any, clock: FakeClock) -> None:
     assert (text.last_metrics.output_tokens, text.last_metrics.token_source) == (4, "counted")
     assert (stream.last_metrics.output_tokens, stream.last_metrics.token_source) == (5, "counted")
     assert stream.last_metrics.inter_token_latencies == pytest.approx((0.1, 0.1, 0.1))
-    assert seen.points("gen_ai.client.token.usage")
+    assert seen.points(metric_name("token_usage"))
 
 
 def test_chunks_of_the_well_known_shape_are_read(seen: Any, clock: FakeClock) -> None:
@@ -512,9 +513,9 @@ def test_nested_calls_are_counted_once(seen: Any) -> None:
     child, own = seen.spans
     assert (child.name, own.name) == ("chat inner", "chat outer")
     assert child.parent.span_id == own.context.span_id
-    (point,) = seen.points("gen_ai.client.operation.duration")
+    (point,) = seen.points(metric_name("operation_duration"))
     assert (point.count, point.attributes["gen_ai.request.model"]) == (1, "outer")
-    assert sum(p.value for p in seen.points("otel_llm.client.active_requests")) == 0
+    assert sum(p.value for p in seen.points(metric_name("active_requests"))) == 0
 
 
 def test_proxies_are_what_they_stand_for() -> None:

@@ -11,6 +11,7 @@ from otel_llm.sim import Behaviour, SimServer
 from tests import exits
 from tests.langchain_over_openai import stalling
 from tests.telemetry_in_memory import Seen
+from tests.vocabulary import metric_name
 
 langchain_openai = pytest.importorskip("langchain_openai", reason="needs the libraries: make test-libraries")
 
@@ -51,7 +52,7 @@ def test_4_what_a_call_says_and_that_it_is_counted_once(sim: str, seen_live: See
         "gen_ai.usage.output_tokens": 6,
     }
     assert expected.items() <= dict(outer.attributes).items()
-    (duration,) = seen_live.points("gen_ai.client.operation.duration")
+    (duration,) = seen_live.points(metric_name("operation_duration"))
     assert duration.count == 1
 
 
@@ -73,7 +74,7 @@ def test_the_first_token_is_the_one_with_text_and_not_the_role(way: str, sim: st
     assert len(found) == 5
     assert 0.195 < min(one["otel_llm.time_to_first_token"] for one in found) < 0.25
     assert {one["gen_ai.usage.output_tokens"] for one in found} == {6}
-    (first,) = seen_live.points("otel_llm.client.time_to_first_token")
+    (first,) = seen_live.points(metric_name("time_to_first_token"))
     assert first.count == 5
 
 

@@ -22,6 +22,7 @@ from otel_llm.sinks.sqlite import read_records, read_run
 from otel_llm.testing import CLOSE, OtlpReceiver, ScriptedServer
 from tests.load.conftest import Perf
 from tests.truthserver.process import TruthServer, first_and_gaps
+from tests.vocabulary import metric_name
 
 Run = Callable[..., Perf]
 
@@ -188,22 +189,22 @@ def test_what_arrives_by_otlp_is_what_was_measured(perf: Run, protocol: str) -> 
         assert bad > 0
         assert good + bad == 40
         counts = {
-            "otel_llm.client.time_to_first_token": good,
-            "otel_llm.client.inter_token_latency": good * 15,
-            "otel_llm.client.time_per_output_token": good,
-            "gen_ai.client.operation.duration": 40,
-            "gen_ai.client.operation.time_to_first_chunk": good,
+            metric_name("time_to_first_token"): good,
+            metric_name("inter_token_latency"): good * 15,
+            metric_name("time_per_output_token"): good,
+            metric_name("operation_duration"): 40,
+            metric_name("time_to_first_chunk"): good,
         }
         assert {name: back.histogram(name).count for name in counts} == counts
-        tokens = back.histogram("gen_ai.client.token.usage", **{"gen_ai.token.type": "output"})
+        tokens = back.histogram(metric_name("token_usage"), **{"gen_ai.token.type": "output"})
         assert tokens.sum == report["tokens"]["output"] == good * 16
-        assert back.counter("otel_llm.load.requests") == 40
-        assert back.counter("otel_llm.slo.requests", met=True) == good
+        assert back.counter(metric_name("load_requests")) == 40
+        assert back.counter(metric_name("slo_requests"), met=True) == good
         assert len(back.spans) == 40
         assert {span.kind for span in back.spans} == {"CLIENT"}
         ids = {span.trace_id for span in back.spans}
         assert len(ids) == 40
-        exemplars = back.exemplars("otel_llm.client.time_to_first_token")
+        exemplars = back.exemplars(metric_name("time_to_first_token"))
         assert exemplars
         assert {exemplar.trace_id for exemplar in exemplars} <= ids
         sent = {row["traceparent"].split("-")[1] for row in log}
