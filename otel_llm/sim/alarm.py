@@ -1,7 +1,7 @@
 """One timer at an absolute moment, as fine as the platform has it.
 
 An event loop's own timers count in milliseconds, which is coarser than the gaps between the chunks of a busy server.
-On Linux a timerfd wakes the loop within about 0.1 ms; elsewhere the loop's timer has to do.
+On Linux a timerfd wakes the loop within about 0.1 ms; elsewhere the loop's own timer is used.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class _Libc:
 
 
 class TimerfdAlarm:
-    """Calls `ring` at the moment that was set last. To be set again, or to None, each time that it rang."""
+    """Calls `ring` at the moment that was set last. Each time it has rung, set it again, or to None."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> None:
         self._os: Any = os if hasattr(os, "timerfd_create") else _Libc()
@@ -87,7 +87,7 @@ class LoopAlarm:
 
 
 def make_alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> TimerfdAlarm | LoopAlarm:
-    """Return the finest alarm of this platform. To be closed before the loop is."""
+    """Return the finest alarm of this platform. Close it before the loop."""
     try:
         return TimerfdAlarm(loop, ring)
     except (AttributeError, NotImplementedError, OSError, TypeError):  # no such call, no readers, none allowed

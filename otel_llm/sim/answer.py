@@ -1,7 +1,7 @@
-"""An answer as a list of writes: which bytes leave when. Pure: a question and an id go in, no socket and no clock.
+"""An answer as a list of writes: which bytes leave when. Pure: no socket and no clock.
 
-`events` says what the answer consists of, `writes` how it is cut into pieces and framed as HTTP. Both are lazy, so that
-the work for a long answer is spread over its time and does not make another one late.
+`_events` yields what an answer consists of, `stream_writes` groups and cuts it and frames it as HTTP. Both are lazy, so
+that the work for a long answer is spread over its time and does not delay other answers.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import Final
 
 from otel_llm.sim.openai_format import Question, Renderer
-from otel_llm.sim.schedule import ms, token_times
+from otel_llm.sim.schedule import to_ns, token_times
 from otel_llm.sim.writes import Write, error_body, http_head, plain_reply
 
 __all__ = ["error_writes", "stream_writes", "whole_writes"]
@@ -23,17 +23,17 @@ _LAST: Final = 2
 
 
 def error_writes(question: Question, status: int, request_id: str, *, close: bool) -> Iterator[Write]:
-    """Return the writes of an error that is answered instead of anything else."""
+    """Return the one write of an injected HTTP error."""
     body = error_body("injected fault", "injected", status)
     retry_after = question.behaviour.retry_after
     reply = plain_reply(body, request_id, status=status, close=close, retry_after=retry_after)
-    yield max(0, ms(question.behaviour.header_ms)), reply, 0, 0
+    yield max(0, to_ns(question.behaviour.header_ms)), reply, 0, 0
 
 
 def whole_writes(
     question: Question, request_id: str, renderer: Renderer, fault: str, *, close: bool
 ) -> Iterator[Write]:
-    """Return the one write of an answer that is not streamed: it is due with its last token."""
+    """Return the one write of an answer that is not streamed. It is due with the answer's last token."""
     behaviour, tokens = question.behaviour, question.tokens
     due = next(islice(token_times(behaviour, request_id), tokens - 1, None))
     body: bytes = renderer.whole(tokens, _finish(question))
@@ -45,7 +45,7 @@ def whole_writes(
     elif fault == "badjson":
         tokens, body = 0, body[: len(body) // 2]
     elif fault == "stall":
-        due += ms(behaviour.stall_ms)
+        due += to_ns(behaviour.stall_ms)
     yield due, plain_reply(body, request_id, close=close), tokens, 1
 
 
@@ -64,10 +64,10 @@ def stream_writes(
     more = ("Transfer-Encoding: chunked\r\n" if chunked else "") + ("Connection: close\r\n" if close else "")
     head = http_head("200 OK", "text/event-stream; charset=utf-8", request_id, "Cache-Control: no-cache\r\n" + more)
     if behaviour.header_ms >= 0:
-        yield ms(behaviour.header_ms), head, -1, 0
+        yield to_ns(behaviour.header_ms), head, -1, 0
         head = b""
-    latest = max(0, ms(behaviour.header_ms))
-    gap, frame = ms(behaviour.split_gap_ms), _chunk if chunked else _bare
+    latest = max(0, to_ns(behaviour.header_ms))
+    gap, frame = to_ns(behaviour.split_gap_ms), _chunk if chunked else _bare
     framed: dict[bytes, bytes] = {}
     for due, data, tokens, events, last in _grouped(_events(question, request_id, renderer, fault), question):
         latest = max(latest, due)
@@ -133,12 +133,12 @@ def _events(question: Question, request_id: str, renderer: Renderer, fault: str)
     due, before, floor, done = _last(times, size), 0, 0, 0
     if question.chat and behaviour.role:
         early = renderer.role() + renderer.text("content", 0, 0) * behaviour.empty
-        yield due if behaviour.role_ms < 0 else ms(behaviour.role_ms), early, 0, 1 + behaviour.empty, _FLUSH
+        yield due if behaviour.role_ms < 0 else to_ns(behaviour.role_ms), early, 0, 1 + behaviour.empty, _FLUSH
     while True:
         if fault and done <= behaviour.fault_at < done + size:
             yield before, b"", done, 0, _FLUSH
             if fault == "stall":
-                floor = before + ms(behaviour.stall_ms)
+                floor = before + to_ns(behaviour.stall_ms)
             else:
                 yield _broken(fault, before, done, renderer)
                 if fault in ("disconnect", "error"):

@@ -1,4 +1,4 @@
-"""How the simulated server behaves: one frozen table of knobs, and the texts it can be told in.
+"""How the simulated server behaves: one frozen table of knobs, and the forms in which they are given.
 
 A text of knobs is `ttft_ms=200,itl_ms=20` (or with semicolons); in a request's body it is an object, on the command
 line an option each. What is told later wins: the server's own behaviour, the path `/x/k=v;k=v/v1/...`, the header
@@ -35,15 +35,15 @@ class Behaviour:
     text:             of one token
     tok_per_event:    tokens in one event, which leaves when its last token is due
     ev_per_write:     events in one write, which leaves when the last of them is due
-    split:            or each write cut in so many, split_gap_ms apart
+    split:            pieces that each write is cut into, sent split_gap_ms apart
     role, role_ms:    a chunk with the role alone comes first (chat), at this time; below 0: with the first token
     empty:            chunks without text after the role chunk
     comments:         keep-alive comments before the first token, evenly spread
     reasoning:        the first n tokens are sent as reasoning, in the delta's field reasoning_field
-    usage:            a last chunk with the tokens' count: `auto` when the request asks, `always`, `never`; `every`: in
+    usage:            a last chunk with the token counts: `auto` if the request asks, `always`, `never`; `every`: in
                       each chunk; `lying`: always, and wrong by usage_lie tokens, or by 10 where that is 0
     usage_lie:        added to completion_tokens
-    pad:              bytes more in each chunk
+    pad:              bytes of padding in each chunk
     done:             whether `data: [DONE]` is sent
     crlf:             whether lines end in CR LF
     header_ms:        when the headers leave; below 0: with the first byte of the body

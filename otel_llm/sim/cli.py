@@ -1,4 +1,4 @@
-"""The options of `otel-llm sim`, and what it runs until it is told to stop."""
+"""`otel-llm sim`: its options, and the server until it is told to stop."""
 
 import argparse
 import asyncio

@@ -18,7 +18,7 @@ class Question:
 
     limit:         the most tokens that the request allows, 0 where it sets no limit
     prompt_tokens: a quarter of the body's bytes, rounded up
-    usage, every:  whether it asks for the tokens' count at the end, and in each chunk
+    usage, every:  whether it asks for usage at the end, and in each chunk
     """
 
     chat: bool
@@ -37,7 +37,7 @@ class Question:
 
 
 def read_question(body: bytes, behaviour: Behaviour, *, chat: bool) -> Question:
-    """Return what `body` asks for. Raises ConfigError where it cannot be used."""
+    """Return what `body` asks for. Raises ConfigError for a body that cannot be used."""
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -75,7 +75,7 @@ def _limit(fields: dict[str, Any]) -> int:
 
 
 class Renderer:
-    """Makes the events of one answer. What all of them share is written once; the text of n tokens once per n."""
+    """Writes the events of one answer. What they share is encoded once, and an event of n tokens once per n."""
 
     def __init__(self, question: Question, request_id: str, created: int) -> None:
         behaviour = question.behaviour
@@ -112,9 +112,9 @@ class Renderer:
         return self._event(self._head + delta)
 
     def text(self, field: str, tokens: int, so_far: int, finish: str | None = None) -> bytes:
-        """Return an event of `tokens` tokens in `field` of the delta; the same object again where nothing differs.
+        """Return an event of `tokens` tokens in `field` of the delta; equal events are the same object.
 
-        so_far: the answer's tokens up to and with these, for an answer that counts in each chunk
+        so_far: the answer's tokens including these, for answers that state usage in each chunk
         """
         if finish is None and not self._every:
             event = self._plain.get((field, tokens))
@@ -142,7 +142,7 @@ class Renderer:
         return b'"usage":' + orjson.dumps(table)
 
     def tail(self, tokens: int) -> tuple[bytes, int]:
-        """Return what follows the last token, and how many events that is: the count, and `[DONE]`."""
+        """Return the events after the last token, usage and `[DONE]`, and how many they are."""
         usage = self._question.behaviour.usage
         asked = usage in ("always", "lying") or (usage == "auto" and self._question.usage) or self._every
         tail = self._event(self._head + b'"choices":[],' + self._usage(tokens) + b"}") if asked else b""

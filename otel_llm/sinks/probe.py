@@ -98,7 +98,7 @@ def _round(values: tuple[float, ...], looped: Any, match: Any, merge: Merge, key
 
 
 def _essence(point: Any) -> tuple[object, ...]:
-    """Return what must be the same of two points; empty buckets around the full ones need not."""
+    """Return what must be equal in two points. Empty buckets around the full ones may differ."""
     rounded = (point.count, point.min, point.max, float(f"{point.sum:.9e}"))
     if hasattr(point, "bucket_counts"):
         return (*rounded, tuple(point.bucket_counts))

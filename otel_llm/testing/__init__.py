@@ -1,4 +1,4 @@
-"""Doubles for anyone's tests: time that stands still, streams drawn as text, sinks that remember, scripted servers.
+"""Test doubles: a clock moved by hand, streams drawn as text, a sink that remembers, scripted servers.
 
 record = timeline("r..a.bb.c|")      # 10 ms a character
 assert time_to_first_token(record) == 0.03
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "OtlpReceiver":  # late: whoever wants a clock that stands still need not load gRPC
+    if name == "OtlpReceiver":  # late: a test that only wants a FakeClock need not load gRPC
         from otel_llm.receiver.otlp import OtlpReceiver
 
         return OtlpReceiver
