@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from otel_llm import models, testing
     from otel_llm.instrumentation.libraries.instrumentor import LLMInstrumentor
     from otel_llm.models.base import BaseLLM
-    from otel_llm.providers import Telemetry, configure
+    from otel_llm.providers import Providers, configure
 
     __version__: str
 
@@ -27,8 +27,8 @@ __all__ = [
     "BaseLLM",
     "GenerationMetrics",
     "LLMInstrumentor",
+    "Providers",
     "StreamObservation",
-    "Telemetry",
     "__version__",
     "bind_context",
     "configure",
@@ -49,7 +49,7 @@ metrics_decorator = metrics
 _LATER = {
     "BaseLLM": ("otel_llm.models.base", "BaseLLM"),
     "LLMInstrumentor": ("otel_llm.instrumentation.libraries.instrumentor", "LLMInstrumentor"),
-    "Telemetry": ("otel_llm.providers", "Telemetry"),
+    "Providers": ("otel_llm.providers", "Providers"),
     "configure": ("otel_llm.providers", "configure"),
     "models": ("otel_llm.models", None),
     "testing": ("otel_llm.testing", None),

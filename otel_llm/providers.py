@@ -1,8 +1,9 @@
-"""SDK providers with OTLP export in one line, for who has not set any up.
+"""SDK providers with OTLP export in one line, for applications that have none.
 
-`configure` sets the global providers unless the application has; `providers` only builds them, for who owns a run.
-Both obey every OTEL_* variable that the SDK and its exporters know; an argument beats its variable. Nothing is exported
-until somebody said where to: the endpoint argument, an OTEL_EXPORTER_OTLP_*ENDPOINT or an OTEL_*_EXPORTER variable.
+`configure` sets the global providers unless the application has; `build_providers` only builds them, and the caller
+owns them. Both obey every OTEL_* variable that the SDK and its exporters know; an argument beats its variable. Nothing
+is exported until a destination is named: the endpoint argument, an OTEL_EXPORTER_OTLP_*ENDPOINT variable or an
+OTEL_*_EXPORTER variable.
 """
 
 import atexit
@@ -21,11 +22,19 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from otel_llm.clock import now_ns
 from otel_llm.sinks.exemplars import WORST
-from otel_llm.sinks.exporters import Histograms, Protocol, Target, metric_reader, preferred, span_exporter, wanted
+from otel_llm.sinks.exporters import (
+    ExportTarget,
+    Histograms,
+    OtlpProtocol,
+    choose_aggregation,
+    exporter_names,
+    make_metric_reader,
+    make_span_exporter,
+)
 from otel_llm.sinks.finished_spans import FinishedSpans
 from otel_llm.sinks.ledger import CountedSpanProcessor, Ledger
 
-__all__ = ["Histograms", "Protocol", "Telemetry", "configure", "providers"]
+__all__ = ["Histograms", "OtlpProtocol", "Providers", "build_providers", "configure"]
 
 _log = logging.getLogger("otel_llm")
 _EXIT_S: Final = 5.0
@@ -33,8 +42,9 @@ _EXIT_S: Final = 5.0
 
 
 @dataclass
-class Telemetry:
-    """Providers and what became of their data. Either is None where nothing is exported, or it was not ours to set."""
+class Providers:
+    """A tracer and a meter provider, and a ledger of their exports. Either is None where nothing of it is exported, or
+    where the application had set its own."""
 
     tracer_provider: TracerProvider | None = None
     meter_provider: MeterProvider | None = None
@@ -86,24 +96,24 @@ def _quietly(step: Any, timeout_millis: int) -> bool:
     try:
         return step(timeout_millis=timeout_millis) is not False
     except Exception:
-        _log.warning("expected to export the last metrics", exc_info=True)
+        _log.warning("could not export the last metrics", exc_info=True)
         return False
 
 
 def configure(
     service_name: str | None = None,
     endpoint: str | None = None,
-    protocol: Protocol | None = None,
+    protocol: OtlpProtocol | None = None,
     histograms: Histograms | None = None,
     *,
     resource_attributes: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
     export_interval_s: float | None = None,
-) -> Telemetry:
+) -> Providers:
     """Set the global tracer and meter provider to ones that export by OTLP, and return a handle to flush and stop them.
 
     A provider that is set already is left as it is, with one warning, and the handle does nothing to it. The rest as
-    in `providers`. At the end of the process what is left is exported, for which it waits up to 5 s.
+    in `build_providers`. At the end of the process what is left is exported, for which it waits up to 5 s.
     """
     signals = []
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
@@ -112,10 +122,10 @@ def configure(
         signals.append("metrics")
     if len(signals) < 2:
         _log.warning(
-            "expected no OpenTelemetry provider to be set, got one already; it is left as it is; "
+            "an OpenTelemetry provider is set already and is left as it is; "
             "next step: call otel_llm.configure() first, or not at all"
         )
-    telemetry = providers(
+    made = build_providers(
         service_name,
         endpoint,
         protocol,
@@ -126,27 +136,27 @@ def configure(
         signals=tuple(signals),
     )
     # not the SDK's own: that waits for a receiver that is not there through all retries of each signal in turn
-    atexit.register(telemetry.shutdown, _EXIT_S)
-    if telemetry.tracer_provider is not None:
-        trace.set_tracer_provider(telemetry.tracer_provider)
-    if telemetry.meter_provider is not None:
-        metrics.set_meter_provider(telemetry.meter_provider)
-    if signals and telemetry.tracer_provider is None and telemetry.meter_provider is None:
+    atexit.register(made.shutdown, _EXIT_S)
+    if made.tracer_provider is not None:
+        trace.set_tracer_provider(made.tracer_provider)
+    if made.meter_provider is not None:
+        metrics.set_meter_provider(made.meter_provider)
+    if signals and made.tracer_provider is None and made.meter_provider is None:
         _log.info("nothing is exported; next step: give an endpoint, or set OTEL_EXPORTER_OTLP_ENDPOINT")
-    return telemetry
+    return made
 
 
-def providers(
+def build_providers(
     service_name: str | None = None,
     endpoint: str | None = None,
-    protocol: Protocol | None = None,
+    protocol: OtlpProtocol | None = None,
     histograms: Histograms | None = None,
     *,
     resource_attributes: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
     export_interval_s: float | None = None,
     signals: tuple[str, ...] = ("traces", "metrics"),
-) -> Telemetry:
+) -> Providers:
     """Build providers that belong to the caller, and set nothing.
 
     service_name: else OTEL_SERVICE_NAME, else "unknown_service"
@@ -160,27 +170,24 @@ def providers(
 
     Raises ConfigError for a protocol, a kind of histogram or an exporter that there is not.
     """
-    telemetry, kind = Telemetry(), preferred(histograms)
+    made, aggregation = Providers(), choose_aggregation(histograms)
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return telemetry
+        return made
     resource = _resource(service_name, resource_attributes or {})
-    target = Target(endpoint, protocol, dict(headers or {}))
-    span_exporters = [span_exporter(n, target) for n in wanted("traces", endpoint)] if "traces" in signals else []
-    if span_exporters:
-        telemetry.tracer_provider = FinishedSpans(resource=resource)
-        for exporter in span_exporters:
-            processor = CountedSpanProcessor(exporter, telemetry.ledger.spans, **_batching())
-            telemetry._processors.append(processor)
-            telemetry.tracer_provider.add_span_processor(processor)
-    interval = None if export_interval_s is None else export_interval_s * 1e3
-    readers = (
-        [metric_reader(n, target, kind, interval, telemetry.ledger) for n in wanted("metrics", endpoint)]
-        if "metrics" in signals
-        else []
-    )
-    if readers:
-        telemetry.meter_provider = MeterProvider(readers, resource=resource, views=[WORST], shutdown_on_exit=False)
-    return telemetry
+    target = ExportTarget(endpoint, protocol, dict(headers or {}))
+    names = {signal: exporter_names(signal, endpoint) for signal in signals}
+    if exporters := [make_span_exporter(name, target) for name in names.get("traces", ())]:
+        made.tracer_provider = FinishedSpans(resource=resource)
+        for exporter in exporters:
+            processor = CountedSpanProcessor(exporter, made.ledger.spans, **_batching())
+            made._processors.append(processor)
+            made.tracer_provider.add_span_processor(processor)
+    interval_ms = None if export_interval_s is None else export_interval_s * 1e3
+    if readers := [
+        make_metric_reader(name, target, aggregation, interval_ms, made.ledger) for name in names.get("metrics", ())
+    ]:
+        made.meter_provider = MeterProvider(readers, resource=resource, views=[WORST], shutdown_on_exit=False)
+    return made
 
 
 def _resource(service_name: str | None, attributes: Mapping[str, Any]) -> Resource:

@@ -39,6 +39,12 @@ def test_the_readme_names_the_two_commands_and_pages_that_exist() -> None:
         assert (ROOT / page).is_file(), page
 
 
+def test_every_file_that_the_page_on_testing_names_is_there() -> None:
+    named = re.findall(r"`([\w/]+/\w+\.py)`", (ROOT / "docs" / "testing.md").read_text())
+    assert len(named) > 20
+    assert [path for path in named if not any((base / path).is_file() for base in (ROOT, ROOT / "tests"))] == []
+
+
 def test_every_measure_is_in_the_glossary() -> None:
     text = (ROOT / "docs" / "measures.md").read_text()
     for measure in MEASURES:

@@ -9,13 +9,14 @@ from opentelemetry.sdk.metrics import Histogram
 
 from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.providers import providers
+from otel_llm.providers import build_providers
 from otel_llm.receiver.histogram import ExplicitHistogram, ExponentialHistogram
 from otel_llm.sinks import Ended
 from otel_llm.sinks.otel import OTelSink
 from otel_llm.testing import OtlpReceiver, timeline
+from tests.vocabulary import metric_name
 
-TTFT = "otel_llm.client.time_to_first_token"
+TTFT = metric_name("time_to_first_token")
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def run(telemetry, count=3):
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 def test_everything_recorded_arrives_and_the_ledger_says_so(receiver, protocol):
     endpoint = receiver.grpc_endpoint if protocol == "grpc" else receiver.http_endpoint
-    telemetry = providers("app", endpoint, protocol, resource_attributes={"otel_llm.run.id": "r1"})
+    telemetry = build_providers("app", endpoint, protocol, resource_attributes={"otel_llm.run.id": "r1"})
     ledger = run(telemetry)
     assert (ledger.spans.recorded, ledger.spans.exported, ledger.spans.dropped) == (3, 3, 0)
     assert ledger.points.recorded == ledger.points.exported > 0
@@ -57,7 +58,7 @@ def test_everything_recorded_arrives_and_the_ledger_says_so(receiver, protocol):
 
 
 def test_flushing_exports_what_is_recorded_by_now(receiver):
-    with providers("app", receiver.grpc_endpoint) as telemetry:
+    with build_providers("app", receiver.grpc_endpoint) as telemetry:
         sink = OTelSink(telemetry.tracer_provider, telemetry.meter_provider)
         sink.take(Ended.of(timeline("r.a|")))
         assert telemetry.force_flush()
@@ -72,7 +73,7 @@ def test_the_environment_alone_is_enough(receiver, monkeypatch):
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=blue")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "explicit_bucket_histogram")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "DELTA")
-    run(providers())
+    run(build_providers())
     assert receiver.spans[0].resource["service.name"] == "named"
     assert receiver.spans[0].resource["team"] == "blue"
     assert isinstance(receiver.histogram(TTFT), ExplicitHistogram)
@@ -82,7 +83,7 @@ def test_each_signal_can_have_its_own_endpoint_and_protocol(receiver, monkeypatc
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{receiver.http_endpoint}/v1/traces")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", receiver.grpc_endpoint)
-    run(providers())
+    run(build_providers())
     assert len(receiver.spans) == 3
     assert receiver.histogram(TTFT).count == 3
 
@@ -91,30 +92,30 @@ def test_an_argument_beats_its_variable(receiver, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "not this")
-    run(providers("this", receiver.grpc_endpoint, "grpc", "explicit"))
+    run(build_providers("this", receiver.grpc_endpoint, "grpc", "explicit"))
     assert receiver.spans[0].resource["service.name"] == "this"
     assert isinstance(receiver.histogram(TTFT), ExplicitHistogram)
 
 
 def test_port_4318_is_http_and_any_other_grpc():
-    from otel_llm.sinks.exporters import Target
+    from otel_llm.sinks.exporters import ExportTarget
 
-    assert Target("http://localhost:4318", None, {}).speaks_http("traces")
-    assert Target("localhost:4318", None, {}).speaks_http("traces")
-    assert not Target("http://localhost:4317", None, {}).speaks_http("traces")
-    assert not Target(None, None, {}).speaks_http("metrics")
-    assert Target("http://h:4318/otlp/", None, {}).arguments("traces", http=True) == {
+    assert ExportTarget("http://localhost:4318", None, {}).speaks_http("traces")
+    assert ExportTarget("localhost:4318", None, {}).speaks_http("traces")
+    assert not ExportTarget("http://localhost:4317", None, {}).speaks_http("traces")
+    assert not ExportTarget(None, None, {}).speaks_http("metrics")
+    assert ExportTarget("http://h:4318/otlp/", None, {}).arguments("traces", http=True) == {
         "endpoint": "http://h:4318/otlp/v1/traces"
     }
 
 
 def test_nothing_is_exported_unless_somebody_said_where_to(monkeypatch):
-    telemetry = providers("app")
+    telemetry = build_providers("app")
     assert telemetry.tracer_provider is None
     assert telemetry.meter_provider is None
     assert telemetry.shutdown().spans.recorded == 0
     monkeypatch.setenv("OTEL_SERVICE_NAME", "this says nothing about where to")
-    assert providers().tracer_provider is None
+    assert build_providers().tracer_provider is None
 
 
 def test_the_console_is_an_exporter_and_none_is_none(receiver):
@@ -132,26 +133,26 @@ with configure("app", {receiver.grpc_endpoint!r}) as telemetry:
 
 def test_a_disabled_sdk_is_left_disabled(receiver, monkeypatch):
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    assert providers("app", receiver.grpc_endpoint).meter_provider is None
+    assert build_providers("app", receiver.grpc_endpoint).meter_provider is None
 
 
 def test_sampler_and_limits_come_from_the_environment(receiver, monkeypatch):
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
-    ledger = run(providers("app", receiver.grpc_endpoint))
+    ledger = run(build_providers("app", receiver.grpc_endpoint))
     assert ledger.spans.recorded == 0
     assert receiver.histogram(TTFT).count == 3
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_on")
     monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2")
-    run(providers("app", receiver.grpc_endpoint))
+    run(build_providers("app", receiver.grpc_endpoint))
     assert len(receiver.spans[0].attributes) == 2
 
 
 def test_metrics_are_exported_at_the_interval_asked_for(receiver, monkeypatch):
     monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "20")
-    with providers("app", receiver.grpc_endpoint) as telemetry:
+    with build_providers("app", receiver.grpc_endpoint) as telemetry:
         OTelSink(telemetry.tracer_provider, telemetry.meter_provider).take(Ended.of(timeline("r.a|")))
         assert receiver.wait_for(lambda got: got.histogram(TTFT))
-    with providers("other", receiver.grpc_endpoint, export_interval_s=0.02) as telemetry:
+    with build_providers("other", receiver.grpc_endpoint, export_interval_s=0.02) as telemetry:
         OTelSink(telemetry.tracer_provider, telemetry.meter_provider).take(Ended.of(timeline("r.a|")))
         assert receiver.wait_for(lambda got: got.histogram(TTFT).count == 2)
 
@@ -168,11 +169,11 @@ def test_what_there_is_not_is_refused(arguments, variables, message, monkeypatch
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=message):
-        providers("app", "http://127.0.0.1:1", **arguments)
+        build_providers("app", "http://127.0.0.1:1", **arguments)
 
 
 def test_a_receiver_that_is_not_there_costs_the_time_given_and_is_in_the_ledger():
-    telemetry = providers("app", "http://127.0.0.1:1", "http/protobuf")
+    telemetry = build_providers("app", "http://127.0.0.1:1", "http/protobuf")
     sink = OTelSink(telemetry.tracer_provider, telemetry.meter_provider)
     sink.take(Ended.of(timeline("r.a|"), timeline("r.a|")))
     began = now_ns()
@@ -242,7 +243,7 @@ with configure("app", {receiver.grpc_endpoint!r}) as telemetry:
 assert not mine._active_span_processor._span_processors
 """
     )
-    assert "got one already" in in_a_process(code).stderr
+    assert "provider is set already and is left as it is" in in_a_process(code).stderr
 
 
 def test_configuring_twice_warns_and_changes_nothing(receiver):
@@ -257,7 +258,7 @@ two.shutdown()
 OTelSink().take(Ended.of(timeline("r.a|")))
 """
     )
-    assert "got one already" in in_a_process(code).stderr
+    assert "provider is set already and is left as it is" in in_a_process(code).stderr
     assert [span.resource["service.name"] for span in receiver.spans] == ["app"]
 
 
@@ -276,6 +277,6 @@ assert not loaded, loaded
 
 
 def test_exponential_is_the_default():
-    from otel_llm.sinks.exporters import preferred
+    from otel_llm.sinks.exporters import choose_aggregation
 
-    assert type(preferred(None)[Histogram]).__name__ == "ExponentialBucketHistogramAggregation"
+    assert type(choose_aggregation(None)[Histogram]).__name__ == "ExponentialBucketHistogramAggregation"

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogramDataPoint, HistogramDataPoint
 
-__all__ = ["ExplicitHistogram", "ExponentialHistogram", "of_point"]
+__all__ = ["ExplicitHistogram", "ExponentialHistogram", "read_histogram"]
 
 
 class _Histogram:
@@ -112,6 +112,6 @@ class ExponentialHistogram(_Histogram):
         return min(max(value, low), high)
 
 
-def of_point(point: Any) -> ExplicitHistogram | ExponentialHistogram:
+def read_histogram(point: Any) -> ExplicitHistogram | ExponentialHistogram:
     """Return the histogram of an OTLP data point of either kind."""
     return ExponentialHistogram(point) if hasattr(point, "scale") else ExplicitHistogram(point)

@@ -1,7 +1,8 @@
 """An OTLP receiver in this process: gRPC and HTTP (protobuf or JSON, gzip or not) on loopback.
 
-For who has no collector yet, and for tests. It listens on free ports unless told which, on threads of its own, and
-keeps what it gets in memory (see `received`). Nobody is asked who they are, so it does not listen on other interfaces.
+For programs without a collector, and for tests. It listens on free ports unless ports are given, runs in threads of
+its own, and keeps what it receives in memory (see `received`). It does not authenticate clients, which is why it
+listens on loopback by default.
 """
 
 import asyncio

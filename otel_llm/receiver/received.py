@@ -1,7 +1,7 @@
-"""What came in by OTLP, and how to ask about it.
+"""Spans and metrics received by OTLP, and the questions that can be asked about them.
 
-Spans are kept as they came, the latest hundred thousand. Of a metric stream (resource, scope, name, attributes) the
-latest cumulative point is kept, or the sum of its delta points, so that a question has one answer whichever it was.
+The latest hundred thousand spans are kept. Of a metric stream (resource, scope, name, attributes) the latest cumulative
+point is kept, or the sum of its delta points, so that the answer is the same for either temporality.
 """
 
 import threading
@@ -14,7 +14,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA, ResourceMetrics
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
 
-from otel_llm.receiver.histogram import ExplicitHistogram, ExponentialHistogram, of_point
+from otel_llm.receiver.histogram import ExplicitHistogram, ExponentialHistogram, read_histogram
 
 __all__ = ["Received", "ReceivedExemplar", "ReceivedSpan"]
 
@@ -154,7 +154,7 @@ class Received:
             if stream is None:
                 stream = self._streams[key] = _Stream(metric.name, metric.unit, attributes, resource)
             if kind in ("histogram", "exponential_histogram"):
-                arrived: Any = of_point(point)
+                arrived: Any = read_histogram(point)
                 stream.histogram = stream.histogram.add(arrived) if delta and stream.histogram else arrived
             else:
                 stream.value = _number(point) + (stream.value if delta else 0.0)

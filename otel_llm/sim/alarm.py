@@ -1,14 +1,14 @@
 """One timer at an absolute moment, as fine as the platform has it.
 
 An event loop's own timers count in milliseconds, which is coarser than the gaps between the chunks of a busy server.
-On Linux a timerfd wakes the loop within about 0.1 ms; elsewhere the loop's timer has to do.
+On Linux a timerfd wakes the loop within about 0.1 ms; elsewhere the loop's own timer is used.
 """
 
 import asyncio
 import ctypes
 import os
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from otel_llm.clock import now_ns
 
@@ -23,23 +23,37 @@ class _Spec(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_long) for name in ("every_s", "every_ns", "at_s", "at_ns"))
 
 
+class _Libc:
+    """The two functions that `os` has from Python 3.13 on, under the same names, for 3.11 and 3.12."""
+
+    def __init__(self) -> None:
+        self._libc, self._spec = ctypes.CDLL(None, use_errno=True), _Spec()
+        self._pointer = ctypes.byref(self._spec)
+
+    def timerfd_create(self, clock: int, /, *, flags: int) -> int:
+        fd: int = self._libc.timerfd_create(clock, flags)
+        if fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        return fd
+
+    def timerfd_settime_ns(self, fd: int, /, *, flags: int, initial: int) -> None:
+        self._spec.at_s, self._spec.at_ns = divmod(initial, 1_000_000_000)
+        self._libc.timerfd_settime(fd, flags, self._pointer, None)
+
+
 class TimerfdAlarm:
-    """Calls `ring` at the moment that was set last. To be set again, or to None, each time that it rang."""
+    """Calls `ring` at the moment that was set last. Each time it has rung, set it again, or to None."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd: int = self._libc.timerfd_create(_CLOCK_MONOTONIC, _FLAGS)
-        if self._fd < 0:
-            raise OSError(ctypes.get_errno(), "timerfd_create")
-        self._loop, self._spec = loop, _Spec()
-        self._pointer = ctypes.byref(self._spec)
+        self._os: Any = os if hasattr(os, "timerfd_create") else _Libc()
+        self._fd: int = self._os.timerfd_create(_CLOCK_MONOTONIC, flags=_FLAGS)
+        self._loop = loop
         loop.add_reader(self._fd, ring)
 
     def set(self, at_ns: int | None) -> None:
         """Ring at `at_ns` of the monotonic clock, at once if that is past, or never."""
         # Setting it also takes back the readiness of a timer that rang, so the descriptor is never read.
-        self._spec.at_s, self._spec.at_ns = (0, 0) if at_ns is None else divmod(max(at_ns, 1), 1_000_000_000)
-        self._libc.timerfd_settime(self._fd, _ABSOLUTE, self._pointer, None)
+        self._os.timerfd_settime_ns(self._fd, flags=_ABSOLUTE, initial=0 if at_ns is None else max(at_ns, 1))
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -73,7 +87,7 @@ class LoopAlarm:
 
 
 def make_alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> TimerfdAlarm | LoopAlarm:
-    """Return the finest alarm of this platform. To be closed before the loop is."""
+    """Return the finest alarm of this platform. Close it before the loop."""
     try:
         return TimerfdAlarm(loop, ring)
     except (AttributeError, NotImplementedError, OSError, TypeError):  # no such call, no readers, none allowed

@@ -1,22 +1,18 @@
-"""An answer as a list of writes: which bytes leave when. Pure: a question and an id go in, no socket and no clock.
+"""An answer as a list of writes: which bytes leave when. Pure: no socket and no clock.
 
-`events` says what the answer consists of, `writes` how it is cut into pieces and framed as HTTP. Both are lazy, so that
-the work for a long answer is spread over its time and does not make another one late.
+`_events` yields what an answer consists of, `stream_writes` groups and cuts it and frames it as HTTP. Both are lazy, so
+that the work for a long answer is spread over its time and does not delay other answers.
 """
 
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Final
 
-from otel_llm.sim.question import Question
-from otel_llm.sim.render import Renderer, error_body
-from otel_llm.sim.schedule import ms, token_times
+from otel_llm.sim.openai_format import Question, Renderer
+from otel_llm.sim.schedule import to_ns, token_times
+from otel_llm.sim.writes import Write, error_body, http_head, plain_reply
 
-__all__ = ["Write", "error_writes", "plain_reply", "stream_writes", "whole_writes"]
-
-Write = tuple[int, bytes | None, int, int]
-"""(due in ns after the answer's start, bytes, tokens so far, events so far). Bytes of None cut the connection; tokens
-of -1 mark bytes of headers alone."""
+__all__ = ["error_writes", "stream_writes", "whole_writes"]
 
 _Event = tuple[int, bytes | None, int, int, int]
 """(due, bytes, tokens so far, events in these bytes, what is to happen to the write it goes into)."""
@@ -26,44 +22,18 @@ _FLUSH: Final = 1
 _LAST: Final = 2
 
 
-def _head(status: str, content_type: str, request_id: str, more: str) -> bytes:
-    named = f"x-request-id: {request_id}\r\n" if request_id else ""
-    return f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n{named}{more}\r\n".encode("latin-1", "replace")
-
-
-_REASONS: Final = {
-    200: "OK",
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    429: "Too Many Requests",
-} | {
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
-
-
-def plain_reply(
-    body: bytes, request_id: str, *, status: int = 200, close: bool = False, retry_after: str = ""
-) -> bytes:
-    """Return a whole HTTP response of JSON."""
-    more = f"Content-Length: {len(body)}\r\n" + ("Connection: close\r\n" if close else "")
-    more += f"Retry-After: {retry_after}\r\n" if retry_after else ""
-    return _head(f"{status} {_REASONS[status]}", "application/json", request_id, more) + body
-
-
 def error_writes(question: Question, status: int, request_id: str, *, close: bool) -> Iterator[Write]:
-    """Return the writes of an error that is answered instead of anything else."""
+    """Return the one write of an injected HTTP error."""
     body = error_body("injected fault", "injected", status)
     retry_after = question.behaviour.retry_after
     reply = plain_reply(body, request_id, status=status, close=close, retry_after=retry_after)
-    yield max(0, ms(question.behaviour.header_ms)), reply, 0, 0
+    yield max(0, to_ns(question.behaviour.header_ms)), reply, 0, 0
 
 
 def whole_writes(
     question: Question, request_id: str, renderer: Renderer, fault: str, *, close: bool
 ) -> Iterator[Write]:
-    """Return the one write of an answer that is not streamed: it is due with its last token."""
+    """Return the one write of an answer that is not streamed. It is due with the answer's last token."""
     behaviour, tokens = question.behaviour, question.tokens
     due = next(islice(token_times(behaviour, request_id), tokens - 1, None))
     body: bytes = renderer.whole(tokens, _finish(question))
@@ -75,7 +45,7 @@ def whole_writes(
     elif fault == "badjson":
         tokens, body = 0, body[: len(body) // 2]
     elif fault == "stall":
-        due += ms(behaviour.stall_ms)
+        due += to_ns(behaviour.stall_ms)
     yield due, plain_reply(body, request_id, close=close), tokens, 1
 
 
@@ -92,12 +62,12 @@ def stream_writes(
     """
     behaviour = question.behaviour
     more = ("Transfer-Encoding: chunked\r\n" if chunked else "") + ("Connection: close\r\n" if close else "")
-    head = _head("200 OK", "text/event-stream; charset=utf-8", request_id, "Cache-Control: no-cache\r\n" + more)
+    head = http_head("200 OK", "text/event-stream; charset=utf-8", request_id, "Cache-Control: no-cache\r\n" + more)
     if behaviour.header_ms >= 0:
-        yield ms(behaviour.header_ms), head, -1, 0
+        yield to_ns(behaviour.header_ms), head, -1, 0
         head = b""
-    latest = max(0, ms(behaviour.header_ms))
-    gap, frame = ms(behaviour.split_gap_ms), _chunk if chunked else _bare
+    latest = max(0, to_ns(behaviour.header_ms))
+    gap, frame = to_ns(behaviour.split_gap_ms), _chunk if chunked else _bare
     framed: dict[bytes, bytes] = {}
     for due, data, tokens, events, last in _grouped(_events(question, request_id, renderer, fault), question):
         latest = max(latest, due)
@@ -163,12 +133,12 @@ def _events(question: Question, request_id: str, renderer: Renderer, fault: str)
     due, before, floor, done = _last(times, size), 0, 0, 0
     if question.chat and behaviour.role:
         early = renderer.role() + renderer.text("content", 0, 0) * behaviour.empty
-        yield due if behaviour.role_ms < 0 else ms(behaviour.role_ms), early, 0, 1 + behaviour.empty, _FLUSH
+        yield due if behaviour.role_ms < 0 else to_ns(behaviour.role_ms), early, 0, 1 + behaviour.empty, _FLUSH
     while True:
         if fault and done <= behaviour.fault_at < done + size:
             yield before, b"", done, 0, _FLUSH
             if fault == "stall":
-                floor = before + ms(behaviour.stall_ms)
+                floor = before + to_ns(behaviour.stall_ms)
             else:
                 yield _broken(fault, before, done, renderer)
                 if fault in ("disconnect", "error"):

@@ -1,7 +1,8 @@
-"""How the simulated server behaves: one frozen table of knobs, and the texts it can be told in.
+"""How the simulated server behaves: one frozen table of knobs, and the forms in which they are given.
 
-A text of knobs is `ttft_ms=200,itl_ms=20` (or with semicolons); in a request's body it is an object. What is told
-later wins: the server's own behaviour, the path `/x/k=v;k=v/v1/...`, the header `x-sim`, the body field `sim`.
+A text of knobs is `ttft_ms=200,itl_ms=20` (or with semicolons); in a request's body it is an object, on the command
+line an option each. What is told later wins: the server's own behaviour, the path `/x/k=v;k=v/v1/...`, the header
+`x-sim`, the body field `sim`.
 """
 
 import math
@@ -13,7 +14,7 @@ from urllib.parse import unquote
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["FAULTS", "JITTERS", "USAGES", "Behaviour"]
+__all__ = ["FAULTS", "JITTERS", "USAGES", "Behaviour", "option_name"]
 
 JITTERS: Final = ("none", "uniform", "exp", "lognormal")
 USAGES: Final = ("auto", "always", "never", "every", "lying")
@@ -34,15 +35,15 @@ class Behaviour:
     text:             of one token
     tok_per_event:    tokens in one event, which leaves when its last token is due
     ev_per_write:     events in one write, which leaves when the last of them is due
-    split:            or each write cut in so many, split_gap_ms apart
+    split:            pieces that each write is cut into, sent split_gap_ms apart
     role, role_ms:    a chunk with the role alone comes first (chat), at this time; below 0: with the first token
     empty:            chunks without text after the role chunk
     comments:         keep-alive comments before the first token, evenly spread
     reasoning:        the first n tokens are sent as reasoning, in the delta's field reasoning_field
-    usage:            a last chunk with the tokens' count: `auto` when the request asks, `always`, `never`; `every`: in
+    usage:            a last chunk with the token counts: `auto` if the request asks, `always`, `never`; `every`: in
                       each chunk; `lying`: always, and wrong by usage_lie tokens, or by 10 where that is 0
     usage_lie:        added to completion_tokens
-    pad:              bytes more in each chunk
+    pad:              bytes of padding in each chunk
     done:             whether `data: [DONE]` is sent
     crlf:             whether lines end in CR LF
     header_ms:        when the headers leave; below 0: with the first byte of the body
@@ -95,6 +96,14 @@ class Behaviour:
             if not least <= value < math.inf:
                 raise _refused(field.name, f"a number of at least {least}", value)
 
+    def as_options(self) -> list[str]:
+        """Return the options of `otel-llm sim` that make a server behave so."""
+        return [
+            f"{option_name(field.name)}={getattr(self, field.name)}"
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        ]
+
     def with_text(self, text: str) -> "Behaviour":
         """Return this behaviour with the knobs of `k=v,k=v` changed; a value may be percent-encoded.
 
@@ -105,6 +114,11 @@ class Behaviour:
     def with_values(self, values: Mapping[str, Any]) -> "Behaviour":
         """Return this behaviour with the knobs of a JSON object, or of parsed options, changed."""
         return replace(self, **{name: _read(name, value) for name, value in values.items()})
+
+
+def option_name(knob: str) -> str:
+    """Return the command-line option of a knob."""
+    return "--" + knob.replace("_", "-")
 
 
 @lru_cache(maxsize=256)

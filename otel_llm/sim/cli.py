@@ -1,4 +1,4 @@
-"""The options of `otel-llm sim`, and what it runs until it is told to stop."""
+"""`otel-llm sim`: its options, and the server until it is told to stop."""
 
 import argparse
 import asyncio
@@ -7,48 +7,48 @@ import gc
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
 from otel_llm.errors import ConfigError
-from otel_llm.sim.behaviour import FAULTS, JITTERS, USAGES, Behaviour
+from otel_llm.sim.behaviour import FAULTS, JITTERS, USAGES, Behaviour, option_name
 from otel_llm.sim.server import Listening
 from otel_llm.sim.truth import TruthLog
 from otel_llm.wire.loop import new_loop
 
-__all__ = ["add_arguments", "arguments_of", "main", "run"]
+__all__ = ["add_arguments", "run"]
 
 _HELP = {
     "ttft_ms": "time to the first token",
     "itl_ms": "time from each token to the next; with --ttft-ms 0 too: as fast as can be",
-    "jitter": "of both times: " + ", ".join(JITTERS),
+    "jitter": "jitter of the first token's time and of every gap: " + ", ".join(JITTERS),
     "amp": "size of the jitter: half width of uniform, sigma of lognormal",
-    "seed": "of jitter and faults",
-    "tokens": "tokens of an answer; 0: what the request allows, else 16",
-    "text": "of one token",
+    "seed": "seed of jitter and faults",
+    "tokens": "tokens of an answer; 0: as many as the request allows, else 16",
+    "text": "text of one token",
     "tok_per_event": "tokens in one event",
     "ev_per_write": "events in one write",
-    "split": "or writes that each is cut into",
-    "split_gap_ms": "pause between those",
+    "split": "pieces that each write is cut into",
+    "split_gap_ms": "pause between the pieces of a write",
     "role": "on or off: a chunk with the role alone comes first (chat)",
-    "role_ms": "when that leaves; below 0: with the first token",
-    "empty": "chunks without text after it",
+    "role_ms": "when the role chunk leaves; below 0: with the first token",
+    "empty": "chunks without text after the role chunk",
     "comments": "keep-alive comments before the first token",
-    "reasoning": "tokens that are sent as reasoning, before the others",
-    "reasoning_field": "the delta's field for them",
-    "usage": "the tokens' count at the end: " + ", ".join(USAGES),
-    "usage_lie": "added to that count",
-    "pad": "bytes more in each chunk",
+    "reasoning": "tokens sent as reasoning, before the answer's other tokens",
+    "reasoning_field": "field of the delta that reasoning is sent in",
+    "usage": "when the token counts are sent: " + ", ".join(USAGES),
+    "usage_lie": "number added to the count of completion tokens",
+    "pad": "bytes of padding in each chunk",
     "done": "on or off: data: [DONE] at the end",
     "crlf": "on or off: lines end in CR LF",
     "header_ms": "when the headers leave; below 0: with the first byte of the body",
-    "fault": ", ".join(FAULTS[1:]),
-    "fault_at": "the token before which it happens, from 0",
-    "fault_rate": "share of the requests that it happens to",
+    "fault": "what goes wrong: " + ", ".join(FAULTS[1:]),
+    "fault_at": "token before which the fault happens, from 0",
+    "fault_rate": "share of the requests that have the fault",
     "stall_ms": "length of a stall",
-    "retry_after": "seconds, said with 429, 500 and 503",
-    "slots": "answers made at a time, 0 for any number; the others wait in line",
+    "retry_after": "Retry-After header of 429, 500 and 503, in seconds",
+    "slots": "answers made at a time, 0 for any number; further requests wait in line",
 }
 
 
@@ -64,42 +64,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for field in fields(Behaviour):
         default = ("off", "on")[field.default] if isinstance(field.default, bool) else field.default
+        shown = "none" if default == "" else default
         knobs.add_argument(
-            _option(field.name), dest=f"sim_{field.name}", metavar="V", help=f"{_HELP[field.name]} ({default})"
+            option_name(field.name), dest=f"sim_{field.name}", metavar="V", help=f"{_HELP[field.name]} ({shown})"
         )
 
 
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def arguments_of(behaviour: Behaviour) -> list[str]:
-    """Return the options that make a server behave so."""
-    return [
-        f"{_option(field.name)}={getattr(behaviour, field.name)}"
-        for field in fields(Behaviour)
-        if getattr(behaviour, field.name) != field.default
-    ]
-
-
 def run(args: argparse.Namespace) -> int:
-    """Serve until Ctrl-C or SIGTERM, then return 0; 2 with a line on standard error where it cannot begin."""
-    try:
-        said = {field.name: getattr(args, f"sim_{field.name}") for field in fields(Behaviour)}
-        behaviour = Behaviour().with_values({name: value for name, value in said.items() if value is not None})
-        log = _open_log(args.log)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
+    """Serve until Ctrl-C or SIGTERM, then return 0. Raises ConfigError where it cannot begin."""
+    said = {field.name: getattr(args, f"sim_{field.name}") for field in fields(Behaviour)}
+    behaviour = Behaviour().with_values({name: value for name, value in said.items() if value is not None})
+    log = _open_log(args.log)
     loop = new_loop()
     try:
         # A pause of the collector would be a write's lateness, and nothing here makes cycles in numbers.
         gc.freeze()
         gc.set_threshold(50_000, 50, 50)
         loop.run_until_complete(_serve(args, behaviour, log, loop))
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
     except KeyboardInterrupt:  # where the loop cannot take signals
         return 0
     finally:
@@ -134,12 +115,3 @@ def _when_stdin_ends(loop: asyncio.AbstractEventLoop, then: Callable[[], None]) 
         pass
     with contextlib.suppress(RuntimeError):  # the loop was closed before
         loop.call_soon_threadsafe(then)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `python -m otel_llm.sim`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m otel_llm.sim", description="A simulated LLM server with a known schedule."
-    )
-    add_arguments(parser)
-    return run(parser.parse_args(argv))

@@ -1,4 +1,4 @@
-"""The simulated server in a process of its own: what a measurement of speed asks, and what the demonstration shows."""
+"""The simulated server in a process of its own, so that it does not compete with the client for one interpreter."""
 
 import http.client
 import os
@@ -13,7 +13,6 @@ import orjson
 
 from otel_llm.errors import ConfigError, RemoteError
 from otel_llm.sim.behaviour import Behaviour
-from otel_llm.sim.cli import arguments_of
 
 __all__ = ["SimProcess"]
 
@@ -25,7 +24,7 @@ class SimProcess:
         ask(sim.url + "/v1/chat/completions")
         sim.log()[0]["first_token"]
 
-    log: whether it keeps the rows (see `otel_llm.sim.truth`) in a temporary file
+    log: keep the rows (see `otel_llm.sim.truth`) in a temporary file
     """
 
     def __init__(self, behaviour: Behaviour | None = None, *, port: int = 0, log: bool = False) -> None:
@@ -40,8 +39,8 @@ class SimProcess:
         return self._child.pid if self._child else None
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "otel_llm.sim", "--port", str(self._port), "--until-stdin-ends"]
-        command += arguments_of(self._behaviour)
+        command = [sys.executable, "-m", "otel_llm.cli", "sim", "--port", str(self._port), "--until-stdin-ends"]
+        command += self._behaviour.as_options()
         if self._keeps:
             self._folder = tempfile.TemporaryDirectory(prefix="otel-llm-sim-")
             command += ["--log", str(self._log_path())]
@@ -69,8 +68,8 @@ class SimProcess:
         return Path(self._folder.name) / "sent.jsonl"
 
     def log(self) -> list[dict[str, Any]]:
-        """Return the rows of the requests that are over; complete for every answer of which the last byte was read."""
-        self.stats()  # answered after whatever the server was in the middle of
+        """Return the rows of the requests that ended. An answer that was read to its last byte has its row."""
+        self.stats()  # is answered after the rows of earlier requests were written
         return [orjson.loads(line) for line in self._log_path().read_bytes().splitlines()]
 
     def stats(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""When each token is due, and whether the request is one that a fault happens to: pure functions of seed and id."""
+"""When each token is due, and which requests have a fault: pure functions of the seed and the request's id."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -7,19 +7,19 @@ from typing import Final
 
 from otel_llm.sim.behaviour import Behaviour
 
-__all__ = ["faulty", "ms", "token_times"]
+__all__ = ["draw_fault", "to_ns", "token_times"]
 
 
-def ms(milliseconds: float) -> int:
+def to_ns(milliseconds: float) -> int:
     """Return milliseconds as whole nanoseconds."""
     return round(milliseconds * 1e6)
 
 
 def token_times(behaviour: Behaviour, request_id: str) -> Iterator[int]:
-    """Return when the tokens of an answer are due, in ns after its start, without end.
+    """Yield when each token of an answer is due, in ns after its start, without end.
 
-    Without jitter token i is due at exactly ttft + i * itl, each in whole ns; a gap that is drawn is added to the time
-    before it. The times never go back.
+    Without jitter, token i is due at exactly ttft + i * itl. With jitter, each gap is drawn and added to the time of
+    the token before, so the times never decrease.
     """
     ttft, itl = behaviour.ttft_ms * 1e6, behaviour.itl_ms * 1e6
     if behaviour.jitter == "none":
@@ -44,8 +44,8 @@ _FACTORS: Final[dict[str, Callable[[Random, float], float]]] = {
 }
 
 
-def faulty(behaviour: Behaviour, request_id: str) -> str:
-    """Return the fault of this request, empty for none: `fault_rate` of all ids have it."""
+def draw_fault(behaviour: Behaviour, request_id: str) -> str:
+    """Return the fault of this request, or "" for none. A share of `fault_rate` of all ids has it."""
     if not behaviour.fault or behaviour.fault_rate >= 1:
         return behaviour.fault
     draw = Random(f"{behaviour.seed}/{request_id}/fault").random()  # noqa: S311

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from otel_llm.errors import ConfigError
 from otel_llm.sim.behaviour import Behaviour
-from otel_llm.sim.connection import Connection
+from otel_llm.sim.client_connection import ClientConnection
 from otel_llm.sim.service import Service
 from otel_llm.sim.truth import Counters, SentRow, TruthLog
 from otel_llm.wire.loop import new_loop
@@ -16,23 +16,25 @@ __all__ = ["Listening", "SimServer"]
 
 
 class Listening:
-    """A service that listens. Made by `open`, ended by `close`, both on the loop that serves."""
+    """A service with its socket. `open` makes it and `close` ends it, both on the loop that serves."""
 
-    def __init__(self, service: Service, server: asyncio.Server, connections: set[Connection], url: str) -> None:
+    def __init__(self, service: Service, server: asyncio.Server, connections: set[ClientConnection], url: str) -> None:
         self.service, self.url = service, url
         self._server, self._connections = server, connections
 
     @classmethod
     async def open(cls, behaviour: Behaviour, log: TruthLog, host: str = "127.0.0.1", port: int = 0) -> Self:
-        """Listen on `port`, or on a free one for 0. Raises ConfigError where that cannot be."""
+        """Listen on `port`; 0 chooses a free one. Raises ConfigError for an address that cannot be used."""
         if not 0 <= port <= 65535:  # the system would take it modulo 65536
             log.close()
             raise ConfigError(f"an address to listen on as {host}:{port}", port, "choose a --port of 0 to 65535")
         loop = asyncio.get_running_loop()
         service = Service(behaviour, log, loop)
-        connections: set[Connection] = set()
+        connections: set[ClientConnection] = set()
         try:
-            server = await loop.create_server(lambda: Connection(service.answer, connections), host, port, backlog=4096)
+            server = await loop.create_server(
+                lambda: ClientConnection(service.answer, connections), host, port, backlog=4096
+            )
         except (OSError, OverflowError) as error:
             service.close()
             raise ConfigError(f"an address to listen on as {host}:{port}", error, "choose another --port") from None
@@ -40,7 +42,7 @@ class Listening:
         return cls(service, server, connections, f"http://{name}:{server.sockets[0].getsockname()[1]}")
 
     async def close(self) -> None:
-        """Stop listening, cut every connection and write the rows of what was under way."""
+        """Stop listening, cut every connection, and log the answers that this breaks off."""
         self._server.close()
         for connection in list(self._connections):
             connection.cut()
@@ -55,8 +57,8 @@ class SimServer:
         ask(sim.url + "/v1/chat/completions")
         sim.log[0]["first_token"]
 
-    It shares the interpreter with whoever asks, who makes it late by computing; the log tells by how much. For a
-    measurement of speed take `SimProcess`.
+    It shares the interpreter with the client: while the client computes, writes are late, and the log says by how
+    much. To measure speed, take `SimProcess`.
     """
 
     def __init__(self, behaviour: Behaviour | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -80,8 +82,8 @@ class SimServer:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """Rows of the requests that are over, oldest first (see `otel_llm.sim.truth`); complete for every answer of
-        which the last byte was read."""
+        """Rows of the requests that ended, oldest first (see `otel_llm.sim.truth`). An answer that was read to its last
+        byte has its row."""
         return [row.as_dict() for row in self._on_loop(lambda: list(self._rows))]
 
     def stats(self) -> Counters:
@@ -98,7 +100,7 @@ class SimServer:
         return self._listening.service.log.rows or []
 
     def _on_loop(self, ask: Any) -> Any:
-        """Return `ask()` run on the server's loop: after whatever it was in the middle of."""
+        """Return `ask()`, run on the server's loop, between its other tasks."""
         if not self._thread.is_alive():
             return ask()
 

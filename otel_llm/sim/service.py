@@ -1,4 +1,4 @@
-"""The simulated server without its socket: which request gets which answer, in which slot, and the row about it."""
+"""The simulated server without its socket: chooses the answer to each request, seats it in a slot, logs its row."""
 
 import asyncio
 import os
@@ -12,16 +12,16 @@ import orjson
 
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.sim.answer import Write, error_writes, plain_reply, stream_writes, whole_writes
+from otel_llm.sim.answer import error_writes, stream_writes, whole_writes
+from otel_llm.sim.answer_player import AnswerPlayer
 from otel_llm.sim.behaviour import Behaviour
-from otel_llm.sim.connection import Connection, Request
-from otel_llm.sim.question import Question, read_question
-from otel_llm.sim.render import Renderer, error_body
-from otel_llm.sim.schedule import faulty
+from otel_llm.sim.client_connection import ClientConnection, Request
+from otel_llm.sim.openai_format import Question, Renderer, read_question
+from otel_llm.sim.schedule import draw_fault
 from otel_llm.sim.slots import Slots
-from otel_llm.sim.stream import Stream
 from otel_llm.sim.truth import Counters, SentRow, TruthLog
 from otel_llm.sim.wheel import Wheel
+from otel_llm.sim.writes import Write, error_body, plain_reply
 
 __all__ = ["MODEL", "Service"]
 
@@ -29,7 +29,7 @@ MODEL: Final = "sim"
 
 
 class Service:
-    """Answers requests. Everything here runs on the one loop that it was given.
+    """Answers requests. Everything runs on the loop that it is given.
 
     `behaviour.slots` is the server's own: a request that asks for other slots is refused.
     """
@@ -46,11 +46,11 @@ class Service:
         self.log.close()
 
     def reset(self) -> None:
-        """Forget every row and count from zero; requests under way stay counted as such."""
+        """Forget every row and count from zero. Requests that are not answered yet stay in `inflight`."""
         self.counters = Counters(inflight=self.counters.inflight, peak=self.counters.inflight)
         self.log.reset()
 
-    def answer(self, connection: Connection, request: Request) -> None:
+    def answer(self, connection: ClientConnection, request: Request) -> None:
         """Answer one request, now or over time."""
         path, knobs = urlsplit(request.target).path, ""
         if path.startswith("/x/"):
@@ -68,25 +68,25 @@ class Service:
     # answers that are there at once
 
     def _reply(
-        self, connection: Connection, request: Request, body: bytes, status: int = 200, request_id: str = ""
+        self, connection: ClientConnection, request: Request, body: bytes, status: int = 200, request_id: str = ""
     ) -> None:
         keep_alive = request.keep_alive and request.chunked
         connection.send(plain_reply(body, request_id or _request_id(request), status=status, close=not keep_alive))
         connection.finished(keep_alive=keep_alive)
 
     def _refuse(
-        self, connection: Connection, request: Request, status: int, message: str, request_id: str = ""
+        self, connection: ClientConnection, request: Request, status: int, message: str, request_id: str = ""
     ) -> None:
         self._reply(connection, request, error_body(message, "invalid_request_error", status), status, request_id)
 
-    def _models(self, connection: Connection, request: Request, knobs: str, path: str) -> None:
+    def _models(self, connection: ClientConnection, request: Request, knobs: str, path: str) -> None:
         model = {"id": MODEL, "object": "model", "created": self._created, "owned_by": "otel-llm"}
         self._reply(connection, request, orjson.dumps({"object": "list", "data": [model]}))
 
-    def _health(self, connection: Connection, request: Request, knobs: str, path: str) -> None:
+    def _health(self, connection: ClientConnection, request: Request, knobs: str, path: str) -> None:
         self._reply(connection, request, b'{"status":"ok"}')
 
-    def _stats(self, connection: Connection, request: Request, knobs: str, path: str) -> None:
+    def _stats(self, connection: ClientConnection, request: Request, knobs: str, path: str) -> None:
         used = os.times()
         now = {
             "mono_ns": now_ns(),
@@ -96,13 +96,13 @@ class Service:
         }
         self._reply(connection, request, orjson.dumps(now | asdict(self.counters)))
 
-    def _reset(self, connection: Connection, request: Request, knobs: str, path: str) -> None:
+    def _reset(self, connection: ClientConnection, request: Request, knobs: str, path: str) -> None:
         self.reset()
         self._stats(connection, request, knobs, path)
 
     # answers that take their time
 
-    def _complete(self, connection: Connection, request: Request, knobs: str, path: str) -> None:
+    def _complete(self, connection: ClientConnection, request: Request, knobs: str, path: str) -> None:
         row = SentRow(
             id=_request_id(request) or str(next(self._sequence)),
             path=path,
@@ -129,13 +129,13 @@ class Service:
             raise ConfigError("slots as an option of the server", question.behaviour.slots, "start it with --slots")
         return question
 
-    def _start(self, connection: Connection, request: Request, question: Question, row: SentRow) -> None:
-        row.fault = fault = faulty(question.behaviour, row.id)
+    def _start(self, connection: ClientConnection, request: Request, question: Question, row: SentRow) -> None:
+        row.fault = fault = draw_fault(question.behaviour, row.id)
         keep_alive = request.keep_alive and request.chunked
         close = not keep_alive
         if fault.isdigit():  # an overloaded server says so without a slot
             row.status = int(fault)
-            stream = Stream(connection, row, self._over, keep_alive=keep_alive)
+            stream = AnswerPlayer(connection, row, self._over, keep_alive=keep_alive)
             stream.begin(error_writes(question, row.status, row.id, close=close), row.recv, self._wheel)
             return
         renderer = Renderer(question, row.id, self._created)
@@ -143,9 +143,9 @@ class Service:
             writes = stream_writes(question, row.id, renderer, fault, chunked=request.chunked, close=close)
         else:
             writes = whole_writes(question, row.id, renderer, fault, close=close)
-        self._seat(Stream(connection, row, self._leave, keep_alive=keep_alive), row, writes)
+        self._seat(AnswerPlayer(connection, row, self._leave, keep_alive=keep_alive), row, writes)
 
-    def _seat(self, stream: Stream, row: SentRow, writes: Iterator[Write]) -> None:
+    def _seat(self, stream: AnswerPlayer, row: SentRow, writes: Iterator[Write]) -> None:
         waited = False
 
         def seated() -> None:
@@ -171,7 +171,7 @@ def _request_id(request: Request) -> str:
     return request.headers.get("x-request-id", "")
 
 
-_Handler = Callable[[Service, Connection, Request, str, str], None]
+_Handler = Callable[[Service, ClientConnection, Request, str, str], None]
 _ROUTES: Final[dict[str, tuple[str, _Handler]]] = {
     "/completions": ("POST", Service._complete),
     "/models": ("GET", Service._models),

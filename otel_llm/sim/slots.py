@@ -1,4 +1,4 @@
-"""The seats of the simulated model: so many answers are made at a time, and whoever comes then waits in line."""
+"""The slots of the simulated model: so many answers are made at a time, and further requests wait in line."""
 
 from collections import deque
 from collections.abc import Callable
@@ -7,7 +7,7 @@ __all__ = ["Slots"]
 
 
 class Slots:
-    """First come, first served. A size of 0 seats everyone."""
+    """First come, first served. A size of 0 is no limit."""
 
     def __init__(self, size: int) -> None:
         self._size, self._taken = size, 0
@@ -18,7 +18,7 @@ class Slots:
         return len(self._line)
 
     def take(self, seated: Callable[[], None]) -> None:
-        """Call `seated` when there is a slot, which may be now. It is then taken until `give`."""
+        """Call `seated` as soon as a slot is free, which may be now. The slot is taken until `give`."""
         if self._size and self._taken >= self._size:
             self._line.append(seated)
         else:
@@ -26,7 +26,7 @@ class Slots:
             seated()
 
     def give(self) -> None:
-        """Give a slot back, to the first in line if there is one."""
+        """Free a slot: the first in line takes it, if any waits."""
         if self._line:
             self._line.popleft()()
         else:

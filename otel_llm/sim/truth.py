@@ -1,15 +1,15 @@
-"""What was really sent, and when: one row per request, in the monotonic clock's nanoseconds.
+"""What was really sent, and when: one row per request, in nanoseconds of the monotonic clock.
 
-The clock is that of the whole machine (`time.perf_counter_ns`), so a row compares directly with the stamps of a client
-on it. A row has
+All processes of a machine share that clock (`time.perf_counter_ns`), so a row compares directly with the stamps of a
+client on the same machine. A row has
 
-    id, path, remote, status, traceparent   of the request; the last empty where none came
-    recv         when the read that completed the request came in
-    start        when the answer was begun: `recv`, or later where it waited for a slot
+    id, path, remote, status, traceparent   of the request; traceparent is empty where it sent none
+    recv         when the read that completed the request arrived
+    start        when the answer began: `recv`, or later where it waited for a slot
     end          when the answer was over
     first_token, last_token   when the writes began that brought the first and the last token, 0 without tokens
     tokens, events, writes, bytes, prompt_bytes   counts; bytes are those of writes, with HTTP's framing
-    fault, err   the fault that was injected, and what went wrong without being meant to
+    fault, err   the injected fault, and what went wrong otherwise
     w            per write [began - recv, was done - recv, tokens so far, events so far]
     due          per write when it should have left, minus recv
 
@@ -91,7 +91,7 @@ class SentRow:
 
 @dataclass(slots=True)
 class Counters:
-    """Sums over all requests since the start, or since they were last set to zero."""
+    """Sums over all requests since the start, or since the last reset."""
 
     requests: int = 0
     inflight: int = 0
@@ -115,7 +115,7 @@ class Counters:
 
 
 class TruthLog:
-    """Where finished rows go: into a file as JSON lines, or into `rows`, or nowhere."""
+    """Keeps finished rows: in a file as JSON lines, in `rows`, or not at all."""
 
     def __init__(self, path: Path | None = None, *, keep: bool = False) -> None:
         self.rows: list[SentRow] | None = [] if keep else None

@@ -1,6 +1,6 @@
-"""Every stream's next write in one queue ordered by time, and one alarm for the earliest of them.
+"""One queue with the next write of every answer, ordered by time, and one alarm for the earliest of them.
 
-A write costs a system call; a timer of its own for each would cost as much again. A stream is in the queue at most
+A write costs a system call, and a timer for each write would cost as much again. An answer is in the queue at most
 once, with its next write.
 """
 
@@ -21,10 +21,10 @@ _BATCH: Final = 256
 
 
 class Player(Protocol):
-    """What is played: a sequence of writes."""
+    """A sequence of writes."""
 
     def play(self, now: int) -> int | None:
-        """Do what is due; return when there is more to do, in ns of the monotonic clock, None at the end."""
+        """Make the next write; return when the one after it is due, in ns of the monotonic clock, None at the end."""
         ...
 
 
@@ -57,7 +57,7 @@ class Wheel:
             due = player.play(now)
             now = now_ns()
             if due is not None:
-                # One that is late goes behind those that are late already: streams without pauses take turns.
+                # A late one goes behind those that are late already, so that answers without pauses take turns.
                 heappush(queue, (due if due > now else now, next(order), player))  # noqa: FURB136 (max costs a call)
         if not queue:
             self._set(0)
@@ -67,6 +67,6 @@ class Wheel:
             self._set(max(queue[0][0], now + _REST_NS))
 
     def close(self) -> None:
-        """Play nothing more."""
+        """Stop: no further write is made."""
         self._queue.clear()
         self._alarm.close()

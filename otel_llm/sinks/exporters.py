@@ -1,4 +1,4 @@
-"""The exporters that arguments and OTEL_* variables ask for, imported only when they are wanted."""
+"""The exporters that arguments and OTEL_* variables name. Each is imported when it is made."""
 
 import os
 from dataclasses import dataclass
@@ -13,10 +13,18 @@ from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, E
 from otel_llm.errors import ConfigError
 from otel_llm.sinks.ledger import CountedMetricExporter, Ledger
 
-__all__ = ["Histograms", "Protocol", "Target", "metric_reader", "preferred", "span_exporter", "wanted"]
+__all__ = [
+    "ExportTarget",
+    "Histograms",
+    "OtlpProtocol",
+    "choose_aggregation",
+    "exporter_names",
+    "make_metric_reader",
+    "make_span_exporter",
+]
 
 Histograms = Literal["exponential", "explicit"]
-Protocol = Literal["grpc", "http/protobuf"]
+OtlpProtocol = Literal["grpc", "http/protobuf"]
 
 _HTTP_PORT: Final = 4318
 _AGGREGATIONS: Final = {
@@ -26,8 +34,8 @@ _AGGREGATIONS: Final = {
 
 
 @dataclass(frozen=True)
-class Target:
-    """Where to, as arguments said it; what they did not say is in the environment."""
+class ExportTarget:
+    """Where and how to export, as far as arguments say it; the environment says the rest."""
 
     endpoint: str | None
     protocol: str | None
@@ -62,16 +70,19 @@ def _variable(signal: str, what: str) -> str | None:
     return next((value for name in names if (value := os.environ.get(name, "").strip())), None)
 
 
-def wanted(signal: str, endpoint: str | None) -> list[str]:
-    """Return the names of the exporters for a signal."""
+def exporter_names(signal: str, endpoint: str | None) -> list[str]:
+    """Return the names of the exporters for a signal, `traces` or `metrics`; an empty list to export none."""
     listed = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip()
     if listed:
         return [name for item in listed.split(",") if (name := item.strip()) and name != "none"]
     return ["otlp"] if endpoint or _variable(signal, "ENDPOINT") else []
 
 
-def preferred(histograms: Histograms | None) -> dict[type, Any] | None:
-    """Return which aggregation an exporter prefers; None to let the exporter read it. Raises ConfigError."""
+def choose_aggregation(histograms: Histograms | None) -> dict[type, Any] | None:
+    """Return the aggregation of histograms, as an exporter prefers it; None to let the exporter read its variable.
+
+    Raises ConfigError for a kind of histogram that there is not.
+    """
     if histograms is not None and histograms not in _AGGREGATIONS:
         raise ConfigError("histograms to be exponential or explicit", histograms)
     if histograms is None and os.environ.get("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "").strip():
@@ -79,7 +90,7 @@ def preferred(histograms: Histograms | None) -> dict[type, Any] | None:
     return {Histogram: _AGGREGATIONS[histograms or "exponential"]()}
 
 
-def span_exporter(name: str, target: Target) -> Any:
+def make_span_exporter(name: str, target: ExportTarget) -> Any:
     """Return a new span exporter. Raises ConfigError when there is none of that name."""
     if name == "otlp":
         if target.speaks_http("traces"):
@@ -92,14 +103,14 @@ def span_exporter(name: str, target: Target) -> Any:
     return _plugin("opentelemetry_traces_exporter", name)()
 
 
-def metric_reader(
-    name: str, target: Target, preferred: dict[type, Any] | None, interval: Any, ledger: Ledger
+def make_metric_reader(
+    name: str, target: ExportTarget, aggregation: dict[type, Any] | None, interval_ms: float | None, ledger: Ledger
 ) -> MetricReader:
     """Return a new reader: a pushing one that counts its points, or one to be pulled from. Raises ConfigError."""
     exporter: Any
     if name == "otlp":
         http = target.speaks_http("metrics")
-        arguments = {**target.arguments("metrics", http), "preferred_aggregation": preferred}
+        arguments = {**target.arguments("metrics", http), "preferred_aggregation": aggregation}
         if http:
             from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as OverHttp
 
@@ -112,9 +123,9 @@ def metric_reader(
         made = _plugin("opentelemetry_metrics_exporter", name)
         if isinstance(made, type) and issubclass(made, MetricReader):  # pulled from, such as Prometheus
             return made()
-        exporter = made(preferred_aggregation=preferred)
+        exporter = made(preferred_aggregation=aggregation)
     return PeriodicExportingMetricReader(
-        CountedMetricExporter(exporter, ledger.points), export_interval_millis=interval
+        CountedMetricExporter(exporter, ledger.points), export_interval_millis=interval_ms
     )
 
 

@@ -25,12 +25,12 @@ __all__ = ["CountedMetricExporter", "CountedSpanProcessor", "Ledger", "Tally"]
 
 _log = logging.getLogger("otel_llm")
 _GRACE_S: Final = 1.0
-"""How long an exporter that was told to stop may take to do so."""
+"""How long an exporter may take to stop."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """How many were recorded, and what became of them. `pending` is 0 once everything is shut down."""
+    """How many items were recorded, exported and dropped. `pending` is 0 once everything is shut down."""
 
     recorded: int = 0
     exported: int = 0
@@ -39,7 +39,7 @@ class Tally:
 
     @property
     def pending(self) -> int:
-        """What is neither exported nor dropped yet."""
+        """How many are neither exported nor dropped yet."""
         return self.recorded - self.exported - self.dropped
 
     def add(self, *, recorded: int = 0, exported: int = 0, dropped: int = 0) -> None:
@@ -59,7 +59,7 @@ class Ledger:
 
 
 class CountedMetricExporter(MetricExporter):
-    """An exporter that counts what passes through it to another one, whose preferences it takes over."""
+    """Counts what it passes on to another exporter, whose preferences it takes over."""
 
     def __init__(self, inner: MetricExporter, tally: Tally) -> None:
         super().__init__(inner._preferred_temporality, inner._preferred_aggregation)
@@ -136,7 +136,7 @@ class CountedSpanProcessor(SpanProcessor):
             self._tally.add(recorded=1, dropped=not kept)
         if not kept and not self._warned:
             self._warned = True
-            _log.warning("expected to hold at most %d spans until they are exported; more are dropped", self._limit)
+            _log.warning("dropped a span: %d wait to be exported already; further drops are not logged", self._limit)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Export what is queued. Returns False when that took longer than the time given."""
@@ -169,7 +169,7 @@ class CountedSpanProcessor(SpanProcessor):
                 with suppress_instrumentation():
                     result = self._exporter.export(batch)
             except Exception:
-                _log.warning("expected to export %d spans", len(batch), exc_info=True)
+                _log.warning("could not export %d spans", len(batch), exc_info=True)
             with self._changed:
                 settled, self._under_way = self._under_way, 0  # 0 when `shutdown` has given them up already
                 good = result is SpanExportResult.SUCCESS

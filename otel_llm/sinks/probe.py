@@ -1,4 +1,4 @@
-"""Whether the bulk way and the public way agree, found out once per process and kind of aggregation."""
+"""Compares merging many values at once with the SDK's public `record`, once per process and kind of aggregation."""
 
 import logging
 from collections.abc import Callable
@@ -42,9 +42,11 @@ def agrees(kind: Any, merge: Merge) -> bool:
         same = _compare(kind, merge)
     except Exception:
         same = False
-        _log.info("this OpenTelemetry SDK is not as expected", exc_info=True)
+        _log.info("could not merge values into %s of this OpenTelemetry SDK", kind.__name__, exc_info=True)
     if not same:
-        _log.warning("cannot merge into %s of this OpenTelemetry SDK; values are recorded one by one", kind.__name__)
+        _log.warning(
+            "cannot merge values into %s of this OpenTelemetry SDK: they are recorded one by one", kind.__name__
+        )
     return same
 
 
@@ -94,7 +96,7 @@ def _round(values: tuple[float, ...], looped: Any, match: Any, merge: Merge, key
 
 
 def _essence(point: Any) -> tuple[object, ...]:
-    """Return what must be the same of two points; empty buckets around the full ones need not."""
+    """Return what must be equal in two points. Empty buckets around the full ones may differ."""
     rounded = (point.count, point.min, point.max, float(f"{point.sum:.9e}"))
     if hasattr(point, "bucket_counts"):
         return (*rounded, tuple(point.bucket_counts))

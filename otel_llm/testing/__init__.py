@@ -35,7 +35,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "OtlpReceiver":  # late: whoever wants a clock that stands still need not load gRPC
+    if name == "OtlpReceiver":  # late: a test that only wants a FakeClock need not load gRPC
         from otel_llm.receiver.otlp import OtlpReceiver
 
         return OtlpReceiver

@@ -1,10 +1,10 @@
-"""Time that stands still until it is told to move."""
+"""A clock that a test moves by hand."""
 
 __all__ = ["FakeClock"]
 
 
 class FakeClock:
-    """A clock that moves when told to. `wall_ns` is `epoch_ns` later than the monotonic time."""
+    """A clock that stands still until it is advanced. `wall_ns` is `epoch_ns` later than the monotonic time."""
 
     def __init__(self, at_ns: int = 0, epoch_ns: int = 1_700_000_000_000_000_000) -> None:
         self.at_ns, self.epoch_ns = at_ns, epoch_ns

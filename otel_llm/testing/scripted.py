@@ -1,8 +1,8 @@
-"""A server that plays a script: these bytes, that pause, then the end, whatever HTTP says about it.
+"""A server that plays a script of bytes and pauses, valid HTTP or not.
 
 with ScriptedServer([b"HTTP/1.1 200 OK\\r\\nContent-Length: 5\\r\\n\\r\\nhe", 0.01, b"llo"], [RESET]) as server:
-    ask(server.url)                  # hello, 10 ms in the middle of it
-    ask(server.url)                  # ConnectionResetError, as every one after it
+    ask(server.url)                  # hello, with a pause of 10 ms in it
+    ask(server.url)                  # ConnectionResetError, as are all that follow
     server.requests[0].body
 
 A script belongs to one request; the last one serves all that follow. When it is over the connection waits for its next
@@ -42,10 +42,11 @@ Step = bytes | float | _Move
 
 @dataclass(frozen=True, slots=True)
 class SeenRequest:
-    """A request as it came.
+    """A request as it arrived.
 
-    `headers` have lower-case names, and of one that came twice both values with a comma; `connection` counts from 0;
-    `seen_ns` is of `now_ns`
+    headers:    by lower-case name; values of a repeated header are joined with a comma
+    connection: which connection it came on, from 0
+    seen_ns:    when it was complete, in ns of `otel_llm.clock.now_ns`
     """
 
     method: str
@@ -58,7 +59,7 @@ class SeenRequest:
 
 
 class _Reader:
-    """Puts requests together from what one connection brings."""
+    """Puts the requests of one connection together."""
 
     def __init__(self, connection: int) -> None:
         self.complete: list[SeenRequest] = []
@@ -93,7 +94,7 @@ class _Reader:
 class ScriptedServer:
     """Listens on loopback inside a `with` block, and leaves no thread and no socket behind.
 
-    requests: those that came, in order
+    requests: those that arrived, in order
     sent_ns:  when each piece of bytes was handed to the kernel, in order, in ns of `otel_llm.clock.now_ns`
     tls:      a server-side context; `url` then begins with https
     """
@@ -161,7 +162,7 @@ class ScriptedServer:
                 connection.do_handshake()
             self._converse(connection, number)
         except (OSError, httptools.HttpParserError):
-            pass  # the client went, or spoke no HTTP: what it makes of that is its test's business
+            pass  # the client left, or spoke no HTTP: its test judges that
         finally:
             connection.close()
             raw.close()

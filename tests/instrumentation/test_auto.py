@@ -15,7 +15,7 @@ import pytest
 
 import otel_llm
 from otel_llm.errors import ConfigError
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
 
 
 class Theirs:

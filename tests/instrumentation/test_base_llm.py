@@ -1,4 +1,4 @@
-"""`BaseLLM`: every parameter and every method of the document, and that it measures by itself, once."""
+"""`BaseLLM`: every parameter and every method of swarms' `BaseLLM` page, and that it measures by itself, once."""
 
 import asyncio
 import inspect
@@ -17,6 +17,7 @@ from otel_llm import BaseLLM
 from otel_llm.errors import ConfigError
 from otel_llm.models.parameters import NAMES
 from otel_llm.testing import FakeClock
+from tests.vocabulary import metric_name
 
 VALUES = {name: f"<{name}>" for name in NAMES} | {"num_beams": "<beam_width>"}
 
@@ -65,7 +66,7 @@ def test_parameters_are_stored(name: str) -> None:
     assert getattr(BaseLLM(**{name: VALUES[name]}), name) == VALUES[name]
 
 
-def test_parameters_are_those_of_the_document() -> None:
+def test_parameters_are_those_of_swarms() -> None:
     """S2.1: in its order, an unknown one is refused; `history` is a list of one's own."""
     parameters = list(inspect.signature(BaseLLM.__init__).parameters.values())[1:]
     assert [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD] == list(NAMES)
@@ -77,7 +78,7 @@ def test_parameters_are_those_of_the_document() -> None:
 
 
 def test_repetition_penalty_has_two_spellings() -> None:
-    """S2.2"""
+    """The printed spelling `repition_penalty` and the right one are the same value. (S2.2)"""
     model = BaseLLM(repetition_penalty=1.2)
     assert model.repition_penalty == 1.2
     model.repition_penalty = 1.3
@@ -101,7 +102,7 @@ def test_beams_are_one_parameter_and_lengths_are_two() -> None:
 
 
 def test_run_takes_a_backend_or_says_what_to_do(seen: Any) -> None:
-    """S2.4"""
+    """`run` asks the backend; without one it says how to get an answer. (S2.4)"""
 
     class Backend:
         def run(self, task: str) -> str:
@@ -123,7 +124,7 @@ def test_a_subclass_is_measured_without_being_decorated(seen: Any) -> None:
 
 
 def test_arun_passes_everything_keeps_the_parent_and_does_not_block(seen: Any, parent: trace.Span) -> None:
-    """S2.5"""
+    """`arun` is `run` in a thread: all arguments arrive and the caller's span is the parent. (S2.5)"""
 
     class Slow(Echo):
         def run(self, task: str | None = None, *args: Any, **kwargs: Any) -> str:
@@ -150,7 +151,7 @@ def test_arun_passes_everything_keeps_the_parent_and_does_not_block(seen: Any, p
 
 
 def test_batches_keep_order_and_arguments(seen: Any) -> None:
-    """S2.6"""
+    """`batch_run` answers in the order of the tasks and passes on all arguments. (S2.6)"""
     model = Echo()
     assert model.batch_run(["a", "b"], 1) == ["A1", "B1"]
     assert model.batch_run([]) == []
@@ -188,7 +189,7 @@ def test_async_batches_run_at_the_same_time(seen: Any) -> None:
 
 
 def test_chat_keeps_the_conversation(seen: Any) -> None:
-    """S2.8"""
+    """`chat` sends the history that it is given, or its own, and keeps both turns. (S2.8)"""
     prompts: list[str] = []
 
     def answer(prompt: str) -> str:
@@ -213,10 +214,10 @@ def test_chat_keeps_the_conversation(seen: Any) -> None:
 
 
 def test_calling_the_model_is_one_measurement(seen: Any) -> None:
-    """S2.9"""
+    """A call of the instance is `run`, measured once. (S2.9)"""
     assert Echo()("a", 1) == "A1"
     assert len(seen.spans) == 1
-    assert seen.points("gen_ai.client.operation.duration")[0].count == 1
+    assert seen.points(metric_name("operation_duration"))[0].count == 1
 
 
 def test_tokens_per_second(seen: Any, clock: FakeClock) -> None:
@@ -264,7 +265,7 @@ def test_generation_time(seen: Any, clock: FakeClock) -> None:
 
 
 def test_a_summary_is_asked_of_the_model(seen: Any) -> None:
-    """S2.14"""
+    """`generate_summary` puts the text to the model. (S2.14)"""
     assert "THE TEXT" in Echo().generate_summary("the text")
 
 
@@ -287,13 +288,13 @@ def test_setters(name: str, seen: Any) -> None:
     assert getattr(model, name) is None
 
 
-def test_all_setters_of_the_document_are_there() -> None:
-    """S2.15"""
+def test_all_setters_of_swarms_are_there() -> None:
+    """The 16 setters of swarms' `BaseLLM` page. (S2.15)"""
     assert len([name for name in dir(BaseLLM) if name.startswith("set_")]) == 2 + len(SETTERS)
 
 
 def test_clear_history() -> None:
-    """S2.16"""
+    """`clear_history` empties the list of turns. (S2.16)"""
     model = BaseLLM(backend=str.upper)
     model.chat("x")
     model.clear_history()
@@ -347,7 +348,7 @@ class WithState(BaseLLM):
 
 
 def test_a_subclass_adds_to_its_checkpoint(tmp_path: Path) -> None:
-    """S2.19"""
+    """A checkpoint holds what the subclass adds to the state. (S2.19)"""
     model, other = WithState(), WithState()
     model.adapter = "lora"
     other.load_checkpoint(model.save_checkpoint(tmp_path))
@@ -365,7 +366,7 @@ BAD = [
 
 @pytest.mark.parametrize("content", BAD)
 def test_a_checkpoint_that_cannot_be_used_changes_nothing(content: bytes, tmp_path: Path) -> None:
-    """S2.20"""
+    """A missing or damaged checkpoint is an error and leaves the model as it was. (S2.20)"""
     path = tmp_path / "bad.ckpt"
     path.write_bytes(content)
     model = BaseLLM(temperature=0.5)
@@ -396,7 +397,7 @@ def test_creative_mode_restores_exactly(tmp_path: Path) -> None:
 
 
 def test_resources_are_a_report_that_reads(seen: Any) -> None:
-    """S2.22"""
+    """`track_resource_utilization` reports processor, memory and threads, as numbers and as text. (S2.22)"""
     report = BaseLLM().track_resource_utilization()
     assert report.memory > 5 * 2**20
     assert report.threads >= 1
@@ -407,7 +408,7 @@ def test_resources_are_a_report_that_reads(seen: Any) -> None:
 
 
 def test_resources_are_gauges(seen: Any) -> None:
-    """S2.22"""
+    """The same resources are OpenTelemetry gauges, made once per provider. (S2.22)"""
     from otel_llm.models.resources import observe_resources
 
     observe_resources(seen.meters)
@@ -435,7 +436,7 @@ def test_every_provider_has_the_gauges_however_many_came_and_went_before() -> No
 
 
 def test_the_four_metrics_methods(seen: Any, clock: FakeClock) -> None:
-    """S2.23"""
+    """`metrics`, `time_to_first_token`, `generation_latency` and `throughput` of a model. (S2.23)"""
     model = Streaming(clock)
     assert model.metrics() is None
     assert model.time_to_first_token("x") == pytest.approx(0.1)
@@ -445,7 +446,7 @@ def test_the_four_metrics_methods(seen: Any, clock: FakeClock) -> None:
     assert Echo().time_to_first_token("x") is None
 
 
-def test_all_methods_of_the_document_are_there() -> None:
+def test_all_methods_of_swarms_are_there() -> None:
     """S2.24: 34 of them."""
     named = """run arun batch_run abatch_run chat __call__ _tokens_per_second _num_tokens _time_for_generation
     generate_summary clear_history enable_logging log_event save_checkpoint load_checkpoint toggle_creative_mode

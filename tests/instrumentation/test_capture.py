@@ -10,7 +10,7 @@ from opentelemetry import trace
 import otel_llm
 from otel_llm.sinks import Ended
 from otel_llm.testing import CapturingSink, FakeClock, capture
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
 
 
 @otel_llm.metrics(model="mine")

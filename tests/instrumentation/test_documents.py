@@ -1,4 +1,4 @@
-"""The examples of the documents, run as they stand."""
+"""The examples of swarms' `metrics_decorator` and `BaseLLM` pages, run as they stand."""
 
 import sys
 from pathlib import Path

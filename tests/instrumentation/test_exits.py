@@ -13,6 +13,7 @@ import pytest
 import otel_llm
 from otel_llm.instrumentation.calls import in_flight
 from otel_llm.testing import FakeClock
+from tests.vocabulary import metric_name
 
 STEP = 0.01
 
@@ -214,8 +215,8 @@ def test_every_exit_ends_the_call_once(
     assert attributes["otel_llm.stream.outcome"] == outcome
     assert seen.seconds() == pytest.approx(seconds)
     assert attributes.get("otel_llm.time_to_first_token") == (pytest.approx(0.05) if chunks else None)
-    assert len(seen.points("gen_ai.client.operation.duration")) == 1
-    assert sum(p.count for p in seen.points("otel_llm.client.inter_token_latency")) == (
+    assert len(seen.points(metric_name("operation_duration"))) == 1
+    assert sum(p.count for p in seen.points(metric_name("inter_token_latency"))) == (
         max(chunks - 1, 0) if outcome != "error" else 0
     )
     assert span.status.is_ok == (outcome != "error") or span.status.is_unset
@@ -243,7 +244,7 @@ def test_an_error_of_the_stream_is_the_same_object_with_the_same_traceback(seen:
     assert seen.seconds() == pytest.approx(0.07)
     assert model.stream.last_metrics is not None
     assert len(model.stream.last_metrics.inter_token_latencies) == 1
-    assert not seen.points("otel_llm.client.time_to_first_token")
+    assert not seen.points(metric_name("time_to_first_token"))
 
 
 class Managed:

@@ -1,5 +1,6 @@
 """`LLMInstrumentor`: what it measures, what it leaves alone, and that nothing of it stays."""
 
+import json
 import logging
 import os
 import subprocess
@@ -20,7 +21,8 @@ from otel_llm.instrumentation import Hooks, LibraryTarget, Options, Settings
 from otel_llm.instrumentation.libraries import instrumentor
 from otel_llm.instrumentation.libraries.instrumentor import LLMInstrumentor
 from otel_llm.sim import Behaviour, SimServer
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
+from tests.vocabulary import metric_name
 
 ASKED: Any = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
 
@@ -177,7 +179,7 @@ def _zero_code(tmp_path: Path, **environ: str) -> str:
 def test_opentelemetry_instrument_is_enough(tmp_path: Path) -> None:
     said = _zero_code(tmp_path)
     assert said.count('"name": "chat tiny"') == 1
-    assert '"otel_llm.client.time_to_first_token"' in said
+    assert json.dumps(metric_name("time_to_first_token")) in said
     assert "Traceback" not in said
 
 

@@ -15,8 +15,9 @@ from langchain_core.messages import AIMessage
 import otel_llm
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.testing import CLOSE, ScriptedServer
-from tests.over_openai import OverOpenAI
-from tests.seen import Seen
+from tests.langchain_over_openai import OverOpenAI
+from tests.telemetry_in_memory import Seen
+from tests.vocabulary import metric_name
 
 SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 NDJSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n"
@@ -213,9 +214,9 @@ def test_4_langchain_over_openai_is_counted_once(sim: str, seen_live: Seen) -> N
     assert outer.context is not None
     assert inner.parent.span_id == outer.context.span_id
     assert (outer.attributes or {})["gen_ai.request.temperature"] == 0.5
-    (durations,) = seen_live.points("gen_ai.client.operation.duration")
+    (durations,) = seen_live.points(metric_name("operation_duration"))
     assert durations.count == 2
-    (first,) = seen_live.points("otel_llm.client.time_to_first_token")
+    (first,) = seen_live.points(metric_name("time_to_first_token"))
     assert first.count == 1
 
 

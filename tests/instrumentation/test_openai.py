@@ -15,8 +15,9 @@ import otel_llm
 from otel_llm.instrumentation.libraries import stainless
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.testing import CLOSE, STALL, ScriptedServer
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
 from tests.truthserver.process import TruthServer
+from tests.vocabulary import metric_name
 
 MESSAGES: Any = [{"role": "user", "content": "hi"}]
 ASKED: Any = {"model": "tiny", "messages": MESSAGES, "max_tokens": 8}
@@ -72,7 +73,7 @@ def test_the_first_token_is_the_one_with_text_and_not_the_role(truth: TruthServe
     assert of_plan < 0.04
     assert chunk < 0.1
     assert gap < 0.004
-    assert len(seen_live.points("otel_llm.client.inter_token_latency")) == 1
+    assert len(seen_live.points(metric_name("inter_token_latency"))) == 1
 
 
 def test_what_a_call_says_about_itself(client: openai.OpenAI, seen_live: Seen) -> None:
@@ -280,7 +281,7 @@ def test_every_early_exit_is_one_span_with_what_there_was(client: openai.OpenAI,
         assert seen_live.outcome() == outcome
         assert "otel_llm.time_to_first_token" in attributes(seen_live)
         assert attributes(seen_live)["otel_llm.output_tokens"] >= 3
-    points = seen_live.points("otel_llm.client.time_to_first_token")
+    points = seen_live.points(metric_name("time_to_first_token"))
     assert sum(point.count for point in points) == 3  # of the one that failed it is on the span alone
 
 
@@ -349,7 +350,7 @@ def test_a_refusal_is_an_error_of_the_librarys_own_kind(client: openai.OpenAI, s
         client.chat.completions.create(**ASKED, extra_body={"sim": {"fault": "429"}})
     assert attributes(seen_live)["error.type"] == "openai.RateLimitError"
     assert seen_live.span().status.status_code.name == "ERROR"
-    (duration,) = seen_live.points("gen_ai.client.operation.duration")
+    (duration,) = seen_live.points(metric_name("operation_duration"))
     assert duration.attributes["error.type"] == "openai.RateLimitError"
 
 

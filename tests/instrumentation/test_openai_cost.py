@@ -11,7 +11,7 @@ import pytest
 
 import otel_llm
 from benchmarks.instrumentation.probe import streams
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
 
 CHUNKS, TURNS = 300, 12
 

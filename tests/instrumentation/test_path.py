@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import otel_llm
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
 from tests.traced import modules_crossed
 
 PAGE = (Path(__file__).parents[2] / "docs/architecture.md").read_text("utf-8")

@@ -8,9 +8,10 @@ import pytest
 
 import otel_llm
 from otel_llm.sim import Behaviour, SimServer
-from tests import leaving
-from tests.over_openai import stalling
-from tests.seen import Seen
+from tests import exits
+from tests.langchain_over_openai import stalling
+from tests.telemetry_in_memory import Seen
+from tests.vocabulary import metric_name
 
 langchain_openai = pytest.importorskip("langchain_openai", reason="needs the libraries: make test-libraries")
 
@@ -51,7 +52,7 @@ def test_4_what_a_call_says_and_that_it_is_counted_once(sim: str, seen_live: See
         "gen_ai.usage.output_tokens": 6,
     }
     assert expected.items() <= dict(outer.attributes).items()
-    (duration,) = seen_live.points("gen_ai.client.operation.duration")
+    (duration,) = seen_live.points(metric_name("operation_duration"))
     assert duration.count == 1
 
 
@@ -73,18 +74,18 @@ def test_the_first_token_is_the_one_with_text_and_not_the_role(way: str, sim: st
     assert len(found) == 5
     assert 0.195 < min(one["otel_llm.time_to_first_token"] for one in found) < 0.25
     assert {one["gen_ai.usage.output_tokens"] for one in found} == {6}
-    (first,) = seen_live.points("otel_llm.client.time_to_first_token")
+    (first,) = seen_live.points(metric_name("time_to_first_token"))
     assert first.count == 5
 
 
-@pytest.mark.parametrize(("leave", "outcome"), [*leaving.GOES, *leaving.CLOSES])
+@pytest.mark.parametrize(("leave", "outcome"), [*exits.GOES, *exits.CLOSES])
 def test_it_may_be_left(leave: Any, outcome: str, seen_live: Seen, heard: Any) -> None:
     with stalling() as server:
         leave(lambda: chat(server.url).stream("hi"), lambda chunk: chunk.content)
-        leaving.told(seen_live, heard, outcome)
+        exits.told(seen_live, heard, outcome)
 
 
-@pytest.mark.parametrize(("leave", "outcome"), leaving.ASYNC)
+@pytest.mark.parametrize(("leave", "outcome"), exits.ASYNC)
 def test_it_may_be_left_async(leave: Any, outcome: str, seen_live: Seen, heard: Any) -> None:
     async def nothing() -> None:
         pass
@@ -94,5 +95,5 @@ def test_it_may_be_left_async(leave: Any, outcome: str, seen_live: Seen, heard: 
         async def ask() -> Any:
             return chat(server.url).astream("hi")
 
-        leaving.run(leave, ask, lambda chunk: chunk.content, nothing)
-        leaving.told(seen_live, heard, outcome)
+        exits.run(leave, ask, lambda chunk: chunk.content, nothing)
+        exits.told(seen_live, heard, outcome)

@@ -12,9 +12,10 @@ import pytest
 import otel_llm
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.testing import CLOSE, ScriptedServer
-from tests import leaving
-from tests.over_openai import SSE, stalling
-from tests.seen import Seen
+from tests import exits
+from tests.langchain_over_openai import SSE, stalling
+from tests.telemetry_in_memory import Seen
+from tests.vocabulary import metric_name
 
 litellm = pytest.importorskip("litellm", reason="needs the libraries: make test-libraries")
 
@@ -68,9 +69,9 @@ def test_4_what_a_call_says_and_that_it_is_counted_once(sim: str, seen_live: See
         "server.address": "127.0.0.1",
     }
     assert expected.items() <= dict(span.attributes).items()
-    (duration,) = seen_live.points("gen_ai.client.operation.duration")
+    (duration,) = seen_live.points(metric_name("operation_duration"))
     assert duration.count == 1
-    assert {point.count for point in seen_live.points("gen_ai.client.token.usage")} == {1}
+    assert {point.count for point in seen_live.points(metric_name("token_usage"))} == {1}
 
 
 @pytest.mark.parametrize("way", ["sync", "async"])
@@ -93,9 +94,9 @@ def test_the_first_token_is_the_one_with_text_and_not_the_role(way: str, sim: st
     outers = [span for span in seen_live.spans if span.parent is None]
     assert len(outers) == 5
     assert 0.195 < min((span.attributes or {})["otel_llm.time_to_first_token"] for span in outers) < 0.25
-    (first,) = seen_live.points("otel_llm.client.time_to_first_token")
+    (first,) = seen_live.points(metric_name("time_to_first_token"))
     assert first.count == 5
-    (gaps,) = seen_live.points("otel_llm.client.inter_token_latency")
+    (gaps,) = seen_live.points(metric_name("inter_token_latency"))
     assert gaps.count == 5 * 5
 
 
@@ -160,7 +161,7 @@ def test_an_error_is_litellms_own_kind(sim: str, seen_live: Seen) -> None:
         litellm.completion(**asked(sim, max_retries=0, extra_body={"sim": {"fault": "429"}}))
     outer = outer_of(seen_live)
     assert outer.attributes["error.type"] == "litellm.exceptions.RateLimitError"
-    (duration,) = seen_live.points("gen_ai.client.operation.duration")
+    (duration,) = seen_live.points(metric_name("operation_duration"))
     assert duration.count == 1
 
 
@@ -203,19 +204,19 @@ def stalled() -> Iterator[str]:
         yield server.url
 
 
-@pytest.mark.parametrize(("leave", "outcome"), leaving.GOES)
+@pytest.mark.parametrize(("leave", "outcome"), exits.GOES)
 def test_it_may_be_left(leave: Any, outcome: str, stalled: str, seen_live: Seen, heard: Any) -> None:
     leave(lambda: litellm.completion(**asked(stalled, stream=True)), text_of)
-    leaving.told(seen_live, heard, outcome)
+    exits.told(seen_live, heard, outcome)
 
 
-@pytest.mark.parametrize(("leave", "outcome"), leaving.ASYNC)
+@pytest.mark.parametrize(("leave", "outcome"), exits.ASYNC)
 def test_it_may_be_left_async(leave: Any, outcome: str, stalled: str, seen_live: Seen, heard: Any) -> None:
     async def nothing() -> None:
         pass
 
-    leaving.run(leave, lambda: litellm.acompletion(**asked(stalled, stream=True)), text_of, nothing)
-    leaving.told(seen_live, heard, outcome)
+    exits.run(leave, lambda: litellm.acompletion(**asked(stalled, stream=True)), text_of, nothing)
+    exits.told(seen_live, heard, outcome)
 
 
 # -- names ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import pytest
 import otel_llm
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.testing import STALL, ScriptedServer
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
+from tests.vocabulary import metric_name
 
 swarm_models = pytest.importorskip("swarm_models", reason="needs the libraries: make test-libraries")
 
@@ -38,16 +39,16 @@ def sim() -> Iterator[str]:
 def counted(seen: Seen) -> tuple[Any, Any]:
     """The span of `run`, and that of the one call that is counted."""
     (outer,) = [span for span in seen.spans if span.parent is None]
-    (duration,) = seen.points("gen_ai.client.operation.duration")
+    (duration,) = seen.points(metric_name("operation_duration"))
     assert duration.count == 1
     inner = [span for span in seen.spans if span.parent and span.parent.span_id == outer.context.span_id]
-    (active,) = {point.value for point in seen.points("otel_llm.client.active_requests")}
+    (active,) = {point.value for point in seen.points(metric_name("active_requests"))}
     assert active == 0
     return outer, inner[0] if inner else outer
 
 
 def output_tokens(seen: Seen) -> int:
-    points = seen.points("gen_ai.client.token.usage")
+    points = seen.points(metric_name("token_usage"))
     (point,) = [point for point in points if point.attributes["gen_ai.token.type"] == "output"]
     assert point.count == 1
     return int(point.sum)
@@ -102,7 +103,7 @@ def test_7_one_over_generate(tiny: Path, seen_live: Seen) -> None:
     prompt = len(model.tokenizer.encode("the quick fox"))
     assert inner.attributes["gen_ai.usage.output_tokens"] == output_tokens(seen_live) == 16 - prompt
     assert inner.attributes["otel_llm.time_to_first_token"] > 0
-    (first,) = seen_live.points("gen_ai.server.time_to_first_token")
+    (first,) = seen_live.points(metric_name("server_time_to_first_token"))
     assert first.count == 1
 
 

@@ -1,4 +1,7 @@
-"""What a run amounts to: schedules, statistics, the document's figures, objectives; all on records that are made up."""
+"""What a run amounts to: schedules, statistics, the figures of the `llmuses perf` guide, objectives.
+
+All records are made up.
+"""
 
 import itertools
 import json
@@ -23,7 +26,7 @@ from otel_llm.testing import timeline
 
 
 def test_poisson_gaps_have_the_mean_and_the_spread_of_an_exponential() -> None:
-    """S4.12"""
+    """`--rate` draws exponential gaps with the mean of one over the rate. (S4.12)"""
     at = np.array(list(itertools.islice(poisson(50, seed=3), 20_001)))
     gaps = np.diff(at) / 1e9
     assert at[0] == 0
@@ -50,7 +53,7 @@ def test_everything_at_once_and_evenly() -> None:
 
 
 def call(sent_s: float, latency_s: float, ttft_s: float, tokens: int, prompt: int, packets: int) -> StreamRecord:
-    """A streamed answer with a role chunk, evenly spaced tokens and a last chunk without any, as the document's was."""
+    """A streamed answer with a role chunk, evenly spaced tokens and a last chunk without any, as the guide's had."""
     chunks = Chunks()
     at = np.linspace(ttft_s, latency_s, packets)
     for i, arrived in enumerate(at):
@@ -70,7 +73,7 @@ def call(sent_s: float, latency_s: float, ttft_s: float, tokens: int, prompt: in
     )
 
 
-def test_the_log_line_has_the_documents_keys_in_its_order() -> None:
+def test_the_log_line_has_the_guides_keys_in_its_order() -> None:
     stats = Stats(10)
     stats.add(Facts.of(call(0, 4.015, 0.003, 95, 16, 97)))
     line = document.log_line(document.log_fields(stats, 1))
@@ -91,7 +94,7 @@ def test_nothing_yet_is_minus_one() -> None:
     assert " Too little data to calculate quantiles!" in document.summary_block(Stats(1), 1)
 
 
-def test_the_summary_block_prints_the_documents_labels_in_its_order() -> None:
+def test_the_summary_block_prints_the_guides_labels_in_its_order() -> None:
     stats = Stats(10)
     stats.add(Facts.of(*[call(i, 3 + i / 10, 0.2, 90, 20, 92) for i in range(10)]))
     labels = [line.strip().partition(":")[0] for line in document.summary_block(stats, 4).splitlines()]
@@ -107,13 +110,13 @@ def test_the_summary_block_prints_the_documents_labels_in_its_order() -> None:
 
 
 @pytest.mark.parametrize(("n", "q", "index"), [(10, 50, 5), (10, 90, 9), (10, 99, 9), (1, 50, 0), (9, 50, 4)])
-def test_the_documents_percentiles_take_the_floor(n: int, q: int, index: int) -> None:
-    """S4.42"""
+def test_the_guides_percentiles_take_the_floor(n: int, q: int, index: int) -> None:
+    """Percentiles of the summary block are the sorted value at the floor of n times p / 100. (S4.42)"""
     assert document.floor_percentile(list(range(n)), q) == index
 
 
 def test_quantiles_need_more_than_eight_successes() -> None:
-    """S4.42"""
+    """The summary block has percentiles from nine successes on. (S4.42)"""
     for count, enough in ((8, False), (9, True)):
         stats = Stats(count)
         stats.add(Facts.of(*[call(i, 1, 0.1, 4, 2, 4) for i in range(count)]))
@@ -121,7 +124,7 @@ def test_quantiles_need_more_than_eight_successes() -> None:
 
 
 def test_failures_are_counted_by_kind_and_kept_out_of_the_latencies() -> None:
-    """S4.39, S4.43"""
+    """Latency is of successes; failures are counted by kind. (S4.39, S4.43)"""
     stats = Stats(4)
     failed = timeline("r.a.x")
     cancelled = timeline("r.a.^")
@@ -203,7 +206,7 @@ def test_terms_that_cannot_be(text: str) -> None:
 
 
 def test_parameters_are_split_at_the_first_equals_sign_and_typed() -> None:
-    """S4.14"""
+    """`--parameters` takes JSON, `bool_true`, `bool_false` and text. (S4.14)"""
     items = ["a=1", "b=0.5", "c=true", "d=null", 'e=["x","y"]', "f=x=y==", 'g="5"', "h=bool_true", "i=bool_false", "j="]
     assert key_values("--parameters", items) == {
         "a": 1, "b": 0.5, "c": True, "d": None, "e": ["x", "y"], "f": "x=y==", "g": "5", "h": True, "i": False, "j": "",
@@ -211,7 +214,7 @@ def test_parameters_are_split_at_the_first_equals_sign_and_typed() -> None:
 
 
 def test_headers_stay_text() -> None:
-    """S4.15"""
+    """`--headers` are split at the first `=` and never turned into numbers. (S4.15)"""
     assert key_values("--headers", ["Authorization=Bearer a==", "X-N=5"], typed=False) == {
         "Authorization": "Bearer a==", "X-N": "5",
     }  # fmt: skip
@@ -262,8 +265,8 @@ def test_a_run_file_gives_back_what_was_put_in(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_documents_query_works(tmp_path: Path) -> None:
-    """S4.50, S4.51, S4.52"""
+def test_the_guides_query_works(tmp_path: Path) -> None:
+    """The guide's query finds the successes, and the 12 columns come first in `result`. (S4.50, S4.51, S4.52)"""
     import sqlite3
 
     path = tmp_path / "run.db"

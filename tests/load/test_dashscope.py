@@ -1,4 +1,7 @@
-"""The document's DashScope file, unchanged, against a server that answers as DashScope does. S4.22, S4.23, S4.24"""
+"""The DashScope file of the `llmuses perf` guide, unchanged, against a server that answers as DashScope does.
+
+S4.22, S4.23, S4.24
+"""
 
 import json
 import sqlite3
@@ -52,7 +55,7 @@ def arguments(server: ScriptedServer) -> list[str]:
     ]  # fmt: skip
 
 
-def test_the_documents_file_runs_unchanged(perf: Callable[..., Perf], tmp_path: Path) -> None:
+def test_the_guides_file_runs_unchanged(perf: Callable[..., Perf], tmp_path: Path) -> None:
     dataset = tmp_path / "lines.txt"
     dataset.write_text("Why?\nWhy not?\n")
     with ScriptedServer(GOOD) as server:

@@ -35,8 +35,8 @@ def command(*words: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_help_has_every_option_of_the_document_in_groups() -> None:
-    """S4.1"""
+def test_help_has_every_option_of_the_guide_in_groups() -> None:
+    """`perf --help` shows every option of the `llmuses perf` guide. (S4.1)"""
     text = command("perf", "--help").stdout
     for option in DOCUMENTED:
         assert re.search(rf"(^|[ ,]){option}\b", text, re.MULTILINE), option
@@ -84,7 +84,7 @@ def test_the_glossary_explains_every_measure_without_a_model() -> None:
     ],
 )
 def test_bad_values_are_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], words: str) -> None:
-    """S4.5, S4.6, S4.13 and the options beyond the document's."""
+    """S4.5, S4.6, S4.13 and the options that the `llmuses perf` guide does not have."""
     given = ["perf", "--model", "m", "--prompt", "x", *arguments]
     done = subprocess.run(
         [sys.executable, "-m", "otel_llm.cli", *given], capture_output=True, text=True, check=False, cwd=tmp_path
@@ -96,7 +96,7 @@ def test_bad_values_are_one_line_and_exit_code_2(tmp_path: Path, arguments: list
 
 
 def test_a_model_name_with_a_slash_names_the_run_file(tmp_path: Path) -> None:
-    """S4.2, S4.18"""
+    """The run file is named by model and time, in the folder it was started in. (S4.2, S4.18)"""
     words = ["perf", "--model", "org/model", "--prompt", "x", "--url", "http://127.0.0.1:9/v1/chat/completions"]
     subprocess.run([sys.executable, "-m", "otel_llm.cli", *words], capture_output=True, check=False, cwd=tmp_path)
     (made,) = tmp_path.iterdir()
@@ -263,7 +263,7 @@ def test_a_dataset_is_gone_through_again_until_the_number_is_reached(
 
 
 def test_a_prompt_of_a_file_and_before_a_dataset(perf: Run, truth: TruthServer, tmp_path: Path) -> None:
-    """S4.9"""
+    """`--prompt @FILE` sends what the file holds, and wins over `--dataset`. (S4.9)"""
     prompt, dataset = tmp_path / "p.txt", tmp_path / "d.txt"
     prompt.write_text("from the file")
     dataset.write_text("from the dataset\n")
@@ -275,7 +275,7 @@ def test_a_prompt_of_a_file_and_before_a_dataset(perf: Run, truth: TruthServer, 
 
 
 def test_a_url_without_a_scheme_says_what_one_looks_like() -> None:
-    """S4.3"""
+    """`--url` is a whole URL, with its scheme. (S4.3)"""
     done = command("perf", "--model", "m", "--prompt", "x", "--url", "localhost")
     assert done.returncode == 2
     assert "begin it with http:// or https://" in done.stderr

@@ -1,4 +1,4 @@
-"""The document's parsers: five by name, any by file, and its own DashScope example unchanged. (S4.16, S4.20-24)"""
+"""The parsers of the `llmuses perf` guide: five by name, any by file, its DashScope example. (S4.16, S4.20-24)"""
 
 import importlib
 import inspect
@@ -49,10 +49,10 @@ def parser_file(folder: Path, text: str) -> str:
         ("openai_longalpaca_12k_llama3", LLAMA3, LLAMA3),
     ],
 )
-def test_a_named_parser_builds_the_bodies_of_the_document(
+def test_a_named_parser_builds_the_bodies_of_the_guide(
     tmp_path: Path, name: str, with_prompt: dict[str, Any], with_dataset: dict[str, Any] | None
 ) -> None:
-    """S4.21"""
+    """The five parsers by name build the bodies of the `llmuses perf` guide. (S4.21)"""
     assert list(open_parser(name, Source(model="qwen", prompt="Why?")).bodies()) == [body(**with_prompt)]
     openqa, long = tmp_path / "open_qa.jsonl", tmp_path / "long.json"
     openqa.write_text('{"question": "Why?"}\n{"question": "Why not at all?"}\n')
@@ -66,7 +66,7 @@ def test_a_named_parser_builds_the_bodies_of_the_document(
         assert list(open_parser(name, source).bodies()) == [body(**with_dataset)]
 
 
-def test_every_named_parser_of_the_document_is_there_and_documented() -> None:
+def test_every_named_parser_of_the_guide_is_there_and_documented() -> None:
     text = (DOCS / "parsers.md").read_text("utf-8")
     assert [name for name in NAMED if f"| `{name}` |" not in text] == []
     assert len(NAMED) == 5
@@ -133,7 +133,7 @@ def test_tokens_are_the_servers_then_the_tokenizers_then_unknown(monkeypatch: py
 # -- by file -----------------------------------------------------------------------------------------------------
 
 
-def test_the_documents_dashscope_example_runs_as_printed(tmp_path: Path) -> None:
+def test_the_guides_dashscope_example_runs_as_printed(tmp_path: Path) -> None:
     questions = tmp_path / "questions.txt"
     questions.write_text("Why?\n\nA question that is too long\n")
     source = Source(model="qwen-turbo", dataset=str(questions), max_length=20, parameters={"top_p": 0.5})
@@ -150,15 +150,15 @@ def test_the_documents_dashscope_example_runs_as_printed(tmp_path: Path) -> None
     assert next(with_prompt.bodies())["input"] == {"messages": USER}
 
 
-def test_the_documents_example_without_prompt_and_dataset_says_so_before_any_request() -> None:
+def test_the_guides_example_without_prompt_and_dataset_says_so_before_any_request() -> None:
     with pytest.raises(PluginError, match=r"dashscope_plugin.py to build requests, got prompt or dataset is required!"):
         open_parser(str(DOCUMENTS / "dashscope_plugin.py"), Source(model="m"))
 
 
-def test_our_base_class_has_the_members_of_the_documents() -> None:
-    """S4.22"""
+def test_our_base_class_has_the_members_of_the_guides() -> None:
+    """`PerfPluginBase` has the methods of the `llmuses perf` guide, with the same arguments. (S4.22)"""
     namespace: dict[str, Any] = {}
-    exec((DOCUMENTS / "llm_parser_base.py").read_text("utf-8"), namespace)  # noqa: S102  # the document's own code
+    exec((DOCUMENTS / "llm_parser_base.py").read_text("utf-8"), namespace)  # noqa: S102  # the guide's own code
     theirs = namespace["PerfPluginBase"]
     for name in (name for name in vars(theirs) if not name.startswith("_")):
         signatures = [inspect.signature(getattr(base, name)) for base in (theirs, PerfPluginBase)]
@@ -250,7 +250,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("text", "message"), BROKEN)
 def test_a_broken_file_is_refused_before_any_request(tmp_path: Path, text: str, message: str) -> None:
-    """S4.24"""
+    """A parser file that cannot be used is an error at the start. (S4.24)"""
     with pytest.raises(PluginError, match=message):
         open_parser(parser_file(tmp_path, text), Source(model="m", prompt="x"))
 

@@ -22,6 +22,7 @@ from otel_llm.sinks.sqlite import read_records, read_run
 from otel_llm.testing import CLOSE, OtlpReceiver, ScriptedServer
 from tests.load.conftest import Perf
 from tests.truthserver.process import TruthServer, first_and_gaps
+from tests.vocabulary import metric_name
 
 Run = Callable[..., Perf]
 
@@ -59,7 +60,7 @@ def test_percentiles_are_the_servers_own(perf: Run, truth: TruthServer, knobs: s
 
 
 def test_a_closed_loop_keeps_exactly_so_many_under_way(perf: Run, truth: TruthServer) -> None:
-    """S4.11"""
+    """`--parallel` is how many requests are under way at any time. (S4.11)"""
     run = perf(*chat(truth, "ttft_ms=50;itl_ms=2;tokens=8"), "--parallel", "7", "-n", "40", "--ramp", "0")
     assert run.code == 0
     assert truth.stats()["peak"] == 7
@@ -79,7 +80,7 @@ def test_an_open_loop_sends_on_time_whatever_comes_back(perf: Run, truth: TruthS
 
 
 def test_a_capped_open_loop_counts_the_waiting_from_the_intended_moment(perf: Run, truth: TruthServer) -> None:
-    """S4.12"""
+    """With `--rate`, waiting for a free place is part of the corrected latency. (S4.12)"""
     run = perf(
         *chat(truth, "ttft_ms=100;itl_ms=0;tokens=2"), "--rate", "-1", "-n", "8", "--max-concurrency", "2"
     )  # fmt: skip
@@ -105,7 +106,7 @@ def test_a_capped_open_loop_counts_the_waiting_from_the_intended_moment(perf: Ru
 def test_every_request_ends_as_success_or_as_a_failure_with_its_kind(
     perf: Run, truth: TruthServer, knobs: str, kind: str
 ) -> None:
-    """S4.43"""
+    """Every planned request is a success, or a failure of a kind. (S4.43)"""
     knobs = f"itl_ms=2;tokens=8;fault_rate=0.5;seed=5;{knobs}"
     run = perf(*chat(truth, knobs), "--parallel", "4", "-n", "24", "--read-timeout", "1")
     assert run.code == 0, run.err
@@ -125,7 +126,7 @@ def test_all_failing_is_exit_code_1_and_the_report_is_written(perf: Run, truth: 
 
 
 def test_a_server_that_is_down_is_one_clear_line(perf: Run) -> None:
-    """S4.43"""
+    """Where all requests fail the exit code is 1, and the reason is said once. (S4.43)"""
     run = perf("--url", "http://127.0.0.1:9/v1/chat/completions", "--model", "m", "--prompt", "x", "-n", "50")
     assert run.code == 1
     assert run.err.count("\n") == 1
@@ -137,7 +138,7 @@ def test_a_server_that_is_down_is_one_clear_line(perf: Run) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_writes_everything_it_measured(perf: Run, truth: TruthServer, number: int) -> None:
-    """S4.44"""
+    """Ctrl-C and SIGTERM end a run with its summary, its report and its run file. (S4.44)"""
     run = perf.start(*chat(truth, "ttft_ms=50;itl_ms=20;tokens=20"), "--parallel", "4", "-n", "4000")
     wait_until(lambda: truth.stats()["requests"] > 12)
     run.signal(number)
@@ -188,22 +189,22 @@ def test_what_arrives_by_otlp_is_what_was_measured(perf: Run, protocol: str) -> 
         assert bad > 0
         assert good + bad == 40
         counts = {
-            "otel_llm.client.time_to_first_token": good,
-            "otel_llm.client.inter_token_latency": good * 15,
-            "otel_llm.client.time_per_output_token": good,
-            "gen_ai.client.operation.duration": 40,
-            "gen_ai.client.operation.time_to_first_chunk": good,
+            metric_name("time_to_first_token"): good,
+            metric_name("inter_token_latency"): good * 15,
+            metric_name("time_per_output_token"): good,
+            metric_name("operation_duration"): 40,
+            metric_name("time_to_first_chunk"): good,
         }
         assert {name: back.histogram(name).count for name in counts} == counts
-        tokens = back.histogram("gen_ai.client.token.usage", **{"gen_ai.token.type": "output"})
+        tokens = back.histogram(metric_name("token_usage"), **{"gen_ai.token.type": "output"})
         assert tokens.sum == report["tokens"]["output"] == good * 16
-        assert back.counter("otel_llm.load.requests") == 40
-        assert back.counter("otel_llm.slo.requests", met=True) == good
+        assert back.counter(metric_name("load_requests")) == 40
+        assert back.counter(metric_name("slo_requests"), met=True) == good
         assert len(back.spans) == 40
         assert {span.kind for span in back.spans} == {"CLIENT"}
         ids = {span.trace_id for span in back.spans}
         assert len(ids) == 40
-        exemplars = back.exemplars("otel_llm.client.time_to_first_token")
+        exemplars = back.exemplars(metric_name("time_to_first_token"))
         assert exemplars
         assert {exemplar.trace_id for exemplar in exemplars} <= ids
         sent = {row["traceparent"].split("-")[1] for row in log}
@@ -281,7 +282,7 @@ def test_bad_input_is_one_line_and_exit_code_2(perf: Run, arguments: list[str], 
 
 
 def test_a_name_that_exists_is_refused_before_any_request(perf: Run, truth: TruthServer) -> None:
-    """S4.18"""
+    """`--name` of a run file that exists is an error before any request. (S4.18)"""
     first = perf(*chat(truth, "itl_ms=1"))
     truth.reset()
     again = Perf(first.folder).start(*chat(truth)).wait()
@@ -316,7 +317,7 @@ def test_tokens_without_usage_are_one_per_chunk_and_say_so(perf: Run, truth: Tru
 
 
 def test_answers_that_are_not_streamed(perf: Run, truth: TruthServer) -> None:
-    """S4.36, S4.38"""
+    """Answers in one piece count as one package, with the tokens that the server states. (S4.36, S4.38)"""
     run = perf(*chat(truth, "ttft_ms=20;itl_ms=1;tokens=5"), "--no-stream", "-n", "3")
     assert run.code == 0
     measures = run.report["measures"]

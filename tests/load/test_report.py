@@ -58,7 +58,7 @@ def test_a_report_with_telemetry_is(perf: Run, truth: TruthServer) -> None:
 
 
 def test_a_report_of_a_server_that_is_down_and_of_a_run_that_was_interrupted_is(perf: Run, truth: TruthServer) -> None:
-    """S4.44"""
+    """The report of a run that was broken off fits the schema, too. (S4.44)"""
     down = perf("--url", "http://127.0.0.1:9/v1/chat/completions", "--model", "m", "--prompt", "x", "-n", "5")
     check(down.report)
     run = perf.start(*chat(truth, "ttft_ms=50;itl_ms=20"), "--rate", "100", "-n", "4000")  # type: ignore[attr-defined]
@@ -71,7 +71,7 @@ def test_a_report_of_a_server_that_is_down_and_of_a_run_that_was_interrupted_is(
     assert run.report["measures"]["corrected_request_latency"]["count"] < 400
 
 
-def test_the_document_names_every_key_and_the_numbers_that_are_so() -> None:
+def test_the_page_names_every_key_and_the_numbers_that_are_so() -> None:
     text = (DOCS / "report.md").read_text("utf-8")
     for key in SCHEMA["required"]:
         assert f"`{key}`" in text or key in ("schema", "run") or key.endswith("_throughput"), key

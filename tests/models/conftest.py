@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.load.conftest import perf  # noqa: F401  # a fixture
-from tests.seen import clock, seen, seen_live  # noqa: F401  # fixtures
+from tests.telemetry_in_memory import clock, seen, seen_live  # noqa: F401  # fixtures
 
 TEXTS = ["the quick brown fox jumps over the lazy dog", "a tiny model that says nothing of note"]
 TEMPLATE = (

@@ -9,7 +9,8 @@ import pytest
 
 import otel_llm
 from otel_llm.clock import now_ns
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
+from tests.vocabulary import metric_name
 
 torch = pytest.importorskip("torch", reason="needs the model libraries: make test-models")
 transformers = pytest.importorskip("transformers", reason="needs the model libraries: make test-models")
@@ -202,15 +203,15 @@ def test_the_users_criteria_hold_and_their_list_stays_theirs(slow: Any, seen_liv
 def test_client_and_server_measures(slow: Any, seen_live: Seen) -> None:
     slow.generate(prompt(), max_new_tokens=NEW)
     for name in (
-        "gen_ai.client.operation.duration",
-        "gen_ai.server.request.duration",
-        "gen_ai.server.time_to_first_token",
-        "gen_ai.server.time_per_output_token",
-        "otel_llm.client.time_to_first_token",
+        metric_name("operation_duration"),
+        metric_name("server_request_duration"),
+        metric_name("server_time_to_first_token"),
+        metric_name("server_time_per_output_token"),
+        metric_name("time_to_first_token"),
     ):
         (point,) = seen_live.points(name)
         assert point.count == 1, name
-    (gaps,) = seen_live.points("otel_llm.client.inter_token_latency")
+    (gaps,) = seen_live.points(metric_name("inter_token_latency"))
     assert gaps.count == NEW - 1
 
 
@@ -222,7 +223,7 @@ def test_7_generate_inside_our_own_class_is_not_counted(tiny: Path, seen_live: S
     assert outer.context is not None
     assert inner.parent.span_id == outer.context.span_id
     (tokens,) = [
-        p for p in seen_live.points("gen_ai.client.token.usage") if p.attributes["gen_ai.token.type"] == "output"
+        p for p in seen_live.points(metric_name("token_usage")) if p.attributes["gen_ai.token.type"] == "output"
     ]
     assert (tokens.count, tokens.sum) == (1, 4)
 
@@ -262,7 +263,7 @@ def test_paged_generate_is_one_call_with_the_times_of_its_batch(slow: Any, seen_
     found = outer.attributes or {}
     assert (found["gen_ai.usage.input_tokens"], found["gen_ai.usage.output_tokens"]) == (12, 10)
     assert 0 < found["otel_llm.time_to_first_token"] < (outer.end_time - outer.start_time) / 1e9
-    for name in ("gen_ai.client.operation.duration", "gen_ai.server.time_to_first_token"):
+    for name in (metric_name("operation_duration"), metric_name("server_time_to_first_token")):
         (point,) = seen_live.points(name)
         assert point.count == 1, name
 
@@ -281,9 +282,9 @@ def test_7_the_calls_of_a_draft_model_are_not_counted(slow: Any, seen_live: Seen
     slow.generate(prompt(1, 20), assistant_model=draft, max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False)
     assert drafted  # it did generate
     assert seen_live.span().name.startswith("text_completion")
-    output = [p for p in seen_live.points("gen_ai.client.token.usage") if p.attributes["gen_ai.token.type"] == "output"]
+    output = [p for p in seen_live.points(metric_name("token_usage")) if p.attributes["gen_ai.token.type"] == "output"]
     assert [(point.count, point.sum) for point in output] == [(1, NEW)]
-    (gaps,) = seen_live.points("otel_llm.client.inter_token_latency")
+    (gaps,) = seen_live.points(metric_name("inter_token_latency"))
     assert gaps.count == NEW - 1
 
 
@@ -328,11 +329,11 @@ def frame(seen: Seen, calls: int) -> Any:
     assert len(inner) == calls
     assert {span.parent.span_id for span in inner if span.parent} == {outer.context.span_id if outer.context else 0}
     assert outer.kind.name == "INTERNAL"
-    for name in ("gen_ai.client.operation.duration", "gen_ai.server.time_to_first_token"):
+    for name in (metric_name("operation_duration"), metric_name("server_time_to_first_token")):
         assert sum(point.count for point in seen.points(name)) == calls, name
-    output = [p for p in seen.points("gen_ai.client.token.usage") if p.attributes["gen_ai.token.type"] == "output"]
+    output = [p for p in seen.points(metric_name("token_usage")) if p.attributes["gen_ai.token.type"] == "output"]
     assert sum(point.sum for point in output) == 4 * calls
-    assert {point.value for point in seen.points("otel_llm.client.active_requests")} == {0}
+    assert {point.value for point in seen.points(metric_name("active_requests"))} == {0}
     return outer
 
 
@@ -370,7 +371,7 @@ def test_a_pipeline_inside_a_call_of_ones_own(pipe: Any, seen_live: Seen) -> Non
         pipe("the quick fox", **ASKED)
         observation.usage(output=4)
     assert len(seen_live.spans) == 3
-    (duration,) = seen_live.points("gen_ai.client.operation.duration")
+    (duration,) = seen_live.points(metric_name("operation_duration"))
     assert duration.attributes["gen_ai.request.model"] == "mine"
     assert duration.count == 1
 
@@ -380,5 +381,5 @@ def test_a_pipeline_that_fails(pipe: Any, seen_live: Seen) -> None:
         pipe("the quick fox", max_new_tokens=-1)
     outer = next(span for span in seen_live.spans if span.parent is None)
     assert (outer.attributes or {})["error.type"] == "ValueError"
-    (duration,) = seen_live.points("gen_ai.client.operation.duration")
+    (duration,) = seen_live.points(metric_name("operation_duration"))
     assert duration.count == 1

@@ -15,7 +15,7 @@ from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sinks.sqlite import read_records
 from tests.load.conftest import Perf
 from tests.real.running import App
-from tests.real.stored import ARRIVES_S, ITL, QUANTILES, TTFT, Stored
+from tests.real.stored import ARRIVES_S, ITL, QUANTILES, TTFT, Stored, series_name
 from tools.services import Collector, Jaeger, Prometheus
 from tools.waiting import until
 
@@ -64,7 +64,7 @@ def counts_are_those_of_the_report(stored: Stored, report: dict[str, Any]) -> No
         assert stored.total(name) / stored.count(name) == pytest.approx(mean, rel=1e-9)
     assert measures["time_to_first_token"]["count"] == REQUESTS
     assert measures["inter_token_latency"]["count"] == REQUESTS * (TOKENS - 1)
-    assert stored.total("gen_ai_client_token_usage", gen_ai_token_type="output") == report["tokens"]["output"]
+    assert stored.total(series_name("token_usage"), gen_ai_token_type="output") == report["tokens"]["output"]
 
 
 def percentiles_that_differ(stored: Stored, measures: dict[str, Any], records: list[StreamRecord]) -> list[str]:
@@ -143,7 +143,7 @@ def test_a_query_gives_what_a_decorated_call_measured(
         for name, measured, count in ((TTFT, "ttft", calls), (ITL, "itl", calls * (tokens - 1))):
             assert stored.count(name) == len(app.measured[measured]) == count
             assert stored.total(name) == pytest.approx(sum(app.measured[measured]), rel=1e-9)
-        assert stored.count("gen_ai_client_operation_duration_seconds") == calls
+        assert stored.count(series_name("operation_duration")) == calls
         exemplars_lead_to_calls(stored, jaeger, app)
         missed = stored.misses(ITL, app.measured["itl"])
         if not missed:

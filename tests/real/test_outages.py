@@ -9,6 +9,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from tests.collector.fake_engines import FakeEngines
 from tests.real.accuracy import RealProgram, collector, fast_prometheus, value
 from tests.real.sending import sending
+from tests.real.stored import ENGINE_TTFT, TTFT
+from tests.vocabulary import metric_name
 from tools.services import Collector, Prometheus
 from tools.waiting import until
 
@@ -24,7 +26,7 @@ class Load:
     def __init__(self, engines: FakeEngines, provider: MeterProvider) -> None:
         self.engines, self.provider = engines, provider
         meter = provider.get_meter("tests")
-        self.histogram = meter.create_histogram("otel_llm.client.time_to_first_token", unit="s")
+        self.histogram = meter.create_histogram(metric_name("time_to_first_token"), unit="s")
         self.sent = 0
 
     def go_on(self, seconds: float) -> None:
@@ -40,8 +42,8 @@ class Load:
 
 def scrape_times(prometheus: Prometheus) -> list[float]:
     """When samples of the engine were taken, by their own time stamps."""
-    (series,) = prometheus.query('gen_ai_server_time_to_first_token_seconds_count{otel_llm_engine="vllm"}[5m]')
-    return [float(stamp) for stamp, _ in series["values"]]
+    (found,) = prometheus.query(f'{ENGINE_TTFT}_count{{otel_llm_engine="vllm"}}[5m]')
+    return [float(stamp) for stamp, _ in found["values"]]
 
 
 def test_nothing_is_lost(real_program: RealProgram, tmp_path: Path) -> None:
@@ -79,8 +81,8 @@ def test_nothing_is_lost(real_program: RealProgram, tmp_path: Path) -> None:
 
 
 def assert_all_there(prometheus: Prometheus, otelcol: Collector, load: Load) -> None:
-    client = 'histogram_count(otel_llm_client_time_to_first_token_seconds{job="outage"})'
-    engine = 'gen_ai_server_time_to_first_token_seconds_count{otel_llm_engine="vllm"}'
+    client = f'histogram_count({TTFT}{{job="outage"}})'
+    engine = f'{ENGINE_TTFT}_count{{otel_llm_engine="vllm"}}'
     load.provider.force_flush()
     for count in (client, engine):
         found = until(lambda at=count: prometheus.query(at) and value(prometheus, at) == load.sent, 30)

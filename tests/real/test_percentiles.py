@@ -9,6 +9,8 @@ import pytest
 from tests.collector.fake_engines import FakeEngines
 from tests.real.accuracy import RealProgram, collector, fast_prometheus, value
 from tests.real.sending import sending
+from tests.real.stored import ENGINE_TTFT
+from tests.vocabulary import metric_name
 from tools.services import Collector, Prometheus
 from tools.waiting import until
 
@@ -47,7 +49,7 @@ def otelcol(
 @pytest.fixture(scope="module")
 def loaded(engines: FakeEngines, store: Prometheus, otelcol: Collector) -> Prometheus:
     """Two engines with different edges and different speeds, scraped while they work."""
-    first = 'gen_ai_server_time_to_first_token_seconds_count{otel_llm_engine="%s"}'
+    first = ENGINE_TTFT + '_count{otel_llm_engine="%s"}'
     assert until(lambda: all(store.query(first % name) for name in ENGINES), 20), otelcol.log_tail()
     for _ in range(TICKS):
         engines.add(PER_TICK)
@@ -72,7 +74,7 @@ def test_two_engines_with_different_edges(quantile: str, loaded: Prometheus, eng
     rule = (
         f'otel_llm:time_to_first_token:quantile5m{{histogram="union",quantile="{quantile}",otel_llm_vantage="engine"}}'
     )
-    naive = f"histogram_quantile({quantile}, sum by (le) (rate(gen_ai_server_time_to_first_token_seconds_bucket[5m])))"
+    naive = f"histogram_quantile({quantile}, sum by (le) (rate({ENGINE_TTFT}_bucket[5m])))"
     true = truth(engines, quantile)
     right, wrong = value(loaded, rule), value(loaded, naive)
     print(f"p{quantile}: true {true:.3f} s, rule {off(right, true):+.1%}, naive {off(wrong, true):+.1%}")
@@ -105,13 +107,13 @@ def answers() -> np.ndarray:
 def client(loaded: Prometheus, otelcol: Collector, answers: np.ndarray) -> Prometheus:
     """A load run of one export, sent through the Collector; its counters were there, at 0, before it began."""
     with sending(otelcol, "short-run", {"otel_llm.run.id": RUN}) as (meter, provider):
-        slo = meter.create_counter("otel_llm.slo.requests", unit="{request}")
+        slo = meter.create_counter(metric_name("slo_requests"), unit="{request}")
         for met in (True, False):
             slo.add(0, {"met": met})
         provider.force_flush()
         slo.add(750, {"met": True})
         slo.add(250, {"met": False})
-        histogram = meter.create_histogram("otel_llm.client.time_to_first_token", unit="s")
+        histogram = meter.create_histogram(metric_name("time_to_first_token"), unit="s")
         for answer in answers:
             histogram.record(answer, {"gen_ai.request.model": "m"})
     assert until(lambda: loaded.query(f'otel_llm:run_time_to_first_token:count{{otel_llm_run_id="{RUN}"}}'), 20)

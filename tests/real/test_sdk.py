@@ -13,6 +13,7 @@ import pytest
 
 from tests.real.running import App
 from tests.real.stored import ARRIVES_S, Stored
+from tests.vocabulary import metric_name
 from tools.ports import HOST, free
 from tools.services import Collector, Prometheus
 from tools.waiting import until
@@ -21,13 +22,13 @@ pytestmark = pytest.mark.timeout(90)
 
 CALLS, TOKENS = 30, 20
 COUNTS = {
-    "otel_llm.client.time_to_first_token": CALLS,
-    "otel_llm.client.inter_token_latency": CALLS * (TOKENS - 1),
-    "otel_llm.client.time_per_output_token": CALLS,
-    "gen_ai.client.operation.duration": CALLS,
-    "gen_ai.server.request.duration": CALLS,
+    metric_name("time_to_first_token"): CALLS,
+    metric_name("inter_token_latency"): CALLS * (TOKENS - 1),
+    metric_name("time_per_output_token"): CALLS,
+    metric_name("operation_duration"): CALLS,
+    metric_name("server_request_duration"): CALLS,
 }
-SUMS = {"otel_llm.client.time_to_first_token": "ttft", "otel_llm.client.inter_token_latency": "itl"}
+SUMS = {metric_name("time_to_first_token"): "ttft", metric_name("inter_token_latency"): "itl"}
 
 TEMPORALITIES = ["cumulative", "delta"]
 HISTOGRAMS = {"explicit": "explicit_bucket_histogram", "exponential": "base2_exponential_bucket_histogram"}

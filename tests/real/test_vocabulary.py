@@ -14,6 +14,7 @@ from otel_llm_collector.vocabulary.prometheus_names import series_name
 from tests.collector.fake_engines import FakeEngines
 from tests.real.accuracy import RealProgram, collector, fast_prometheus, value
 from tests.real.sending import sending
+from tests.real.stored import ENGINE_TTFT, series_name
 from tools.services import Collector, InferenceSim, Prometheus
 from tools.waiting import until
 
@@ -146,9 +147,9 @@ def test_vllm_of_a_foreign_simulator(
     variables = {"VLLM_TARGETS": f"[127.0.0.1:{inference_sim.port}]"}
     with collector(real_program("otelcol"), tmp_path, store, ["vllm"], variables) as part:
         mine = f'{{instance="127.0.0.1:{inference_sim.port}"}}'
-        first = f"gen_ai_server_time_to_first_token_seconds_count{mine}"
+        first = f"{ENGINE_TTFT}_count{mine}"
         assert until(lambda: store.query(first) and value(store, first) >= 5, 20), part.log_tail()
-        assert value(store, f"otel_llm_server_inter_token_latency_seconds_count{mine}") >= 5 * 7
+        assert value(store, f"{series_name('server_inter_token_latency')}_count{mine}") >= 5 * 7
         (sample,) = store.query(first)
         assert sample["metric"]["gen_ai_request_model"] == inference_sim.model
-        assert value(store, f"gen_ai_server_request_duration_seconds_count{mine}") >= 5
+        assert value(store, f"{series_name('server_request_duration')}_count{mine}") >= 5

@@ -3,18 +3,18 @@ import math
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogramDataPoint, HistogramDataPoint
 
-from otel_llm.receiver.histogram import of_point
+from otel_llm.receiver.histogram import read_histogram
 
 
 def explicit(bounds, counts, **more):
-    return of_point(HistogramDataPoint(explicit_bounds=bounds, bucket_counts=counts, count=sum(counts), **more))
+    return read_histogram(HistogramDataPoint(explicit_bounds=bounds, bucket_counts=counts, count=sum(counts), **more))
 
 
 def exponential(scale, offset, counts, zeros=0, **more):
     point = ExponentialHistogramDataPoint(scale=scale, zero_count=zeros, count=sum(counts) + zeros, **more)
     point.positive.offset = offset
     point.positive.bucket_counts.extend(counts)
-    return of_point(point)
+    return read_histogram(point)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from otel_llm.errors import ConfigError
 from otel_llm.sim import Behaviour
-from otel_llm.sim.schedule import faulty, token_times
+from otel_llm.sim.schedule import draw_fault, token_times
 
 
 def first(count: int, behaviour: Behaviour, request_id: str = "a") -> list[int]:
@@ -86,8 +86,8 @@ def test_seed_and_id_decide_the_schedule() -> None:
 def test_the_fault_rate_is_the_share_of_ids_that_fail() -> None:
     """1000 ids at 0.3: a standard deviation of 14.5, the tolerance four of them."""
     behaviour = Behaviour(fault="disconnect", fault_rate=0.3)
-    hit = [faulty(behaviour, str(i)) for i in range(1000)]
+    hit = [draw_fault(behaviour, str(i)) for i in range(1000)]
     assert hit.count("disconnect") == pytest.approx(300, abs=58)
-    assert hit == [faulty(behaviour, str(i)) for i in range(1000)]
-    assert faulty(Behaviour(fault="429"), "x") == "429"
-    assert faulty(Behaviour(fault="429", fault_rate=0), "x") == ""
+    assert hit == [draw_fault(behaviour, str(i)) for i in range(1000)]
+    assert draw_fault(Behaviour(fault="429"), "x") == "429"
+    assert draw_fault(Behaviour(fault="429", fault_rate=0), "x") == ""

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from otel_llm.cli import main
 from otel_llm.errors import ConfigError, RemoteError
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sim.cli import arguments_of, main
 from tests.sim.plain_client import ask
 
-COMMAND = [sys.executable, "-m", "otel_llm.sim", "--port", "0"]
+COMMAND = [sys.executable, "-m", "otel_llm.cli", "sim", "--port", "0"]
 
 
 def test_a_process_behaves_as_told_and_hands_back_its_log() -> None:
@@ -47,9 +47,9 @@ def test_a_process_without_a_log_says_how_to_get_one() -> None:
         sim.log()
 
 
-def test_arguments_say_the_whole_behaviour() -> None:
-    assert arguments_of(Behaviour()) == []
-    assert arguments_of(Behaviour(ttft_ms=2, role=False)) == ["--ttft-ms=2", "--role=False"]
+def test_options_say_the_whole_behaviour() -> None:
+    assert Behaviour().as_options() == []
+    assert Behaviour(ttft_ms=2, role=False).as_options() == ["--ttft-ms=2", "--role=False"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -68,23 +68,47 @@ def test_a_signal_ends_it_with_0_and_its_rows_are_written(number: int, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--ttft-ms", "fast"], "expected a number for the knob ttft_ms, got 'fast'; see"),
-        (["--log", "/nowhere/sent.jsonl"], "expected a file that can be written as --log, got"),
-        (["--port", "99999"], "expected an address to listen on as 127.0.0.1:99999, got"),
-        (["--host", "no.such.host.invalid"], "expected an address to listen on as no.such.host.invalid:8000, got"),
+        (
+            ["--ttft-ms", "fast"],
+            "expected a number for the knob ttft_ms, got 'fast'; see the knobs in `otel-llm sim --h",
+        ),
+        (["--log", "/nowhere/sent.jsonl"], "expected a file that can be written as --log, got [Errno 2] No such file"),
+        (
+            ["--port", "99999"],
+            "expected an address to listen on as 127.0.0.1:99999, got 99999; choose a --port of 0 to",
+        ),
+        (
+            ["--host", "no.such.host.invalid"],
+            "expected an address to listen on as no.such.host.invalid:8000, got",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_one_line_and_2(
     arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(arguments) == 2
+    assert main(["sim", *arguments]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
-    assert err.startswith(says)
+    assert err.startswith(f"otel-llm sim: {says}")
 
 
 def test_every_knob_is_an_option(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["--help"])
+        main(["sim", "--help"])
     shown = capsys.readouterr().out
     assert [name for name in Behaviour.__dataclass_fields__ if f"--{name.replace('_', '-')}" not in shown] == []
+
+
+def test_a_line_of_help_can_be_read_alone(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        main(["sim", "--help"])
+    lines = {
+        words[0]: words[2] for line in capsys.readouterr().out.splitlines() if len(words := line.split(None, 2)) > 2
+    }
+    assert lines["--split"] == "pieces that each write is cut into (1)"
+    assert lines["--split-gap-ms"] == "pause between the pieces of a write (0.0)"
+    assert lines["--role-ms"] == "when the role chunk leaves; below 0: with the first token (-1.0)"
+    assert lines["--empty"] == "chunks without text after the role chunk (0)"
+    assert lines["--fault"] == "what goes wrong: 429, 500, 503, disconnect, stall, badjson, error (none)"
+    assert lines["--seed"] == "seed of jitter and faults (1)"

@@ -4,6 +4,7 @@ Nothing here depends on how busy the machine is: a write may be late and never e
 """
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import pytest
 
 from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.sim import Behaviour, SimServer
+from otel_llm.sim import Behaviour, SimServer, alarm
 from otel_llm.sim.alarm import LoopAlarm, TimerfdAlarm
 from otel_llm.wire.loop import new_loop
 from tests.sim.plain_client import Client, ask
@@ -58,18 +59,27 @@ def test_an_alarm_is_never_early(make: Any) -> None:
 
     def ring() -> None:
         rang.append(now_ns())
-        alarm.set(None)
+        timer.set(None)
         loop.stop()
 
-    alarm = make(loop, ring)
-    alarm.set(now_ns() + 10**12)
+    timer = make(loop, ring)
+    timer.set(now_ns() + 10**12)
     due = now_ns() + 3_300_000
-    alarm.set(due)
+    timer.set(due)
     loop.run_forever()
-    alarm.close()
+    timer.close()
     loop.close()
     assert len(rang) == 1
     assert rang[0] >= due
+
+
+def test_a_timer_of_pythons_own_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(os, "timerfd_create"):  # there from 3.13 on
+        libc = alarm._Libc()
+        monkeypatch.setattr(os, "timerfd_create", libc.timerfd_create, raising=False)
+        monkeypatch.setattr(os, "timerfd_settime_ns", libc.timerfd_settime_ns, raising=False)
+    monkeypatch.delattr(alarm, "_Libc")
+    test_an_alarm_is_never_early(alarm.TimerfdAlarm)
 
 
 def test_the_same_seed_and_id_give_the_same_answer_on_any_server() -> None:

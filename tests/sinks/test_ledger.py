@@ -76,17 +76,20 @@ def test_a_full_queue_drops_and_says_so_once_and_never_waits(caplog):
     gate.open.set()
     processor.shutdown()
     assert counts(tally) == (11, 4, 7)
-    assert len([record for record in caplog.records if record.name == "otel_llm"]) == 1
+    assert [record.getMessage() for record in caplog.records if record.name == "otel_llm"] == [
+        "dropped a span: 3 wait to be exported already; further drops are not logged"
+    ]
 
 
 @pytest.mark.parametrize("result", [SpanExportResult.FAILURE, RuntimeError("no route")], ids=["failure", "exception"])
-def test_what_the_exporter_cannot_deliver_is_dropped(result):
+def test_what_the_exporter_cannot_deliver_is_dropped(result, caplog):
     gate = Gate(result)
     gate.open.set()
     tracer, processor, tally = traced(gate)
     tracer.start_span("s").end()
     processor.shutdown()
     assert counts(tally) == (1, 0, 1)
+    assert caplog.messages == (["could not export 1 spans"] if isinstance(result, Exception) else [])
 
 
 def test_shutdown_takes_the_time_given_and_counts_what_is_left():

@@ -13,11 +13,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, StatusCode
 
+from otel_llm.conventions import LATEST
 from otel_llm.sinks import Ended
 from otel_llm.sinks.exemplars import WORST
 from otel_llm.sinks.finished_spans import FinishedSpans
 from otel_llm.sinks.otel import OTelSink
 from otel_llm.testing import FakeClock, timeline
+from tests.vocabulary import metric_name
 
 EPOCH = 1_700_000_000_000_000_000
 HEAD = {"provider": "vllm", "model": "m", "server_address": "llm.local", "server_port": 8000}
@@ -125,43 +127,43 @@ def test_the_metrics_of_a_streamed_call():
     points = called(Telemetry(), "r_.ab.c|", usage=3, input_tokens=5).points  # 1 role at 10, a 30, b 40, c 60, | 70 ms
     found = {key: (p.count, pytest.approx(p.sum)) for key, p in points.items() if hasattr(p, "count")}
     assert found == {
-        ("gen_ai.client.operation.duration", None): (1, 0.07),
-        ("gen_ai.client.operation.time_to_first_chunk", None): (1, 0.01),
-        ("gen_ai.client.operation.time_per_output_chunk", None): (3, 0.05),
-        ("gen_ai.client.token.usage", "input"): (1, 5),
-        ("gen_ai.client.token.usage", "output"): (1, 3),
-        ("otel_llm.client.time_to_first_token", None): (1, 0.03),
-        ("otel_llm.client.inter_token_latency", None): (2, 0.03),
-        ("otel_llm.client.time_per_output_token", None): (1, 0.015),
-        ("otel_llm.client.max_inter_token_latency", None): (1, 0.02),
-        ("otel_llm.client.output_throughput", None): (1, 3 / 0.07),
+        (metric_name("operation_duration"), None): (1, 0.07),
+        (metric_name("time_to_first_chunk"), None): (1, 0.01),
+        (metric_name("time_per_output_chunk"), None): (3, 0.05),
+        (metric_name("token_usage"), "input"): (1, 5),
+        (metric_name("token_usage"), "output"): (1, 3),
+        (metric_name("time_to_first_token"), None): (1, 0.03),
+        (metric_name("inter_token_latency"), None): (2, 0.03),
+        (metric_name("time_per_output_token"), None): (1, 0.015),
+        (metric_name("max_inter_token_latency"), None): (1, 0.02),
+        (metric_name("output_throughput"), None): (1, 3 / 0.07),
     }
     assert all(dict(p.attributes).items() >= ATTRIBUTES.items() for p in points.values())
-    assert points[("otel_llm.client.active_requests", None)].value == 0
+    assert points[(metric_name("active_requests"), None)].value == 0
 
 
 def test_histograms_carry_the_conventions_buckets_in_seconds():
-    point = called(Telemetry(), "r.a|").points[("gen_ai.client.operation.duration", None)]
+    point = called(Telemetry(), "r.a|").points[(metric_name("operation_duration"), None)]
     assert point.explicit_bounds[:3] == (0.01, 0.02, 0.04)
 
 
 def test_a_call_is_active_until_it_is_finished_and_finished_once():
     telemetry = Telemetry()
     call = telemetry.sink.start(HEAD, 0)
-    assert telemetry.points[("otel_llm.client.active_requests", None)].value == 1
+    assert telemetry.points[(metric_name("active_requests"), None)].value == 1
     for _ in range(3):
         telemetry.sink.finish(call, timeline("r.a|", **HEAD))
-    assert telemetry.points[("otel_llm.client.active_requests", None)].value == 0
-    assert telemetry.points[("gen_ai.client.operation.duration", None)].count == 1
+    assert telemetry.points[(metric_name("active_requests"), None)].value == 0
+    assert telemetry.points[(metric_name("operation_duration"), None)].count == 1
     assert len(telemetry.spans) == 1
 
 
 def test_a_model_in_this_process_is_also_its_own_server():
     points = called(Telemetry(), "r.a.b|", usage=2, kind="internal").points
-    assert points[("gen_ai.server.request.duration", None)].sum == pytest.approx(0.05)
-    assert points[("gen_ai.server.time_to_first_token", None)].sum == pytest.approx(0.02)
+    assert points[(metric_name("server_request_duration"), None)].sum == pytest.approx(0.05)
+    assert points[(metric_name("server_time_to_first_token"), None)].sum == pytest.approx(0.02)
     # the convention's own formula: (0.05 - 0.02) / (2 - 1)
-    assert points[("gen_ai.server.time_per_output_token", None)].sum == pytest.approx(0.03)
+    assert points[(metric_name("server_time_per_output_token"), None)].sum == pytest.approx(0.03)
 
 
 def test_a_call_that_was_not_streamed_has_no_chunk_times():
@@ -179,7 +181,7 @@ def test_a_call_that_was_not_streamed_has_no_chunk_times():
 
 def test_tokens_that_are_only_chunks_are_no_usage():
     telemetry = called(Telemetry(), "r.a.b|", input_tokens=3)
-    assert "gen_ai.client.token.usage" not in telemetry.names
+    assert metric_name("token_usage") not in telemetry.names
     assert "gen_ai.usage.output_tokens" not in telemetry.spans[0].attributes
     assert telemetry.spans[0].attributes["otel_llm.token.source"] == "chunks"
     assert telemetry.spans[0].attributes["otel_llm.output_tokens"] == 2
@@ -203,31 +205,30 @@ def test_outcomes(drawing, outcome, status, error, timed):
     assert span.status.status_code is status
     assert span.status.description is None
     assert span.attributes["otel_llm.time_to_first_token"] == 0.02
-    assert ("gen_ai.client.operation.duration", error) in telemetry.points
-    assert ("otel_llm.client.inter_token_latency" in telemetry.names) is timed
-    assert ("otel_llm.client.time_to_first_token" in telemetry.names) is timed
+    assert (metric_name("operation_duration"), error) in telemetry.points
+    assert (metric_name("inter_token_latency") in telemetry.names) is timed
+    assert (metric_name("time_to_first_token") in telemetry.names) is timed
 
 
 def test_a_failed_call_in_process_has_no_server_latencies():
     telemetry = called(Telemetry(), "r.a.bx", kind="internal", usage=2)
-    assert ("gen_ai.server.request.duration", "RuntimeError") in telemetry.points
-    assert "gen_ai.server.time_to_first_token" not in telemetry.names
+    assert (metric_name("server_request_duration"), "RuntimeError") in telemetry.points
+    assert metric_name("server_time_to_first_token") not in telemetry.names
 
 
 def test_the_newer_generation_has_its_own_names_and_both_can_be_had():
     usage = {"usage": 2, "input_tokens": 5, "cached_tokens": 4}
     latest = called(Telemetry(profiles=("latest",)), "r.a.b<", **usage)
-    assert "gen_ai.client.inference.duration" in latest.names
+    assert metric_name("operation_duration", LATEST) in latest.names
     assert not any("operation.duration" in name for name in latest.names)
-    assert latest.points[("gen_ai.client.inference.usage.cache_read.input_tokens", None)].value == 4
-    assert latest.points[("gen_ai.client.inference.usage.output_tokens", None)].attributes["gen_ai.token.modality"] == (
+    assert latest.points[(metric_name("usage_cached_tokens", LATEST), None)].value == 4
+    assert latest.points[(metric_name("usage_output_tokens", LATEST), None)].attributes["gen_ai.token.modality"] == (
         "unknown"
     )
     assert latest.spans[0].attributes["gen_ai.response.finish_reasons"] == ("error",)
     both = called(Telemetry(profiles=("v1_41", "latest")), "r.a.b|", **usage)
-    assert {"gen_ai.client.operation.duration", "gen_ai.client.inference.duration"} <= both.names
-    assert both.points[("gen_ai.server.request.duration", None)].count == 1 if "gen_ai.server" in both.names else True
-    assert both.points[("otel_llm.client.time_to_first_token", None)].count == 1
+    assert {metric_name("operation_duration"), metric_name("operation_duration", LATEST)} <= both.names
+    assert both.points[(metric_name("time_to_first_token"), None)].count == 1
 
 
 def test_parameters_and_the_users_attributes_are_on_the_span_and_on_no_metric():
@@ -247,7 +248,7 @@ def test_an_error_message_is_nowhere():
 def test_the_exemplar_of_the_worst_gap_points_at_its_span():
     telemetry = called(Telemetry(), "r.abc....d.e|")
     (span,) = telemetry.spans
-    worst = telemetry.points[("otel_llm.client.inter_token_latency", None)].exemplars[-1]
+    worst = telemetry.points[(metric_name("inter_token_latency"), None)].exemplars[-1]
     assert worst.value == pytest.approx(0.05)
     assert (worst.trace_id, worst.span_id) == (span.context.trace_id, span.context.span_id)
 
@@ -255,7 +256,7 @@ def test_the_exemplar_of_the_worst_gap_points_at_its_span():
 def test_an_unsampled_call_has_metrics_all_the_same():
     telemetry = called(Telemetry(sampler=ALWAYS_OFF), "r.a.b|")
     assert telemetry.spans == ()
-    assert telemetry.points[("otel_llm.client.time_to_first_token", None)].count == 1
+    assert telemetry.points[(metric_name("time_to_first_token"), None)].count == 1
 
 
 def test_a_failing_provider_reaches_nobody(caplog):
@@ -367,35 +368,33 @@ def test_a_batch_is_the_sum_of_its_records(aggregation):
             assert math.isclose(point.sum, other[key].sum)
         else:
             assert point.value == other[key].value
-    assert one[("otel_llm.load.requests", None)].value == 5
-    assert one[("otel_llm.load.requests", "RuntimeError")].value == 2
-    assert one[("otel_llm.load.requests", "CancelledError")].value == 1
+    assert one[(metric_name("load_requests"), None)].value == 5
+    assert one[(metric_name("load_requests"), "RuntimeError")].value == 2
+    assert one[(metric_name("load_requests"), "CancelledError")].value == 1
 
 
 def test_only_successes_of_a_load_run_feed_latencies():
     telemetry = Telemetry(FinishedSpans)
     telemetry.sink.take(Ended.of(*(load(d, i) for i, d in enumerate(["r.a.b|", "r.a.b^", "r.a.bx", "r.a.b<"]))))
-    assert telemetry.points[("otel_llm.client.time_to_first_token", None)].count == 1
-    assert (
-        telemetry.points[("gen_ai.client.operation.duration", None)].count == 2
-    )  # the complete one and the closed one
+    assert telemetry.points[(metric_name("time_to_first_token"), None)].count == 1
+    assert telemetry.points[(metric_name("operation_duration"), None)].count == 2  # the complete one and the closed one
 
 
 def test_the_exemplar_of_a_batch_is_the_worst_with_its_own_span():
     telemetry = Telemetry(FinishedSpans, ExponentialBucketHistogramAggregation())
     telemetry.sink.take(Ended.of(load("r.abc|", 0), load("r.ab......c|", 1), load("r.abc|", 2)))
     points = telemetry.points  # one collection: exemplars are those of a cycle
-    (worst,) = points[("otel_llm.client.inter_token_latency", None)].exemplars
+    (worst,) = points[(metric_name("inter_token_latency"), None)].exemplars
     assert (worst.trace_id, worst.span_id) == (2, 102)
-    (slowest,) = points[("gen_ai.client.operation.duration", None)].exemplars
+    (slowest,) = points[(metric_name("operation_duration"), None)].exemplars
     assert slowest.trace_id == 2
 
 
 def test_an_open_loop_feeds_its_queue_delay():
     telemetry = Telemetry(FinishedSpans)
     telemetry.sink.take(Ended.of(load("i.r.a|", 0), load("r.a|", 1)))
-    assert telemetry.points[("otel_llm.load.queue_delay", None)].sum == pytest.approx(0.02)
-    assert telemetry.points[("otel_llm.load.queue_delay", None)].count == 1
+    assert telemetry.points[(metric_name("queue_delay"), None)].sum == pytest.approx(0.02)
+    assert telemetry.points[(metric_name("queue_delay"), None)].count == 1
 
 
 def test_what_no_record_feeds_can_be_fed():
@@ -404,9 +403,9 @@ def test_what_no_record_feeds_can_be_fed():
     telemetry.sink.feed("run_info", [1], {"otel_llm.run.id": "x"})
     telemetry.sink.feed("slo_requests", [1, 1], {"met": True})
     points = telemetry.points
-    assert points[("otel_llm.load.loop_lag", None)].count == 2
-    assert points[("otel_llm.run.info", None)].value == 1
-    assert points[("otel_llm.slo.requests", None)].value == 2
+    assert points[(metric_name("loop_lag"), None)].count == 2
+    assert points[(metric_name("run_info"), None)].value == 1
+    assert points[(metric_name("slo_requests"), None)].value == 2
     telemetry.sink.close()
 
 

@@ -48,7 +48,7 @@ class OtelReporter:
     """Sends a run to an OTLP endpoint. Make it after the workers were forked: exporters start threads."""
 
     def __init__(self, export: Export, head: Mapping[str, Any], mode: str) -> None:
-        from otel_llm.providers import providers
+        from otel_llm.providers import build_providers
         from otel_llm.sinks.otel import OTelSink
 
         self._run = {
@@ -57,7 +57,7 @@ class OtelReporter:
             conventions.RUN_MODE: mode,
         }
         interval = None if "OTEL_METRIC_EXPORT_INTERVAL" in os.environ else _INTERVAL_S
-        self._telemetry = providers(
+        self._telemetry = build_providers(
             None if "OTEL_SERVICE_NAME" in os.environ else _SERVICE,
             export.endpoint,
             export.protocol,

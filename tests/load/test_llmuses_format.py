@@ -1,7 +1,7 @@
-"""The document's own output, line for line, from ten made-up requests. S4.30 to S4.40, S4.42
+"""The output printed in the `llmuses perf` guide, line for line, from ten made-up requests. S4.30 to S4.40, S4.42
 
 The requests are those that the printed averages leave no other choice about: latencies, tokens and times of the first
-packet follow from the differences between one line and the next. `Time` is the document's clock, which was read once a
+packet follow from the differences between one line and the next. `Time` is the guide's clock, which was read once a
 second; here it is when each request ends.
 """
 
@@ -29,7 +29,7 @@ ROLE_AND_END = 2  # packets without a token in every answer
 
 def run(count: int) -> Stats:
     stats = Stats(planned=10)
-    stats.first_sent_ns = 0  # the document's clock began before its first request was sent
+    stats.first_sent_ns = 0  # the guide's clock began before its first request was sent
     for i in range(count):
         sent_s = TIME_S[i] - LATENCY_S[i]
         stats.add(Facts.of(call(sent_s, LATENCY_S[i], FIRST_S[i], ANSWER[i], PROMPT[i], ANSWER[i] + ROLE_AND_END)))
@@ -37,16 +37,16 @@ def run(count: int) -> Stats:
 
 
 @pytest.mark.parametrize("number", range(10))
-def test_a_log_line_is_the_documents(number: int) -> None:
+def test_a_log_line_is_the_guides(number: int) -> None:
     printed = LINES[number].partition(" - INFO - ")[2]
     assert document.log_line(document.log_fields(run(number + 1), concurrency=1)) == printed
 
 
-def test_the_summary_is_the_documents() -> None:
+def test_the_summary_is_the_guides() -> None:
     assert document.summary_block(run(10), concurrency=1) == SUMMARY
 
 
-def test_the_log_line_begins_as_the_documents_did() -> None:
+def test_the_log_line_begins_as_the_guides_did() -> None:
     """Time, logger, file, function, line, level: for whoever cuts it apart."""
     from otel_llm.load.show import live
 

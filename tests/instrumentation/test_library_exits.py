@@ -9,9 +9,9 @@ import pytest
 
 import otel_llm
 from otel_llm.testing import STALL, ScriptedServer
-from tests import leaving
-from tests.over_openai import SSE, OverOpenAI, stalling
-from tests.seen import Seen
+from tests import exits
+from tests.langchain_over_openai import SSE, OverOpenAI, stalling
+from tests.telemetry_in_memory import Seen
 
 
 @pytest.fixture(autouse=True)
@@ -51,28 +51,28 @@ def _text_of(event: Any) -> str | None:
     return event.delta.text if event.type == "content_block_delta" else None
 
 
-@pytest.mark.parametrize(("leave", "outcome"), [*leaving.GOES, *leaving.CLOSES, *leaving.ENTERS])
+@pytest.mark.parametrize(("leave", "outcome"), [*exits.GOES, *exits.CLOSES, *exits.ENTERS])
 def test_anthropic_create(leave: Any, outcome: str, claude: str, seen_live: Seen, heard: Any) -> None:
     with anthropic.Anthropic(base_url=claude, api_key="none") as client:
         leave(lambda: client.messages.create(**ASKED, stream=True), _text_of)
-        leaving.told(seen_live, heard, outcome)
+        exits.told(seen_live, heard, outcome)
     found = seen_live.span().attributes or {}
     assert found["gen_ai.usage.input_tokens"] == 3
 
 
-@pytest.mark.parametrize(("leave", "outcome"), leaving.ENTERS)
+@pytest.mark.parametrize(("leave", "outcome"), exits.ENTERS)
 def test_anthropic_stream(leave: Any, outcome: str, claude: str, seen_live: Seen, heard: Any) -> None:
     with anthropic.Anthropic(base_url=claude, api_key="none") as client:
         leave(lambda: client.messages.stream(**ASKED), _text_of)
-        leaving.told(seen_live, heard, outcome)
+        exits.told(seen_live, heard, outcome)
     assert len(seen_live.spans) == 1
 
 
-@pytest.mark.parametrize(("leave", "outcome"), leaving.ASYNC)
+@pytest.mark.parametrize(("leave", "outcome"), exits.ASYNC)
 def test_anthropic_async(leave: Any, outcome: str, claude: str, seen_live: Seen, heard: Any) -> None:
     client = anthropic.AsyncAnthropic(base_url=claude, api_key="none")
-    leaving.run(leave, lambda: client.messages.create(**ASKED, stream=True), _text_of, client.close)
-    leaving.told(seen_live, heard, outcome)
+    exits.run(leave, lambda: client.messages.create(**ASKED, stream=True), _text_of, client.close)
+    exits.told(seen_live, heard, outcome)
     assert len(seen_live.spans) == 1
 
 
@@ -85,14 +85,14 @@ def model() -> Iterator[OverOpenAI]:
         yield OverOpenAI(url=server.url)
 
 
-@pytest.mark.parametrize(("leave", "outcome"), [*leaving.GOES, *leaving.CLOSES])
+@pytest.mark.parametrize(("leave", "outcome"), [*exits.GOES, *exits.CLOSES])
 def test_langchain(leave: Any, outcome: str, model: OverOpenAI, seen_live: Seen, heard: Any) -> None:
     leave(lambda: model.stream("hi"), lambda chunk: chunk.content)
-    leaving.told(seen_live, heard, outcome)
+    exits.told(seen_live, heard, outcome)
     assert len(seen_live.spans) == 2  # openai's is inside
 
 
-@pytest.mark.parametrize(("leave", "outcome"), leaving.ASYNC)
+@pytest.mark.parametrize(("leave", "outcome"), exits.ASYNC)
 def test_langchain_async(leave: Any, outcome: str, model: OverOpenAI, seen_live: Seen, heard: Any) -> None:
     async def ask() -> Any:
         return model.astream("hi")
@@ -100,6 +100,6 @@ def test_langchain_async(leave: Any, outcome: str, model: OverOpenAI, seen_live:
     async def nothing() -> None:
         pass
 
-    leaving.run(leave, ask, lambda chunk: chunk.content, nothing)
-    leaving.told(seen_live, heard, outcome)
+    exits.run(leave, ask, lambda chunk: chunk.content, nothing)
+    exits.told(seen_live, heard, outcome)
     assert len(seen_live.spans) == 2

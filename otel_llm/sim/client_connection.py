@@ -1,7 +1,7 @@
-"""One client's connection: requests out of its bytes, by httptools, and bytes to it with as little between as can be.
+"""One client's connection: parses its requests with httptools, and writes the answers straight to the socket.
 
-Bytes are written to the socket at the call, and not queued for the end of the loop's turn as transports may do it:
-only so is the time of a write known.
+A transport of asyncio may queue bytes until the end of the loop's turn. Here `send` calls the kernel itself, so that
+the time of a write is known.
 """
 
 import asyncio
@@ -14,17 +14,16 @@ from typing import Final, cast
 import httptools
 
 from otel_llm.clock import now_ns
-from otel_llm.sim.answer import plain_reply
-from otel_llm.sim.render import error_body
+from otel_llm.sim.writes import error_body, plain_reply
 
-__all__ = ["Connection", "Request"]
+__all__ = ["ClientConnection", "Request"]
 
 _DIRECT: Final = os.name == "posix"  # elsewhere a socket is no file that can be written to
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. `headers` have lower-case names; `recv` is when the read that completed it came in, in ns."""
+    """One request. `headers` have lower-case names; `recv` is when the read that completed it arrived, in ns."""
 
     method: str
     target: str
@@ -32,16 +31,18 @@ class Request:
     body: bytes
     recv: int
     keep_alive: bool
-    chunked: bool  # whether the answer may be
+    chunked: bool  # whether the answer may be sent in HTTP chunks
 
 
-class Connection(asyncio.Protocol):
-    """Calls `answer(connection, request)` for one request at a time, and for the next after `finished()`.
+class ClientConnection(asyncio.Protocol):
+    """Calls `answer(connection, request)` for one request at a time; for the next one after `finished()`.
 
-    `on_lost` is set by whoever answers, and called when the client goes before the answer's end.
+    on_lost: set by the code that answers; called when the client leaves before the answer ends
     """
 
-    def __init__(self, answer: "Callable[[Connection, Request], None]", everyone: "set[Connection]") -> None:
+    def __init__(
+        self, answer: "Callable[[ClientConnection, Request], None]", everyone: "set[ClientConnection]"
+    ) -> None:
         self._answer, self._everyone = answer, everyone
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[Request] = deque()
@@ -122,7 +123,7 @@ class Connection(asyncio.Protocol):
             self._answer(self, self._waiting.popleft())
 
     def send(self, data: bytes) -> None:
-        """Write `data` now. What the kernel does not take at once is sent when it does; then `blocked` is true."""
+        """Write `data` now. What the kernel does not take at once is sent later, and until then `blocked` is true."""
         sent = 0
         if self._fd >= 0 and not self._queued:
             try:
@@ -143,7 +144,7 @@ class Connection(asyncio.Protocol):
         return self._queued
 
     def finished(self, *, keep_alive: bool) -> None:
-        """End this request's turn: the next one's begins, or the connection's end."""
+        """End the answer: begin with the next request, or close the connection where it is not kept alive."""
         self.on_lost = None
         self._busy = False
         if self.lost:
@@ -154,6 +155,6 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def cut(self) -> None:
-        """Close the connection at once, whatever it was in."""
+        """Close the connection at once, also in the middle of an answer."""
         self._fd = -1  # the number may be another file's as soon as the transport has let go of it
         self._transport.abort()

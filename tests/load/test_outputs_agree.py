@@ -12,11 +12,12 @@ from otel_llm.testing import OtlpReceiver
 from tests.load.conftest import Perf
 from tests.load.test_perf import chat
 from tests.truthserver.process import TruthServer
+from tests.vocabulary import metric_name
 
 KNOBS = "ttft_ms=30;itl_ms=4;tokens=12;jitter=lognormal;amp=0.4;fault=500;fault_rate=0.1;seed=4"
 MEASURES = {
-    "time_to_first_token": ("time to first token", "otel_llm.client.time_to_first_token"),
-    "time_per_output_token": ("time per output token", "otel_llm.client.time_per_output_token"),
+    "time_to_first_token": ("time to first token", metric_name("time_to_first_token")),
+    "time_per_output_token": ("time per output token", metric_name("time_per_output_token")),
     "latency": ("request latency", None),
 }
 BUCKET = 0.09  # what an exponential histogram of 160 buckets may be off at most, over four decades
@@ -31,7 +32,7 @@ def shown(text: str, label: str) -> dict[str, float]:
 
 
 def test_counts_and_percentiles_are_the_same_everywhere(perf: Callable[..., Perf], truth: TruthServer) -> None:
-    """S4.40, S4.42, S4.50: numpy's linear rule; in the document's block its own rule; in OTLP to one bucket."""
+    """S4.40, S4.42, S4.50: numpy's linear rule; in the `llmuses perf` block its own rule; in OTLP to one bucket."""
     with OtlpReceiver() as back:
         run = perf(*chat(truth, KNOBS), "-n", "400", "--parallel", "8", "--otlp-endpoint", back.grpc_endpoint)
         report = run.report
@@ -43,7 +44,7 @@ def test_counts_and_percentiles_are_the_same_everywhere(perf: Callable[..., Perf
         rows = db.execute("SELECT success, count(*) FROM result GROUP BY success").fetchall()
         assert dict(rows) == {"True": good, "False": bad}
         assert f" Succeed requests: {good}\n Failed requests: {bad}\n" in run.out
-        assert back.counter("otel_llm.load.requests") == 400
+        assert back.counter(metric_name("load_requests")) == 400
         assert len(back.spans) == 400
         assert sum(span.status == "ERROR" for span in back.spans) == bad
         for column, (label, instrument) in MEASURES.items():

@@ -63,7 +63,7 @@ def test_a_run_that_was_killed_is_reported_from_what_it_wrote(perf: Run, truth: 
 
 
 def test_append_continues_a_run_file(perf: Run, truth: TruthServer) -> None:
-    """S4.18, S4.50: rows say by run_id whose they are; the document's query goes over all of them."""
+    """S4.18, S4.50: rows say by run_id whose they are; the guide's query goes over all of them."""
     first = perf(*chat(truth, "itl_ms=1;tokens=3"), "-n", "3")
     second = Perf(first.folder).start(*chat(truth, "itl_ms=1;tokens=5"), "-n", "2", "--append").wait()
     assert second.code == 0, second.err

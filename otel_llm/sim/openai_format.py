@@ -1,21 +1,81 @@
-"""The words of an answer: the JSON of chunks, whole answers and errors, as OpenAI's API writes them."""
+"""The JSON of OpenAI's API: what the simulated server reads from a request's body, and the words of its answer."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from otel_llm.sim.question import Question
+from otel_llm.errors import ConfigError
+from otel_llm.sim.behaviour import Behaviour
+from otel_llm.sim.writes import error_body
 
-__all__ = ["Renderer", "error_body"]
+__all__ = ["Question", "Renderer", "read_question"]
 
 
-def error_body(message: str, kind: str, code: int) -> bytes:
-    """Return the JSON of an error object."""
-    return orjson.dumps({"error": {"message": message, "type": kind, "code": code}})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One request for an answer, with the behaviour that applies to it.
+
+    limit:         the most tokens that the request allows, 0 where it sets no limit
+    prompt_tokens: a quarter of the body's bytes, rounded up
+    usage, every:  whether it asks for usage at the end, and in each chunk
+    """
+
+    chat: bool
+    model: str
+    stream: bool
+    limit: int
+    usage: bool
+    every: bool
+    prompt_tokens: int
+    behaviour: Behaviour
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the answer has."""
+        return self.behaviour.tokens or self.limit or 16
+
+
+def read_question(body: bytes, behaviour: Behaviour, *, chat: bool) -> Question:
+    """Return what `body` asks for. Raises ConfigError for a body that cannot be used."""
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ConfigError("a JSON body", error, "send an object with model and messages or prompt") from None
+    if not isinstance(fields, dict):
+        raise ConfigError("a JSON object as body", type(fields).__name__, "send model and messages or prompt")
+    options = _table(fields, "stream_options")
+    return Question(
+        chat=chat,
+        model=str(fields.get("model", "sim")),
+        stream=bool(fields.get("stream", False)),
+        limit=_limit(fields),
+        usage=bool(options.get("include_usage")),
+        every=bool(options.get("continuous_usage_stats")),
+        prompt_tokens=(len(body) + 3) // 4,
+        behaviour=behaviour.with_values(_table(fields, "sim")),
+    )
+
+
+def _table(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    value = fields.get(name) or {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"an object as {name}", value, "leave it out, or send {}")
+    return value
+
+
+def _limit(fields: dict[str, Any]) -> int:
+    for name in ("max_completion_tokens", "max_tokens"):
+        value = fields.get(name)
+        if value is not None:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigError(f"a whole number above 0 as {name}", value, "leave it out, or send 1 or more")
+            return value
+    return 0
 
 
 class Renderer:
-    """Makes the events of one answer. What all of them share is written once; the text of n tokens once per n."""
+    """Writes the events of one answer. What they share is encoded once, and an event of n tokens once per n."""
 
     def __init__(self, question: Question, request_id: str, created: int) -> None:
         behaviour = question.behaviour
@@ -52,9 +112,9 @@ class Renderer:
         return self._event(self._head + delta)
 
     def text(self, field: str, tokens: int, so_far: int, finish: str | None = None) -> bytes:
-        """Return an event of `tokens` tokens in `field` of the delta; the same object again where nothing differs.
+        """Return an event of `tokens` tokens in `field` of the delta; equal events are the same object.
 
-        so_far: the answer's tokens up to and with these, for an answer that counts in each chunk
+        so_far: the answer's tokens including these, for answers that state usage in each chunk
         """
         if finish is None and not self._every:
             event = self._plain.get((field, tokens))
@@ -82,7 +142,7 @@ class Renderer:
         return b'"usage":' + orjson.dumps(table)
 
     def tail(self, tokens: int) -> tuple[bytes, int]:
-        """Return what follows the last token, and how many events that is: the count, and `[DONE]`."""
+        """Return the events after the last token, usage and `[DONE]`, and how many they are."""
         usage = self._question.behaviour.usage
         asked = usage in ("always", "lying") or (usage == "auto" and self._question.usage) or self._every
         tail = self._event(self._head + b'"choices":[],' + self._usage(tokens) + b"}") if asked else b""

@@ -1,24 +1,24 @@
-"""One answer under way: plays its writes, each at its time, and keeps the row about them."""
+"""Plays one answer: makes each of its writes at its time, and notes in the row when."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from otel_llm.clock import now_ns
-from otel_llm.sim.answer import Write
-from otel_llm.sim.connection import Connection
+from otel_llm.sim.client_connection import ClientConnection
 from otel_llm.sim.truth import SentRow
 from otel_llm.sim.wheel import Wheel
+from otel_llm.sim.writes import Write
 
-__all__ = ["Stream"]
+__all__ = ["AnswerPlayer"]
 
-_POLL_NS: Final = 1_000_000  # how often a client that reads slower than it is sent to is looked at
+_POLL_NS: Final = 1_000_000  # how often a client that reads too slowly is tried again
 
 
-class Stream:
-    """Ends exactly once, with `over(row)`: when the last write is done, the connection was cut, or the client left."""
+class AnswerPlayer:
+    """Calls `over(row)` exactly once: after the last write, when it cut the connection, or when the client left."""
 
     def __init__(
-        self, connection: Connection, row: SentRow, over: Callable[[SentRow], None], *, keep_alive: bool
+        self, connection: ClientConnection, row: SentRow, over: Callable[[SentRow], None], *, keep_alive: bool
     ) -> None:
         self._connection, self._row, self._over, self._keep_alive = connection, row, over, keep_alive
         self._writes: Iterator[Write] = iter(())

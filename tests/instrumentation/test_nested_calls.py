@@ -10,7 +10,8 @@ from otel_llm.instrumentation.calls.hooks import Hooks
 from otel_llm.instrumentation.calls.options import Options
 from otel_llm.instrumentation.decorator import measure
 from otel_llm.testing import FakeClock
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
+from tests.vocabulary import metric_name
 
 
 @pytest.fixture
@@ -29,8 +30,8 @@ def frame(function: Callable[..., Any], name: str = "frame", **options: Any) -> 
 
 def counted(seen: Seen) -> dict[str, int]:
     """How many calls of each model the histogram of durations has heard of."""
-    assert {point.value for point in seen.points("otel_llm.client.active_requests")} == {0}
-    points = seen.points("gen_ai.client.operation.duration")
+    assert {point.value for point in seen.points(metric_name("active_requests"))} == {0}
+    points = seen.points(metric_name("operation_duration"))
     return {str(point.attributes["gen_ai.request.model"]): point.count for point in points}
 
 

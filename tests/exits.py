@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
+from tests.vocabulary import metric_name
 
 PIECES = 3
 
@@ -167,7 +168,7 @@ def told(seen: Seen, heard: pytest.LogCaptureFixture, outcome: str) -> None:
     assert "gen_ai.usage.output_tokens" not in found  # which is what was billed
     metrics = [record.otel_llm for record in heard.records if hasattr(record, "otel_llm")]
     assert {(one.output_tokens, one.token_source) for one in metrics} == {(PIECES, "chunks")}
-    (duration,) = seen.points("gen_ai.client.operation.duration")
+    (duration,) = seen.points(metric_name("operation_duration"))
     assert duration.count == 1
-    firsts = seen.points("otel_llm.client.time_to_first_token")
+    firsts = seen.points(metric_name("time_to_first_token"))
     assert sum(point.count for point in firsts) == (outcome != "error")

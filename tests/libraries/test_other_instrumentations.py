@@ -18,7 +18,7 @@ from openai.resources.responses import AsyncResponses, Responses
 import otel_llm
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.testing import CLOSE, ScriptedServer
-from tests.seen import Seen
+from tests.telemetry_in_memory import Seen
 
 genai_openai = pytest.importorskip("opentelemetry.instrumentation.genai.openai", reason="needs make test-libraries")
 of_httpx = pytest.importorskip("opentelemetry.instrumentation.httpx", reason="needs make test-libraries")
