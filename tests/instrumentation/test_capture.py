@@ -11,6 +11,7 @@ import otel_llm
 from otel_llm.sinks import Ended
 from otel_llm.testing import CapturingSink, FakeClock, capture
 from tests.telemetry_in_memory import Seen
+from tests.vocabulary import metric_name
 
 
 @otel_llm.metrics(model="mine")
@@ -72,7 +73,7 @@ def test_what_is_captured_reaches_nothing_else_and_afterwards_all_is_as_before(s
     assert [call.metrics.output_tokens for call in inner] == [1]
     assert [call.metrics.output_tokens for call in outer] == [2]
     assert len(seen.spans) == 1
-    assert sum(point.count for point in seen.points("gen_ai.client.operation.duration")) == 1
+    assert sum(point.count for point in seen.points(metric_name("operation_duration"))) == 1
 
 
 def test_a_block_that_raises_leaves_nothing_behind(seen: Seen) -> None:

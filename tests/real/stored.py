@@ -6,21 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from otel_llm.conventions import instrument
-from otel_llm_collector.series import series
+from otel_llm_collector.vocabulary.prometheus_names import series_for
 from tools.services import Prometheus
 from tools.waiting import until
 
 ARRIVES_S = 20.0
 
 
-def series_name(key: str) -> str:
-    """Return what Prometheus calls an instrument of ours."""
-    return series(instrument(key))
-
-
-TTFT, ITL = series_name("time_to_first_token"), series_name("inter_token_latency")
-ENGINE_TTFT = series_name("server_time_to_first_token")
+TTFT, ITL = series_for("time_to_first_token"), series_for("inter_token_latency")
+ENGINE_TTFT = series_for("server_time_to_first_token")
 BUCKET = 0.1
 """Of 160 buckets that reach from microseconds to seconds, one is this wide."""
 QUANTILES = (50, 90, 95, 99)

@@ -13,9 +13,10 @@ from otel_llm.measures import MEASURES, Facts, max_inter_token_latency, time_per
 from otel_llm.record import StreamRecord
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sinks.sqlite import read_records
+from otel_llm_collector.vocabulary.prometheus_names import series_for
 from tests.load.conftest import Perf
 from tests.real.running import App
-from tests.real.stored import ARRIVES_S, ITL, QUANTILES, TTFT, Stored, series_name
+from tests.real.stored import ARRIVES_S, ITL, QUANTILES, TTFT, Stored
 from tools.services import Collector, Jaeger, Prometheus
 from tools.waiting import until
 
@@ -64,7 +65,7 @@ def counts_are_those_of_the_report(stored: Stored, report: dict[str, Any]) -> No
         assert stored.total(name) / stored.count(name) == pytest.approx(mean, rel=1e-9)
     assert measures["time_to_first_token"]["count"] == REQUESTS
     assert measures["inter_token_latency"]["count"] == REQUESTS * (TOKENS - 1)
-    assert stored.total(series_name("token_usage"), gen_ai_token_type="output") == report["tokens"]["output"]
+    assert stored.total(series_for("token_usage"), gen_ai_token_type="output") == report["tokens"]["output"]
 
 
 def percentiles_that_differ(stored: Stored, measures: dict[str, Any], records: list[StreamRecord]) -> list[str]:
@@ -143,7 +144,7 @@ def test_a_query_gives_what_a_decorated_call_measured(
         for name, measured, count in ((TTFT, "ttft", calls), (ITL, "itl", calls * (tokens - 1))):
             assert stored.count(name) == len(app.measured[measured]) == count
             assert stored.total(name) == pytest.approx(sum(app.measured[measured]), rel=1e-9)
-        assert stored.count(series_name("operation_duration")) == calls
+        assert stored.count(series_for("operation_duration")) == calls
         exemplars_lead_to_calls(stored, jaeger, app)
         missed = stored.misses(ITL, app.measured["itl"])
         if not missed:

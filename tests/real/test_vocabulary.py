@@ -10,11 +10,11 @@ import pytest
 
 from otel_llm_collector.engine_tables.table import Metric, engine_tables, find_engine_table
 from otel_llm_collector.vocabulary import bucket_family
-from otel_llm_collector.vocabulary.prometheus_names import series_name
+from otel_llm_collector.vocabulary.prometheus_names import series_for, series_name
 from tests.collector.fake_engines import FakeEngines
 from tests.real.accuracy import RealProgram, collector, fast_prometheus, value
 from tests.real.sending import sending
-from tests.real.stored import ENGINE_TTFT, series_name
+from tests.real.stored import ENGINE_TTFT
 from tools.services import Collector, InferenceSim, Prometheus
 from tools.waiting import until
 
@@ -149,7 +149,7 @@ def test_vllm_of_a_foreign_simulator(
         mine = f'{{instance="127.0.0.1:{inference_sim.port}"}}'
         first = f"{ENGINE_TTFT}_count{mine}"
         assert until(lambda: store.query(first) and value(store, first) >= 5, 20), part.log_tail()
-        assert value(store, f"{series_name('server_inter_token_latency')}_count{mine}") >= 5 * 7
+        assert value(store, f"{series_for('server_inter_token_latency')}_count{mine}") >= 5 * 7
         (sample,) = store.query(first)
         assert sample["metric"]["gen_ai_request_model"] == inference_sim.model
-        assert value(store, f"{series_name('server_request_duration')}_count{mine}") >= 5
+        assert value(store, f"{series_for('server_request_duration')}_count{mine}") >= 5
