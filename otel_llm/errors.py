@@ -9,7 +9,7 @@ _MISSING = object()
 
 
 class OtelLLMError(Exception):
-    """Root of the tree. `expected`, `got` and `next_step` are kept apart for whoever wants to show them differently."""
+    """Root of the tree. `expected`, `got` and `next_step` are kept apart, so that they can be shown differently."""
 
     def __init__(self, expected: str, got: object = _MISSING, next_step: str = "") -> None:
         self.expected, self.got, self.next_step = expected, got, next_step

@@ -57,8 +57,8 @@ class BaseLLM(Parameters):
     other: a span with the parameters, the histograms, `get_generation_time()` and `metrics()`. That holds for a
     subclass that overrides them and never calls `super().__init__`.
 
-    The parameters are those of the document, all None by default; what is given is stored, no range is checked, and
-    no device is touched. `repetition_penalty` and `num_beams` are other names of `repition_penalty` and `beam_width`:
+    The parameters are those of swarms' `BaseLLM` page, all None by default. What is given is stored; no range is
+    checked and no device is touched. `repetition_penalty` and `num_beams` are other names of `repition_penalty` and `beam_width`:
     to give both with different values raises ValueError.
 
     backend:   callable (task, ...) -> text, or an object with `run`; what `run` calls where it is not overridden

@@ -30,7 +30,7 @@ def write(directory: str | os.PathLike[str], state: Mapping[str, Any]) -> Path:
     text = json.dumps({"format": FORMAT, "version": VERSION, **state}, indent=2)
     folder.mkdir(parents=True, exist_ok=True)
     clock = DESTINATION.clock
-    local = datetime.fromtimestamp(clock.wall_ns(clock.now_ns()) / 1e9)  # noqa: DTZ006  # as the document has it
+    local = datetime.fromtimestamp(clock.wall_ns(clock.now_ns()) / 1e9)  # noqa: DTZ006  # as swarms' page has it
     stamp = f"{local:%Y%m%d-%H%M%S}"
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=".checkpoint-")
     try:

@@ -35,7 +35,7 @@ NAMES: Final = (
     "bos_token_id",
     "device",
 )
-"""The 23 of the document, in its order."""
+"""The 23 of swarms' `BaseLLM` page, in its order."""
 
 CREATIVE: Final[Mapping[str, Any]] = {"do_sample": True, "temperature": 0.9, "top_p": 0.95}
 """What creative mode sets."""
@@ -70,7 +70,7 @@ def _written(name: str) -> str:
 
 
 class Parameters:
-    """The 23 parameters as attributes, and the document's 15 setters of them. Any value is stored, None included."""
+    """The 23 parameters as attributes, and the page's 15 setters of them. Any value is stored, None included."""
 
     model_name: str | None = None
     max_tokens: int | None = None
@@ -97,7 +97,7 @@ class Parameters:
 
     @property
     def repetition_penalty(self) -> float | None:
-        """`repition_penalty`, which the document misspells, under its right name."""
+        """`repition_penalty`, which the page misspells, under its right name."""
         return self.repition_penalty
 
     @repetition_penalty.setter

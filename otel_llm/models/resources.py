@@ -54,7 +54,7 @@ _before: dict[str, tuple[int, float]] = {}
 
 
 def resources(who: str = "report") -> Resources:
-    """Return what this process uses. `who` asks: the processor time is that since the same one asked before."""
+    """Return what this process uses. `who`: CPU time is measured since the last call with the same `who`."""
     process = psutil.Process()
     with process.oneshot():
         times, memory, threads = process.cpu_times(), process.memory_info().rss, process.num_threads()

@@ -1,4 +1,4 @@
-"""What transformers calls with each token: stamps for the observation, and text for who reads along."""
+"""What transformers calls with each token: stamps for the observation, and text for a reader in another thread."""
 
 from collections.abc import Iterator
 from queue import SimpleQueue
@@ -29,7 +29,7 @@ class TokenStamps:
         """For subclasses: tokens of a step."""
 
     def end(self) -> None:
-        """Do nothing: the call's end is seen by who made it."""
+        """Do nothing: the caller sees the end of the call."""
 
 
 class TextPieces(TokenStamps):

@@ -285,7 +285,7 @@ class Call:
             content.put_answer(observation, self._texts)
 
     def _finish(self, record: StreamRecord) -> None:
-        """Tell of it: to this thread or task, to the sink, to the log, to whoever asked for the metrics."""
+        """Tell of it: to this thread or task, to the sink, to the log, and to `on_metrics`."""
         if not self.open:
             return
         self.open = False

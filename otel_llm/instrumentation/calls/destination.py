@@ -1,7 +1,7 @@
 """Where measured calls go, and the clock that stamps them: one object, which tests replace as a whole.
 
-The sink is made when the first call is opened: not at import, so that nothing is recorded before a fork and whoever
-configures providers later still has them used. Which sink that is, `loading` says: calls know no SDK.
+The sink is made when the first call is opened: not at import, so that nothing is recorded before a fork, and
+providers that are configured later are used. Which sink that is, `loading` says: calls know no SDK.
 """
 
 import logging

@@ -13,7 +13,7 @@ from otel_llm.instrumentation.calls.hooks import Hooks, MeasuredCall
 from otel_llm.instrumentation.calls.options import Options
 from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
 from otel_llm.instrumentation.libraries.openai_events import kind_of_event, of_response
-from otel_llm.instrumentation.libraries.request import parameters, where_text
+from otel_llm.instrumentation.libraries.request import parameters, server_in_text
 
 __all__ = ["targets"]
 
@@ -46,7 +46,7 @@ def targets(_: Settings) -> Iterable[LibraryTarget]:
 
 def _describe(_: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in asked.items() if value is not None}
-    server = where_text(given.get("api_base") or given.get("base_url"))
+    server = server_in_text(given.get("api_base") or given.get("base_url"))
     return {"provider": _provider(given), "parameters": parameters(given), **server}
 
 

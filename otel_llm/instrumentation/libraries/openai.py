@@ -1,4 +1,4 @@
-"""The `openai` library: chat completions, completions and responses, of OpenAI and of whoever speaks its protocol.
+"""The `openai` library: chat completions, completions and responses, of OpenAI and of all who speak its protocol.
 
 `.stream()` and the raw and streaming responses all end in `create`, so that is what is measured; `.parse` does not.
 """

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from otel_llm import conventions as names
 
-__all__ = ["parameters", "where", "where_text"]
+__all__ = ["parameters", "server_in", "server_in_text"]
 
 _NUMBERS: Final = {
     "max_tokens": names.REQUEST_MAX_TOKENS,
@@ -43,7 +43,7 @@ def parameters(asked: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def where(url: Any) -> dict[str, Any]:
+def server_in(url: Any) -> dict[str, Any]:
     """Return the server's address and port out of a URL object, as httpx has them."""
     host = getattr(url, "host", None)
     if not isinstance(host, str) or not host:
@@ -52,7 +52,7 @@ def where(url: Any) -> dict[str, Any]:
     return {"server_address": host, "server_port": port}
 
 
-def where_text(url: Any) -> dict[str, Any]:
+def server_in_text(url: Any) -> dict[str, Any]:
     """Return the server's address and port out of a URL as text; nothing out of anything else."""
     if not isinstance(url, str):
         return {}

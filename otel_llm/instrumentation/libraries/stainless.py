@@ -6,7 +6,7 @@ from typing import Any
 from otel_llm.instrumentation.calls.hooks import Arguments, MeasuredCall
 from otel_llm.instrumentation.libraries.adapter import Settings
 from otel_llm.instrumentation.libraries.propagation import with_headers
-from otel_llm.instrumentation.libraries.request import where
+from otel_llm.instrumentation.libraries.request import server_in
 from otel_llm.instrumentation.streams.proxy import Looks, is_stream, put
 
 __all__ = ["forwarded_by", "raw_response", "sends_headers", "server_of", "url_of"]
@@ -19,7 +19,7 @@ def url_of(resource: Any) -> Any:
 
 def server_of(resource: Any) -> dict[str, Any]:
     """Return the address and port that a resource's requests go to."""
-    return where(url_of(resource))
+    return server_in(url_of(resource))
 
 
 def sends_headers(settings: Settings) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from otel_llm.instrumentation.calls.hooks import Hooks
 from otel_llm.instrumentation.calls.options import Options
 from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
-from otel_llm.instrumentation.libraries.request import parameters, where_text
+from otel_llm.instrumentation.libraries.request import parameters, server_in_text
 
 __all__ = ["targets"]
 
@@ -72,7 +72,7 @@ def _describe(model: Any, _: Mapping[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {
         "provider": next((_PROVIDERS[name] for name in classes if name in _PROVIDERS), None),
         "parameters": parameters({name: getattr(model, name, None) for name in _PARAMETERS}),
-        **where_text(getattr(model, "base_url", None)),
+        **server_in_text(getattr(model, "base_url", None)),
     }
     if not _NO_TEXT.isdisjoint(classes):
         said["operation"] = "generate_content"
