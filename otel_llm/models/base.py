@@ -58,8 +58,8 @@ class BaseLLM(Parameters):
     subclass that overrides them and never calls `super().__init__`.
 
     The parameters are those of swarms' `BaseLLM` page, all None by default. What is given is stored; no range is
-    checked and no device is touched. `repetition_penalty` and `num_beams` are other names of `repition_penalty` and `beam_width`:
-    to give both with different values raises ValueError.
+    checked and no device is touched. `repetition_penalty` and `num_beams` are other names of `repition_penalty` and
+    `beam_width`: to give both with different values raises ValueError.
 
     backend:   callable (task, ...) -> text, or an object with `run`; what `run` calls where it is not overridden
     tokenizer: callable text -> number of tokens, or an object with `encode`; without it tokens of a text are not known
