@@ -9,6 +9,8 @@ from array import array
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from otel_llm import tokens as token_counts
 from otel_llm.clock import SYSTEM, Clock
 from otel_llm.record import KIND_NAMES, TEXT, Chunks, Outcome, StreamRecord
@@ -141,6 +143,12 @@ class StreamObservation:
         if not _HEAD.issuperset(fields):
             raise TypeError(f"expected fields of StreamRecord, got {sorted(set(fields) - _HEAD)}")
         self.head.update(fields)
+
+    def take(self, said: msgspec.Struct) -> None:
+        """Take what an answer stated about itself: each field that a record has too and whose value is not None."""
+        facts = {name: value for name in said.__struct_fields__ if (value := getattr(said, name)) is not None}
+        self.usage(output=facts.pop("output_tokens", None), reasoning=facts.get("reasoning_tokens"))
+        self.head.update((name, value) for name, value in facts.items() if name in _HEAD)
 
     def usage(
         self,

@@ -1,8 +1,8 @@
 """What a protocol plugin is: a translator without sockets and without a clock.
 
 One class per protocol, one instance per answer. `encode` turns what is to be asked into the bytes of a request;
-`decode` turns one event of the answer into a `Delta`, and keeps on `self` what the answer says about itself. The same
-plugin serves the load generator, the model classes, a replayed recording and the tests.
+`decode` turns one event of the answer into a `Delta`, and notes in `self.said` what the answer states about itself.
+The same plugin serves the load generator, the model classes, a replayed recording and the tests.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import orjson
 
 from otel_llm.record import PADDING, REASONING, TEXT, TOOL
+from otel_llm.wire.said import Said
 
 __all__ = ["NOTHING", "Ask", "Delta", "Protocol", "WireRequest", "json_body", "reasoning", "text", "tool"]
 
@@ -75,9 +76,7 @@ class Protocol:
              the JSON says it is; then those that differ in nothing else need not be parsed (`otel_llm.wire.repeats`)
     authorization: the header that carries the key, with {} where the key goes
 
-    While events come in, `decode` fills: `input_tokens`, `output_tokens`, `cached_tokens`, `reasoning_tokens` (totals
-    so far, None while unknown), `finish_reasons`, `model`, `response_id`, and `error` (type, message) for an error the
-    server reports inside an answer that began well. `done` ends an answer before the connection does.
+    While events come in, `decode` fills `said`. It sets `done` to end an answer before the connection does.
     """
 
     name: ClassVar[str] = ""
@@ -90,27 +89,10 @@ class Protocol:
     accept: ClassVar[str] = "text/event-stream"
     authorization: ClassVar[str] = "Authorization: Bearer {}"
 
-    __slots__ = (
-        "cached_tokens",
-        "done",
-        "error",
-        "finish_reasons",
-        "input_tokens",
-        "model",
-        "output_tokens",
-        "reasoning_tokens",
-        "response_id",
-    )
+    __slots__ = ("done", "said")
 
     def __init__(self) -> None:
-        self.input_tokens: int | None = None
-        self.output_tokens: int | None = None
-        self.cached_tokens: int | None = None
-        self.reasoning_tokens: int | None = None
-        self.finish_reasons: tuple[str, ...] = ()
-        self.model: str | None = None
-        self.response_id: str | None = None
-        self.error: tuple[str, str] | None = None
+        self.said = Said()
         self.done = False
 
     @classmethod

@@ -72,8 +72,9 @@ class Repeats:
         """Return whether a plugin that has seen nothing finds the text between the two, and no news besides."""
         fresh = self._plugin()
         found = fresh.decode(before + _PROBE.encode() + after)
-        counts = {fresh.input_tokens, fresh.output_tokens, fresh.cached_tokens, fresh.reasoning_tokens}
-        news = fresh.done or fresh.finish_reasons or fresh.error or counts != {None}
+        said = fresh.said
+        counts = {said.input_tokens, said.output_tokens, said.cached_tokens, said.reasoning_tokens}
+        news = fresh.done or said.finish_reasons or said.error or counts != {None}
         return found == (kind, _PROBE, 0) and not news
 
 

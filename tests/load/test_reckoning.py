@@ -8,6 +8,7 @@ from otel_llm.load.worker.raw import Raw
 from otel_llm.observation import StreamObservation
 from otel_llm.record import OTHER, PADDING, TEXT
 from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.said import Said
 from otel_llm.wire.target import Target
 from tests.load.test_exchange import PLAN
 
@@ -31,8 +32,7 @@ def noted(number: int, shift: int) -> Raw:
         number, "ab" * 16, "cd" * 8, due_ns=99 * MS, intended_ns=98 * MS, sent_ns=100 * MS, connect_ns=5,
         arrivals=arrivals, head=1, read=numbers(1, 2, 2, 3), size=numbers(10, 20, 21, 30), length=numbers(0, 1, 7, 0),
         tokens=numbers(0, 0, 0, 0), kind=[bytes((PADDING,)), bytes((TEXT, TEXT, OTHER))], outcome="complete",
-        ended_ns=(131 + shift) * MS, status=200, finish_reasons=("stop",), model="m-1", response_id="r", input_tokens=3,
-        output_tokens=4, cached_tokens=1, reasoning_tokens=0,
+        ended_ns=(131 + shift) * MS, status=200, said=Said(3, 4, 1, 0, ("stop",), "m-1", "r"),
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def test_the_protocol_of_the_tutorial_is_found_and_speaks(site: Path, monkeypatc
     answer = echo()
     events = Sse().feed(b'data: {"word": "Hi"}\n\ndata: {"end": true}\n\n')
     assert [answer.decode(event) for event in events] == [(TEXT, "Hi", 0), NOTHING]
-    assert answer.finish_reasons == ("stop",)
+    assert answer.said.finish_reasons == ("stop",)
     with pytest.raises(ValueError, match=r".+"):
         answer.decode(b"oops")
 

@@ -74,15 +74,10 @@ def _observed(raw: Raw, plan: LoadPlan, headers_ns: int | None, chunks: dict[str
         connect_ns=raw.connect_ns,
         headers_ns=headers_ns,
         status=raw.status,
-        finish_reasons=raw.finish_reasons,
-        response_model=raw.model,
-        response_id=raw.response_id,
         flags=("unsent",) if raw.unsent else (),
     )
     observation.mark_all(**chunks)
-    observation.usage(
-        input=raw.input_tokens, output=raw.output_tokens, cached=raw.cached_tokens, reasoning=raw.reasoning_tokens
-    )
+    observation.take(raw.said)
     if raw.outcome == "complete":
         observation.end(raw.ended_ns)
     elif raw.outcome == "error":

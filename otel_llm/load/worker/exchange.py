@@ -176,7 +176,7 @@ class Exchange:
         """Have the plugin decode one event, and learn from it."""
         plugin = self._plugin
         delta = plugin.decode(event)
-        if not self._ended and (plugin.done or plugin.error is not None):
+        if not self._ended and (plugin.done or plugin.said.error is not None):
             self._ended = read
         if delta is None:
             return None
@@ -232,9 +232,9 @@ class Exchange:
             self._decode(rest, (self.raw.arrivals.count,))
             if not self.open:
                 return None
-        if plugin.error is not None:
-            return self.fail("stream_error", ": ".join(plugin.error), at_ns)
-        if plugin.finishes and not plugin.finish_reasons:
+        if plugin.said.error is not None:
+            return self.fail("stream_error", ": ".join(plugin.said.error), at_ns)
+        if plugin.finishes and not plugin.said.finish_reasons:
             return self.fail("no_finish", "the answer ended without a finish reason", at_ns)
         return self._end("complete", self.raw.arrivals.at(self._ended) if self._ended else at_ns)
 
@@ -246,12 +246,9 @@ class Exchange:
         return self.fail("bad_event" if theirs else "plugin_error", f"{type(error).__name__}: {error}", at_ns)
 
     def _end(self, outcome: Outcome, at_ns: int) -> None:
-        raw, plugin = self.raw, self._plugin
+        raw = self.raw
         raw.outcome, raw.ended_ns = outcome, at_ns
-        raw.status = self._answer.status or None
-        raw.finish_reasons, raw.model, raw.response_id = plugin.finish_reasons, plugin.model, plugin.response_id
-        raw.input_tokens, raw.output_tokens = plugin.input_tokens, plugin.output_tokens
-        raw.cached_tokens, raw.reasoning_tokens = plugin.cached_tokens, plugin.reasoning_tokens
+        raw.status, raw.said = self._answer.status or None, self._plugin.said
         self._answer.close()
         self._on_done()
 

@@ -9,6 +9,7 @@ import msgspec
 
 from otel_llm.load.worker.content import Content
 from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.said import Said
 
 __all__ = ["Outcome", "Raw"]
 
@@ -45,12 +46,6 @@ class Raw(msgspec.Struct, array_like=True):
     error_message: str | None = None
     unsent: bool = False
 
-    # what the answer says of itself
+    # what the answer states about itself
     status: int | None = None
-    finish_reasons: tuple[str, ...] = ()
-    model: str | None = None
-    response_id: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    said: Said = msgspec.field(default_factory=Said)
