@@ -14,13 +14,15 @@ from rich.console import Console
 from rich.table import Table
 
 from otel_llm import conventions
-from otel_llm.load.coordinator.run import Reporter, Run, run_name
-from otel_llm.load.outputs.otlp import Export, OtelReporter
+from otel_llm.load.coordinator.run import Run, run_name
+from otel_llm.load.figures.health import Health
+from otel_llm.load.outputs.otlp import Export, RunTelemetry
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.report import print_report
 from otel_llm.receiver.otlp import OtlpReceiver
 from otel_llm.receiver.received import Received
 from otel_llm.sim import Behaviour, SimProcess
+from otel_llm.sinks import Sink
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.protocol import Ask
 from otel_llm.wire.target import Target
@@ -59,16 +61,16 @@ def run(args: argparse.Namespace) -> int:
         plan = _plan(sim.url, args)
         receivers: list[OtlpReceiver] = []
 
-        def reporters(head: Mapping[str, Any]) -> Sequence[Reporter]:
+        def sinks(head: Mapping[str, Any], health: Health) -> Sequence[Sink]:
             # here, because the workers have been forked by now and a receiver is made of threads
             receiver = stack.enter_context(OtlpReceiver())
             receivers.append(receiver)
             console.print(f"[bold]2[/]  an OTLP receiver listens at {receiver.grpc_endpoint}")
             console.print(f"[bold]3[/]  {plan.number} requests go out, {plan.parallel} at a time")
-            return [OtelReporter(Export(receiver.grpc_endpoint), head, plan.mode)]
+            return [RunTelemetry(Export(receiver.grpc_endpoint), head, plan.mode, health)]
 
         name = str(args.out / run_name(_MODEL, None)[1])
-        load = Run(plan, name=name, arguments={"command": "demo"}, log_every=plan.number, reporters=reporters)
+        load = Run(plan, name=name, arguments={"command": "demo"}, log_every=plan.number, sinks=sinks)
         outcome = load.go()
         print_report(outcome.report, console)
         agree = bool(receivers) and _compare(outcome.report["measures"], receivers[0], console)

@@ -4,7 +4,6 @@ Table `result` has the columns of the llmuses era under their names, as JSON tex
 record has besides. Table `run` says what was run. What was inserted is on disk at most half a second later.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -18,10 +17,13 @@ import orjson
 from otel_llm import measures
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.measures import Facts
 from otel_llm.record import Chunks, StreamRecord, from_json, to_json
+from otel_llm.sinks import Ended
+from otel_llm.sinks.private_file import PrivateFile
 
-__all__ = ["RunFile", "check_appendable", "read_records", "read_run", "read_runs"]
+__all__ = ["RUN_FILE", "RunFile", "check_appendable", "read_records", "read_run", "read_runs"]
+
+RUN_FILE: Final = PrivateFile("a run file", "another --name, or --append", "look at --name")
 
 _COMMIT_NS: Final = 500_000_000
 _VERSION: Final = 1
@@ -86,7 +88,7 @@ class RunFile:
         self.path = path
         self._new = not (append and path.exists())
         if self._new:
-            _make(path)
+            RUN_FILE.create(path)
         self._id = run["id"]
         self._db = sqlite3.connect(path)
         self._db.execute("PRAGMA page_size = 32768")  # rows are long: fewer writes, a third less time
@@ -101,9 +103,9 @@ class RunFile:
         self._db.commit()
         self._dirty_since: int | None = None
 
-    def add(self, rows: Sequence[tuple[Facts, str | None, str | None]]) -> None:
-        """Insert (request that ended, its body, JSON array of the events of its answer), None for what is not kept."""
-        self._db.executemany(_INSERT, [self._row(*row) for row in rows])
+    def take(self, ended: Sequence[Ended]) -> None:
+        """Insert requests that ended."""
+        self._db.executemany(_INSERT, [self._row(call) for call in ended])
         if self._dirty_since is None:
             self._dirty_since = now_ns()
         self.commit()
@@ -114,10 +116,10 @@ class RunFile:
             self._db.commit()
             self._dirty_since = None
 
-    def close(self, summary: Mapping[str, Any] | None = None) -> None:
-        """Write the summary, if there is one, and close the file."""
-        if summary is not None:
-            text = msgspec.json.encode(summary).decode()
+    def close(self, report: Mapping[str, Any] | None = None) -> None:
+        """Write the report as the run's summary, if there is one, and close the file."""
+        if report is not None:
+            text = msgspec.json.encode(report).decode()
             self._db.execute("UPDATE run SET summary = ? WHERE id = ?", (text, self._id))
         self._db.commit()
         self._db.close()
@@ -129,16 +131,16 @@ class RunFile:
         if self._new:
             self.path.unlink()
 
-    def _row(self, facts: Facts, body: str | None, messages: str | None) -> tuple[Any, ...]:
-        record = facts.record
+    def _row(self, call: Ended) -> tuple[Any, ...]:
+        facts, record = call.facts, call.record
         at, unsent = record.chunks.at_ns, "unsent" in record.flags
         inner = max(len(at) - 2, 0)
         return (
-            body,
+            None if call.body is None else call.body.decode("utf-8", "replace"),
             None if unsent else record.sent_ns / 1e9,
             orjson.dumps(np.frombuffer(at, np.int64) / 1e9, option=orjson.OPT_SERIALIZE_NUMPY).decode(),
             str(record.ok),
-            messages,
+            None if call.content is None else call.content.to_json(),
             record.ended_ns / 1e9,
             None if unsent else measures.request_latency(record),
             facts.time_to_first_chunk,
@@ -161,16 +163,6 @@ class RunFile:
             to_json(record, chunks=False).decode(),
             record.chunks.to_bytes(),
         )
-
-
-def _make(path: Path) -> None:
-    """Make the file, readable by its owner alone."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        raise ConfigError("a run file that does not exist yet", str(path), "another --name, or --append") from None
-    except OSError as error:
-        raise ConfigError("a folder to write the run file in", error, "look at --name") from error
 
 
 def check_appendable(path: Path) -> None:

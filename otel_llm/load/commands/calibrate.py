@@ -11,11 +11,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from otel_llm.load.coordinator.coordinator import Engine
+from otel_llm.load.coordinator.coordinator import Coordinator
+from otel_llm.load.coordinator.reckoning import FinishedCall
 from otel_llm.load.figures.machine_limits import Level
 from otel_llm.load.figures.verdict import ClientError
 from otel_llm.load.plan.plan import LoadPlan
-from otel_llm.measures import Floats
+from otel_llm.measures import Facts, Floats
 from otel_llm.record import StreamRecord
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.wire.discovery import load_protocol
@@ -43,19 +44,19 @@ def calibrate(levels: Sequence[int] = _STREAMS) -> Iterator[Level]:
 def _run(streams: int) -> Level:
     behaviour = Behaviour(ttft_ms=100, itl_ms=_ITL_MS, tokens=_TOKENS)
     with SimProcess(behaviour, log=True) as sim:
-        engine, records = Engine(_plan(sim.url, streams)), list[StreamRecord]()
+        coordinator, records = Coordinator(_plan(sim.url, streams)), list[StreamRecord]()
         client = ClientError()
 
-        def finished(batch: Sequence[Any]) -> None:
-            found = [item.record for item in batch]
+        def finished(batch: Sequence[FinishedCall]) -> None:
+            found = [call.record for call in batch]
             records.extend(found)
-            client.add(found)
+            client.add(Facts.of(*found))
 
         try:
-            engine.start()
-            health = engine.run(finished, lambda: None, lambda: False)
+            coordinator.start()
+            health = coordinator.run(finished, lambda: None, lambda: False)
         finally:
-            engine.close()
+            coordinator.close()
         sent = {row["traceparent"].split("-")[1]: row for row in sim.log() if row.get("traceparent")}
     report = client.report(health)
     good = [record for record in records if record.ok and record.trace_id in sent]

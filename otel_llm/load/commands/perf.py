@@ -7,10 +7,11 @@ from typing import Any
 
 from rich.console import Console
 
-from otel_llm.load.coordinator.run import Outcome, Reporter, Run
+from otel_llm.load.coordinator.run import Outcome, Run
 from otel_llm.load.figures import machine_limits as calibration
-from otel_llm.load.outputs.otlp import Export, OtelReporter
-from otel_llm.load.outputs.wandb import WandbReporter, load_wandb
+from otel_llm.load.figures.health import Health
+from otel_llm.load.outputs.otlp import Export, RunTelemetry
+from otel_llm.load.outputs.wandb import WandbSink, load_wandb
 from otel_llm.load.plan.options import add_arguments
 from otel_llm.load.plan.planning import plan_of
 from otel_llm.load.plan.values import key_values
@@ -18,6 +19,8 @@ from otel_llm.load.show import llmuses_format as document
 from otel_llm.load.show.live import set_level
 from otel_llm.load.show.redact import redact, redact_url
 from otel_llm.load.show.report import console, print_report, write_json
+from otel_llm.sinks import Sink
+from otel_llm.sinks.jsonl import JSON_LINES, JsonLines
 from otel_llm.wire.proxy import Proxy
 
 __all__ = ["add_arguments", "run"]
@@ -32,12 +35,16 @@ def run(args: argparse.Namespace) -> int:
     plan = planned.plan
     if args.wandb_api_key:
         load_wandb()
+    if args.jsonl is not None:
+        JSON_LINES.check_new(args.jsonl)
     export = Export(args.otlp_endpoint, args.otlp_protocol, args.histograms)
 
-    def reporters(head: Mapping[str, Any]) -> Sequence[Reporter]:
-        found: list[Reporter] = [OtelReporter(export, head, plan.mode)] if export.wanted else []
+    def sinks(head: Mapping[str, Any], health: Health) -> Sequence[Sink]:
+        found: list[Sink] = [RunTelemetry(export, head, plan.mode, health)] if export.wanted else []
         if args.wandb_api_key:
-            found.append(WandbReporter(args.wandb_api_key, head, plan.model, plan.number, load.concurrency))
+            found.append(WandbSink(args.wandb_api_key, head, plan.model, plan.number, load.concurrency))
+        if args.jsonl is not None:
+            found.append(JsonLines(args.jsonl))
         return found
 
     load = Run(
@@ -48,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         counting=planned.counting,
         keep_content=not args.no_content,
         log_every=args.log_every_n_query,
-        reporters=reporters,
+        sinks=sinks,
         append=args.append,
     )
     outcome = load.go()
@@ -94,7 +101,7 @@ def _written(args: argparse.Namespace) -> dict[str, Any]:
     given["proxy"] = None if args.proxy is None else repr(Proxy.parse(args.proxy))
     given["headers"] = key_values("--headers", args.headers, typed=False)
     given["parameters"] = key_values("--parameters", args.parameters)
-    given["json"] = None if args.json is None else str(args.json)
+    given |= {name: None if given[name] is None else str(given[name]) for name in ("json", "jsonl")}
     if args.no_content and args.prompt is not None and not args.prompt.startswith("@"):
         given["prompt"] = "[left out]"
     return redact(given)

@@ -11,37 +11,21 @@ import struct
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import IO
 
 from otel_llm.clock import now_ns
-from otel_llm.load.coordinator.reckoning import Finished, finished
+from otel_llm.load.coordinator.reckoning import FinishedCall, reckon
+from otel_llm.load.figures.health import Health
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.channel import DRAIN, GO, STOP, Batch, Ended, Inbox, Message, Ready
 from otel_llm.load.worker.worker import Share, work
 
-__all__ = ["Engine", "Health"]
+__all__ = ["Coordinator"]
 
 _LEAD_NS = 10_000_000
 _POLL_S = 0.1
-
-
-@dataclass(slots=True)
-class Health:
-    """How the client itself fared."""
-
-    workers: int
-    cpu_s: float = 0.0
-    waited_s: float = 0.0
-    """How long workers were ready to run and the machine gave them no core; 0 where it does not say."""
-    clocks: set[str] = field(default_factory=set)
-    clock_steps: int = 0
-    loop_lag_ns: list[int] = field(default_factory=list)
-    died: list[str] = field(default_factory=list)
-    """One line per worker that went away without its last word."""
-    unreachable: tuple[str, str] | None = None
-    """(kind, message) when not one connection could be opened: then no request was sent."""
 
 
 @dataclass(slots=True)
@@ -56,7 +40,7 @@ class _Worker:
     ended: bool = False
 
 
-class Engine:
+class Coordinator:
     """A run of a plan. `start`, `run` once, and in any case `close`."""
 
     def __init__(self, plan: LoadPlan) -> None:
@@ -94,7 +78,7 @@ class Engine:
 
     def run(
         self,
-        on_finished: Callable[[Sequence[Finished]], object],
+        on_finished: Callable[[Sequence[FinishedCall]], object],
         on_turn: Callable[[], object],
         stopping: Callable[[], bool],
     ) -> Health:
@@ -119,7 +103,7 @@ class Engine:
                     worker.sent, worker.in_flight = message.sent, message.in_flight
                     self.health.loop_lag_ns += message.loop_lag_ns
                     if message.ended:
-                        on_finished(finished(message.ended, self.plan))
+                        on_finished(reckon(message.ended, self.plan))
                 else:
                     self._ended(worker, message)
             on_turn()

@@ -14,18 +14,23 @@ from otel_llm.observation import StreamObservation
 from otel_llm.record import StreamRecord
 from otel_llm.wire.arrivals import Ints, moments
 
-__all__ = ["Finished", "finished"]
+__all__ = ["FinishedCall", "reckon"]
 
 
-class Finished(NamedTuple):
-    """A request that ended, and what the events of its answer said, where that is kept."""
+class FinishedCall(NamedTuple):
+    """A request that ended.
+
+    body:    what was sent
+    content: what the events of its answer said, None where that is not kept
+    """
 
     record: StreamRecord
+    body: bytes
     content: Content | None
 
 
-def finished(raws: Sequence[Raw], plan: LoadPlan) -> list[Finished]:
-    """Return requests of a plan that ended, each as who sent it would have observed it."""
+def reckon(raws: Sequence[Raw], plan: LoadPlan) -> list[FinishedCall]:
+    """Return requests of a plan that ended, as if each had been observed live."""
     arrived, waited = moments([raw.arrivals for raw in raws])
     before = list(accumulate((raw.arrivals.count for raw in raws), initial=-1))  # reads are numbered from 1
     counts = [sum(map(len, raw.kind)) for raw in raws]
@@ -44,7 +49,8 @@ def finished(raws: Sequence[Raw], plan: LoadPlan) -> list[Finished]:
     for raw, first, (start, stop) in zip(raws, before, pairwise(accumulate(counts, initial=0)), strict=False):
         chunks = {name: array(_CODES[x.itemsize], x[start:stop].tobytes()) for name, x in columns.items()}
         headers_ns = int(arrived[first + raw.head]) if raw.head else None
-        found.append(Finished(_observed(raw, plan, headers_ns, chunks), raw.content))
+        record = _replay(raw, plan, headers_ns, chunks)
+        found.append(FinishedCall(record, plan.request(raw.number).body, raw.content))
     return found
 
 
@@ -55,7 +61,8 @@ def _joined(raws: Sequence[Raw], column: str, dtype: type) -> Ints:
 _CODES = {1: "B", 4: "I", 8: "q"}
 
 
-def _observed(raw: Raw, plan: LoadPlan, headers_ns: int | None, chunks: dict[str, Any]) -> StreamRecord:
+def _replay(raw: Raw, plan: LoadPlan, headers_ns: int | None, chunks: dict[str, Any]) -> StreamRecord:
+    """Return the record that an observation gives to which all that came is told in one breath."""
     target = plan.endpoint(raw.number)
     observation = StreamObservation(
         sent_ns=raw.sent_ns,

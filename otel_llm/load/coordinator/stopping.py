@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, Literal
 
-from otel_llm.load.coordinator.coordinator import Engine
+from otel_llm.load.coordinator.coordinator import Coordinator
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import LoadPlan
 
@@ -20,8 +20,8 @@ class Stopping:
     A run whose time is over, or whose tokens are spent, begins nothing more but hears out what is under way.
     """
 
-    def __init__(self, plan: LoadPlan, stats: Stats, engine: Engine, interrupted: Callable[[], bool]) -> None:
-        self._plan, self._stats, self._engine, self._interrupted = plan, stats, engine, interrupted
+    def __init__(self, plan: LoadPlan, stats: Stats, coordinator: Coordinator, interrupted: Callable[[], bool]) -> None:
+        self._plan, self._stats, self._coordinator, self._interrupted = plan, stats, coordinator, interrupted
         self.ended_by: EndedBy = "requests"
         self._elapsed_s = 0.0
 
@@ -33,12 +33,12 @@ class Stopping:
             return self._end("max_errors")
         if plan.max_tokens is not None and stats.all_tokens >= plan.max_tokens and self.ended_by == "requests":
             self._end("max_tokens_total")
-            self._engine.drain()
-        if plan.duration_s is None or self._engine.elapsed_s < plan.duration_s:
+            self._coordinator.drain()
+        if plan.duration_s is None or self._coordinator.elapsed_s < plan.duration_s:
             return False
-        if self.ended_by == "requests" and not (plan.open_loop and self._engine.sent >= plan.number):
+        if self.ended_by == "requests" and not (plan.open_loop and self._coordinator.sent >= plan.number):
             self._end("duration")
-        return self._engine.elapsed_s >= plan.duration_s + plan.grace_s
+        return self._coordinator.elapsed_s >= plan.duration_s + plan.grace_s
 
     @property
     def early(self) -> bool:
@@ -55,5 +55,5 @@ class Stopping:
 
     def _end(self, by: EndedBy) -> bool:
         if self.ended_by != by:
-            self.ended_by, self._elapsed_s = by, self._engine.elapsed_s
+            self.ended_by, self._elapsed_s = by, self._coordinator.elapsed_s
         return True

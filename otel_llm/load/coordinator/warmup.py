@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from otel_llm.load.coordinator.coordinator import Engine
-from otel_llm.load.coordinator.reckoning import Finished
+from otel_llm.load.coordinator.coordinator import Coordinator
+from otel_llm.load.coordinator.reckoning import FinishedCall
 from otel_llm.load.plan.plan import LoadPlan
 
 __all__ = ["warm_up"]
@@ -20,7 +20,7 @@ def warm_up(plan: LoadPlan, stopping: Callable[[], bool]) -> dict[str, int] | No
     if not plan.warmup:
         return None
     parallel = (plan.max_concurrency or 1) if plan.open_loop else plan.parallel
-    engine = Engine(
+    coordinator = Coordinator(
         replace(
             plan, number=plan.warmup, rate=None, parallel=min(parallel, plan.warmup), ramp_s=None, duration_s=None,
             keep_events=False, warmup=0, cache_salt=plan.cache_salt and f"{plan.cache_salt}-warm-up-",
@@ -28,11 +28,11 @@ def warm_up(plan: LoadPlan, stopping: Callable[[], bool]) -> dict[str, int] | No
     )  # fmt: skip
     ended = {"requests": plan.warmup, "succeeded": 0, "failed": 0}
 
-    def finished(batch: Sequence[Finished]) -> None:
-        for item in batch:
-            ended["succeeded" if item.record.ok else "failed"] += 1
+    def finished(batch: Sequence[FinishedCall]) -> None:
+        for call in batch:
+            ended["succeeded" if call.record.ok else "failed"] += 1
 
-    with closing(engine):
-        engine.start()
-        engine.run(finished, lambda: None, stopping)
+    with closing(coordinator):
+        coordinator.start()
+        coordinator.run(finished, lambda: None, stopping)
     return ended

@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from otel_llm.load.coordinator.coordinator import Health
 from otel_llm.load.figures.column import Column
-from otel_llm.measures import Floats, Ints, joined, send_lag, token_gaps
+from otel_llm.load.figures.health import Health
+from otel_llm.measures import Facts, Floats, Ints, joined, send_lag, token_gaps
 from otel_llm.record import Chunks, StreamRecord
 
 __all__ = ["ClientError"]
@@ -42,8 +42,9 @@ class ClientError:
         """Per second: reads, and those of them that were merged or taken late."""
         self.reads = self.chunks = self.merged = 0
 
-    def add(self, records: Sequence[StreamRecord]) -> None:
+    def add(self, facts: Sequence[Facts]) -> None:
         """Take requests that ended."""
+        records = [each.record for each in facts]
         self._send.extend(
             max(late, 0.0) for r in records if "unsent" not in r.flags and (late := send_lag(r)) is not None
         )
