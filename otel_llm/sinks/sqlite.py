@@ -1,14 +1,16 @@
 """The run file: one SQLite database per run, authoritative, readable while it grows, whole after a crash.
 
 Table `result` has the columns of the llmuses era under their names, as JSON text in place of pickles, then what a
-record has besides. Table `run` says what was run. What was inserted is on disk at most half a second later.
+record has besides; times are seconds, of one monotonic clock. Table `run` says what was run. What was inserted is on
+disk at most half a second later.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,7 +23,7 @@ from otel_llm.record import Chunks, StreamRecord, from_json, to_json
 from otel_llm.sinks import Ended
 from otel_llm.sinks.private_file import PrivateFile
 
-__all__ = ["RUN_FILE", "RunFile", "check_appendable", "read_records", "read_run", "read_runs"]
+__all__ = ["RUN_FILE", "RunFile", "check_appendable", "read_answers", "read_records", "read_run", "read_runs"]
 
 RUN_FILE: Final = PrivateFile("a run file", "another --name, or --append", "look at --name")
 
@@ -29,7 +31,67 @@ _COMMIT_NS: Final = 500_000_000
 _VERSION: Final = 1
 """Of the tables below; `run.schema` says by which one a run was written."""
 
-_SCHEMA: Final = """
+
+class _Row:
+    """A request that ended, as the columns see it."""
+
+    __slots__ = ("at_ns", "body", "events", "facts", "record", "run_id", "sent")
+
+    def __init__(self, run_id: str, call: Ended) -> None:
+        self.run_id, self.facts, self.record = run_id, call.facts, call.record
+        self.body = None if call.body is None else call.body.decode("utf-8", "replace")
+        self.events = None if call.content is None else call.content.to_json()
+        self.at_ns, self.sent = self.record.chunks.at_ns, "unsent" not in self.record.flags
+
+
+class Column(NamedTuple):
+    """A column of the table `result`; `note` stands beside it in the schema."""
+
+    name: str
+    type: str
+    get: Callable[[_Row], Any]
+    note: str = ""
+
+
+def _times(at_ns: "array[int]") -> str:
+    return orjson.dumps(np.frombuffer(at_ns, np.int64) / 1e9, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+
+
+COLUMNS: Final = (
+    Column("request", "TEXT", lambda row: row.body, "JSON: the body that was sent"),
+    Column("start_time", "REAL", lambda row: row.record.sent_ns / 1e9 if row.sent else None, "before the first byte"),
+    Column("chunk_times", "TEXT", lambda row: _times(row.at_ns), "JSON: arrival of every chunk"),
+    Column("success", "TEXT", lambda row: str(row.record.ok), "'True' or 'False'"),
+    Column("response_messages", "TEXT", lambda row: row.events, "JSON: the data of every event"),
+    Column("completed_time", "REAL", lambda row: row.record.ended_ns / 1e9),
+    Column("latency", "REAL", lambda row: measures.request_latency(row.record) if row.sent else None),
+    Column("first_chunk_latency", "REAL", lambda row: row.facts.time_to_first_chunk),
+    Column("n_chunks", "INTEGER", lambda row: max(len(row.at_ns) - 2, 0), "without the first and the last"),
+    Column(
+        "chunk_time", "REAL", lambda row: (row.at_ns[-2] - row.at_ns[0]) / 1e9 if len(row.at_ns) > 2 else None,
+        "from the first chunk to the last but one",
+    ),
+    Column("prompt_tokens", "INTEGER", lambda row: row.record.input_tokens),
+    Column("completion_tokens", "INTEGER", lambda row: row.record.output_tokens),
+    Column("run_id", "TEXT", lambda row: row.run_id),
+    Column("request_index", "INTEGER", lambda row: row.record.index),
+    Column("outcome", "TEXT", lambda row: row.record.outcome),
+    Column("error_type", "TEXT", lambda row: row.record.error_type),
+    Column("error_message", "TEXT", lambda row: row.record.error_message),
+    Column("status", "INTEGER", lambda row: row.record.status),
+    Column("intended_time", "REAL", lambda row: row.record.intended_ns and row.record.intended_ns / 1e9),
+    Column("time_to_first_token", "REAL", lambda row: row.facts.time_to_first_token),
+    Column("time_per_output_token", "REAL", lambda row: row.facts.time_per_output_token),
+    Column("token_source", "TEXT", lambda row: row.record.token_source),
+    Column("trace_id", "TEXT", lambda row: row.record.trace_id),
+    Column("span_id", "TEXT", lambda row: row.record.span_id),
+    Column("record", "TEXT", lambda row: to_json(row.record, chunks=False).decode(), "JSON: all of it but its chunks"),
+    Column("chunks", "BLOB", lambda row: row.record.chunks.to_bytes(), "otel_llm.record.Chunks.from_bytes"),
+)  # fmt: skip
+"""One row per request. The first twelve are those of `llmuses perf`; another column is another line here."""
+
+_COLUMNS: Final = ",\n    ".join(f"{c.name} {c.type}" + (f" /* {c.note} */" if c.note else "") for c in COLUMNS)
+_SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS run (
     id TEXT PRIMARY KEY,
     schema INTEGER NOT NULL,
@@ -42,37 +104,13 @@ CREATE TABLE IF NOT EXISTS run (
     summary TEXT          -- JSON, when the run has ended
 );
 CREATE TABLE IF NOT EXISTS result (
-    request TEXT,             -- JSON: the body that was sent
-    start_time REAL,          -- seconds on the monotonic clock, just before the first byte
-    chunk_times TEXT,         -- JSON: arrival of every chunk, seconds on the same clock
-    success TEXT,             -- 'True' or 'False'
-    response_messages TEXT,   -- JSON: the data of every event of the answer
-    completed_time REAL,
-    latency REAL,
-    first_chunk_latency REAL,
-    n_chunks INTEGER,         -- as the document counts: without the first and the last
-    chunk_time REAL,          -- from the first chunk to the last but one
-    prompt_tokens INTEGER,
-    completion_tokens INTEGER,
-    run_id TEXT,
-    request_index INTEGER,
-    outcome TEXT,
-    error_type TEXT,
-    error_message TEXT,
-    status INTEGER,
-    intended_time REAL,
-    time_to_first_token REAL,
-    time_per_output_token REAL,
-    token_source TEXT,
-    trace_id TEXT,
-    span_id TEXT,
-    record TEXT,              -- JSON: all of the record but its chunks
-    chunks BLOB               -- the chunk columns: otel_llm.record.Chunks.from_bytes
+    {_COLUMNS}
 );
 """
 
 _JSON: Final = ("arguments", "versions", "summary")
-_INSERT: Final = f"INSERT INTO result VALUES ({', '.join('?' * 26)})"  # noqa: S608  # only question marks
+_ANSWERS: Final = "SELECT request, response_messages, prompt_tokens, completion_tokens FROM result WHERE success='True'"
+_INSERT: Final = f"INSERT INTO result VALUES ({', '.join('?' for _ in COLUMNS)})"  # noqa: S608  # only question marks
 
 
 class RunFile:
@@ -105,7 +143,8 @@ class RunFile:
 
     def take(self, ended: Sequence[Ended]) -> None:
         """Insert requests that ended."""
-        self._db.executemany(_INSERT, [self._row(call) for call in ended])
+        rows = [_Row(self._id, call) for call in ended]
+        self._db.executemany(_INSERT, [[column.get(row) for column in COLUMNS] for row in rows])
         if self._dirty_since is None:
             self._dirty_since = now_ns()
         self.commit()
@@ -131,52 +170,19 @@ class RunFile:
         if self._new:
             self.path.unlink()
 
-    def _row(self, call: Ended) -> tuple[Any, ...]:
-        facts, record = call.facts, call.record
-        at, unsent = record.chunks.at_ns, "unsent" in record.flags
-        inner = max(len(at) - 2, 0)
-        return (
-            None if call.body is None else call.body.decode("utf-8", "replace"),
-            None if unsent else record.sent_ns / 1e9,
-            orjson.dumps(np.frombuffer(at, np.int64) / 1e9, option=orjson.OPT_SERIALIZE_NUMPY).decode(),
-            str(record.ok),
-            None if call.content is None else call.content.to_json(),
-            record.ended_ns / 1e9,
-            None if unsent else measures.request_latency(record),
-            facts.time_to_first_chunk,
-            inner,
-            (at[-2] - at[0]) / 1e9 if inner else None,
-            record.input_tokens,
-            record.output_tokens,
-            self._id,
-            record.index,
-            record.outcome,
-            record.error_type,
-            record.error_message,
-            record.status,
-            None if record.intended_ns is None else record.intended_ns / 1e9,
-            facts.time_to_first_token,
-            facts.time_per_output_token,
-            record.token_source,
-            record.trace_id,
-            record.span_id,
-            to_json(record, chunks=False).decode(),
-            record.chunks.to_bytes(),
-        )
-
 
 def check_appendable(path: Path) -> None:
     """See that a run may be added to a run file. Raises ConfigError for no run file, and for one of another schema."""
     versions = {row["schema"] for row in read_runs(path)}
     with _reading(path) as db, closing(sqlite3.connect(":memory:")) as ours:
         ours.executescript(_SCHEMA)
-        same = all(_columns(db, table) == _columns(ours, table) for table in ("run", "result"))
+        same = all(_names(db, table) == _names(ours, table) for table in ("run", "result"))
     if versions != {_VERSION} or not same:
         others = ", ".join(str(version) for version in sorted(versions - {_VERSION})) or "other columns"
         raise ConfigError(f"a run file of schema {_VERSION}", f"{path} ({others})", "write to another --name")
 
 
-def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+def _names(db: sqlite3.Connection, table: str) -> list[str]:
     return [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
 
 
@@ -209,21 +215,33 @@ def read_records(path: Path, run_id: str | None = None) -> Iterator[StreamRecord
             yield msgspec.structs.replace(from_json(text), chunks=Chunks.from_bytes(blob))
 
 
-class _reading:  # noqa: N801  # used as a statement
-    """A read-only connection to a run file."""
+class Answer(NamedTuple):
+    """What was asked and answered; the first two are JSON, None in a run of `--no-content`."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    request: str | None
+    messages: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
 
-    def __enter__(self) -> sqlite3.Connection:
-        if not self._path.is_file():
-            raise ConfigError("a run file", str(self._path), "look for the .db file that the run named at its end")
+
+def read_answers(path: Path, run_id: str) -> Iterator[Answer]:
+    """Yield the answers of requests of a run that succeeded, by the number of the request.
+
+    Raises ConfigError when it is no run file.
+    """
+    with _reading(path) as db:
+        yield from map(Answer._make, db.execute(f"{_ANSWERS} AND run_id = ? ORDER BY request_index", (run_id,)))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a run file to read it. Raises ConfigError when it is no run file."""
+    if not path.is_file():
+        raise ConfigError("a run file", str(path), "look for the .db file that the run named at its end")
+    with ExitStack() as stack:
         try:
-            self._db = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)
-            self._db.execute("SELECT 1 FROM run, result LIMIT 1")
+            db = stack.enter_context(closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)))
+            db.execute("SELECT 1 FROM run, result LIMIT 1")
         except sqlite3.DatabaseError as error:
-            raise ConfigError("a run file", f"{self._path} ({error})") from error
-        return self._db
-
-    def __exit__(self, *_: object) -> None:
-        self._db.close()
+            raise ConfigError("a run file", f"{path} ({error})") from error
+        yield db

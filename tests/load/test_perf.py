@@ -199,6 +199,7 @@ def test_what_arrives_by_otlp_is_what_was_measured(perf: Run, protocol: str) -> 
         tokens = back.histogram("gen_ai.client.token.usage", **{"gen_ai.token.type": "output"})
         assert tokens.sum == report["tokens"]["output"] == good * 16
         assert back.counter("otel_llm.load.requests") == 40
+        assert back.histogram("otel_llm.load.loop_lag").max == pytest.approx(report["client"]["loop_lag"]["max"])
         assert back.counter("otel_llm.slo.requests", met=True) == good
         assert len(back.spans) == 40
         assert {span.kind for span in back.spans} == {"CLIENT"}

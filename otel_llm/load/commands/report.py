@@ -1,7 +1,6 @@
 """`otel-llm report RUN`: what a run file holds, whether its run came to its end or not."""
 
 import argparse
-import sqlite3
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -17,14 +16,13 @@ from otel_llm.load.prompts.wording import asked, said
 from otel_llm.load.show import llmuses_format as document
 from otel_llm.load.show.report import SCHEMA, console, print_report, write_json
 from otel_llm.measures import Facts
-from otel_llm.sinks.sqlite import read_records, read_runs
+from otel_llm.sinks.sqlite import read_answers, read_records, read_runs
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
 from otel_llm.wire.protocol import Protocol
 
 __all__ = ["add_arguments", "run"]
 
 _PART = 1000
-_QUERY = "SELECT request, response_messages, prompt_tokens, completion_tokens FROM result WHERE success='True'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,13 +63,9 @@ def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stat
     while part := list(islice(records, _PART)):
         stats.add(Facts.of(*part))
     if row["summary"] is not None:
-        known = row["summary"]["requests"]
-        stats.planned = known["planned"]
-        stats.unsent = known["planned"] - known["sent"]
-        stats.failed, stats.errors = known["failed"], stats.errors | known["errors"]
+        stats.conclude(row["summary"]["requests"])
         return row["summary"], stats
-    stats.planned = stats.planned or stats.ended
-    stats.due = stats.ended
+    stats.conclude(None)
     head = {name: row[name] for name in ("id", "name", "started_at", "arguments", "versions")}
     made: dict[str, Any] = {"schema": SCHEMA, "run": head, **stats.summary(), "slo": None, "client": None}
     made |= {"ended_by": None, "warmup": None, "telemetry": None}
@@ -82,14 +76,11 @@ def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stat
 def _lines(path: Path, row: Mapping[str, Any]) -> Iterator[str]:
     """Yield, per request that succeeded, the line of the document's analysis script."""
     protocol = _protocol(row["arguments"])
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
-        rows = db.execute(f"{_QUERY} AND run_id = ? ORDER BY request_index", (row["id"],))  # ours
-        for request, messages, inputs, outputs in rows:
-            if request is None or messages is None:
-                raise ConfigError("a run file with prompts and answers", "one of --no-content", "go without --requests")
-            prompt, answer = asked(msgspec.json.decode(request)), _said(protocol, msgspec.json.decode(messages))
-            yield f"prompt: {prompt}, tokens: {inputs}, completion: {answer}, tokens: {outputs}"
-    db.close()
+    for request, messages, inputs, outputs in read_answers(path, row["id"]):
+        if request is None or messages is None:
+            raise ConfigError("a run file with prompts and answers", "one of --no-content", "go without --requests")
+        prompt, answer = asked(msgspec.json.decode(request)), _said(protocol, msgspec.json.decode(messages))
+        yield f"prompt: {prompt}, tokens: {inputs}, completion: {answer}, tokens: {outputs}"
 
 
 def _protocol(arguments: Mapping[str, Any]) -> type[Protocol]:
