@@ -42,7 +42,7 @@ class _Chunk(msgspec.Struct, gc=False):
 
 
 class _Named(_Chunk, gc=False):
-    """A chunk read for who made it: each says so, and one is enough."""
+    """A chunk with the model and the id in it: every chunk repeats them, so they are read from one only."""
 
     model: str | None = None
     id: str | int | None = None

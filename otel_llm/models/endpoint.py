@@ -66,7 +66,9 @@ class Endpoint:
                     for event in framer.feed(read):
                         if (delta := _decode(answer, event)) is not None:
                             kind, text, tokens = delta
-                            observation.mark_read(at, 0, reads, len(event), tokens, len(text), kind)
+                            observation.mark_read(
+                                at, read=reads, size=len(event), length=len(text), kind=kind, tokens=tokens
+                            )
                             if kind == TEXT and text:
                                 yield text
                     if answer.done:

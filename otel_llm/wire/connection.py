@@ -41,8 +41,12 @@ _SHORT: Final = 2048
 class Peer(Protocol):
     """Who a connection works for while a request is under way."""
 
-    middle: bytes
-    """How a read ends after which more must come, 4 bytes; b"" where each read is wanted at once."""
+    mid_stream_tail: bytes
+    """The last 4 bytes of a read in the middle of a stream, after which more must come; b"" to have every read at once.
+
+    A server that writes each event as one HTTP chunk sends b"5d\\r\\ndata: {...}\\n\\n\\r\\n" again and again: the tail
+    is b"\\n\\n\\r\\n". The end of such an answer, b"0\\r\\n\\r\\n", has another one.
+    """
 
     def received(self, reads: Sequence[bytes], arrivals: Arrivals) -> None:
         """Take the plain bytes of reads; `arrivals` are those of all reads of the request so far, these the last."""
@@ -149,7 +153,7 @@ class Connection:
         if not data or peer is None:  # its end; an idle connection has nothing to say but goodbye
             return self._lost(None)
         self._held.append((data, ancillary[0][2] if ancillary else NO_STAMP, now))
-        if data[-4:] != peer.middle or len(data) > _SHORT:
+        if data[-4:] != peer.mid_stream_tail or len(data) > _SHORT:
             return self.settle()
         if len(self._held) == _TOGETHER:
             self._ripe.append(self)

@@ -43,7 +43,7 @@ class Repeats:
             return (b"",) * len(events)
         start, stop = self._start, self._stop
         texts = [event[start:stop] for event in events]
-        # if all of them together are what they would be if each were the known one with another text, each is
+        # all events are compared by one join: if the joined bytes match, every event is the known one with another text
         if b"%b%b%b" % (self._before, self._between.join(texts), self._after) != b"\n".join(events) or not all(texts):
             before, after = self._before, self._after
             known = [event.startswith(before) and event.endswith(after) for event in events]

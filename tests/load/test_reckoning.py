@@ -43,10 +43,10 @@ def test_the_record_is_that_of_an_observation_on_the_spot() -> None:
         intended_ns=98 * MS, connect_ns=5, headers_ns=110 * MS, status=200, finish_reasons=("stop",),
         response_model="m-1", response_id="r",
     )  # fmt: skip
-    spot.mark_read(110 * MS, 7, 1, 10, 0, 0, PADDING)
-    spot.mark_read(120 * MS, 7, 2, 20, 0, 1, TEXT)
-    spot.mark_read(120 * MS, 7, 2, 21, 0, 7, TEXT)
-    spot.mark_read(130 * MS, 7, 3, 30, 0, 0, OTHER)
+    spot.mark_read(110 * MS, lag_ns=7, read=1, size=10, length=0, kind=PADDING)
+    spot.mark_read(120 * MS, lag_ns=7, read=2, size=20, length=1, kind=TEXT)
+    spot.mark_read(120 * MS, lag_ns=7, read=2, size=21, length=7, kind=TEXT)
+    spot.mark_read(130 * MS, lag_ns=7, read=3, size=30, length=0, kind=OTHER)
     spot.usage(input=3, output=4, cached=1, reasoning=0)
     spot.end(131 * MS)
     (item,) = reckon([noted(4, 0)], PLAN)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from otel_llm.record import KIND_NAMES
-from otel_llm.wire.discovery import installed, load_protocol
+from otel_llm.wire.discovery import load_protocol, protocols
 from otel_llm.wire.ndjson import Ndjson, Whole
 from otel_llm.wire.protocol import Ask, Protocol
 from otel_llm.wire.sse import Sse
@@ -53,7 +53,7 @@ def cases() -> Iterator[Any]:
 
 
 every_case = pytest.mark.parametrize("case", list(cases()))
-every_protocol = pytest.mark.parametrize("name", sorted(installed()))
+every_protocol = pytest.mark.parametrize("name", sorted(protocols()))
 
 
 def understood(case: Case, reads: Iterable[bytes]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from otel_llm.load.worker.content import Content
 from otel_llm.load.worker.raw import Raw
 from otel_llm.observation import StreamObservation
 from otel_llm.record import StreamRecord
-from otel_llm.wire.arrivals import Ints, moments
+from otel_llm.wire.moments import Ints, moments
 
 __all__ = ["FinishedCall", "reckon"]
 
@@ -50,7 +50,7 @@ def reckon(raws: Sequence[Raw], plan: LoadPlan) -> list[FinishedCall]:
         chunks = {name: array(_CODES[x.itemsize], x[start:stop].tobytes()) for name, x in columns.items()}
         headers_ns = int(arrived[first + raw.head]) if raw.head else None
         record = _replay(raw, plan, headers_ns, chunks)
-        found.append(FinishedCall(record, plan.request(raw.number).body, raw.content))
+        found.append(FinishedCall(record, plan.request(raw.index).body, raw.content))
     return found
 
 
@@ -63,7 +63,7 @@ _CODES = {1: "B", 4: "I", 8: "q"}
 
 def _replay(raw: Raw, plan: LoadPlan, headers_ns: int | None, chunks: dict[str, Any]) -> StreamRecord:
     """Return the record that an observation gives to which all that came is told in one breath."""
-    target = plan.endpoint(raw.number)
+    target = plan.endpoint(raw.index)
     observation = StreamObservation(
         sent_ns=raw.sent_ns,
         operation=plan.protocol.operation,
@@ -73,7 +73,7 @@ def _replay(raw: Raw, plan: LoadPlan, headers_ns: int | None, chunks: dict[str, 
         stream=plan.stream,
         server_address=target.unix or target.host,
         server_port=None if target.unix else target.port,
-        index=raw.number,
+        index=raw.index,
         trace_id=raw.trace_id,
         span_id=raw.span_id,
         due_ns=raw.due_ns,

@@ -7,7 +7,18 @@ import msgspec
 
 from otel_llm.record import CONTENT_KINDS, StreamRecord
 
-__all__ = ["disagrees", "scrutinise"]
+__all__ = ["FLAGS", "disagrees", "scrutinise"]
+
+FLAGS: Final[Mapping[str, str]] = {
+    "apportioned": "the server's total of tokens was shared over the chunks by the length of their text",
+    "hidden_reasoning": "the server billed reasoning tokens that it did not stream; they are left out of the pace",
+    "usage_disagrees": "the server's count of output tokens is off by more than a tenth from the tokenizer's",
+    "usage_below_chunks": "the server counted fewer output tokens than it sent chunks with content",
+    "short": "the answer ended for its length before the tokens that were asked for",
+    "no_tokens": "the answer ended well without a single token",
+    "not_counted": "the tokens could not be counted",
+}
+"""Flags of a record, and what each says. They stay in every figure; nothing is dropped."""
 
 _LENGTH: Final = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
 _LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens", "max_new_tokens", "num_predict")

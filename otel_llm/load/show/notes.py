@@ -3,22 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from otel_llm.load.figures.scrutiny import FLAGS
 from otel_llm.load.plan.plan import LoadPlan
 
-__all__ = ["FLAGS", "notes_of"]
+__all__ = ["notes_of"]
 
 _MANY: Final = 10
-
-FLAGS: Final[Mapping[str, str]] = {
-    "apportioned": "the server's total of tokens was shared over the chunks by the length of their text",
-    "hidden_reasoning": "the server billed reasoning tokens that it did not stream; they are left out of the pace",
-    "usage_disagrees": "the server's count of output tokens is off by more than a tenth from the tokenizer's",
-    "usage_below_chunks": "the server counted fewer output tokens than it sent chunks with content",
-    "short": "the answer ended for its length before the tokens that were asked for",
-    "no_tokens": "the answer ended well without a single token",
-    "not_counted": "the tokens could not be counted",
-}
-"""Flags of a record, and what each says. They stay in every figure; nothing is dropped."""
 
 
 def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The events of an answer, kept small: of those that repeat but for their text, the text alone."""
+"""The events of an answer, kept small: events that differ in nothing but their text are stored as their text only."""
 
 from collections.abc import Sequence
 

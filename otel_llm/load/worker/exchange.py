@@ -33,7 +33,7 @@ _Delta = tuple[int, int, int]
 
 
 class Exchange:
-    """The peer of a connection while a request is under way. `on_done` is called once, when the answer has ended.
+    """The peer of a connection during one request. `on_done` is called once, when the answer has ended.
 
     raw:    what is noted; its `outcome` is set when the answer has ended
     stream: whether an answer of no known type is a stream
@@ -44,12 +44,12 @@ class Exchange:
         "_content",
         "_ended",
         "_framer",
-        "_middle",
+        "_later_tail",
         "_on_done",
         "_plugin",
         "_repeats",
         "_stream",
-        "middle",
+        "mid_stream_tail",
         "raw",
         "reusable",
     )
@@ -60,17 +60,18 @@ class Exchange:
         self._answer, self._repeats = Answer(), Repeats(plugin.__class__, self._content.around)
         self._framer: Sse | Ndjson | Whole | None = None
         self._ended = 0  # number of the read with the end marker or an error
-        self.middle = self._middle = b""  # the second is what the first will be from the first token on
+        self.mid_stream_tail = b""  # until the first token: from then on it is `_later_tail`
+        self._later_tail = b""
         self.reusable = False
 
     # -- what the connection calls -----------------------------------------------------------------------------
 
     def received(self, reads: Sequence[bytes], arrivals: Arrivals) -> None:
-        """Take what reads brought: one of them, or some that end as `middle` says and perhaps a last that does not."""
+        """Take what reads brought: a single read, or a batch in which all but the last have the mid-stream tail."""
         if not self.open:
             return
         self.raw.arrivals, last = arrivals, arrivals.count
-        if len(reads) > 1 and reads[-1][-4:] != self.middle:  # the end of a stream is unlike its middle
+        if len(reads) > 1 and reads[-1][-4:] != self.mid_stream_tail:  # the end of a stream is unlike its middle
             self._receive(reads[:-1], range(last - len(reads) + 1, last))
             reads = reads[-1:]
         if self.open:
@@ -183,7 +184,7 @@ class Exchange:
         self._repeats.learn(event, delta)
         kind, text, tokens = delta
         if kind in CONTENT_KINDS:
-            self.middle = self._middle
+            self.mid_stream_tail = self._later_tail
         return kind, len(text), tokens
 
     def _note(
@@ -216,7 +217,7 @@ class Exchange:
             elif answer.content_type != "application/json" and self._stream:
                 framer = Ndjson() if self._plugin.framing == "ndjson" else Sse()
         if answer.chunked and not isinstance(framer, Whole):
-            self._middle = b"\n\n\r\n" if isinstance(framer, Sse) else b"}\n\r\n"
+            self._later_tail = b"\n\n\r\n" if isinstance(framer, Sse) else b"}\n\r\n"
         self._framer = framer
         return framer
 

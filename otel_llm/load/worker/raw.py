@@ -19,7 +19,7 @@ Outcome = Literal["complete", "cancelled", "error"]
 class Raw(msgspec.Struct, array_like=True):
     """One request. Moments are ns of the monotonic clock, as in `StreamRecord`; what is not known is None."""
 
-    number: int
+    index: int
     trace_id: str | None = None
     span_id: str | None = None
     due_ns: int | None = None

@@ -1,7 +1,7 @@
 """One loop that sends requests and receives packets, and does nothing else.
 
 A worker runs in a process of its own. What it has measured leaves by a channel in batches; files, telemetry and the
-display are somebody else's, so that nothing of that stands between a packet and its stamp.
+display are the coordinator's, so that nothing of that stands between a packet and its stamp.
 """
 
 import asyncio
@@ -179,7 +179,7 @@ class _Worker:
     # -- when to send ------------------------------------------------------------------------------------------
 
     async def until(self, at_ns: int) -> None:
-        """Sleep until then, or until nothing more is to be begun: an event would cost a wait more per request."""
+        """Sleep until then, or until the worker drains; an `asyncio.Event` would cost a task switch per request."""
         while (delay := at_ns - now_ns()) > 0 and not self.draining:  # noqa: ASYNC110
             await asyncio.sleep(min(delay / 1e9, _NAP_S))
 
@@ -210,7 +210,7 @@ class _Worker:
         while (prepared := self.take()) is not None:
             connection, due = await self.perform(prepared, connection, due, None)
             if connection is not None and self.pool.endpoints > 1:  # the next one goes elsewhere
-                self.pool.put_back(connection, prepared.number % self.pool.endpoints)
+                self.pool.put_back(connection, prepared.index % self.pool.endpoints)
                 connection = None
 
     async def open_loop(self) -> None:
@@ -229,7 +229,7 @@ class _Worker:
                 group.create_task(self.arrival(prepared, intended, limit))
 
     async def arrival(self, prepared: Prepared, intended: int, limit: asyncio.Semaphore | None) -> None:
-        where = prepared.number % self.pool.endpoints
+        where = prepared.index % self.pool.endpoints
         performing = self.perform(prepared, self.pool.take(where), intended, intended)
         self.pool.keep_spare(where)
         connection, _ = await performing
@@ -251,8 +251,8 @@ class _Worker:
         self, prepared: Prepared, connection: Connection | None, due: int, intended: int | None
     ) -> tuple[Connection | None, int]:
         """Send one request and see it through; return the connection if it can be used again, and when it ended."""
-        where = prepared.number % self.pool.endpoints
-        raw = Raw(prepared.number, prepared.trace_id, prepared.span_id, due, intended)
+        where = prepared.index % self.pool.endpoints
+        raw = Raw(prepared.index, prepared.trace_id, prepared.span_id, due, intended)
         if connection is None or not connection.open:
             connection = self.pool.take(where)
         if connection is None:
