@@ -21,7 +21,8 @@ from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.report import print_report
 from otel_llm.receiver.otlp import OtlpReceiver
 from otel_llm.receiver.received import Received
-from otel_llm.sim import Behaviour, SimProcess
+from otel_llm.sim.behaviour import Behaviour
+from otel_llm.sim.process import SimProcess
 from otel_llm.sinks import Sink
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.protocol import Ask

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["FAULTS", "JITTERS", "USAGES", "Behaviour"]
+__all__ = ["FAULTS", "JITTERS", "USAGES", "Behaviour", "option"]
 
 JITTERS: Final = ("none", "uniform", "exp", "lognormal")
 USAGES: Final = ("auto", "always", "never", "every", "lying")
@@ -128,6 +128,11 @@ def _whole(value: Any) -> int:
     if isinstance(value, float) and not value.is_integer():
         raise ValueError(value)
     return int(value)
+
+
+def option(knob: str) -> str:
+    """Return the command line's option for a knob."""
+    return "--" + knob.replace("_", "-")
 
 
 _FLAGS: Final = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}

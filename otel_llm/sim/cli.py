@@ -12,12 +12,12 @@ from dataclasses import fields
 from pathlib import Path
 
 from otel_llm.errors import ConfigError
-from otel_llm.sim.behaviour import FAULTS, JITTERS, USAGES, Behaviour
+from otel_llm.sim.behaviour import FAULTS, JITTERS, USAGES, Behaviour, option
 from otel_llm.sim.server import Listening
 from otel_llm.sim.truth import TruthLog
 from otel_llm.wire.loop import new_loop
 
-__all__ = ["add_arguments", "arguments_of", "main", "run"]
+__all__ = ["add_arguments", "main", "run"]
 
 _HELP = {
     "ttft_ms": "time to the first token",
@@ -65,21 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for field in fields(Behaviour):
         default = ("off", "on")[field.default] if isinstance(field.default, bool) else field.default
         knobs.add_argument(
-            _option(field.name), dest=f"sim_{field.name}", metavar="V", help=f"{_HELP[field.name]} ({default})"
+            option(field.name), dest=f"sim_{field.name}", metavar="V", help=f"{_HELP[field.name]} ({default})"
         )
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def arguments_of(behaviour: Behaviour) -> list[str]:
-    """Return the options that make a server behave so."""
-    return [
-        f"{_option(field.name)}={getattr(behaviour, field.name)}"
-        for field in fields(Behaviour)
-        if getattr(behaviour, field.name) != field.default
-    ]
 
 
 def run(args: argparse.Namespace) -> int:

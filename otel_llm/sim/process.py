@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -12,10 +13,9 @@ from urllib.parse import urlsplit
 import orjson
 
 from otel_llm.errors import ConfigError, RemoteError
-from otel_llm.sim.behaviour import Behaviour
-from otel_llm.sim.cli import arguments_of
+from otel_llm.sim.behaviour import Behaviour, option
 
-__all__ = ["SimProcess"]
+__all__ = ["SimProcess", "arguments_of"]
 
 
 class SimProcess:
@@ -92,3 +92,12 @@ class SimProcess:
             return answer
         finally:
             connection.close()
+
+
+def arguments_of(behaviour: Behaviour) -> list[str]:
+    """Return the options that make a server behave so."""
+    return [
+        f"{option(field.name)}={getattr(behaviour, field.name)}"
+        for field in fields(Behaviour)
+        if getattr(behaviour, field.name) != field.default
+    ]

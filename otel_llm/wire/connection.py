@@ -15,46 +15,26 @@ import errno
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 from otel_llm.clock import KernelClock, now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.wire.arrivals import NO_STAMP, Arrivals
-from otel_llm.wire.proxy import tunnel
+from otel_llm.wire.peer import Peer
 from otel_llm.wire.target import Target
 from otel_llm.wire.tls import Tls, TlsEndedError
+from otel_llm.wire.tunnel import tunnel
 
-__all__ = ["KERNEL_STAMPS", "WATCHES_SOCKETS", "Connection", "Peer", "connect"]
+__all__ = ["KERNEL_STAMPS", "Connection", "connect"]
 
 KERNEL_STAMPS: Final = sys.platform == "linux"
-WATCHES_SOCKETS: Final = sys.platform != "win32"
-"""Whether a loop here can watch a socket of ours; where it cannot, `otel_llm.wire.stream` serves."""
 
 _SO_TIMESTAMPNS: Final = 35  # not in the socket module
 _READ: Final = 65536
 _ANCILLARY: Final = socket.CMSG_SPACE(16) if KERNEL_STAMPS else 0
 _TOGETHER: Final = 16
 _SHORT: Final = 2048
-
-
-class Peer(Protocol):
-    """Who a connection works for while a request is under way."""
-
-    mid_stream_tail: bytes
-    """The last 4 bytes of a read in the middle of a stream, after which more must come; b"" to have every read at once.
-
-    A server that writes each event as one HTTP chunk sends b"5d\\r\\ndata: {...}\\n\\n\\r\\n" again and again: the tail
-    is b"\\n\\n\\r\\n". The end of such an answer, b"0\\r\\n\\r\\n", has another one.
-    """
-
-    def received(self, reads: Sequence[bytes], arrivals: Arrivals) -> None:
-        """Take the plain bytes of reads; `arrivals` are those of all reads of the request so far, these the last."""
-        ...
-
-    def lost(self, error: Exception | None) -> None:
-        """The connection is gone: at its end (None), or by an error."""
-        ...
 
 
 class Connection:

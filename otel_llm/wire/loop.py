@@ -1,8 +1,13 @@
 """The event loop that packets are sent and received on."""
 
 import asyncio
+import sys
+from typing import Final
 
-__all__ = ["new_loop"]
+__all__ = ["WATCHES_SOCKETS", "new_loop"]
+
+WATCHES_SOCKETS: Final = sys.platform != "win32"
+"""Whether a loop here can watch a socket of ours; where it cannot, `otel_llm.wire.stream` serves."""
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

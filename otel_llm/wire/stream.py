@@ -11,7 +11,7 @@ from collections.abc import Callable
 from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.wire.arrivals import Arrivals
-from otel_llm.wire.connection import Peer
+from otel_llm.wire.peer import Peer
 from otel_llm.wire.target import Target
 
 __all__ = ["StreamConnection", "connect"]

@@ -10,7 +10,8 @@ import pytest
 
 from otel_llm.errors import ConfigError, RemoteError
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sim.cli import arguments_of, main
+from otel_llm.sim.cli import main
+from otel_llm.sim.process import arguments_of
 from tests.sim.plain_client import ask
 
 COMMAND = [sys.executable, "-m", "otel_llm.sim", "--port", "0"]

@@ -18,7 +18,8 @@ from otel_llm.load.figures.verdict import ClientError
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.measures import Facts, Floats
 from otel_llm.record import StreamRecord
-from otel_llm.sim import Behaviour, SimProcess
+from otel_llm.sim.behaviour import Behaviour
+from otel_llm.sim.process import SimProcess
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.protocol import Ask
 from otel_llm.wire.target import Target
