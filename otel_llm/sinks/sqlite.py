@@ -38,7 +38,7 @@ class _Row:
     __slots__ = ("at_ns", "body", "events", "facts", "record", "run_id", "sent")
 
     def __init__(self, run_id: str, call: Ended) -> None:
-        self.run_id, self.facts, self.record = run_id, call.facts, call.record
+        self.run_id, self.facts, self.record = run_id, call.facts, call.facts.record
         self.body = None if call.body is None else call.body.decode("utf-8", "replace")
         self.events = None if call.content is None else call.content.to_json()
         self.at_ns, self.sent = self.record.chunks.at_ns, "unsent" not in self.record.flags

@@ -1,7 +1,7 @@
 """When the reads of one answer arrived: our own stamps and the kernel's, noted as they come.
 
 Per read both stamps are kept as they are, and joined by the dozen. To make one number of them at once would take longer
-than all the rest that is done for a packet: `otel_llm.wire.moments` does it for many answers together.
+than all the rest that is done for a packet: the load generator's coordinator does it, for many answers together.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Arrivals(msgspec.Struct, array_like=True):
         self.count += len(own)
 
     def at(self, number: int) -> int:
-        """Return when one read arrived, ns on our clock, by the rule of `otel_llm.wire.moments`."""
+        """Return when one read arrived, ns on our clock: the kernel's stamp, or our own where that cannot be true."""
         (own,) = Struct("q").unpack_from(b"".join(self.own), (number - 1) * 8)
         if not self.offsets:
             return int(own)

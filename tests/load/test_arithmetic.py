@@ -15,13 +15,13 @@ from otel_llm.load.plan.arrivals import constant, immediate, poisson
 from otel_llm.load.plan.values import key_values, prompt_text
 from otel_llm.load.show import llmuses_format as document
 from otel_llm.load.show.redact import redact, redact_url
-from otel_llm.load.worker.content import Content
 from otel_llm.load.worker.worker import Share
 from otel_llm.measures import Facts
 from otel_llm.record import Chunks, StreamRecord
 from otel_llm.sinks import Ended
 from otel_llm.sinks.sqlite import RunFile, read_records, read_run
 from otel_llm.testing import timeline
+from otel_llm.wire.repeats import Content
 
 
 def test_poisson_gaps_have_the_mean_and_the_spread_of_an_exponential() -> None:

@@ -9,12 +9,12 @@ import pytest
 from otel_llm import measures
 from otel_llm.load.coordinator.reckoning import reckon
 from otel_llm.load.plan.plan import LoadPlan
-from otel_llm.load.worker.content import Content
 from otel_llm.load.worker.exchange import Exchange
 from otel_llm.load.worker.raw import Raw
 from otel_llm.record import StreamRecord
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.protocol import Ask, Protocol
+from otel_llm.wire.repeats import Content
 from otel_llm.wire.target import Target
 from otel_llm_plugins.anthropic_messages import AnthropicMessages
 from otel_llm_plugins.ollama_chat import OllamaChat

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from otel_llm.clock import KernelClock, now_ns
+from otel_llm.load.coordinator.reckoning import moments
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.connection import KERNEL_STAMPS, Connection, connect
 from otel_llm.wire.loop import new_loop
-from otel_llm.wire.moments import moments
 from otel_llm.wire.target import Target
 
 MIDDLE, END = b"data: x\n\n\r\n", b"0\r\n\r\n"

@@ -27,8 +27,7 @@ from otel_llm.load.figures.stats import Stats
 from otel_llm.load.figures.verdict import ClientError
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.live import Display, log
-from otel_llm.load.show.notes import notes_of
-from otel_llm.load.show.report import SCHEMA
+from otel_llm.load.show.report import SCHEMA, notes_of
 from otel_llm.load.show.transcript import Transcript
 from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
@@ -92,7 +91,8 @@ class Run:
         sinks: MakeSinks = lambda *_: (),
     ) -> None:
         """arguments: the command line without its secrets; sinks: called when the workers have been forked"""
-        self.plan, self.slo, self._log_every, self._make_sinks = plan, slo, log_every, sinks
+        self.plan, self.slo, self._make_sinks = plan, slo, sinks
+        self._log_every = self._until_log = log_every
         self._counting, self._keep_content = counting, keep_content
         run, self.path = run_name(plan.model, name)
         self._append = append
@@ -130,10 +130,11 @@ class Run:
 
             def finished(batch: Sequence[FinishedCall]) -> None:
                 while batch:
-                    until_log = self._log_every - self.stats.ended % self._log_every
-                    part, batch = batch[:until_log], batch[until_log:]
+                    part, batch = batch[: self._until_log], batch[self._until_log :]
                     self._take(part, (file, *others))
-                    if len(part) == until_log:
+                    self._until_log -= len(part)
+                    if not self._until_log:
+                        self._until_log = self._log_every
                         display.log()
 
             def turn() -> None:

@@ -12,14 +12,13 @@ import msgspec
 
 from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
-from otel_llm.load.worker.content import Content
 from otel_llm.load.worker.raw import Outcome, Raw
 from otel_llm.record import CONTENT_KINDS
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.http import Answer
 from otel_llm.wire.ndjson import Ndjson, Whole
 from otel_llm.wire.protocol import Protocol
-from otel_llm.wire.repeats import Repeats
+from otel_llm.wire.repeats import Content, Repeats
 from otel_llm.wire.sse import Sse
 
 __all__ = ["Exchange"]

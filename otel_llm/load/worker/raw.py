@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from otel_llm.load.worker.content import Content
 from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.repeats import Content
 from otel_llm.wire.said import Said
 
 __all__ = ["Outcome", "Raw"]

@@ -20,12 +20,12 @@ from otel_llm.clock import cpu_ns, now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.channel import DRAIN, GO, Batch, Ended, Outbox, Ready
-from otel_llm.load.worker.content import Content
 from otel_llm.load.worker.exchange import Exchange
 from otel_llm.load.worker.pool import Connection, Pool
 from otel_llm.load.worker.raw import Raw
 from otel_llm.load.worker.stock import Prepared, Stock
 from otel_llm.wire.loop import new_loop
+from otel_llm.wire.repeats import Content
 
 __all__ = ["Share", "work"]
 
