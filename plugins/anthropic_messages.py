@@ -119,7 +119,7 @@ class AnthropicMessages(Protocol):
         return NOTHING
 
     def _take(self, message: _Message) -> None:
-        """Keep what the answer says about itself; in a stream each usage is cumulative and may leave members out."""
+        """Note what the answer states about itself; in a stream each usage is cumulative and may leave members out."""
         said, usage = self.said, message.usage
         said.response_model, said.response_id = message.model or said.response_model, message.id or said.response_id
         if usage is None:

@@ -117,7 +117,7 @@ class DashScope(Protocol):
         return (kind, content, tokens) if content else (OTHER if chunk.usage else PADDING, "", 0)
 
     def _words(self, output: _Output) -> list[tuple[int, str]]:
-        """Return (kind, words) of an event's output, and keep its finish reason ("null" while it runs)."""
+        """Return (kind, words) of an event's output, and note its finish reason ("null" while it runs)."""
         found = [(TEXT, output.text)] if output.text else []
         reason = output.finish_reason
         for choice in output.choices or ():

@@ -118,7 +118,7 @@ class OpenAIResponses(Protocol):
         return NOTHING
 
     def _take(self, response: _Response, *, last: bool) -> None:
-        """Keep what the answer says about itself."""
+        """Note what the answer states about itself."""
         said = self.said
         said.response_model, said.response_id = response.model or said.response_model, response.id or said.response_id
         if usage := response.usage:

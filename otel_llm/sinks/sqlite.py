@@ -114,14 +114,14 @@ _INSERT: Final = f"INSERT INTO result VALUES ({', '.join('?' for _ in COLUMNS)})
 
 
 class RunFile:
-    """Writes a run. Opening makes the file, readable by its owner alone."""
+    """A sink that writes a run to a file that only its owner can read."""
 
     def __init__(self, path: Path, run: Mapping[str, Any], planned: int | None, *, append: bool = False) -> None:
-        """Raises ConfigError when the file cannot be made, or exists and is not to be continued.
+        """Create or open the file. Raises ConfigError when it cannot be created, or exists and must not be continued.
 
         run:     `id`, `name`, `started_at`, `arguments` (without secrets) and `versions`, as in the JSON report
         planned: None where only the clock ends the run
-        append:  continue a file that exists: rows of every run say by `run_id` whose they are
+        append:  continue a file that exists; `run_id` tells the rows of its runs apart
         """
         self.path = path
         self._new = not (append and path.exists())
@@ -150,7 +150,7 @@ class RunFile:
         self.commit()
 
     def commit(self, *, now: bool = False) -> None:
-        """Put on disk what was inserted more than half a second ago; everything when `now`."""
+        """Put on disk what was inserted more than half a second ago; with `now`, everything."""
         if self._dirty_since is not None and (now or now_ns() - self._dirty_since >= _COMMIT_NS):
             self._db.commit()
             self._dirty_since = None
@@ -164,7 +164,7 @@ class RunFile:
         self._db.close()
 
     def discard(self) -> None:
-        """Undo what opening did: of a run that never began, nothing is left."""
+        """Undo what opening did, for a run that never began."""
         self._db.execute("DELETE FROM run WHERE id = ?", (self._id,))
         self.close()
         if self._new:
@@ -172,7 +172,7 @@ class RunFile:
 
 
 def check_appendable(path: Path) -> None:
-    """See that a run may be added to a run file. Raises ConfigError for no run file, and for one of another schema."""
+    """Check that a run can be added to a run file. Raises ConfigError for another schema, or for no run file."""
     versions = {row["schema"] for row in read_runs(path)}
     with _reading(path) as db, closing(sqlite3.connect(":memory:")) as ours:
         ours.executescript(_SCHEMA)
@@ -225,7 +225,7 @@ class Answer(NamedTuple):
 
 
 def read_answers(path: Path, run_id: str) -> Iterator[Answer]:
-    """Yield the answers of requests of a run that succeeded, by the number of the request.
+    """Yield the answers of the requests of a run that succeeded, in the order of their indices.
 
     Raises ConfigError when it is no run file.
     """

@@ -1,7 +1,7 @@
 """When the reads of one answer arrived: our own stamps and the kernel's, noted as they come.
 
-Per read both stamps are kept as they are, and joined by the dozen. To make one number of them at once would take longer
-than all the rest that is done for a packet: the load generator's coordinator does it, for many answers together.
+Both stamps of a read are kept as they are. Computing one number from them per read would take longer than all the rest
+that is done for a packet, so the load generator's coordinator does it later, for many answers together.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class Arrivals(msgspec.Struct, array_like=True):
     """The reads of one answer, by their number from 1.
 
     own:     our own stamp of each, int64 ns, in parts
-    stamps:  the kernel's, struct timespec each, in parts; none at all where only our own are to be had
+    stamps:  the kernel's, struct timespec each, in parts; empty where there are only our own
     offsets: (how many reads came before, how far the wall clock was then from ours)
     """
 
@@ -33,7 +33,7 @@ class Arrivals(msgspec.Struct, array_like=True):
     offsets: list[tuple[int, int]] = []
 
     def add(self, own: Sequence[int], stamps: Sequence[bytes] = (), offset: int | None = None) -> None:
-        """Take reads: our own stamp of each, the kernel's, and the present offset of the wall clock, ns."""
+        """Note reads: our own stamp of each, the kernel's, and the current offset of the wall clock, ns."""
         self.own.append(pack(f"{len(own)}q", *own))
         if offset is not None:
             self.stamps.append(b"".join(stamps))

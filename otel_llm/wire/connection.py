@@ -1,12 +1,12 @@
-"""A socket on the loop: take what arrived, stamp it before anything else, hand it to whoever asked.
+"""A socket on the loop: takes what arrived, stamps it before anything else, hands it to its peer.
 
 On Linux the kernel stamps each segment when it arrives (SO_TIMESTAMPNS), so a read carries the true time even when
 this process was busy, and the difference to our own clock says, read by read, how late we were. Elsewhere the stamp is
 ours, taken as the first thing.
 
-A read in the middle of a stream is stamped and held back, and some are handed on together, when nothing else is to be
-read: so none waits in the kernel while another is looked at, and most of what looking at one costs is paid for many at
-once. What may be the head or the end of an answer is handed on at once.
+A read in the middle of a stream is stamped and held back; several are handed on together when nothing else is to be
+read. So none waits in the kernel while another is processed, and most of the cost is paid once for all of them. A read
+that may be the head or the end of an answer is handed on at once.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _SHORT: Final = 2048
 
 
 class Connection:
-    """One open connection. `peer` is set while a request is under way and None while it is idle."""
+    """One open connection. `peer` is set during a request and None while it is idle."""
 
     __slots__ = (
         "_arrivals",
@@ -68,7 +68,7 @@ class Connection:
         connect_ns: int,
         ripe: "list[Connection]",
     ) -> None:
-        """ripe: where it puts itself when it holds many reads, for somebody to `settle` it when there is time"""
+        """ripe: a list to which it adds itself when it holds many reads, to be settled when there is time"""
         self._loop, self._socket, self._clock, self._tls, self._ripe = loop, sock, clock, tls, ripe
         self._recvmsg = sock.recvmsg
         self._arrivals = Arrivals()
@@ -93,7 +93,7 @@ class Connection:
         return sent
 
     def settle(self) -> None:
-        """Hand on what is held back."""
+        """Hand on the reads that are held back."""
         held, self._held = self._held, []
         if not held or self.peer is None:
             return
@@ -102,7 +102,7 @@ class Connection:
         self.peer.received(reads, self._arrivals)
 
     def close(self) -> None:
-        """Close it; the peer hears nothing more."""
+        """Close it. The peer is not told."""
         if self.open:
             self.open, self.peer = False, None
             self._loop.remove_reader(self._socket.fileno())

@@ -47,7 +47,7 @@ def protocol_for_path(path: str) -> type[Protocol]:
 
 
 def check(group: str, point: EntryPoint) -> str:
-    """Load a plugin and return what there is to say about it. Raises PluginError when it cannot be used."""
+    """Load a plugin and return a line that describes it. Raises PluginError when it cannot be used."""
     if group == PROTOCOLS:
         protocol = _load(point)
         return f"{protocol.framing}, {', '.join(protocol.paths) or 'by name only'}"

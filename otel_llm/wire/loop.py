@@ -11,7 +11,7 @@ WATCHES_SOCKETS: Final = sys.platform != "win32"
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """Return a uvloop loop where there is one: stock asyncio spends about as much on a packet as all of this does."""
+    """Return a uvloop loop where it is installed: asyncio's own takes as long for a packet as all our code does."""
     try:
         import uvloop
     except ImportError:

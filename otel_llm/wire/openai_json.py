@@ -36,7 +36,7 @@ def bill(said: Said, usage: Usage) -> int:
 
 
 def error_of(raw: msgspec.Raw) -> tuple[str, str] | None:
-    """Return (type, message) of an `error` member, whatever a server puts there; None when it is absent or null."""
+    """Return (type, message) of an `error` member of any form; None when it is absent or null."""
     if not raw or bytes(raw) == b"null":  # a Raw equals no bytes
         return None
     error = msgspec.json.decode(raw)

@@ -9,7 +9,7 @@ __all__ = ["Peer"]
 
 
 class Peer(Protocol):
-    """Who a connection works for while a request is under way."""
+    """Takes what a connection receives during one request."""
 
     mid_stream_tail: bytes
     """The last 4 bytes of a read in the middle of a stream, after which more must come; b"" to have every read at once.
@@ -19,9 +19,9 @@ class Peer(Protocol):
     """
 
     def received(self, reads: Sequence[bytes], arrivals: Arrivals) -> None:
-        """Take the plain bytes of reads; `arrivals` are those of all reads of the request so far, these the last."""
+        """Take the plain bytes of reads. `arrivals` has all reads of the request so far; these are the last of them."""
         ...
 
     def lost(self, error: Exception | None) -> None:
-        """The connection is gone: at its end (None), or by an error."""
+        """Take the loss of the connection. `error` is None when the server closed it in order."""
         ...

@@ -39,11 +39,11 @@ def tool(content: str, tokens: int = 0) -> Delta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What is to be asked, in no protocol's words.
+    """A question, independent of any protocol.
 
     messages:   [{"role": ..., "content": ...}, ...]; `prompt` is the content of the last one
-    parameters: in the protocol's own words; they go to where its body keeps such things (the top level, or `options`,
-                `parameters`), over everything else; None as a value takes a key out
+    parameters: by the protocol's own names. They override everything else in the body, at its top level or where the
+                protocol keeps them (`options`, `parameters`); a value of None removes the key
     """
 
     model: str
@@ -72,8 +72,8 @@ class Protocol:
     framing: "sse" or "ndjson", used where the answer's Content-Type does not tell
     provider: the convention's provider whose format this is
     finishes: whether a whole answer carries a finish reason; one without it then counts as cut short
-    repeats: whether an event that brings nothing but text means the same whatever came before it, its text being what
-             the JSON says it is; then those that differ in nothing else need not be parsed (`otel_llm.wire.repeats`)
+    repeats: whether an event with text means the same whatever came before it; then events that differ in their text
+             only need not be parsed (`otel_llm.wire.repeats`)
     authorization: the header that carries the key, with {} where the key goes
 
     While events come in, `decode` fills `said`. It sets `done` to end an answer before the connection does.
@@ -97,7 +97,7 @@ class Protocol:
 
     @classmethod
     def encode(cls, ask: Ask) -> WireRequest:
-        """Return the request. Called before its time, never while packets are awaited."""
+        """Return the request. Called ahead of time, never while packets are awaited."""
         raise NotImplementedError(f"{cls.__name__}.encode")
 
     def decode(self, event: bytes) -> Delta | None:
@@ -110,6 +110,6 @@ class Protocol:
 
 
 def json_body(body: Mapping[str, Any], parameters: Mapping[str, Any]) -> bytes:
-    """Return `body` with `parameters` laid over it, as JSON. A parameter of None takes its key out."""
+    """Return `body` as JSON, overridden by `parameters`. A parameter of None removes its key."""
     merged = {**body, **parameters}
     return orjson.dumps({key: value for key, value in merged.items() if key not in parameters or value is not None})

@@ -1,8 +1,8 @@
 """Events of an answer that repeat but for their text: compared, not parsed, and kept as their text only.
 
-Most protocols say everything again with each piece of text: id, model, time, index. Once one such event has been
-understood, another with the same bytes before and after its text means the same but for that text. To compare
-many at once takes a fifth of the time that parsing them does.
+Most protocols send id, model, time and index again with each piece of text. Once such an event has been decoded, an
+event with the same bytes before and after its text means the same but for that text. Comparing many events at once
+takes a fifth of the time that parsing them does.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ _WHOLE: Final = -1
 
 
 class Repeats:
-    """What stands around the text of the latest event of one answer. Of use for a protocol that says `repeats`.
+    """Knows the bytes around the text of the latest event of one answer. Learns only for a protocol that `repeats`.
 
-    around: where what is learnt is added, (what stands before the text, what after it)
+    around: a list to which each (bytes before the text, bytes after it) is added that is learnt
     """
 
     __slots__ = ("_after", "_around", "_before", "_between", "_plugin", "_start", "_stop", "_tries", "_used", "kind")
@@ -59,7 +59,7 @@ class Repeats:
         return texts
 
     def learn(self, event: bytes, delta: Delta) -> None:
-        """Take an event that was decoded for one that the next may repeat."""
+        """Learn from a decoded event, which the next one may repeat."""
         kind, text, tokens = delta
         quoted = text.encode()
         if not self._tries or tokens or kind not in CONTENT_KINDS or not _stands_for_itself(quoted):
@@ -74,7 +74,7 @@ class Repeats:
             self._around.append((before, after))
 
     def _says_nothing_else(self, before: bytes, after: bytes, kind: int) -> bool:
-        """Return whether a plugin that has seen nothing finds the text between the two, and no news besides."""
+        """Return whether a fresh plugin finds the text between the two, and nothing else that is new."""
         fresh = self._plugin()
         found = fresh.decode(before + _PROBE.encode() + after)
         said = fresh.said
@@ -84,7 +84,7 @@ class Repeats:
 
 
 def _stands_for_itself(text: bytes) -> bool:
-    """Return whether a JSON string holds the text as it is: printable, and without the two characters it escapes."""
+    """Return whether the text is the same inside a JSON string: printable, without the two that it escapes."""
     try:
         return text.decode().isprintable() and b'"' not in text and b"\\" not in text
     except UnicodeDecodeError:
@@ -94,20 +94,20 @@ def _stands_for_itself(text: bytes) -> bool:
 class Content(msgspec.Struct, array_like=True):
     """What the events of one answer said, in order.
 
-    around: what stands before and after the texts of events that repeat
-    parts:  (number of what is around them, texts), or (-1, whole events)
+    around: (bytes before the text, bytes after it) of events that repeat
+    parts:  (index into `around`, texts), or (-1, whole events)
     """
 
     around: list[tuple[bytes, bytes]] = []
     parts: list[tuple[int, bytes]] = []
 
     def add(self, events: Sequence[bytes]) -> None:
-        """Take events as they are."""
+        """Add whole events."""
         if events:
             self.parts.append((_WHOLE, _SEPARATOR.join(events)))
 
     def add_texts(self, texts: Sequence[bytes]) -> None:
-        """Take events that are the latest of `around` with these texts between, which JSON need not escape."""
+        """Add events by their texts: the bytes around them are the latest of `around`, JSON need not escape them."""
         self.parts.append((len(self.around) - 1, _SEPARATOR.join(texts)))
 
     def events(self) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""What an answer states about itself, as far as it has been read."""
+"""What an answer states about itself."""
 
 import msgspec
 
@@ -6,9 +6,9 @@ __all__ = ["Said"]
 
 
 class Said(msgspec.Struct, array_like=True):
-    """Facts that a server puts into its answer. None while unknown; token counts are totals so far.
+    """Facts that a server puts into its answer, as far as it has been read. Token counts are totals so far.
 
-    All but `error` are named as in `StreamRecord`, which is where they end (`StreamObservation.take`).
+    All but `error` have the names that they have in `StreamRecord`, which takes them (`StreamObservation.take`).
 
     error: (type, message) that the server reports inside an answer that began well
     """

@@ -1,4 +1,4 @@
-"""The way of a TLS connection through a proxy: a tunnel that it opens (CONNECT, RFC 9110, section 9.3.6)."""
+"""The tunnel that a proxy opens for a TLS connection (CONNECT, RFC 9110, section 9.3.6)."""
 
 import asyncio
 import socket

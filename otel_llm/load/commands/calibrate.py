@@ -34,7 +34,7 @@ _STREAMS: Final = (25, 50, 100, 200, 400)
 
 
 def calibrate(levels: Sequence[int] = _STREAMS) -> Iterator[Level]:
-    """Yield a level after the other, rising, up to the first at which this client is the limit."""
+    """Yield levels of rising load, up to the first at which this client is the limit."""
     for streams in levels:
         level = _run(streams)
         yield level
@@ -94,9 +94,9 @@ def _level(streams: int, records: Sequence[StreamRecord], sent: dict[str, Any], 
 
 
 def _token_writes(row: dict[str, Any]) -> tuple[Any, Any]:
-    """Return when the server began to write each token, int64 ns, and of which of them that is known for sure.
+    """Return when the server began to write each token, int64 ns, and for each whether that is certain.
 
-    A server that loses its core between its stamp and its write does not know itself when that was.
+    A server that loses its core between its stamp and its write does not know when it wrote.
     """
     at, sure, seen = [], [], 0
     for start, end, tokens, _ in row["w"]:
@@ -126,7 +126,7 @@ def _plan(url: str, streams: int) -> LoadPlan:
 
 
 def show(levels: Sequence[Level], console: Console) -> None:
-    """Print a line for each level, and what it comes to."""
+    """Print a line for each level, and a conclusion."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("streams", "packets/s", "lag p50", "lag p99", "TTFT error", "ITL p99 error", "client-limited"):
         table.add_column(column, justify="right")

@@ -15,8 +15,8 @@ from otel_llm.load.outputs.wandb import WandbSink, load_wandb
 from otel_llm.load.plan.options import add_arguments
 from otel_llm.load.plan.planning import plan_of
 from otel_llm.load.plan.values import key_values
-from otel_llm.load.show import llmuses_format as document
 from otel_llm.load.show.live import set_level
+from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.redact import redact, redact_url
 from otel_llm.load.show.report import console, print_report, write_json
 from otel_llm.sinks import Sink
@@ -27,7 +27,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run it and return the exit code. Raises ConfigError before any request for what cannot be done."""
+    """Run it and return the exit code. Raises ConfigError, before any request, when the options ask the impossible."""
     if args.calibrate:
         return _calibrate()
     set_level(debug=args.debug)
@@ -79,8 +79,8 @@ def _calibrate() -> int:
 
 
 def show(outcome: Outcome, concurrency: int) -> None:
-    """Print the summaries to standard output, and on standard error what went wrong in one line."""
-    sys.stdout.write(document.summary_block(outcome.stats, concurrency) + "\n")
+    """Print the summaries on standard output, and a line on standard error for each thing that went wrong."""
+    sys.stdout.write(summary_block(outcome.stats, concurrency) + "\n")
     out = console()
     print_report(outcome.report, out)
     if note := calibration.compare(outcome.report, calibration.load()):
@@ -94,7 +94,7 @@ def show(outcome: Outcome, concurrency: int) -> None:
 
 
 def _written(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the options as the run file and the report keep them: no secrets, headers and parameters by name."""
+    """Return the options as the run file and the report keep them: without secrets, headers and parameters by name."""
     given = {name: value for name, value in vars(args).items() if name not in ("run", "command")}
     urls = [redact_url(url) for url in args.url]
     given["url"] = urls[0] if len(urls) == 1 else urls

@@ -1,4 +1,4 @@
-"""`otel-llm report RUN`: what a run file holds, whether its run came to its end or not."""
+"""`otel-llm report RUN`: the report of a run file, also of a run that was interrupted."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ import msgspec
 from otel_llm.errors import ConfigError, OtelLLMError
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.prompts.wording import asked, said
-from otel_llm.load.show import llmuses_format as document
+from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.report import SCHEMA, console, print_report, write_json
 from otel_llm.measures import Facts
 from otel_llm.sinks.sqlite import read_answers, read_records, read_runs
@@ -26,7 +26,7 @@ _PART = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what may be asked of a run file."""
+    """Add the options."""
     parser.add_argument("file", type=Path, metavar="RUN", help="the run file that `otel-llm perf` named at its end")
     parser.add_argument("--run", metavar="N", type=int, help="which run of the file, from 1; default: the latest")
     parser.add_argument("--requests", action="store_true", help="first a line per answer: prompt, completion, tokens")
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print it; return 0. Raises ConfigError for what is no run file or has no such run."""
+    """Print it; return 0. Raises ConfigError for a file that is no run file, or has no such run."""
     runs = read_runs(args.file)
     number = len(runs) if args.run is None else args.run
     if not 1 <= number <= len(runs):
@@ -48,16 +48,13 @@ def run(args: argparse.Namespace) -> int:
         write_json(args.json, report)
     out = console()
     out.print(f"run {number} of {len(runs)}  {row['name']}  {row['started_at']}", soft_wrap=True)
-    sys.stdout.write(document.summary_block(stats, row["arguments"].get("parallel") or 1) + "\n")
+    sys.stdout.write(summary_block(stats, row["arguments"].get("parallel") or 1) + "\n")
     print_report(report, out)
     return 0
 
 
 def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stats]:
-    """Return the report as it was written at the run's end, or made now for a run that was broken off; and its account.
-
-    Requests that were never sent have no row; the report that was written knows how many they were.
-    """
+    """Return the report that was written at the run's end, or a new one for a run that was cut off, and its stats."""
     stats = Stats(row["planned"] or 0)
     records = read_records(path, row["id"])
     while part := list(islice(records, _PART)):
@@ -74,7 +71,7 @@ def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stat
 
 
 def _lines(path: Path, row: Mapping[str, Any]) -> Iterator[str]:
-    """Yield, per request that succeeded, the line of the document's analysis script."""
+    """Yield a line for each request that succeeded, as the analysis script of `llmuses` prints it."""
     protocol = _protocol(row["arguments"])
     for request, messages, inputs, outputs in read_answers(path, row["id"]):
         if request is None or messages is None:

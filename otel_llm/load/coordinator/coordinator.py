@@ -1,7 +1,7 @@
-"""The coordinator: starts the workers, hears them, and accounts for every planned request.
+"""The coordinator: starts the workers, takes their messages, and accounts for every planned request.
 
-It runs in the process that a person started and does all that is not receiving packets: whoever is given the finished
-requests may write files, export telemetry or draw, and no stamp is later for it.
+It runs in the process that a person started. Writing files, exporting telemetry and drawing happen there too, so that
+none of it delays a stamp.
 """
 
 import multiprocessing
@@ -19,7 +19,7 @@ from otel_llm.clock import now_ns
 from otel_llm.load.coordinator.reckoning import FinishedCall, reckon
 from otel_llm.load.figures.health import Health
 from otel_llm.load.plan.plan import LoadPlan
-from otel_llm.load.worker.channel import DRAIN, GO, STOP, Batch, Ended, Inbox, Message, Ready
+from otel_llm.load.worker.channel import DRAIN, GO, STOP, Batch, Inbox, LastWord, Message, Ready
 from otel_llm.load.worker.worker import Share, work
 
 __all__ = ["Coordinator"]
@@ -41,7 +41,7 @@ class _Worker:
 
 
 class Coordinator:
-    """A run of a plan. `start`, `run` once, and in any case `close`."""
+    """Runs a plan in worker processes. Call `start`, then `run` once, and always `close`."""
 
     def __init__(self, plan: LoadPlan) -> None:
         self.plan = plan
@@ -59,7 +59,7 @@ class Coordinator:
         return sum(worker.in_flight for worker in self._workers)
 
     def start(self) -> None:
-        """Start the processes. They are forked where that is safe, so this comes before any thread is started."""
+        """Start the processes. They are forked where that is safe, so call this before any thread is started."""
         forks = sys.platform == "linux"
         context = multiprocessing.get_context("fork") if forks else multiprocessing.get_context("spawn")
         ours: list[socket.socket] = []
@@ -110,12 +110,12 @@ class Coordinator:
         return self.health
 
     def drain(self) -> None:
-        """Have no further request begun; those under way go on."""
+        """Let workers begin no further request; those in flight go on."""
         self._say(DRAIN)
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the start that the workers were given; 0 before it."""
+        """Seconds since the start time that the workers were given; 0 before it."""
         return 0.0 if self.start_ns is None else max(now_ns() - self.start_ns, 0) / 1e9
 
     def close(self) -> None:
@@ -132,7 +132,7 @@ class Coordinator:
         self._selector.close()
 
     def _begin(self) -> bool:
-        """Give the start, or stop at once when nobody could connect; return whether they were told to stop."""
+        """Start the workers, or stop them when nobody could connect; return whether they were told to stop."""
         if self.health.unreachable is not None:
             self._say(STOP)
             return True
@@ -162,7 +162,7 @@ class Coordinator:
                 self._gone(worker)
         return found
 
-    def _ended(self, worker: _Worker, message: Ended) -> None:
+    def _ended(self, worker: _Worker, message: LastWord) -> None:
         worker.ended, worker.in_flight = True, 0
         self._selector.unregister(worker.socket)
         self.health.cpu_s += message.cpu_ns / 1e9

@@ -1,4 +1,4 @@
-"""The garbage collector's share of a run: almost none."""
+"""Garbage collection during a run: almost none."""
 
 import gc
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish for an orderly end."""
+"""Ctrl-C and SIGTERM as requests for an orderly end."""
 
 import signal
 from types import FrameType
@@ -8,7 +8,7 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """While entered, Ctrl-C and SIGTERM ask for an orderly end; a second Ctrl-C is Python's own again."""
+    """While entered, Ctrl-C and SIGTERM are noted; a second one raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self._asked = False

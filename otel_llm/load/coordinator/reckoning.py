@@ -1,4 +1,4 @@
-"""What workers noted becomes records: each request observed again, from what is known of it, many at once."""
+"""Turns what workers noted into records: each request is observed again from its notes, many requests at once."""
 
 from array import array
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ Ints = NDArray[np.int64]
 class FinishedCall(NamedTuple):
     """A request that ended.
 
-    body:    what was sent
-    content: what the events of its answer said, None where that is not kept
+    body:    the request body that was sent
+    content: the events of its answer; None where they are not kept
     """
 
     record: StreamRecord
@@ -61,7 +61,7 @@ def reckon(raws: Sequence[Raw], plan: LoadPlan) -> list[FinishedCall]:
 
 
 def moments(answers: Sequence[Arrivals]) -> tuple[Ints, Ints]:
-    """Return when each read of some answers arrived, ns on our clock, and how long it then waited for us.
+    """Return when each read of several answers arrived, ns on our clock, and how long it then waited for us, ns.
 
     The moment is that of the kernel's stamp. Where there is none, or one that cannot be true (later than our own, or
     five seconds before it: the wall clock was stepped), it is our own, and the wait is 0.
@@ -86,7 +86,7 @@ def _joined(raws: Sequence[Raw], column: str, dtype: type) -> Ints:
 
 
 def _replay(raw: Raw, plan: LoadPlan, headers_ns: int | None, chunks: dict[str, Any]) -> StreamRecord:
-    """Return the record that an observation gives to which all that came is told in one breath."""
+    """Return the record of an observation that is opened, marked and ended in one go."""
     target = plan.endpoint(raw.index)
     observation = StreamObservation(
         sent_ns=raw.sent_ns,

@@ -52,7 +52,7 @@ class Outcome:
     notes: Sequence[str] = ()
 
     def exit_code(self, *, strict: bool = False) -> int:
-        """Return 0 done, 3 client-limited and strict, 130 interrupted.
+        """Return 0 when done, 3 when strict and client-limited, 130 when interrupted.
 
         1: every request failed, or too many of them for `max_errors`, or the SLO was missed.
         """
@@ -158,7 +158,7 @@ class Run:
 
     @property
     def concurrency(self) -> int:
-        """What the document's report calls concurrency."""
+        """What the summary of `llmuses perf` calls concurrency."""
         return self.plan.parallel
 
     def _take(self, batch: Sequence[FinishedCall], sinks: Sequence[Sink]) -> None:
@@ -183,7 +183,7 @@ class Run:
         return scrutinise(record, body)
 
     def _account(self, health: Health, stopping: Stopping, sent: int) -> None:
-        """See that every planned request has ended one way or another."""
+        """Make sure that every planned request is counted as ended in some way."""
         stats = self.stats
         stats.due = stopping.due()
         if self.plan.endless:

@@ -1,4 +1,4 @@
-"""When a run ends before every planned request was sent, and why."""
+"""When a run ends before every planned request was sent, and for which reason."""
 
 from collections.abc import Callable
 from typing import Final, Literal, Protocol
@@ -14,7 +14,7 @@ _EARLY: Final = frozenset(("max_errors", "max_tokens_total", "interrupted"))
 
 
 class Progress(Protocol):
-    """How far a run has come, and how to have it begin nothing more."""
+    """How far a run has come, and the way to let it begin nothing more."""
 
     @property
     def sent(self) -> int: ...
@@ -26,9 +26,9 @@ class Progress(Protocol):
 
 
 class Stopping:
-    """Called about ten times a second: whether the workers are to stop at once. `ended_by` says what the run ended by.
+    """Called about ten times a second: returns whether the workers have to stop at once. `ended_by` is the reason.
 
-    A run whose time is over, or whose tokens are spent, begins nothing more but hears out what is under way.
+    A run whose time is over, or whose tokens are spent, begins nothing more but waits for requests in flight.
     """
 
     def __init__(self, plan: LoadPlan, stats: Stats, progress: Progress, interrupted: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""Requests before a run, of which nothing is counted but how they ended."""
+"""Requests before a run: only how they ended is counted."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -12,10 +12,9 @@ __all__ = ["warm_up"]
 
 
 def warm_up(plan: LoadPlan, stopping: Callable[[], bool]) -> dict[str, int] | None:
-    """Send the plan's warm-up, as many at a time as the run will have under way; return how they ended.
+    """Send the plan's warm-up, as many requests at a time as the run will have in flight; return how they ended.
 
-    It goes out in a closed loop from its beginning, on connections of its own, and its prompts are not the run's when
-    those are made different.
+    It is a closed loop without a ramp, on its own connections. With `--cache-bust` its prompts differ from the run's.
     """
     if not plan.warmup:
         return None

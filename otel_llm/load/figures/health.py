@@ -1,4 +1,4 @@
-"""How the client itself fared: what a verdict on its own error rests on, beside the records."""
+"""What workers report about themselves: with the records, the basis of the verdict on the client's own error."""
 
 from dataclasses import dataclass, field
 
@@ -12,11 +12,11 @@ class Health:
     workers: int
     cpu_s: float = 0.0
     waited_s: float = 0.0
-    """How long workers were ready to run and the machine gave them no core; 0 where it does not say."""
+    """How long workers waited for a core; 0 where the system does not say."""
     clocks: set[str] = field(default_factory=set)
     clock_steps: int = 0
     loop_lag_ns: list[int] = field(default_factory=list)
     died: list[str] = field(default_factory=list)
-    """One line per worker that went away without its last word."""
+    """One line for each worker that died without its last message."""
     unreachable: tuple[str, str] | None = None
-    """(kind, message) when not one connection could be opened: then no request was sent."""
+    """(kind, message) when no connection at all could be opened: then no request was sent."""

@@ -1,4 +1,4 @@
-"""What is odd about an answer that arrived whole. It stays in the figures, and the oddity is counted beside them."""
+"""What is odd about an answer that arrived whole. It stays in all figures; oddities are flagged and counted."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -29,13 +29,13 @@ _FEW: Final = 2
 
 
 def scrutinise(record: StreamRecord, body: bytes) -> StreamRecord:
-    """Return the record with the flags that it deserves; itself when there is nothing to say."""
+    """Return the record with a flag for each oddity; the same record when there is none."""
     found = tuple(_found(record, body)) if record.ok else ()
     return msgspec.structs.replace(record, flags=(*record.flags, *found)) if found else record
 
 
 def disagrees(said: int, counted: int) -> bool:
-    """Return whether two counts of one text are further apart than tokenizers and end markers explain.
+    """Return whether two counts of one text differ more than tokenizers and end markers explain.
 
     >>> disagrees(64, 66), disagrees(164, 64)
     (False, True)

@@ -1,7 +1,7 @@
-"""A run as OpenTelemetry: a span and the histograms of every request, and what the run was.
+"""A run as OpenTelemetry: a span and histogram values for every request, and a description of the run.
 
-All of it is made by the coordinator from finished records; exports run in threads of their own, and a ledger says at
-the end what was recorded, what was exported and what was dropped.
+The coordinator makes all of it from finished records. Exports run in threads of their own; a ledger counts what was
+recorded, exported and dropped.
 """
 
 import os
@@ -73,7 +73,7 @@ class RunTelemetry:
         self._waits_since = now_ns()
 
     def take(self, ended: Sequence[Ended]) -> None:
-        """Make the spans and feed the metrics of requests that ended, many at once: that costs each less."""
+        """Make the spans and feed the metrics of requests that ended, in batches: one at a time would cost more."""
         self._waiting += ended
         if len(self._waiting) >= _BATCH or now_ns() - self._waits_since > _PATIENCE_NS:
             self._feed()
@@ -85,7 +85,7 @@ class RunTelemetry:
         self._waiting, self._waits_since = [], now_ns()
 
     def close(self, report: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Export what is left and return the ledger: recorded = exported + dropped, of spans and of metric points."""
+        """Export what is left; return the ledger of spans and of metric points: recorded = exported + dropped."""
         self._feed()
         self._sink.feed("loop_lag", np.asarray(self._health.loop_lag_ns, np.float64) / 1e9, {})
         if report is not None:

@@ -1,11 +1,11 @@
-"""A run in Weights & Biases, as `llmuses perf` logged it: the log line's keys after every request."""
+"""A run in Weights & Biases, logged as `llmuses perf` did: the keys of the log line after every request."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.stats import Stats
-from otel_llm.load.show import llmuses_format as document
+from otel_llm.load.show.llmuses_format import log_fields
 from otel_llm.sinks import Ended
 
 __all__ = ["WandbSink", "load_wandb"]
@@ -40,11 +40,11 @@ class WandbSink:
         self._stats, self._concurrency = Stats(planned), concurrency
 
     def take(self, ended: Sequence[Ended]) -> None:
-        """Log after each of the requests."""
+        """Log the averages after each request."""
         for call in ended:
             self._stats.add((call.facts,))
-            self._run.log(document.log_fields(self._stats, self._concurrency))
+            self._run.log(log_fields(self._stats, self._concurrency))
 
     def close(self, report: Mapping[str, Any] | None = None) -> None:
-        """End the run there; what was lost before it could be sent is in the report alone."""
+        """End the run there. Requests that were never sent are in the report only."""
         self._run.finish()

@@ -1,7 +1,6 @@
-"""What was asked and what came back, request by request, for `--debug`: logged when a request ended.
+"""Every request and its answer, logged for `--debug` when the request has ended.
 
-Nothing of it happens where packets are received. Secrets are left out by the name of what holds them, and by their
-own text wherever else they turn up.
+A secret is left out by the name of the header or member that holds it, and wherever else its text turns up.
 """
 
 import logging
@@ -28,14 +27,14 @@ class Transcript:
         self._secrets = sorted(_secrets(plan), key=len, reverse=True)
 
     def take(self, ended: Sequence[Ended]) -> None:
-        """Log what was asked and answered in each call."""
+        """Log the request and the answer of each call."""
         for call in ended:
             index, events = call.record.index or 0, call.content.events() if call.content is not None else ()
             self._log.debug("%s", self._struck(self._request(index, call.body or b"")))
             self._log.debug("%s", self._struck("\n".join(_answer(index, call.record, events))))
 
     def close(self, report: Mapping[str, Any] | None = None) -> None:
-        """Do nothing: all is logged."""
+        """Do nothing: everything is logged already."""
 
     def _request(self, index: int, body: bytes) -> str:
         url = redact_url(self._plan.endpoint(index).url)
@@ -53,7 +52,7 @@ class Transcript:
 
 
 def _secrets(plan: LoadPlan) -> Iterator[str]:
-    """Yield the values of secret-sounding headers, and what stands behind the scheme in them."""
+    """Yield the values of secret-sounding headers, with and without their scheme."""
     headers = plan.all_headers(0)
     for name, shown in redact(headers).items():
         if shown == REDACTED:

@@ -1,7 +1,7 @@
-"""One request and its answer: bytes that arrived become what is noted of it.
+"""One request and its answer: turns the bytes that arrive into notes.
 
 The only place that knows a connection, HTTP, a framer and a protocol plugin. Each of them knows only its own step. In
-the middle of a stream several packets come together, and each step is taken for all of them at once.
+the middle of a stream several packets are handed in together, and each step is taken for all of them at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ _Delta = tuple[int, int, int]
 class Exchange:
     """The peer of a connection during one request. `on_done` is called once, when the answer has ended.
 
-    raw:    what is noted; its `outcome` is set when the answer has ended
+    raw:    the notes; its `outcome` is set when the answer has ended
     stream: whether an answer of no known type is a stream
     """
 
@@ -77,7 +77,7 @@ class Exchange:
             self._receive(reads, range(last - len(reads) + 1, last + 1))
 
     def lost(self, error: Exception | None) -> None:
-        """The connection ended. An answer that says itself how long it is was cut, any other is complete."""
+        """Take the end of the connection: an answer of stated length was cut, any other is complete."""
         if not self.open:
             return
         if self._ended or (error is None and self._answer.end_of_stream()):
@@ -98,7 +98,7 @@ class Exchange:
         return self._ended > 0
 
     def fail(self, kind: str, message: str, at_ns: int | None = None) -> None:
-        """End it as failed; what was noted stays."""
+        """End it as failed. What was noted so far stays."""
         if self.open:
             self.raw.error_type, self.raw.error_message = kind, message
             self._end("error", now_ns() if at_ns is None else at_ns)
@@ -109,14 +109,14 @@ class Exchange:
             self._end("cancelled", now_ns())
 
     def finish(self) -> None:
-        """End it at its end marker: whatever else the connection may bring is not awaited."""
+        """End it at its end marker, without waiting for the rest of the HTTP body."""
         if self._ended and self.open:
             self._complete(now_ns(), reusable=False)
 
     # -- step by step ------------------------------------------------------------------------------------------
 
     def _receive(self, reads: Sequence[bytes], numbers: Sequence[int]) -> None:
-        """HTTP: reads become bodies."""
+        """Turn reads into bodies: HTTP."""
         answer = self._answer
         bodies = answer.feed_each(reads)
         self._frame(bodies, numbers)
@@ -127,7 +127,7 @@ class Exchange:
                 self._complete(self.raw.arrivals.at(numbers[-1]))
 
     def _frame(self, bodies: Sequence[bytes], numbers: Sequence[int]) -> None:
-        """Framing: bodies become events, each with the number of its read."""
+        """Turn bodies into events, each with the number of its read: framing."""
         framer = self._framer or self._choose_framer()
         if framer is None:
             return
@@ -151,7 +151,7 @@ class Exchange:
                 self._decode(events[part], read[part])
 
     def _decode(self, events: Sequence[bytes], read: Sequence[int]) -> None:
-        """The protocol: events become chunks."""
+        """Turn events into chunks: the protocol."""
         kind, texts = self._repeats.kind, self._repeats.texts(events)
         if all(texts):
             self._content.add_texts(texts)
@@ -194,7 +194,7 @@ class Exchange:
         kinds: bytes,
         tokens: Sequence[int] | None = None,
     ) -> None:
-        """Note chunks. `tokens`: None when none of them says how many it brought."""
+        """Note chunks. `tokens` is None when no event states how many tokens it brought."""
         raw, numbers = self.raw, f"{len(events)}I"
         raw.read.append(pack(numbers, *read))
         raw.size.append(pack(numbers, *map(len, events)))
@@ -203,7 +203,7 @@ class Exchange:
         raw.kind.append(kinds)
 
     def _choose_framer(self) -> Sse | Ndjson | Whole | None:
-        """Return the framer, chosen when the head is known, by what the answer says it is."""
+        """Choose the framer by the content type of the answer; None while the head is incomplete."""
         answer = self._answer
         if not answer.status:
             return None

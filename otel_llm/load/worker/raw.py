@@ -1,6 +1,6 @@
-"""A request as the worker that sent it knows it: what came, as it came. Nothing of it is computed yet.
+"""A request as the worker that sent it knows it: what arrived, as it arrived, with nothing computed.
 
-A worker has packets to wait for; whatever can be worked out later is worked out by the coordinator (`reckoning`).
+A worker has packets to wait for; the coordinator computes everything that can be computed later (`reckoning`).
 """
 
 from typing import Literal
@@ -17,7 +17,7 @@ Outcome = Literal["complete", "cancelled", "error"]
 
 
 class Raw(msgspec.Struct, array_like=True):
-    """One request. Moments are ns of the monotonic clock, as in `StreamRecord`; what is not known is None."""
+    """One request. Times are ns of the monotonic clock, as in `StreamRecord`; None stands for what is not known."""
 
     index: int
     trace_id: str | None = None

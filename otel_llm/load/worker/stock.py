@@ -1,4 +1,4 @@
-"""Requests as bytes, made before their time: what is left to do when one is due is to send it."""
+"""Requests as bytes, made ahead of time: when one is due it only has to be sent."""
 
 import secrets
 from collections import deque
@@ -26,7 +26,7 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
 
 
 class Stock:
-    """The requests of one worker, in order, some of them ready."""
+    """The requests of one worker, in order; the next few are ready."""
 
     def __init__(self, plan: LoadPlan, indices: range) -> None:
         self._plan = plan
@@ -35,17 +35,17 @@ class Stock:
         self._ahead = self._prepare(indices)
 
     def take(self) -> Prepared | None:
-        """Return the next request, made ready beforehand where there was time; None when there are no more."""
+        """Return the next request, prepared earlier where there was time; None when there are no more."""
         return self._ready.popleft() if self._ready else next(self._ahead, None)
 
     def refill(self, count: int = 2) -> None:
-        """Make some more ready, while packets are awaited."""
+        """Prepare some more, while waiting for packets."""
         for _ in range(count):
             if len(self._ready) < _KEPT and (prepared := next(self._ahead, None)) is not None:
                 self._ready.append(prepared)
 
     def _prepare(self, indices: range) -> Iterator[Prepared]:
-        """Yield the requests; the costly part is made once per distinct one."""
+        """Yield the requests. The costly part is done once for each distinct request."""
         plan, heads = self._plan, dict[tuple[int, int], tuple[bytes, bytes]]()
         for index in indices:
             key = index % len(plan.requests), index % len(plan.endpoints)
