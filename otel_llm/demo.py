@@ -72,12 +72,12 @@ def run(args: argparse.Namespace) -> int:
 
         name = str(args.out / run_name(_MODEL, None)[1])
         load = Run(plan, name=name, arguments={"command": "demo"}, log_every=plan.number, sinks=sinks)
-        outcome = load.go()
-        print_report(outcome.report, console)
-        agree = bool(receivers) and _compare(outcome.report["measures"], receivers[0], console)
+        result = load.go()
+        print_report(result.report, console)
+        agree = bool(receivers) and _compare(result.report["measures"], receivers[0], console)
     if agree:
-        _what_next(console, outcome.path)
-    return outcome.exit_code() or int(not agree)
+        _what_next(console, result.path)
+    return result.exit_code() or int(not agree)
 
 
 def _plan(url: str, args: argparse.Namespace) -> LoadPlan:

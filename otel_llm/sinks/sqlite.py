@@ -215,7 +215,7 @@ def read_records(path: Path, run_id: str | None = None) -> Iterator[StreamRecord
             yield msgspec.structs.replace(from_json(text), chunks=Chunks.from_bytes(blob))
 
 
-class Answer(NamedTuple):
+class AnsweredRequest(NamedTuple):
     """What was asked and answered; the first two are JSON, None in a run of `--no-content`."""
 
     request: str | None
@@ -224,13 +224,15 @@ class Answer(NamedTuple):
     completion_tokens: int | None
 
 
-def read_answers(path: Path, run_id: str) -> Iterator[Answer]:
+def read_answers(path: Path, run_id: str) -> Iterator[AnsweredRequest]:
     """Yield the answers of the requests of a run that succeeded, in the order of their indices.
 
     Raises ConfigError when it is no run file.
     """
     with _reading(path) as db:
-        yield from map(Answer._make, db.execute(f"{_ANSWERS} AND run_id = ? ORDER BY request_index", (run_id,)))
+        yield from map(
+            AnsweredRequest._make, db.execute(f"{_ANSWERS} AND run_id = ? ORDER BY request_index", (run_id,))
+        )
 
 
 @contextmanager

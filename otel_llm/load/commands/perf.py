@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from otel_llm.load.coordinator.run import Outcome, Run
+from otel_llm.load.coordinator.run import Run, RunResult
 from otel_llm.load.figures import machine_limits as calibration
 from otel_llm.load.figures.health import Health
 from otel_llm.load.outputs.otlp import Export, RunTelemetry
@@ -58,11 +58,11 @@ def run(args: argparse.Namespace) -> int:
         sinks=sinks,
         append=args.append,
     )
-    outcome = load.go()
+    result = load.go()
     if args.json is not None:
-        write_json(args.json, outcome.report)
-    show(outcome, load.concurrency)
-    return outcome.exit_code(strict=args.strict)
+        write_json(args.json, result.report)
+    show(result, load.concurrency)
+    return result.exit_code(strict=args.strict)
 
 
 def _calibrate() -> int:
@@ -78,18 +78,18 @@ def _calibrate() -> int:
     return 0
 
 
-def show(outcome: Outcome, concurrency: int) -> None:
+def show(result: RunResult, concurrency: int) -> None:
     """Print the summaries on standard output, and a line on standard error for each thing that went wrong."""
-    sys.stdout.write(summary_block(outcome.stats, concurrency) + "\n")
+    sys.stdout.write(summary_block(result.stats, concurrency) + "\n")
     out = console()
-    print_report(outcome.report, out)
-    if note := calibration.compare(outcome.report, calibration.load()):
+    print_report(result.report, out)
+    if note := calibration.compare(result.report, calibration.load()):
         out.print(f"[dim]{note}[/]", highlight=False, soft_wrap=True)
-    out.print(f"run file  {outcome.path}", highlight=False, soft_wrap=True)
+    out.print(f"run file  {result.path}", highlight=False, soft_wrap=True)
     sys.stdout.flush()
-    if outcome.health.unreachable is not None:
-        sys.stderr.write(f"otel-llm perf: {outcome.health.unreachable[1]}\n")
-    for line in outcome.health.died:
+    if result.health.unreachable is not None:
+        sys.stderr.write(f"otel-llm perf: {result.health.unreachable[1]}\n")
+    for line in result.health.died:
         sys.stderr.write(f"otel-llm perf: {line}\n")
 
 

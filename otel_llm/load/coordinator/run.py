@@ -34,14 +34,14 @@ from otel_llm.record import StreamRecord
 from otel_llm.sinks import Ended, Sink
 from otel_llm.sinks.sqlite import RUN_FILE, RunFile, check_appendable
 
-__all__ = ["MakeSinks", "Outcome", "Run", "run_name"]
+__all__ = ["MakeSinks", "Run", "RunResult", "run_name"]
 
 MakeSinks = Callable[[Mapping[str, Any], Health], Sequence[Sink]]
 """Makes the sinks of a run beside its run file: (the `run` of its report, how the client fares while it goes on)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunResult:
     """What a run left: the report, where the run file is, and the exit code it calls for."""
 
     report: Mapping[str, Any]
@@ -112,7 +112,7 @@ class Run:
         self.client = ClientError()
         self._transcript = Transcript(plan, log) if log.isEnabledFor(logging.DEBUG) else None
 
-    def go(self) -> Outcome:
+    def go(self) -> RunResult:
         """Run it. Whatever ends it (its end, Ctrl-C, a worker's death), what was measured is written and reported."""
         coordinator = Coordinator(self.plan)
         with ExitStack() as stack:
@@ -149,7 +149,7 @@ class Run:
         report["notes"] = notes = list(notes_of(self.plan, report))
         report["telemetry"] = _close(others, report)
         file.close(report)
-        return Outcome(report, self.path, interrupts.asked(), health, self.stats, notes)
+        return RunResult(report, self.path, interrupts.asked(), health, self.stats, notes)
 
     def _display(self) -> Display:
         plan = self.plan

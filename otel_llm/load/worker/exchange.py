@@ -12,8 +12,8 @@ import msgspec
 
 from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
-from otel_llm.load.worker.raw import Outcome, Raw
-from otel_llm.record import CONTENT_KINDS
+from otel_llm.load.worker.raw import Raw
+from otel_llm.record import CONTENT_KINDS, Outcome
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.http import Answer
 from otel_llm.wire.ndjson import Ndjson, Whole

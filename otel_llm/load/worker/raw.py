@@ -3,17 +3,14 @@
 A worker has packets to wait for; the coordinator computes everything that can be computed later (`reckoning`).
 """
 
-from typing import Literal
-
 import msgspec
 
+from otel_llm.record import Outcome
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.repeats import Content
 from otel_llm.wire.said import Said
 
-__all__ = ["Outcome", "Raw"]
-
-Outcome = Literal["complete", "cancelled", "error"]
+__all__ = ["Raw"]
 
 
 class Raw(msgspec.Struct, array_like=True):
