@@ -14,13 +14,16 @@ from rich.console import Console
 from rich.table import Table
 
 from otel_llm import conventions
-from otel_llm.load.coordinator.run import Reporter, Run, run_name
-from otel_llm.load.outputs.otlp import Export, OtelReporter
+from otel_llm.load.coordinator.run import Run, run_name
+from otel_llm.load.figures.health import Health
+from otel_llm.load.outputs.otlp import Export, RunTelemetry
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.report import print_report
 from otel_llm.receiver.otlp import OtlpReceiver
 from otel_llm.receiver.received import Received
-from otel_llm.sim import Behaviour, SimProcess
+from otel_llm.sim.behaviour import Behaviour
+from otel_llm.sim.process import SimProcess
+from otel_llm.sinks import Sink
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.protocol import Ask
 from otel_llm.wire.target import Target
@@ -59,22 +62,22 @@ def run(args: argparse.Namespace) -> int:
         plan = _plan(sim.url, args)
         receivers: list[OtlpReceiver] = []
 
-        def reporters(head: Mapping[str, Any]) -> Sequence[Reporter]:
+        def sinks(head: Mapping[str, Any], health: Health) -> Sequence[Sink]:
             # here, because the workers have been forked by now and a receiver is made of threads
             receiver = stack.enter_context(OtlpReceiver())
             receivers.append(receiver)
             console.print(f"[bold]2[/]  an OTLP receiver listens at {receiver.grpc_endpoint}")
             console.print(f"[bold]3[/]  {plan.number} requests go out, {plan.parallel} at a time")
-            return [OtelReporter(Export(receiver.grpc_endpoint), head, plan.mode)]
+            return [RunTelemetry(Export(receiver.grpc_endpoint), head, plan.mode, health)]
 
         name = str(args.out / run_name(_MODEL, None)[1])
-        load = Run(plan, name=name, arguments={"command": "demo"}, log_every=plan.number, reporters=reporters)
-        outcome = load.go()
-        print_report(outcome.report, console)
-        agree = bool(receivers) and _compare(outcome.report["measures"], receivers[0], console)
+        load = Run(plan, name=name, arguments={"command": "demo"}, log_every=plan.number, sinks=sinks)
+        result = load.go()
+        print_report(result.report, console)
+        agree = bool(receivers) and _compare(result.report["measures"], receivers[0], console)
     if agree:
-        _what_next(console, outcome.path)
-    return outcome.exit_code() or int(not agree)
+        _what_next(console, result.path)
+    return result.exit_code() or int(not agree)
 
 
 def _plan(url: str, args: argparse.Namespace) -> LoadPlan:

@@ -10,7 +10,7 @@ import pytest
 
 from otel_llm.load.plan.options import add_arguments
 from otel_llm.measures import MEASURES
-from otel_llm.wire.discovery import installed
+from otel_llm.wire.discovery import protocols
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,7 +53,7 @@ def test_every_measure_is_in_the_glossary() -> None:
 
 def test_every_protocol_is_on_its_page() -> None:
     text = (ROOT / "docs" / "protocols.md").read_text()
-    for name in installed():
+    for name in protocols():
         assert name in text
 
 

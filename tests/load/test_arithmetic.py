@@ -21,8 +21,10 @@ from otel_llm.load.show.redact import redact, redact_url
 from otel_llm.load.worker.worker import Share
 from otel_llm.measures import Facts
 from otel_llm.record import Chunks, StreamRecord
+from otel_llm.sinks import Ended
 from otel_llm.sinks.sqlite import RunFile, read_records, read_run
 from otel_llm.testing import timeline
+from otel_llm.wire.repeats import Content
 
 
 def test_poisson_gaps_have_the_mean_and_the_spread_of_an_exponential() -> None:
@@ -190,7 +192,7 @@ def test_percentiles_are_numpys() -> None:
 def test_an_slo_is_judged_per_request_and_failures_meet_nothing() -> None:
     slo = Slo([parse_term("ttft=0.05"), parse_term("tpot=0.015")], attainment=0.5)
     good, slow_start, slow_pace, failed = (timeline(d) for d in ("r..ab|", "r......ab|", "r..a...b|", "r..ax"))
-    assert slo.add([good, slow_start, slow_pace, failed]) == [True, False, False, False]
+    assert slo.add(Facts.of(good, slow_start, slow_pace, failed)) == [True, False, False, False]
     report = slo.report(planned=4, duration_s=2)
     assert report["terms"]["ttft"]["attainment"] == 0.5
     assert report["terms"]["tpot"]["attainment"] == 0.5
@@ -258,7 +260,7 @@ def test_a_run_file_gives_back_what_was_put_in(tmp_path: Path) -> None:
     file = RunFile(path, RUN, planned=2)
     records = [timeline("r_.ab|", usage=2, index=0), timeline("i.r.ax", index=1)]
     first, second = Facts.of(*records)
-    file.add([(first, '{"q":1}', '["e1","e2"]'), (second, None, None)])
+    file.take([Ended(first, b'{"q":1}', Content(parts=[(-1, b"e1\x1ee2")])), Ended(second)])
     file.close({"requests": {}})
     assert list(read_records(path)) == records
     assert read_run(path)["arguments"] == {"model": "m"}
@@ -272,7 +274,7 @@ def test_the_guides_query_works(tmp_path: Path) -> None:
     path = tmp_path / "run.db"
     file = RunFile(path, RUN, planned=1)
     first, second = Facts.of(timeline("r_.ab$|", usage=2, index=0), timeline("r.x", index=1))
-    file.add([(first, "{}", '["a"]'), (second, "{}", "[]")])
+    file.take([Ended(first, b"{}", Content(parts=[(-1, b"a")])), Ended(second, b"{}", Content())])
     file.close()
     db = sqlite3.connect(path)
     rows = db.execute(

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from otel_llm.entry_points import installed
 from otel_llm.errors import ConfigError, PluginError
 from otel_llm.load.prompts.datasets import DATASETS, as_messages, length, open_dataset
 from otel_llm.load.prompts.datasets.samples import FILES, contents, sample
-from otel_llm.wire.discovery import installed
 
 
 def write(folder: Path, text: str | bytes, name: str = "data") -> Path:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 import trustme
 
+from otel_llm.record import from_json
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.sinks.sqlite import read_records, read_run
 from otel_llm.testing import CLOSE, OtlpReceiver, ScriptedServer
@@ -199,6 +200,7 @@ def test_what_arrives_by_otlp_is_what_was_measured(perf: Run, protocol: str) -> 
         tokens = back.histogram(metric_name("token_usage"), **{"gen_ai.token.type": "output"})
         assert tokens.sum == report["tokens"]["output"] == good * 16
         assert back.counter(metric_name("load_requests")) == 40
+        assert back.histogram(metric_name("loop_lag")).max == pytest.approx(report["client"]["loop_lag"]["max"])
         assert back.counter(metric_name("slo_requests"), met=True) == good
         assert len(back.spans) == 40
         assert {span.kind for span in back.spans} == {"CLIENT"}
@@ -308,6 +310,39 @@ def test_content_can_be_left_out_and_secrets_always_are(perf: Run, truth: TruthS
             assert b"hello" not in run.run_file.read_bytes()
         everything = run.run_file.read_bytes() + (run.folder / "report.json").read_bytes()
         assert b"very-secret" not in everything + run.out.encode() + run.err.encode()
+
+
+def test_every_record_is_a_line_of_json_for_who_wants_them(perf: Run, truth: TruthServer) -> None:
+    run = perf(*chat(truth, "itl_ms=1;tokens=4"), "-n", "12", "--jsonl", "records.jsonl")
+    assert run.code == 0, run.err
+    path = run.folder / "records.jsonl"
+    lines = path.read_bytes().splitlines()
+    assert [from_json(line) for line in lines] == list(read_records(run.run_file))
+    assert len(lines) == 12
+    assert b"hello" not in path.read_bytes()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert run.report["run"]["arguments"]["jsonl"] == "records.jsonl"
+
+
+def test_a_file_of_json_lines_that_exists_is_not_touched(perf: Run, truth: TruthServer, tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text("mine")
+    run = perf(*chat(truth), "--warmup", "1", "--jsonl", str(path))
+    assert run.code == 2
+    assert run.err == (
+        f"otel-llm perf: expected a file of JSON lines that does not exist yet, got {str(path)!r}; another --jsonl\n"
+    )
+    assert path.read_text() == "mine"
+    assert not run.run_file.exists()
+    assert truth.stats()["requests"] == 0
+
+
+def test_json_lines_that_cannot_be_written_leave_no_run_behind(perf: Run, truth: TruthServer) -> None:
+    run = perf(*chat(truth), "--jsonl", "nowhere/records.jsonl")
+    assert run.code == 2
+    assert "expected a folder to write the file of JSON lines in" in run.err
+    assert not run.run_file.exists()
+    assert truth.stats()["requests"] == 0
 
 
 def test_tokens_without_usage_are_one_per_chunk_and_say_so(perf: Run, truth: TruthServer) -> None:

@@ -11,13 +11,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from otel_llm.load.coordinator.coordinator import Engine
+from otel_llm.load.coordinator.coordinator import Coordinator
+from otel_llm.load.coordinator.reckoning import FinishedCall
 from otel_llm.load.figures.machine_limits import Level
 from otel_llm.load.figures.verdict import ClientError
 from otel_llm.load.plan.plan import LoadPlan
-from otel_llm.measures import Floats
+from otel_llm.measures import Facts, Floats
 from otel_llm.record import StreamRecord
-from otel_llm.sim import Behaviour, SimProcess
+from otel_llm.sim.behaviour import Behaviour
+from otel_llm.sim.process import SimProcess
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.protocol import Ask
 from otel_llm.wire.target import Target
@@ -32,7 +34,7 @@ _STREAMS: Final = (25, 50, 100, 200, 400)
 
 
 def calibrate(levels: Sequence[int] = _STREAMS) -> Iterator[Level]:
-    """Yield a level after the other, rising, up to the first at which this client is the limit."""
+    """Yield levels of rising load, up to the first at which this client is the limit."""
     for streams in levels:
         level = _run(streams)
         yield level
@@ -43,19 +45,19 @@ def calibrate(levels: Sequence[int] = _STREAMS) -> Iterator[Level]:
 def _run(streams: int) -> Level:
     behaviour = Behaviour(ttft_ms=100, itl_ms=_ITL_MS, tokens=_TOKENS)
     with SimProcess(behaviour, log=True) as sim:
-        engine, records = Engine(_plan(sim.url, streams)), list[StreamRecord]()
+        coordinator, records = Coordinator(_plan(sim.url, streams)), list[StreamRecord]()
         client = ClientError()
 
-        def finished(batch: Sequence[Any]) -> None:
-            found = [item.record for item in batch]
+        def finished(batch: Sequence[FinishedCall]) -> None:
+            found = [call.record for call in batch]
             records.extend(found)
-            client.add(found)
+            client.add(Facts.of(*found))
 
         try:
-            engine.start()
-            health = engine.run(finished, lambda: None, lambda: False)
+            coordinator.start()
+            health = coordinator.run(finished, lambda: None, lambda: False)
         finally:
-            engine.close()
+            coordinator.close()
         sent = {row["traceparent"].split("-")[1]: row for row in sim.log() if row.get("traceparent")}
     report = client.report(health)
     good = [record for record in records if record.ok and record.trace_id in sent]
@@ -92,9 +94,9 @@ def _level(streams: int, records: Sequence[StreamRecord], sent: dict[str, Any], 
 
 
 def _token_writes(row: dict[str, Any]) -> tuple[Any, Any]:
-    """Return when the server began to write each token, int64 ns, and of which of them that is known for sure.
+    """Return when the server began to write each token, int64 ns, and for each whether that is certain.
 
-    A server that loses its core between its stamp and its write does not know itself when that was.
+    A server that loses its core between its stamp and its write does not know when it wrote.
     """
     at, sure, seen = [], [], 0
     for start, end, tokens, _ in row["w"]:
@@ -124,7 +126,7 @@ def _plan(url: str, streams: int) -> LoadPlan:
 
 
 def show(levels: Sequence[Level], console: Console) -> None:
-    """Print a line for each level, and what it comes to."""
+    """Print a line for each level, and a conclusion."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("streams", "packets/s", "lag p50", "lag p99", "TTFT error", "ITL p99 error", "client-limited"):
         table.add_column(column, justify="right")

@@ -6,8 +6,9 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from otel_llm.entry_points import installed
 from otel_llm.errors import PluginError
-from otel_llm.wire.discovery import PROTOCOLS, check, installed
+from otel_llm.wire.discovery import PROTOCOLS, check
 
 __all__ = ["add_arguments", "run"]
 

@@ -12,30 +12,32 @@ import numpy as np
 
 from otel_llm import measures
 from otel_llm.errors import ConfigError
+from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
 
 __all__ = ["Slo", "Term", "parse_term"]
 
 
-def _itl(q: float) -> Callable[[StreamRecord], float | None]:
-    return lambda record: measures.percentile(np.sort(measures.inter_token_latencies(record)).tolist(), q)
+_Value = Callable[[Facts], float | None]
 
 
-def _clock(
-    corrected: Callable[[StreamRecord], float | None], plain: Callable[[StreamRecord], float | None]
-) -> Callable[[StreamRecord], float | None]:
+def _itl(q: float) -> _Value:
+    return lambda facts: measures.percentile(np.sort(facts.inter_token_latencies).tolist(), q)
+
+
+def _clock(corrected: Callable[[StreamRecord], float | None], plain: _Value) -> _Value:
     """The clock starts at the intended moment where there is one."""
-    return lambda record: plain(record) if record.intended_ns is None else corrected(record)
+    return lambda facts: plain(facts) if facts.record.intended_ns is None else corrected(facts.record)
 
 
-_VALUES: Final[dict[str, Callable[[StreamRecord], float | None]]] = {
-    "ttft": _clock(measures.corrected_time_to_first_token, measures.time_to_first_token),
-    "latency": _clock(measures.corrected_request_latency, measures.request_latency),
-    "tpot": measures.time_per_output_token,
+_VALUES: Final[dict[str, _Value]] = {
+    "ttft": _clock(measures.corrected_time_to_first_token, lambda facts: facts.time_to_first_token),
+    "latency": _clock(measures.corrected_request_latency, lambda facts: measures.request_latency(facts.record)),
+    "tpot": lambda facts: facts.time_per_output_token,
     "itl_p50": _itl(50),
     "itl_p90": _itl(90),
     "itl_p99": _itl(99),
-    "itl_max": measures.max_inter_token_latency,
+    "itl_max": lambda facts: facts.max_inter_token_latency,
 }
 
 
@@ -46,9 +48,9 @@ class Term:
     name: str
     limit_s: float
 
-    def met(self, record: StreamRecord) -> bool:
+    def met(self, facts: Facts) -> bool:
         """Return whether the request is within the bound. What is undefined (one token has no pace) breaks none."""
-        value = _VALUES[self.name](record)
+        value = _VALUES[self.name](facts)
         return value is None or value <= self.limit_s
 
 
@@ -75,11 +77,11 @@ class Slo:
         self.good = 0
         self._within = dict.fromkeys(self.terms, 0)
 
-    def add(self, records: Sequence[StreamRecord]) -> list[bool]:
+    def add(self, facts: Sequence[Facts]) -> list[bool]:
         """Take requests that ended; return for each whether it met every term."""
         verdicts = []
-        for record in records:
-            met = [record.ok and term.met(record) for term in self.terms]
+        for each in facts:
+            met = [each.record.ok and term.met(each) for term in self.terms]
             for term, within in zip(self.terms, met, strict=True):
                 self._within[term] += within
             verdicts.append(all(met))

@@ -5,7 +5,7 @@ Every value comes from `measures`; here they are only collected, ordered and cou
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -78,6 +78,18 @@ class Stats:
         """Return a percentile of a measure, None of no values."""
         values = self.values[name]
         return float(np.percentile(values.all(), q)) if len(values) else None
+
+    def conclude(self, requests: Mapping[str, Any] | None) -> None:
+        """Complete an account that was made from records alone, which requests that were never sent have none of.
+
+        requests: of the report that was written at the run's end; None of a run that was broken off, of which only
+                  what ended was due
+        """
+        if requests is None:
+            self.planned, self.due = self.planned or self.ended, self.ended
+            return
+        self.planned, self.unsent = requests["planned"], requests["planned"] - requests["sent"]
+        self.failed, self.errors = requests["failed"], Counter(requests["errors"])
 
     def summary(self) -> dict[str, Any]:
         """Return the `requests`, `duration`, throughput, `tokens` and `measures` of a report."""

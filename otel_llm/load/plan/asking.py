@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from otel_llm.entry_points import installed
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.counting import Counts
 from otel_llm.load.plan.cachebust import MARK, marked
@@ -16,7 +17,6 @@ from otel_llm.load.prompts.parsers import Source, open_parser
 from otel_llm.load.prompts.parsers.named import NAMED
 from otel_llm.load.prompts.tokenizers import Tokenizer, load_tokenizer
 from otel_llm.load.prompts.wording import asked, said
-from otel_llm.wire.discovery import installed
 from otel_llm.wire.protocol import Ask, Protocol, WireRequest
 
 __all__ = ["requests_of"]

@@ -77,6 +77,7 @@ def _out(group: "argparse._ArgumentGroup") -> None:
     add("--name", help="the run's name and run file ./NAME; default: ./MODEL_benchmark_TIME.db")
     add("--append", action="store_true", help="add this run to the run file of that name")
     add("--json", type=Path, metavar="FILE", help="write the report as JSON (docs/report.md)")
+    add("--jsonl", type=Path, metavar="FILE", help="write a line of JSON for each request (docs/report.md)")
     add("--no-content", action="store_true", help="leave prompts and answers out of the run file")
     add("--log-every-n-query", type=int, default=10, metavar="N", help="log after every N requests (default: 10)")
     add("--debug", action="store_true", help="log every request and response, secrets redacted")

@@ -8,8 +8,8 @@ from typing import Any, Final, Literal
 from otel_llm.errors import ConfigError
 from otel_llm.load.plan import arrivals
 from otel_llm.load.plan.cachebust import busted
-from otel_llm.wire.connection import WATCHES_SOCKETS
 from otel_llm.wire.http import request_bytes
+from otel_llm.wire.loop import WATCHES_SOCKETS
 from otel_llm.wire.protocol import Protocol, WireRequest
 from otel_llm.wire.target import Target, tls_context
 

@@ -12,8 +12,8 @@ from otel_llm.load.plan.arrivals import poisson
 from otel_llm.load.plan.asking import requests_of
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
 from otel_llm.load.plan.values import api_key, key_values, prompt_text
-from otel_llm.wire.connection import WATCHES_SOCKETS
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
+from otel_llm.wire.loop import WATCHES_SOCKETS
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.proxy import Proxy, proxy_for
 from otel_llm.wire.target import Target

@@ -43,8 +43,8 @@ def set_level(*, debug: bool = False) -> None:
 class Display:
     """Shows a run on standard error. Use it as a context manager; `turn` about ten times a second."""
 
-    def __init__(self, stats: Stats, concurrency: int, log_every: int, title: str) -> None:
-        self._stats, self._concurrency, self._every, self._title = stats, concurrency, log_every, title
+    def __init__(self, stats: Stats, concurrency: int, title: str) -> None:
+        self._stats, self._concurrency, self._title = stats, concurrency, title
         self._console = Console(stderr=True)
         self._live: Live | None = None
         self._drawn_ns = self._began_ns = now_ns()
@@ -70,14 +70,9 @@ class Display:
             self._live.stop()
         log.removeHandler(self._handler)
 
-    def until_log(self) -> int:
-        """Return how many more requests are to end before the next log line."""
-        return self._every - self._stats.ended % self._every
-
     def log(self) -> None:
-        """Log where the run stands, if it stands at a multiple of `log_every` requests."""
-        if self._stats.ended % self._every == 0:
-            log.info(document.log_line(document.log_fields(self._stats, self._concurrency)))
+        """Log where the run stands."""
+        log.info(document.log_line(document.log_fields(self._stats, self._concurrency)))
 
     def turn(self, sent: int, in_flight: int) -> None:
         """Redraw when it is time."""

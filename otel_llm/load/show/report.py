@@ -1,6 +1,6 @@
 """A run as a document: the JSON report, and the same numbers as a table for people."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +11,10 @@ from rich.table import Table
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.intervals import enough
+from otel_llm.load.figures.scrutiny import FLAGS
+from otel_llm.load.plan.plan import LoadPlan
 
-__all__ = ["SCHEMA", "console", "print_report", "write_json"]
+__all__ = ["SCHEMA", "console", "notes_of", "print_report", "write_json"]
 
 SCHEMA: Final = 1
 
@@ -30,10 +32,36 @@ _SHOWN: Final = (
     ("output_tokens", "output tokens", ""),
     ("input_tokens", "input tokens", ""),
 )
+_MANY: Final = 10
 _WIDE: Final = 120
 """Columns that the whole table takes; on a narrower terminal it goes without the interval."""
 
 _COLUMNS: Final = ("mean", "p50", "p90", "p95", "p99", "max")
+
+
+def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a reader of a report should know before believing it, in plain sentences, most telling first."""
+    requests = report["requests"]
+    if report["ended_by"] == "max_errors":
+        yield f"stopped after {requests['failed']:,} failures (--max-errors {plan.max_errors})"
+    elif report["ended_by"] == "max_tokens_total":
+        yield f"began nothing more once {plan.max_tokens:,} tokens were spent (--max-tokens-total)"
+    if plan.duration_s is not None:
+        cut = requests["cancelled"]
+        yield (
+            f"began nothing after {plan.duration_s:g} s and waited up to {plan.grace_s:g} s for what was under way: "
+            f"{cut:,} requests were cut off"
+        )
+    if warmed := report["warmup"]:
+        yield f"{warmed['requests']:,} warm-up requests before the run are not counted; {warmed['failed']:,} failed"
+    if plan.repeats >= _MANY:
+        yield (
+            f"one prompt is sent {plan.repeats:,} times: a server that caches prefixes answers it faster than it would "
+            "users; --cache-bust makes each different"
+        )
+    for flag, count in report["flags"].items():
+        kind = flag.partition(":")[0]
+        yield f"{flag}: {count:,} of {requests['sent']:,} requests: {FLAGS.get(kind, 'see the run file')}"
 
 
 def write_json(path: Path, report: Mapping[str, Any]) -> None:

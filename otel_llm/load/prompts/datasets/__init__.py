@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from otel_llm.entry_points import installed
 from otel_llm.errors import ConfigError, PluginError
 from otel_llm.load.prompts.cycle import take
 from otel_llm.load.prompts.datasets.samples import sample
-from otel_llm.wire.discovery import installed
 
 __all__ = ["DATASETS", "Dataset", "Prompt", "Prompts", "as_messages", "length", "open_dataset"]
 

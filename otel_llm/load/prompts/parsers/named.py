@@ -70,7 +70,7 @@ class NamedParser:
         """
         answer = load_protocol("openai_chat")()
         said = [delta[1] for event in events if (delta := answer.decode(event.encode())) is not None]
-        inputs, outputs = answer.input_tokens, answer.output_tokens
+        inputs, outputs = answer.said.input_tokens, answer.said.output_tokens
         if self._tokenizer is not None:
             asked = request["messages"][0]["content"]
             inputs = self._tokenizer.count(str(asked)) if inputs is None else inputs
