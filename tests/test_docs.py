@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm.load.plan.options import add_arguments
+from otel_llm.load.plan.arguments import add_arguments
 from otel_llm.measures import MEASURES
 from otel_llm.wire.discovery import installed
 

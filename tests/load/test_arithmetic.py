@@ -12,7 +12,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.figures.slo import Slo, parse_term
 from otel_llm.load.figures.stats import Stats, describe
 from otel_llm.load.plan.arrivals import constant, immediate, poisson
-from otel_llm.load.plan.values import key_values, prompt_text
+from otel_llm.load.plan.option_values import key_values, prompt_text
 from otel_llm.load.show import llmuses_format as document
 from otel_llm.load.show.redact import redact, redact_url
 from otel_llm.load.worker.worker import Share

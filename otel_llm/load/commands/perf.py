@@ -11,9 +11,9 @@ from otel_llm.load.coordinator.run import Outcome, Reporter, Run
 from otel_llm.load.figures import machine_limits as calibration
 from otel_llm.load.outputs.otlp import Export, OtelReporter
 from otel_llm.load.outputs.wandb import WandbReporter, load_wandb
-from otel_llm.load.plan.options import add_arguments
-from otel_llm.load.plan.planning import plan_of
-from otel_llm.load.plan.values import key_values
+from otel_llm.load.plan.arguments import add_arguments
+from otel_llm.load.plan.from_options import plan_of
+from otel_llm.load.plan.option_values import key_values
 from otel_llm.load.show import llmuses_format as document
 from otel_llm.load.show.live import set_level
 from otel_llm.load.show.redact import redact, redact_url

@@ -4,30 +4,36 @@ A server that keeps the prefixes it has computed answers a repeated prompt faste
 is marked when bodies are made; what stands there is decided per request, and has always the same length.
 """
 
+import secrets
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["MARK", "busted", "marked"]
+__all__ = ["MARK", "draw_salt", "fill_in", "mark_body"]
 
 MARK: Final = "<cache-bust-16c>"
 
 
-def busted(body: bytes, salt: str, index: int) -> bytes:
+def draw_salt(wanted: bool) -> str:
+    """Return what makes the prompts of one run different from those of every other; "" when it is not wanted."""
+    return secrets.token_hex(8) if wanted else ""
+
+
+def fill_in(body: bytes, salt: str, index: int) -> bytes:
     """Return the body with the mark replaced by hexadecimal digits that belong to this run and this request."""
     own = blake2b(f"{salt}{index}".encode(), digest_size=8).hexdigest()
     return body.replace(MARK.encode(), own.encode(), 1)
 
 
-def marked(body: Mapping[str, Any]) -> dict[str, Any]:
+def mark_body(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body of a parser with the mark before its first text. Raises ConfigError where there is none."""
     if isinstance(prompt := body.get("prompt"), str):
         return {**body, "prompt": f"{MARK} {prompt}"}
     inside = body.get("input")
     if isinstance(inside, Mapping):
-        return {**body, "input": marked(inside)}
+        return {**body, "input": mark_body(inside)}
     messages = body.get("messages")
     if isinstance(messages, list) and messages and isinstance(text := messages[0].get("content"), str):
         return {**body, "messages": [{**messages[0], "content": f"{MARK} {text}"}, *messages[1:]]}

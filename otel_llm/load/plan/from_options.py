@@ -1,26 +1,21 @@
 """A plan from the options, or one line that says what is wrong with them."""
 
 import argparse
-import secrets
 from dataclasses import dataclass, replace
-from itertools import islice, takewhile
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.slo import Slo, parse_term
-from otel_llm.load.plan.arrivals import poisson
-from otel_llm.load.plan.asking import requests_of
+from otel_llm.load.plan.option import values_of
+from otel_llm.load.plan.option_values import api_key, key_values, prompt_text
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
-from otel_llm.load.plan.values import api_key, key_values, prompt_text
-from otel_llm.wire.connection import WATCHES_SOCKETS
+from otel_llm.load.plan.request_bodies import requests_of
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.proxy import Proxy, proxy_for
 from otel_llm.wire.target import Target
 
 __all__ = ["Planned", "plan_of"]
-
-_GRACE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +35,16 @@ def plan_of(args: argparse.Namespace) -> Planned:
     prompt = None if args.prompt is None else prompt_text(args.prompt)
     requests, counts = requests_of(args, protocol, prompt, key_values("--parameters", args.parameters))
     plan = LoadPlan(
+        **values_of(LoadPlan, args) | {"number": _number(args, len(requests))},
         target=targets[0],
         targets=targets,
         protocol=protocol,
         model=args.model,
         requests=requests,
-        number=_number(args, len(requests)),
-        parallel=1 if args.parallel is None else args.parallel,
-        rate=args.rate,
-        max_concurrency=args.max_concurrency,
-        seed=args.seed,
-        ramp_s=args.ramp,
-        stream=not args.no_stream,
         headers=_headers(args, protocol),
-        connect_timeout_s=args.connect_timeout,
-        read_timeout_s=args.read_timeout,
-        traceparent=not args.no_traceparent,
         keep_events=not args.no_content or counts is not None or args.debug,
         tls={"insecure": args.insecure, "ca": args.ca, "certificate": args.cert, "key": args.key},
-        workers=args.workers,
-        transport=args.transport or ("socket" if WATCHES_SOCKETS else "stream"),
-        new_connection=args.new_connection,
-        duration_s=args.duration,
-        grace_s=_GRACE_S if args.grace is None else args.grace,
-        warmup=args.warmup,
-        max_errors=args.max_errors,
-        max_tokens=args.max_tokens_total,
-        cache_salt=secrets.token_hex(8) if args.cache_bust else "",
-    )
+    ).within_duration()
     slo = Slo([parse_term(text) for text in args.slo], args.slo_attainment) if args.slo else None
     return Planned(plan, None if counts is None else Counting(protocol, counts), slo)
 
@@ -120,12 +97,7 @@ def _headers(args: argparse.Namespace, protocol: type[Protocol]) -> dict[str, st
 
 
 def _number(args: argparse.Namespace, one_pass: int) -> int:
-    """Return how many requests: as many as were asked for, as time allows, or one pass of the prompts."""
-    asked: int | None = args.number
-    if args.duration is None or args.rate == -1:
-        return one_pass if asked is None else asked
-    if args.rate is None or not (args.rate > 0 and args.duration > 0):
-        return ENDLESS if asked is None else asked
-    # an open loop knows beforehand what falls into its time
-    within = takewhile(lambda at: at < args.duration * 1e9, poisson(args.rate, args.seed))
-    return sum(1 for _ in islice(within, asked))
+    """Return how many requests, at most: as many as were asked for, one pass of the prompts, or what time allows."""
+    if args.number is not None:
+        return int(args.number)
+    return one_pass if args.duration is None else ENDLESS

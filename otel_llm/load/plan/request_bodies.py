@@ -10,7 +10,7 @@ import msgspec
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.counting import Counts
-from otel_llm.load.plan.cachebust import MARK, marked
+from otel_llm.load.plan.cachebust import MARK, mark_body
 from otel_llm.load.prompts.datasets import DATASETS, Dataset, as_messages, open_dataset
 from otel_llm.load.prompts.parsers import Source, open_parser
 from otel_llm.load.prompts.parsers.named import NAMED
@@ -41,7 +41,7 @@ def requests_of(
             parameters=parameters,
         )
         parser = open_parser(args.parser, source, args.tokenizer_path)
-        mark = marked if args.cache_bust else dict
+        mark = mark_body if args.cache_bust else dict
         bodies = (mark(body) for body in itertools.islice(parser.bodies(), args.number))
         counter: Counts = parser
         if args.tokenizer_path and args.parser in NAMED:  # the server's usage is compared with it
@@ -49,7 +49,7 @@ def requests_of(
         return tuple(WireRequest(msgspec.json.encode(body)) for body in bodies), counter
     asks = (
         Ask(model=args.model, messages=messages, stream=not args.no_stream, parameters=parameters)
-        for messages in (_mark(m) if args.cache_bust else m for m in _messages(args, prompt))
+        for messages in (_mark_first(m) if args.cache_bust else m for m in _messages(args, prompt))
     )
     counts = _ByTokenizer(protocol, load_tokenizer(args.tokenizer_path)) if args.tokenizer_path else None
     return tuple(protocol.encode(ask) for ask in asks), counts
@@ -65,7 +65,7 @@ def _messages(args: Namespace, prompt: str | None) -> Iterator[Sequence[Mapping[
         yield as_messages(item)
 
 
-def _mark(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+def _mark_first(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     """Return the messages with the place for a prompt's own beginning at the start of the first."""
     first, *rest = messages
     if not isinstance(text := first.get("content"), str):
