@@ -3,7 +3,9 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.slo import Slo, parse_term
 from otel_llm.load.figures.stats import Stats, describe
-from otel_llm.load.plan.arrivals import constant, immediate, poisson
+from otel_llm.load.plan.arrivals import ARRIVALS, ArrivalProcess, constant, immediate, poisson
 from otel_llm.load.plan.option_values import key_values, prompt_text
 from otel_llm.load.show import llmuses_format as document
 from otel_llm.load.show.redact import redact, redact_url
@@ -20,6 +22,7 @@ from otel_llm.measures import Facts
 from otel_llm.record import Chunks, StreamRecord
 from otel_llm.sinks.sqlite import RunFile, read_records, read_run
 from otel_llm.testing import timeline
+from tests.load.test_exchange import PLAN
 
 
 def test_poisson_gaps_have_the_mean_and_the_spread_of_an_exponential() -> None:
@@ -44,9 +47,32 @@ def test_workers_share_one_schedule() -> None:
     assert [Share(worker, 3).of(11) for worker in range(3)] == [4, 4, 3]
 
 
+@pytest.mark.parametrize("process", ARRIVALS.values())
+def test_every_arrival_process_begins_at_once_ascends_and_keeps_the_rate(process: ArrivalProcess) -> None:
+    at = list(itertools.islice(process.moments(50, 3), 20_001))
+    assert at[0] == 0
+    assert at == sorted(at)
+    assert at[-1] / 1e9 == pytest.approx(20_000 / 50, rel=0.03)
+
+
 def test_everything_at_once_and_evenly() -> None:
     assert list(itertools.islice(immediate(), 3)) == [0, 0, 0]
     assert list(itertools.islice(constant(4), 3)) == [0, 250_000_000, 500_000_000]
+
+
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [
+        ({"rate": 40, "arrival_process": "constant", "duration_s": 0.25}, 10),
+        ({"rate": 40, "arrival_process": "constant", "duration_s": 0.26}, 11),
+        ({"rate": 40, "arrival_process": "constant"}, 500),
+        ({"rate": 40_000, "duration_s": 100.0}, 500),
+        ({"rate": -1, "duration_s": 0.25}, 500),
+        ({"duration_s": 0.25}, 500),
+    ],
+)
+def test_an_open_loop_plans_what_its_arrivals_put_into_its_time(given: dict[str, Any], number: int) -> None:
+    assert replace(PLAN, number=500, **given).within_duration().number == number
 
 
 def call(sent_s: float, latency_s: float, ttft_s: float, tokens: int, prompt: int, packets: int) -> StreamRecord:

@@ -8,7 +8,7 @@ from operator import not_
 from typing import Any, Final, Literal
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.plan import arrivals
+from otel_llm.load.plan.arrivals import ARRIVALS, DEFAULT, immediate
 from otel_llm.load.plan.cachebust import draw_salt, fill_in
 from otel_llm.load.plan.option import (
     ABOVE_0,
@@ -34,12 +34,15 @@ def _count_workers(text: str) -> int:
     return max((os.cpu_count() or 2) - 1, 1) if text == "auto" else int(text)
 
 
+_PROCESSES: Final = "; ".join(f"{name}, {process.about}" for name, process in ARRIVALS.items())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
     """A run. A closed loop keeps `parallel` requests under way; an open loop sends `rate` a second regardless.
 
     requests:        bodies to be sent, in order and then again from the start until `number` were sent
-    rate:            requests per second as a Poisson process; -1 sends all at time 0; None is a closed loop
+    rate:            requests per second, by `arrival_process`; -1 sends all at time 0; None is a closed loop
     max_concurrency: the most requests an open loop has under way; more than that wait, and their waiting counts
     keep_events:     hand the data of every event on with its request
     transport:       "socket" stamps the reads of a socket of ours, "stream" what the loop's transports hand over
@@ -80,7 +83,12 @@ class LoadPlan:
     rate: float | None = option(
         None, "--rate", group=Group.AMOUNT, type=float, metavar="R",
         check=Check("to be above 0, or -1 to send everything at once", lambda rate: rate > 0 or rate == -1),
-        help="open loop: requests per second, as a Poisson process, whatever comes back; -1 sends all at time 0",
+        help="open loop: requests per second, whatever comes back; -1 sends all at time 0",
+    )  # fmt: skip
+    arrival_process: str = option(
+        DEFAULT, "--arrivals", group=Group.AMOUNT, metavar="NAME",
+        check=Check(f"to be one of {', '.join(ARRIVALS)}", lambda name: name in ARRIVALS),
+        help=f"how --rate spaces requests: {_PROCESSES} (default: %(default)s)",
     )  # fmt: skip
     max_concurrency: int | None = option(
         None, "--max-concurrency", group=Group.AMOUNT, type=int, metavar="N", check=ONE_OR_MORE,
@@ -218,5 +226,5 @@ class LoadPlan:
     def arrivals(self) -> Iterator[int]:
         """Return when an open loop means to send, ns from its start, for every request of all workers."""
         if self.rate is None or self.rate == -1:
-            return arrivals.immediate()
-        return arrivals.poisson(self.rate, self.seed)
+            return immediate()
+        return ARRIVALS[self.arrival_process].moments(self.rate, self.seed)
