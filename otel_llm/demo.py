@@ -18,6 +18,7 @@ from otel_llm.load.coordinator.run import Reporter, Run, run_name
 from otel_llm.load.outputs.otlp import Export, OtelReporter
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.report import print_report
+from otel_llm.percentiles import BRIEF, percentile_name
 from otel_llm.receiver.otlp import OtlpReceiver
 from otel_llm.receiver.received import Received
 from otel_llm.sim import Behaviour, SimProcess
@@ -35,7 +36,6 @@ _MEASURES: Final = (
     ("time per output token", "time_per_output_token", "time_per_output_token"),
     ("request latency", "request_latency", "operation_duration"),
 )
-_PERCENTILES: Final = (50, 90, 99)
 _AGREE: Final = 0.05
 """A bucket of an exponential histogram of 160 is at most 4.4 % wide over the two decades of such a run."""
 
@@ -97,8 +97,8 @@ def _compare(measures: Mapping[str, Any], received: Received, console: Console) 
     for label, name, key in _MEASURES:
         row = measures[name]
         back = received.histogram(conventions.instrument(key).names(conventions.profiles())[0])
-        ours = [row[f"p{q}"] for q in _PERCENTILES]
-        theirs = [back.quantile(q / 100) if back is not None else None for q in _PERCENTILES]
+        ours = [row[percentile_name(q)] for q in BRIEF]
+        theirs = [back.quantile(q / 100) if back is not None else None for q in BRIEF]
         count = back.count if back is not None else 0
         blocks["as measured, ms"].append((label, f"{row['count']:,}", *map(_ms, ours)))
         blocks["as read back from OTLP, ms"].append((label, f"{count:,}", *map(_ms, theirs)))
@@ -107,7 +107,7 @@ def _compare(measures: Mapping[str, Any], received: Received, console: Console) 
     for title, rows in blocks.items():
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column(title, no_wrap=True, min_width=28)
-        for column in ("count", *(f"p{q}" for q in _PERCENTILES)):
+        for column in ("count", *map(percentile_name, BRIEF)):
             table.add_column(column, justify="right")
         for cells in rows:
             table.add_row(*cells)

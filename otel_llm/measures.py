@@ -4,7 +4,6 @@ Let t1 and tL be the arrivals of the first and the last token-bearing chunk, k1 
 tokens streamed. What a measure needs and a record does not have makes it None, never 0. All results are seconds.
 """
 
-import math
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,6 @@ __all__ = [
     "joined",
     "max_inter_token_latency",
     "output_throughput",
-    "percentile",
     "queue_delay",
     "request_latency",
     "send_lag",
@@ -232,20 +230,6 @@ def corrected_time_to_first_token(record: StreamRecord) -> float | None:
 def corrected_request_latency(record: StreamRecord) -> float | None:
     """Return ended - intended. None in a closed loop."""
     return None if record.intended_ns is None else (record.ended_ns - record.intended_ns) / 1e9
-
-
-def percentile(ordered: Sequence[float], q: float) -> float | None:
-    """Return the q-th percentile (0..100) of ascending values by numpy's linear rule. None of no values.
-
-    >>> percentile([1.0, 2.0, 3.0, 4.0], 50)
-    2.5
-    """
-    if not ordered:
-        return None
-    position = (len(ordered) - 1) * q / 100
-    low = math.floor(position)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
 
 
 # -- a record, measured once -----------------------------------------------------------------------------------------

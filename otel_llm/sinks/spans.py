@@ -21,6 +21,7 @@ from opentelemetry.trace import (
 from otel_llm import conventions as names
 from otel_llm import measures
 from otel_llm.measures import Facts
+from otel_llm.percentiles import percentile
 from otel_llm.record import NOT_STREAMED, StreamRecord
 
 __all__ = ["at_end", "at_start", "kind", "parent", "span_name", "status"]
@@ -79,8 +80,7 @@ def at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dict[str, Any]:
     }
     if len(facts.inter_token_latencies):
         ordered = np.sort(facts.inter_token_latencies).tolist()
-        found[names.ITL_P50] = measures.percentile(ordered, 50)
-        found[names.ITL_P99] = measures.percentile(ordered, 99)
+        found |= {name: percentile(ordered, q) for q, name in names.ITL_PERCENTILES.items()}
         found[names.ITL_MAX] = facts.max_inter_token_latency
     return {name: value for name, value in found.items() if value is not None}
 

@@ -7,18 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.figures.slo import Slo, parse_term
+from otel_llm.load.figures.slo import QUANTITIES, Slo, Term, parse_term
 from otel_llm.load.figures.stats import Stats, describe
 from otel_llm.load.plan.arrivals import ARRIVALS, ArrivalProcess, constant, immediate, poisson
 from otel_llm.load.plan.option_values import key_values, prompt_text
 from otel_llm.load.show import llmuses_format as document
 from otel_llm.load.show.redact import redact, redact_url
 from otel_llm.load.worker.worker import Share
-from otel_llm.measures import Facts
+from otel_llm.measures import Facts, request_latency
 from otel_llm.record import Chunks, StreamRecord
 from otel_llm.sinks.sqlite import RunFile, read_records, read_run
 from otel_llm.testing import timeline
@@ -213,13 +214,48 @@ def test_percentiles_are_numpys() -> None:
 def test_an_slo_is_judged_per_request_and_failures_meet_nothing() -> None:
     slo = Slo([parse_term("ttft=0.05"), parse_term("tpot=0.015")], attainment=0.5)
     good, slow_start, slow_pace, failed = (timeline(d) for d in ("r..ab|", "r......ab|", "r..a...b|", "r..ax"))
-    assert slo.add([good, slow_start, slow_pace, failed]) == [True, False, False, False]
+    assert slo.add(Facts.of(good, slow_start, slow_pace, failed)) == [True, False, False, False]
     report = slo.report(planned=4, duration_s=2)
     assert report["terms"]["ttft"]["attainment"] == 0.5
     assert report["terms"]["tpot"]["attainment"] == 0.5
     assert report["goodput"] == 0.5
     assert report["met"]
     assert not slo.met(planned=5)  # one that was never sent meets none either
+
+
+def test_each_quantity_of_an_slo_is_the_measure_that_it_is_named_for() -> None:
+    record = timeline("r_.a...b.c..........d|")
+    (fact,) = Facts.of(record)
+    gaps = [0.04, 0.02, 0.11]
+    values = {name: quantity.value(fact) for name, quantity in QUANTITIES.items()}
+    assert values == pytest.approx({
+        "ttft": fact.time_to_first_token, "tpot": fact.time_per_output_token, "latency": request_latency(record),
+        "itl_p50": 0.04, "itl_p90": np.percentile(gaps, 90), "itl_p99": np.percentile(gaps, 99), "itl_max": 0.11,
+    })  # fmt: skip
+
+
+def test_the_clock_of_an_slo_starts_at_the_intended_moment() -> None:
+    record = timeline("r_.ab|")
+    planned = msgspec.structs.replace(record, intended_ns=record.sent_ns - 500_000_000)
+    (now,), (before,) = Facts.of(record), Facts.of(planned)
+    for name in ("ttft", "latency"):
+        value = QUANTITIES[name].value
+        assert value(before) == pytest.approx(value(now) + 0.5)
+
+
+def test_a_request_without_gaps_breaks_no_bound_on_them() -> None:
+    (fact,) = Facts.of(timeline("r_.a|"))
+    assert all(Term(name, 1e-9).met(fact) for name in ("tpot", "itl_p50", "itl_max"))
+    assert not Term("ttft", 1e-9).met(fact)
+
+
+def test_a_term_that_there_is_not_is_answered_with_those_that_there_are() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_term("speed=1")
+    assert str(caught.value) == (
+        "expected NAME=SECONDS with a name out of ttft, tpot, latency, itl_p50, itl_p90, itl_p99, itl_max, "
+        "such as ttft=0.5, got 'speed=1'"
+    )
 
 
 @pytest.mark.parametrize("text", ["ttft", "ttft=x", "speed=1", "ttft=0", "ttft=-1", "ttft=nan"])

@@ -176,7 +176,7 @@ class Run:
         file.add([(fact, *content) for fact, content in zip(facts, kept, strict=True)])
         self.stats.add(facts)
         self.client.add(records)
-        met = self.slo.add(records) if self.slo is not None else None
+        met = self.slo.add(facts) if self.slo is not None else None
         for reporter in reporters:
             reporter.add(facts, met)
 

@@ -4,39 +4,54 @@ A term is a bound on one request. Attainment of a term is the share of planned r
 of those that meet every term. A request that failed, or was never sent, meets none.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from otel_llm import measures
 from otel_llm.errors import ConfigError
-from otel_llm.record import StreamRecord
+from otel_llm.measures import Facts, corrected_request_latency, corrected_time_to_first_token, request_latency
+from otel_llm.percentiles import BRIEF, percentile, percentile_name
 
-__all__ = ["Slo", "Term", "parse_term"]
-
-
-def _itl(q: float) -> Callable[[StreamRecord], float | None]:
-    return lambda record: measures.percentile(np.sort(measures.inter_token_latencies(record)).tolist(), q)
+__all__ = ["QUANTITIES", "Slo", "Term", "parse_term"]
 
 
-def _clock(
-    corrected: Callable[[StreamRecord], float | None], plain: Callable[[StreamRecord], float | None]
-) -> Callable[[StreamRecord], float | None]:
-    """The clock starts at the intended moment where there is one."""
-    return lambda record: plain(record) if record.intended_ns is None else corrected(record)
+class Quantity(NamedTuple):
+    """What a term may bound: its value for one request, in seconds, None where it is undefined; and what it is."""
+
+    value: Callable[[Facts], float | None]
+    about: str
 
 
-_VALUES: Final[dict[str, Callable[[StreamRecord], float | None]]] = {
-    "ttft": _clock(measures.corrected_time_to_first_token, measures.time_to_first_token),
-    "latency": _clock(measures.corrected_request_latency, measures.request_latency),
-    "tpot": measures.time_per_output_token,
-    "itl_p50": _itl(50),
-    "itl_p90": _itl(90),
-    "itl_p99": _itl(99),
-    "itl_max": measures.max_inter_token_latency,
+def _first_token(fact: Facts) -> float | None:
+    return fact.time_to_first_token if _closed(fact) else corrected_time_to_first_token(fact.record)
+
+
+def _latency(fact: Facts) -> float | None:
+    return request_latency(fact.record) if _closed(fact) else corrected_request_latency(fact.record)
+
+
+def _closed(fact: Facts) -> bool:
+    """Return whether there is no intended moment, from which the clock would start."""
+    return fact.record.intended_ns is None
+
+
+def _percentile_of_gaps(q: float) -> Quantity:
+    return Quantity(
+        lambda fact: percentile(np.sort(fact.inter_token_latencies), q),
+        f"percentile {q} of the inter-token latencies of the request",
+    )
+
+
+QUANTITIES: Final[Mapping[str, Quantity]] = {
+    "ttft": Quantity(_first_token, "time to first token; in an open loop from the intended moment"),
+    "tpot": Quantity(lambda fact: fact.time_per_output_token, "time per output token"),
+    "latency": Quantity(_latency, "request latency; in an open loop from the intended moment"),
+    **{f"itl_{percentile_name(q)}": _percentile_of_gaps(q) for q in BRIEF},
+    "itl_max": Quantity(lambda fact: fact.max_inter_token_latency, "the longest wait between two reads with tokens"),
 }
+"""What `--slo NAME=SECONDS` can name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +61,21 @@ class Term:
     name: str
     limit_s: float
 
-    def met(self, record: StreamRecord) -> bool:
+    def met(self, fact: Facts) -> bool:
         """Return whether the request is within the bound. What is undefined (one token has no pace) breaks none."""
-        value = _VALUES[self.name](record)
+        value = QUANTITIES[self.name].value(fact)
         return value is None or value <= self.limit_s
 
 
 def parse_term(text: str) -> Term:
     """Return the term of `NAME=SECONDS`. Raises ConfigError for anything else."""
     name, _, limit = text.partition("=")
-    wanted = f"NAME=SECONDS with a name out of {', '.join(_VALUES)}, such as ttft=0.5"
+    wanted = f"NAME=SECONDS with a name out of {', '.join(QUANTITIES)}, such as ttft=0.5"
     try:
         seconds = float(limit)
     except ValueError:
         raise ConfigError(wanted, text) from None
-    if name not in _VALUES or not seconds > 0:
+    if name not in QUANTITIES or not seconds > 0:
         raise ConfigError(wanted, text)
     return Term(name, seconds)
 
@@ -75,11 +90,11 @@ class Slo:
         self.good = 0
         self._within = dict.fromkeys(self.terms, 0)
 
-    def add(self, records: Sequence[StreamRecord]) -> list[bool]:
+    def add(self, facts: Sequence[Facts]) -> list[bool]:
         """Take requests that ended; return for each whether it met every term."""
         verdicts = []
-        for record in records:
-            met = [record.ok and term.met(record) for term in self.terms]
+        for fact in facts:
+            met = [fact.record.ok and term.met(fact) for term in self.terms]
             for term, within in zip(self.terms, met, strict=True):
                 self._within[term] += within
             verdicts.append(all(met))

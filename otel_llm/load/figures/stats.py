@@ -13,11 +13,12 @@ import numpy as np
 from otel_llm.load.figures import intervals
 from otel_llm.load.figures.column import Column
 from otel_llm.measures import MEASURES, Facts, Floats
+from otel_llm.percentiles import REPORTED, percentile, percentile_name
 from otel_llm.record import StreamRecord
 
-__all__ = ["PERCENTILES", "Stats", "describe"]
+__all__ = ["Stats", "describe"]
 
-PERCENTILES: Final = (50, 66, 75, 80, 90, 95, 98, 99, 99.9)
+_NAMES: Final = {q: percentile_name(q) for q in REPORTED}
 _Interval = tuple[float | None, float | None]
 _CENSORED: Final = frozenset(("corrected_time_to_first_token", "corrected_request_latency"))
 
@@ -73,11 +74,6 @@ class Stats:
         self.unsent += count
         self.failed += count
         self.errors[kind] += count
-
-    def percentile(self, name: str, q: float) -> float | None:
-        """Return a percentile of a measure, None of no values."""
-        values = self.values[name]
-        return float(np.percentile(values.all(), q)) if len(values) else None
 
     def summary(self) -> dict[str, Any]:
         """Return the `requests`, `duration`, throughput, `tokens` and `measures` of a report."""
@@ -149,12 +145,12 @@ def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None =
     out["min"] = float(values.min()) if len(values) else None
     out["max"] = float(values.max()) if finite else None
     ordered = np.sort(values)
-    for q in PERCENTILES:
-        out[f"p{q}"] = _percentile(ordered, count, q)
+    for q, name in _NAMES.items():
+        out[name] = percentile(ordered, q, count)
     if infinite:
         out["infinite"] = infinite
     if count:
-        found = {f"p{q}": _interval(out[f"p{q}"], ordered, values, count, clusters, q) for q in PERCENTILES}
+        found = {name: _interval(out[name], ordered, values, count, clusters, q) for q, name in _NAMES.items()}
         out["ci95"] = {name: list(interval) for name, (interval, _) in found.items()}
         out["too_few_for"] = [name for name, (_, enough) in found.items() if not enough]
     return out
@@ -170,15 +166,6 @@ def _interval(
         return (None, None), False
     interval = intervals.clustered(ordered, values, clusters, q, at)
     return interval, None not in interval
-
-
-def _percentile(ordered: Floats, count: int, q: float) -> float | None:
-    position = (count - 1) * q / 100
-    low = int(position)
-    high = min(low + 1, count - 1) if position > low else low
-    if not count or high >= len(ordered):
-        return None
-    return float(ordered[low] + (ordered[high] - ordered[low]) * (position - low))
 
 
 def _per(amount: float, seconds: float) -> float | None:

@@ -15,6 +15,7 @@ import numpy as np
 from otel_llm.load.coordinator.coordinator import Health
 from otel_llm.load.figures.column import Column
 from otel_llm.measures import Floats, Ints, joined, send_lag, token_gaps
+from otel_llm.percentiles import BRIEF, percentile_name
 from otel_llm.record import Chunks, StreamRecord
 
 __all__ = ["ClientError"]
@@ -158,8 +159,8 @@ def _describe(values: Floats) -> dict[str, float] | None:
     """Return the percentiles of values that nobody needs in their order any more: there may be millions."""
     if not len(values):
         return None
-    p50, p90, p99 = np.percentile(values, (50, 90, 99), overwrite_input=True).tolist()
-    return {"p50": p50, "p90": p90, "p99": p99, "max": float(values.max())}
+    found = np.percentile(values, BRIEF, overwrite_input=True).tolist()
+    return {**dict(zip(map(percentile_name, BRIEF), found, strict=True)), "max": float(values.max())}
 
 
 def _reasons(receive: _Span | None, loop: _Span | None, send: _Span | None, merged: float) -> list[str]:

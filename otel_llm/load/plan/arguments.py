@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from otel_llm.load.figures.slo import QUANTITIES
 from otel_llm.load.plan.option import Group, Option, options_of
 from otel_llm.load.plan.plan import LoadPlan
 
@@ -74,7 +75,7 @@ def _add_results(add: Add) -> None:
 def _add_good_enough(add: Add) -> None:
     add(
         "--slo", nargs="+", action="extend", default=[], metavar="NAME=SECONDS",
-        help="per request: ttft, tpot, latency, itl_p50, itl_p90, itl_p99, itl_max; exit code 1 when missed",
+        help=f"per request: {', '.join(QUANTITIES)}; exit code 1 when missed",
     )  # fmt: skip
     add("--slo-attainment", type=float, default=0.99, metavar="SHARE", help="that must meet it (default: 0.99)")
     add("--calibrate", action="store_true", help="find out what this machine can measure, and end")

@@ -18,6 +18,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import ENDLESS
 from otel_llm.load.show import llmuses_format as document
+from otel_llm.percentiles import BRIEF, percentile_name
 
 __all__ = ["Display", "log", "set_level"]
 
@@ -113,5 +114,5 @@ def _recent(stats: Stats, name: str) -> str:
     values = stats.values[name].recent(_RECENT)
     if not len(values):
         return "-"
-    p50, p90, p99 = np.percentile(values, (50, 90, 99)) * 1e3
-    return f"p50 {p50:,.1f} ms · p90 {p90:,.1f} ms · p99 {p99:,.1f} ms"
+    found = zip(BRIEF, np.percentile(values, BRIEF) * 1e3, strict=True)
+    return " · ".join(f"{percentile_name(q)} {ms:,.1f} ms" for q, ms in found)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.intervals import enough
+from otel_llm.percentiles import BRIEF, IN_TABLE, percentile_name
 
 __all__ = ["SCHEMA", "console", "print_report", "write_json"]
 
@@ -33,7 +34,7 @@ _SHOWN: Final = (
 _WIDE: Final = 120
 """Columns that the whole table takes; on a narrower terminal it goes without the interval."""
 
-_COLUMNS: Final = ("mean", "p50", "p90", "p95", "p99", "max")
+_COLUMNS: Final = ("mean", *map(percentile_name, IN_TABLE), "max")
 
 
 def write_json(path: Path, report: Mapping[str, Any]) -> None:
@@ -144,7 +145,7 @@ def _client(client: Mapping[str, Any]) -> list[str]:
             lags.append(f"{label} {lag['p50'] * 1e3:.3f} / {lag['p99'] * 1e3:.2f} / {lag['max'] * 1e3:.1f}")
     lines = [_verdict(client)]
     if apart := client["inter_token_latency_without_merged"]:
-        figures = "  ".join(f"{q} {_digits(apart[q] * 1e3)}" for q in ("p50", "p90", "p99"))
+        figures = "  ".join(f"{percentile_name(q)} {_digits(apart[percentile_name(q)] * 1e3)}" for q in BRIEF)
         lines.append(f"  inter-token latency without the {client['merged_reads']:,} merged reads, ms:  {figures}")
     if lags:
         lines.append(f"[dim]own lateness, ms p50 / p99 / max:  {'  ·  '.join(lags)}  ·  {client['clock']}[/]")
