@@ -12,7 +12,7 @@ __all__ = ["main"]
 
 _COMMANDS: Final = {
     "perf": ("otel_llm.load.commands.perf", "load an endpoint and measure every token"),
-    "report": ("otel_llm.load.commands.report", "what a run file holds, also of a run that was broken off"),
+    "report": ("otel_llm.load.commands.report", "print the report of a run file, including an interrupted run"),
     "demo": ("otel_llm.demo", "simulated model, load, OTLP and the percentiles read back: nothing to set up"),
     "sim": ("otel_llm.sim.cli", "a simulated model server with a known schedule"),
     "collector": (
@@ -20,7 +20,7 @@ _COMMANDS: Final = {
         "write the Collector's configuration, rules and deployments; bucket profiles",
     ),
     "dashboards": ("otel_llm_dashboards.cli", "write the Grafana dashboards, also as a mixin or for the operator"),
-    "plugins": ("otel_llm.load.commands.plugins", "the protocols and datasets that are installed"),
+    "plugins": ("otel_llm.plugins", "list the installed protocols, datasets and adapters"),
 }
 
 

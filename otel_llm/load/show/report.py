@@ -47,10 +47,10 @@ def write_json(path: Path, report: Mapping[str, Any]) -> None:
         raise ConfigError("a place to write the JSON report", error, "look at --json") from error
 
 
-def console() -> Console:
-    """Return where a report is printed: as wide as the terminal; wide enough for all of it where there is none."""
+def console(width: int = _WIDE) -> Console:
+    """Return where results are printed: as wide as the terminal, or `width` columns where there is none."""
     there = Console(highlight=False)
-    return there if there.is_terminal else Console(highlight=False, width=_WIDE)
+    return there if there.is_terminal else Console(highlight=False, width=width)
 
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
