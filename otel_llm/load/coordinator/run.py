@@ -109,7 +109,7 @@ class Run:
         if append and self.path.exists():
             check_appendable(self.path)
         elif self.path.exists():
-            raise ConfigError("a run file that does not exist yet", str(self.path), "another --name, or --append")
+            raise ConfigError("a run file that does not exist yet", str(self.path), "give another --name, or --append")
         started = datetime.fromtimestamp(SYSTEM.wall_ns(now_ns()) / 1e9, UTC)
         self.head: dict[str, Any] = {
             "id": uuid.uuid4().hex,

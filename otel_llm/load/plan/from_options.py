@@ -53,7 +53,7 @@ def plan_of(args: argparse.Namespace) -> Planned:
 def _check(args: argparse.Namespace) -> None:
     """Refuse what is missing, or contradicts itself."""
     if args.model is None:
-        raise ConfigError("--model NAME", None, "it is sent in every request")
+        raise ConfigError("--model NAME", next_step="give the name that the server knows the model by")
     if args.rate is not None and args.parallel is not None:
         raise ConfigError(
             "either --rate or --parallel", f"--rate {args.rate:g} --parallel {args.parallel}",
@@ -66,9 +66,9 @@ def _check(args: argparse.Namespace) -> None:
     if args.grace is not None and args.duration is None:
         raise ConfigError("--grace together with --duration", f"--grace {args.grace:g} alone")
     if args.append and args.name is None:
-        raise ConfigError("--name NAME with --append", None, "name the run file to continue")
+        raise ConfigError("--name NAME with --append", next_step="name the run file to continue")
     if args.rate == -1 and args.duration is not None and args.number is None:
-        raise ConfigError("-n N with --rate -1", None, "all at once is a number of requests, not a time")
+        raise ConfigError("-n N with --rate -1", next_step="say how many requests leave at once")
 
 
 def _target(url: str, args: argparse.Namespace) -> Target:
@@ -85,7 +85,7 @@ def _protocol(name: str | None, targets: tuple[Target, ...]) -> type[Protocol]:
     found = [protocol_for_path(target.path.partition("?")[0]) for target in targets]
     if len(set(found)) > 1:
         names = ", ".join(protocol.name for protocol in found)
-        raise ConfigError("URLs of one protocol", names, "--protocol says which one for all")
+        raise ConfigError("URLs of one protocol", names, "name the one for all with --protocol")
     return found[0]
 
 

@@ -58,7 +58,9 @@ def api_key(variable: str | None, file: str | None) -> str | None:
         raise ConfigError("either --api-key-env or --api-key-file", "both")
     if variable is not None:
         if not (key := os.environ.get(variable, "").strip()):
-            raise ConfigError(f"a key in the environment variable {variable}", None, "export it, or --api-key-file")
+            raise ConfigError(
+                f"a key in the environment variable {variable}", next_step="export it, or use --api-key-file"
+            )
         return key
     if file is None:
         return None

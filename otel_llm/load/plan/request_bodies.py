@@ -60,7 +60,7 @@ def _messages(args: Namespace, prompt: str | None) -> Iterator[Sequence[Mapping[
         yield as_messages(prompt)
         return
     if args.dataset is None:
-        raise ConfigError("something to ask", None, "give --prompt TEXT, --prompt @FILE or --dataset")
+        raise ConfigError("something to ask", next_step="give --prompt TEXT, --prompt @FILE or --dataset")
     for item in itertools.islice(_dataset(args), args.number):
         yield as_messages(item)
 

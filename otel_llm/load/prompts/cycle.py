@@ -26,4 +26,4 @@ def take(one_pass: Callable[[], Iterator[T]], number: int | None) -> Iterator[T]
             done += 1
             yield item
         if done == before:
-            raise ConfigError(f"{number} prompts", done, "the next pass over them was empty")
+            raise ConfigError(f"{number} prompts", done, "give a dataset that yields the same at every pass")

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["json_lines", "json_list", "member", "opened", "text_lines"]
+__all__ = ["json_lines", "json_list", "member", "open_text", "require_path", "text_lines"]
 
 
 def text_lines(path: Path | None) -> Iterator[tuple[int, str]]:
@@ -15,7 +15,7 @@ def text_lines(path: Path | None) -> Iterator[tuple[int, str]]:
 
     Raises ConfigError when there is no such file or it is not UTF-8.
     """
-    with opened(path) as file:
+    with open_text(path) as file:
         try:
             for number, line in enumerate(file, 1):
                 if line.strip():
@@ -30,16 +30,18 @@ def json_lines(path: Path | None) -> Iterator[tuple[str, Any]]:
         try:
             yield f"{path}:{number}", json.loads(line)
         except ValueError as error:
-            raise ConfigError(f"JSON at {path}:{number}", line[:80], "one JSON value a line") from error
+            raise ConfigError(f"JSON at {path}:{number}", line[:80], "write one JSON value a line") from error
 
 
 def json_list(path: Path | None) -> Iterator[tuple[str, Any]]:
     """Yield (place, item) of a file that is one JSON list. Raises ConfigError for anything else."""
-    with opened(path) as file:
+    with open_text(path) as file:
         try:
             items = json.load(file)
         except ValueError as error:
-            raise ConfigError(f"a JSON list in {path}", error, "is it one JSON value a line?") from error
+            raise ConfigError(
+                f"a JSON list in {path}", error, "write one list, or use a format of one JSON value a line"
+            ) from error
     if not isinstance(items, list):
         raise ConfigError(f"a JSON list in {path}", type(items).__name__)
     for number, item in enumerate(items, 1):
@@ -50,14 +52,20 @@ def member(place: str, item: Any, key: str) -> str:
     """Return the text under `key`. Raises ConfigError that names the place when there is none."""
     if not isinstance(item, dict) or not isinstance(item.get(key), str):
         got = sorted(item) if isinstance(item, dict) else type(item).__name__
-        raise ConfigError(f"an object with text under {key!r} at {place}", got, "is this the right dataset format?")
+        raise ConfigError(f"an object with text under {key!r} at {place}", got, "choose another --dataset-format")
     return str(item[key])
 
 
-def opened(path: Path | None) -> TextIO:
-    """Return the file, opened as UTF-8 with its line ends as they are. Raises ConfigError when that cannot be."""
+def require_path(path: Path | None) -> Path:
+    """Return the path. Raises ConfigError when none was given."""
     if path is None:
-        raise ConfigError("the path of a file with prompts", None, "give it after --dataset")
+        raise ConfigError("the path of a file with prompts", next_step="give it after --dataset")
+    return path
+
+
+def open_text(path: Path | None) -> TextIO:
+    """Return the file, opened as UTF-8 with its line ends as they are. Raises ConfigError when that cannot be."""
+    path = require_path(path)
     try:
         return path.open(encoding="utf-8-sig", newline="")
     except OSError as error:

@@ -39,7 +39,7 @@ class _Fast:
         try:
             self._encode: Any = Implementation.from_file(str(file)).encode
         except Exception as error:  # the package raises plain Exception
-            raise ConfigError(f"a tokenizer in {file}", error, "is it a tokenizer.json?") from error
+            raise ConfigError(f"a tokenizer in {file}", error, "give the path of a tokenizer.json") from error
 
     def count(self, text: str) -> int:
         return len(self._encode(text, add_special_tokens=False).ids)
@@ -54,7 +54,7 @@ class _FromFolder:
         try:
             self._encode: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True).encode
         except Exception as error:  # whatever the model's own code raises
-            raise ConfigError(f"the files of a tokenizer in {folder}", error, "is it a model's folder?") from error
+            raise ConfigError(f"the files of a tokenizer in {folder}", error, "give the folder of a model") from error
 
     def count(self, text: str) -> int:
         return len(self._encode(text, add_special_tokens=False))

@@ -36,7 +36,7 @@ def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
         )
     if warmed := report["warmup"]:
         yield f"{warmed['requests']:,} warm-up requests before the run are not counted; {warmed['failed']:,} failed"
-    if plan.repeats >= _MANY:
+    if plan.repeats >= _MANY and requests["sent"]:
         yield (
             f"one prompt is sent {plan.repeats:,} times: a server that caches prefixes answers it faster than it would "
             "users; --cache-bust makes each different"

@@ -54,7 +54,7 @@ def console(width: int = _WIDE) -> Console:
 
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
-    """Print the standard measures, the SLO and the client's own error."""
+    """Print the standard measures, the SLO and the client's own error, each where there is any."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     # numbers that this client's own lateness reaches into are marked where they stand
     doubt = "?" if report["client"] and report["client"]["saturated"] else ""
@@ -72,10 +72,12 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
                 f"{label}{doubt}", f"{row['count']:,}", *cells, *([_interval(row, "p99", unit)] if sure else [])
             )
     console.print()
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     if any(row.get("too_few_for") for row in report["measures"].values()):
         console.print(f"[yellow]*[/] n too small for this percentile: p99 takes {enough(99)} requests", highlight=False)
-    console.print()
+    if table.row_count:
+        console.print()
     for line in _lines(report):
         console.print(line, highlight=False, soft_wrap=True)
 
@@ -116,7 +118,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     lines += [f"[yellow]note[/]  {escape(note)}" for note in report.get("notes", ())]
     if report["slo"]:
         lines += _slo(report["slo"])
-    return [*lines, *_client(report["client"])] if report["client"] else lines
+    return [*lines, *_client(report["client"])] if _measured(report["client"]) else lines
 
 
 _TOKEN_SOURCE: Final = {
@@ -150,6 +152,11 @@ def _client(client: Mapping[str, Any]) -> list[str]:
     if lags:
         lines.append(f"[dim]own lateness, ms p50 / p99 / max:  {'  ·  '.join(lags)}  ·  {client['clock']}[/]")
     return lines
+
+
+def _measured(client: Mapping[str, Any] | None) -> bool:
+    """Return whether there is anything to say of the client: it read something, or it failed."""
+    return client is not None and bool(client["reads"] or client["saturated"])
 
 
 def _verdict(client: Mapping[str, Any]) -> str:

@@ -98,8 +98,7 @@ def open_dataset(
     if next(iter(dataset), None) is None:
         raise ConfigError(
             f"prompts of more than {min_length} and fewer than {max_length} characters in {where or name}",
-            None,
-            "widen --min-prompt-length and --max-prompt-length",
+            next_step="widen --min-prompt-length and --max-prompt-length",
         )
     return dataset
 
@@ -107,7 +106,7 @@ def open_dataset(
 def _load(name: str) -> Prompts:
     points = installed(DATASETS)
     if name not in points:
-        raise ConfigError(f"a dataset out of {', '.join(points)}", name, "`otel-llm plugins` lists what is installed")
+        raise ConfigError(f"a dataset out of {', '.join(points)}", name, "see what is installed: `otel-llm plugins`")
     try:
         prompts: Prompts = points[name].load()
     except Exception as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.prompts.columns import pick
-from otel_llm.load.prompts.reading import opened
+from otel_llm.load.prompts.reading import open_text
 
 __all__ = ["prompts"]
 
@@ -16,12 +16,15 @@ def prompts(path: Path | None, seed: int, *, column: str | None = None, delimite
 
     Raises ConfigError when the column is not there or a row is too short to have it.
     """
-    with opened(path) as file:
+    with open_text(path) as file:
         rows = csv.DictReader(file, delimiter=delimiter)
         name = pick(rows.fieldnames or (), column, path)
         for row in rows:
             cell = row[name]
             if cell is None:
-                raise ConfigError(f"a cell in column {name!r} at {path}:{rows.line_num}", None, "is a comma missing?")
+                raise ConfigError(
+                    f"a cell in column {name!r} at {path}:{rows.line_num}",
+                    next_step="add it, or the comma that is missing",
+                )
             if cell.strip():
                 yield cell

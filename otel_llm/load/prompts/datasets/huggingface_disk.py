@@ -10,6 +10,7 @@ from typing import Any
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.prompts.columns import as_prompt, pick, pyarrow
+from otel_llm.load.prompts.reading import require_path
 
 __all__ = ["prompts"]
 
@@ -34,13 +35,14 @@ def prompts(
                         if (prompt := as_prompt(cell, f"{folder}, row {number}")) is not None:
                             yield prompt
         except (OSError, arrow.ArrowException) as error:
-            raise ConfigError(f"an Arrow stream at {file}", error, "was it written by save_to_disk?") from error
+            raise ConfigError(f"an Arrow stream at {file}", error, "write the folder with save_to_disk") from error
 
 
 def _split(path: Path | None, wanted: str | None) -> Path:
     """Return the folder of the split that is meant."""
-    if path is None or not path.is_dir():
-        raise ConfigError(f"a folder written by datasets.save_to_disk at {path}", None, "check the path")
+    path = require_path(path)
+    if not path.is_dir():
+        raise ConfigError(f"a folder written by datasets.save_to_disk at {path}", next_step="check the path")
     index = path / "dataset_dict.json"
     if not index.exists():
         return path
@@ -54,5 +56,5 @@ def _split(path: Path | None, wanted: str | None) -> Path:
 def _files(folder: Path) -> list[Path]:
     state = folder / "state.json"
     if not state.exists():
-        raise ConfigError(f"state.json in {folder}", None, "is this the folder that save_to_disk was given?")
+        raise ConfigError(f"state.json in {folder}", next_step="give the folder that save_to_disk was given")
     return [folder / file["filename"] for file in json.loads(state.read_text("utf-8"))["_data_files"]]

@@ -6,6 +6,7 @@ from typing import Any
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.prompts.columns import as_prompt, pick, pyarrow
+from otel_llm.load.prompts.reading import require_path
 
 __all__ = ["prompts"]
 
@@ -15,12 +16,13 @@ def prompts(path: Path | None, seed: int, *, column: str | None = None) -> Itera
 
     Raises ConfigError when pyarrow is not installed, the file is none, or the column is not there.
     """
+    path = require_path(path)
     arrow = pyarrow(path)
     import pyarrow.parquet as pq
 
     try:
         file = pq.ParquetFile(path)
-    except (OSError, TypeError, arrow.ArrowException) as error:
+    except (OSError, arrow.ArrowException) as error:
         raise ConfigError(f"a Parquet file at {path}", error, "check the path") from error
     name = pick(file.schema_arrow.names, column, path)
     number = 0

@@ -45,5 +45,7 @@ def open_parser(name: str, source: Source, tokenizer_path: str | None = None) ->
     else:
         raise ConfigError(f"a parser out of {', '.join(NAMED)}, or the path of a Python file", name)
     if next(parser.bodies(), None) is None:
-        raise ConfigError(f"--parser {name} to build at least one request", None, "check the dataset and the lengths")
+        raise ConfigError(
+            f"--parser {name} to build at least one request", next_step="check the dataset and the lengths"
+        )
     return parser

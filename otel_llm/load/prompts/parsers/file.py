@@ -76,7 +76,7 @@ def _class_of(path: Path) -> Any:
     name = f"otel_llm_parser_{path.stem}"
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ConfigError("a Python file after --parser", str(path), "its name has to end in .py")
+        raise ConfigError("a Python file after --parser", str(path), "give it a name that ends in .py")
     module = module_from_spec(spec)
     with _lent({**_original(), name: module}):
         try:
@@ -89,7 +89,7 @@ def _class_of(path: Path) -> Any:
         raise PluginError(f"a class named PerfPlugin in {path}", names, _NEXT)
     for method in _METHODS:
         if getattr(plugin, method, None) in (None, getattr(PerfPluginBase, method)):
-            raise PluginError(f"PerfPlugin of {path} to define {method}", None, _NEXT)
+            raise PluginError(f"PerfPlugin of {path} to define {method}", next_step=_NEXT)
     return plugin
 
 

@@ -50,9 +50,11 @@ class NamedParser:
             yield self._body(as_messages(source.prompt), style.with_prompt)
             return
         if style.dataset is None:
-            raise ConfigError(f"--prompt with --parser {self._name}", None, "or a parser that reads datasets")
+            raise ConfigError(
+                f"--prompt with --parser {self._name}", next_step="give it, or a parser that reads datasets"
+            )
         if source.dataset is None:
-            raise ConfigError(f"--prompt or --dataset with --parser {self._name}", None)
+            raise ConfigError(f"--prompt or --dataset with --parser {self._name}", next_step="give one of them")
         prompts = open_dataset(
             style.dataset, source.dataset, min_length=source.min_length, max_length=source.max_length
         )
