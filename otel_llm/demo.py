@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
             return [OtelReporter(Export(receiver.grpc_endpoint), head, plan.mode)]
 
         name = str(args.out / run_name(_MODEL, None)[1])
-        load = Run(plan, name=name, arguments={"command": "demo"}, log_every=plan.number, reporters=reporters)
-        outcome = load.go()
+        load_run = Run(plan, name=name, arguments={"command": "demo"}, log_every=plan.number, reporters=reporters)
+        outcome = load_run.go()
         print_report(outcome.report, console)
         agree = bool(receivers) and _compare(outcome.report["measures"], receivers[0], console)
     if agree:

@@ -15,7 +15,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.figures.slo import QUANTITIES, Slo, Term, parse_term
 from otel_llm.load.figures.stats import Stats, describe
 from otel_llm.load.plan.arrivals import ARRIVALS, ArrivalProcess, constant, immediate, poisson
-from otel_llm.load.plan.option_values import key_values, prompt_text
+from otel_llm.load.plan.option_values import parse_key_values, read_prompt
 from otel_llm.load.show import llmuses_format as document
 from otel_llm.load.show.redact import redact, redact_url
 from otel_llm.load.worker.worker import Share
@@ -267,44 +267,44 @@ def test_terms_that_cannot_be(text: str) -> None:
 def test_parameters_are_split_at_the_first_equals_sign_and_typed() -> None:
     """S4.14"""
     items = ["a=1", "b=0.5", "c=true", "d=null", 'e=["x","y"]', "f=x=y==", 'g="5"', "h=bool_true", "i=bool_false", "j="]
-    assert key_values("--parameters", items) == {
+    assert parse_key_values("--parameters", items) == {
         "a": 1, "b": 0.5, "c": True, "d": None, "e": ["x", "y"], "f": "x=y==", "g": "5", "h": True, "i": False, "j": "",
     }  # fmt: skip
 
 
 def test_headers_stay_text() -> None:
     """S4.15"""
-    assert key_values("--headers", ["Authorization=Bearer a==", "X-N=5"], typed=False) == {
+    assert parse_key_values("--headers", ["Authorization=Bearer a==", "X-N=5"], typed=False) == {
         "Authorization": "Bearer a==", "X-N": "5",
     }  # fmt: skip
 
 
 def test_an_item_without_equals_is_refused_and_a_header_not_repeated_in_the_message() -> None:
     with pytest.raises(ConfigError, match="--parameters KEY=VALUE, got 'top_k'"):
-        key_values("--parameters", ["top_k"])
+        parse_key_values("--parameters", ["top_k"])
     with pytest.raises(ConfigError) as caught:
-        key_values("--headers", ["sk-secret"], typed=False)
+        parse_key_values("--headers", ["sk-secret"], typed=False)
     assert "sk-secret" not in str(caught.value)
 
 
 def test_a_prompt_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text("Why?\n", encoding="utf-8")
-    assert prompt_text(f"@{tmp_path}/p.txt") == "Why?\n"
-    assert prompt_text("Why?") == "Why?"
+    assert read_prompt(f"@{tmp_path}/p.txt") == "Why?\n"
+    assert read_prompt("Why?") == "Why?"
     with pytest.raises(ConfigError):
-        prompt_text("@/nowhere/at/all")
+        read_prompt("@/nowhere/at/all")
 
 
 def test_secrets_are_left_out_of_what_is_written_down() -> None:
     given = {
         "model": "m", "headers": {"Authorization": "Bearer x", "X-Trace": "1"},
-        "parameters": {"api_key": "x", "max_tokens": 5},
+        "parameters": {"read_api_key": "x", "max_tokens": 5},
         "wandb_api_key": "x", "tokenizer_path": "/t",
     }  # fmt: skip
     out = redact(given)
     assert "x" not in json.dumps(out).replace("max", "").replace("X-", "").split('"')
     assert out["headers"] == {"Authorization": "[redacted]", "X-Trace": "1"}
-    assert out["parameters"] == {"api_key": "[redacted]", "max_tokens": 5}
+    assert out["parameters"] == {"read_api_key": "[redacted]", "max_tokens": 5}
     assert out["tokenizer_path"] == "/t"
     assert redact_url("http://a/v1?key=abc&x=1") == "http://a/v1?key=[redacted]&x=1"
 

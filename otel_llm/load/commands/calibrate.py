@@ -22,7 +22,7 @@ from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.protocol import Ask
 from otel_llm.wire.target import Target
 
-__all__ = ["calibrate", "show"]
+__all__ = ["calibrate", "print_levels"]
 
 _ITL_MS: Final = 20
 _TOKENS: Final = 64
@@ -34,13 +34,13 @@ _STREAMS: Final = (25, 50, 100, 200, 400)
 def calibrate(levels: Sequence[int] = _STREAMS) -> Iterator[Level]:
     """Yield a level after the other, rising, up to the first at which this client is the limit."""
     for streams in levels:
-        level = _run(streams)
+        level = _measure_level(streams)
         yield level
         if level.limited:
             return
 
 
-def _run(streams: int) -> Level:
+def _measure_level(streams: int) -> Level:
     behaviour = Behaviour(ttft_ms=100, itl_ms=_ITL_MS, tokens=_TOKENS)
     with SimProcess(behaviour, log=True) as sim:
         engine, records = Engine(_plan(sim.url, streams)), list[StreamRecord]()
@@ -59,10 +59,12 @@ def _run(streams: int) -> Level:
         sent = {row["traceparent"].split("-")[1]: row for row in sim.log() if row.get("traceparent")}
     report = client.report(health)
     good = [record for record in records if record.ok and record.trace_id in sent]
-    return _level(streams, good, sent, report)
+    return _compare_with_log(streams, good, sent, report)
 
 
-def _level(streams: int, records: Sequence[StreamRecord], sent: dict[str, Any], report: dict[str, Any]) -> Level:
+def _compare_with_log(
+    streams: int, records: Sequence[StreamRecord], sent: dict[str, Any], report: dict[str, Any]
+) -> Level:
     late, first, ours, true = [], [], [], []
     for record in records:
         row = sent[record.trace_id or ""]
@@ -123,7 +125,7 @@ def _plan(url: str, streams: int) -> LoadPlan:
     )
 
 
-def show(levels: Sequence[Level], console: Console) -> None:
+def print_levels(levels: Sequence[Level], console: Console) -> None:
     """Print a line for each level, and what it comes to."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("streams", "packets/s", "lag p50", "lag p99", "TTFT error", "ITL p99 error", "client-limited"):

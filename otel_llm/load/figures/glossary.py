@@ -6,7 +6,7 @@ from typing import Final
 from otel_llm.load.show.notes import FLAGS
 from otel_llm.measures import MEASURES
 
-__all__ = ["glossary"]
+__all__ = ["format_glossary"]
 
 _WIDTH: Final = 100
 
@@ -41,7 +41,7 @@ _RULES: Final = (
 )
 
 
-def glossary() -> str:
+def format_glossary() -> str:
     """Return the glossary as text."""
     lines = ["Measures", ""]
     for measure in MEASURES:

@@ -21,28 +21,29 @@ from numpy.typing import NDArray
 
 from otel_llm.measures import Floats
 
-__all__ = ["CONFIDENCE", "clustered", "enough", "independent", "ranks"]
+__all__ = ["CONFIDENCE", "Interval", "clustered_interval", "enclosing_ranks", "independent_interval", "values_needed"]
 
 CONFIDENCE: Final = 0.95
 _Z: Final = 1.959963984540054
 _FEW: Final = 30
 
 Interval = tuple[float | None, float | None]
+"""Both ends; None for an end that the values do not give."""
 
 
-def independent(ordered: Floats, count: int, q: float) -> Interval:
+def independent_interval(ordered: Floats, count: int, q: float) -> Interval:
     """Return the interval of the q-th percentile of `count` values, of which `ordered` are finite and ascending."""
-    low, high = ranks(count, q)
+    low, high = enclosing_ranks(count, q)
     return _at(ordered, low), _at(ordered, high)
 
 
 @lru_cache(4096)
-def ranks(count: int, q: float) -> tuple[int | None, int | None]:
+def enclosing_ranks(count: int, q: float) -> tuple[int | None, int | None]:
     """Return the 0-based ranks that enclose the q-th percentile, None where there is no such rank.
 
-    >>> ranks(100, 50)
+    >>> enclosing_ranks(100, 50)
     (39, 60)
-    >>> ranks(100, 99)
+    >>> enclosing_ranks(100, 99)
     (96, None)
     """
     if not count:
@@ -55,10 +56,10 @@ def ranks(count: int, q: float) -> tuple[int | None, int | None]:
     return (low - 1 if low >= 1 else None), (high - 1 if high <= count else None)
 
 
-def enough(q: float) -> int:
+def values_needed(q: float) -> int:
     """Return how many independent values the upper end of the q-th percentile's interval takes.
 
-    >>> enough(99)
+    >>> values_needed(99)
     368
     """
     return math.ceil(math.log((1 - CONFIDENCE) / 2) / math.log(q / 100))
@@ -74,7 +75,9 @@ def _binomial_cdf(count: int, p: float) -> Floats:
     return cdf
 
 
-def clustered(ordered: Floats, values: Floats, sizes: Sequence[int] | NDArray[Any], q: float, at: float) -> Interval:
+def clustered_interval(
+    ordered: Floats, values: Floats, sizes: Sequence[int] | NDArray[Any], q: float, at: float
+) -> Interval:
     """Return the interval of the q-th percentile `at` of values that came in clusters of these sizes, in order."""
     sizes = np.asarray(sizes)
     sizes = sizes[sizes > 0]

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Level", "compare", "load", "save"]
+__all__ = ["Level", "compare_with_levels", "load_levels", "save_levels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +30,28 @@ class Level:
     clock: str
 
 
-def _place() -> Path:
+def _levels_file() -> Path:
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "otel_llm" / "calibration.json"
 
 
-def save(levels: Sequence[Level]) -> Path:
+def save_levels(levels: Sequence[Level]) -> Path:
     """Keep the levels for later runs; return where."""
-    place = _place()
+    place = _levels_file()
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(msgspec.json.format(msgspec.json.encode(levels)) + b"\n")
     return place
 
 
-def load() -> list[Level]:
+def load_levels() -> list[Level]:
     """Return the levels that were kept, none when this machine was never calibrated."""
     try:
-        return msgspec.json.decode(_place().read_bytes(), type=list[Level])
+        return msgspec.json.decode(_levels_file().read_bytes(), type=list[Level])
     except (OSError, msgspec.DecodeError):
         return []
 
 
-def compare(report: Mapping[str, Any], levels: Sequence[Level]) -> str | None:
+def compare_with_levels(report: Mapping[str, Any], levels: Sequence[Level]) -> str | None:
     """Return one line that holds a run's packet rate against the levels; None where there is nothing to say."""
     good = [level for level in levels if not level.limited]
     took = report["duration"]

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from otel_llm.load.figures import intervals
-from otel_llm.load.figures.column import Column
+from otel_llm.load.figures.intervals import Interval, clustered_interval, enclosing_ranks, independent_interval
+from otel_llm.load.figures.spilled_values import SpilledValues
 from otel_llm.measures import MEASURES, Facts, Floats
 from otel_llm.percentiles import REPORTED, percentile, percentile_name
 from otel_llm.record import StreamRecord
@@ -19,7 +19,6 @@ from otel_llm.record import StreamRecord
 __all__ = ["Stats", "describe"]
 
 _NAMES: Final = {q: percentile_name(q) for q in REPORTED}
-_Interval = tuple[float | None, float | None]
 _CENSORED: Final = frozenset(("corrected_time_to_first_token", "corrected_request_latency"))
 
 
@@ -38,7 +37,7 @@ class Stats:
         self.flags: Counter[str] = Counter()
         self.first_sent_ns: int | None = None
         self.last_ended_ns: int | None = None
-        self.values = {measure.name: Column() for measure in MEASURES}
+        self.values = {measure.name: SpilledValues() for measure in MEASURES}
         # how many gaps each request brought: they are not independent of each other
         self._gaps = {"inter_token_latency": array("q"), "inter_chunk_latency": array("q")}
 
@@ -158,13 +157,13 @@ def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None =
 
 def _interval(
     at: float | None, ordered: Floats, values: Floats, count: int, clusters: Sequence[int] | None, q: float
-) -> tuple[_Interval, bool]:
+) -> tuple[Interval, bool]:
     """Return the interval of a percentile, and whether there are values enough for it."""
     if clusters is None:
-        return intervals.independent(ordered, count, q), None not in intervals.ranks(count, q)
+        return independent_interval(ordered, count, q), None not in enclosing_ranks(count, q)
     if at is None:
         return (None, None), False
-    interval = intervals.clustered(ordered, values, clusters, q, at)
+    interval = clustered_interval(ordered, values, clusters, q, at)
     return interval, None not in interval
 
 

@@ -120,7 +120,7 @@ class _Glossary(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=options.get("help"))
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from otel_llm.load.figures.glossary import glossary
+        from otel_llm.load.figures.glossary import format_glossary
 
-        sys.stdout.write(glossary())
+        sys.stdout.write(format_glossary())
         parser.exit()

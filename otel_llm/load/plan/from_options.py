@@ -8,7 +8,7 @@ from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.slo import Slo, parse_term
 from otel_llm.load.plan.arrivals import DEFAULT
 from otel_llm.load.plan.option import values_of
-from otel_llm.load.plan.option_values import api_key, key_values, prompt_text
+from otel_llm.load.plan.option_values import parse_key_values, read_api_key, read_prompt
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
 from otel_llm.load.plan.request_bodies import requests_of
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
@@ -33,8 +33,8 @@ def plan_of(args: argparse.Namespace) -> Planned:
     _check(args)
     targets = tuple(_target(url, args) for url in args.url)
     protocol = _protocol(args.protocol, targets)
-    prompt = None if args.prompt is None else prompt_text(args.prompt)
-    requests, counts = requests_of(args, protocol, prompt, key_values("--parameters", args.parameters))
+    prompt = None if args.prompt is None else read_prompt(args.prompt)
+    requests, counts = requests_of(args, protocol, prompt, parse_key_values("--parameters", args.parameters))
     plan = LoadPlan(
         **values_of(LoadPlan, args) | {"number": _number(args, len(requests))},
         target=targets[0],
@@ -91,8 +91,8 @@ def _protocol(name: str | None, targets: tuple[Target, ...]) -> type[Protocol]:
 
 def _headers(args: argparse.Namespace, protocol: type[Protocol]) -> dict[str, str]:
     """Return the headers that were given; a key from the environment or a file stands under them."""
-    given = {name: str(value) for name, value in key_values("--headers", args.headers, typed=False).items()}
-    key = api_key(args.api_key_env, args.api_key_file)
+    given = {name: str(value) for name, value in parse_key_values("--headers", args.headers, typed=False).items()}
+    key = read_api_key(args.api_key_env, args.api_key_file)
     name, _, form = protocol.authorization.partition(": ")
     if key is None or name.lower() in {header.lower() for header in given}:
         return given

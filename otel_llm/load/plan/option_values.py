@@ -9,12 +9,12 @@ import msgspec
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["api_key", "key_values", "prompt_text"]
+__all__ = ["parse_key_values", "read_api_key", "read_prompt"]
 
 _BOOL: Final = {"bool_true": True, "bool_false": False}
 
 
-def key_values(option: str, items: Sequence[str], *, typed: bool = True) -> dict[str, Any]:
+def parse_key_values(option: str, items: Sequence[str], *, typed: bool = True) -> dict[str, Any]:
     """Return KEY=VALUE items as a mapping, split at the first `=`.
 
     With `typed`, a value is JSON where it can be read as JSON, `bool_true` and `bool_false` as the document has them,
@@ -39,7 +39,7 @@ def _typed(text: str) -> Any:
         return text
 
 
-def prompt_text(prompt: str) -> str:
+def read_prompt(prompt: str) -> str:
     """Return the prompt: what is given, or the content of the file after an @. Raises ConfigError for no such file."""
     if not prompt.startswith("@"):
         return prompt
@@ -49,7 +49,7 @@ def prompt_text(prompt: str) -> str:
         raise ConfigError("--prompt @FILE to name a text file", error) from error
 
 
-def api_key(variable: str | None, file: str | None) -> str | None:
+def read_api_key(variable: str | None, file: str | None) -> str | None:
     """Return the key in the environment variable or in the first line of the file; None when neither is named.
 
     Raises ConfigError when it is not there. A message never repeats what was read.

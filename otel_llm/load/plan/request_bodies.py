@@ -15,7 +15,7 @@ from otel_llm.load.prompts.datasets import DATASETS, Dataset, as_messages, open_
 from otel_llm.load.prompts.parsers import Source, open_parser
 from otel_llm.load.prompts.parsers.named import NAMED
 from otel_llm.load.prompts.tokenizers import Tokenizer, load_tokenizer
-from otel_llm.load.prompts.wording import asked, said
+from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
 from otel_llm.wire.discovery import installed
 from otel_llm.wire.protocol import Ask, Protocol, WireRequest
 
@@ -100,4 +100,5 @@ class _ByTokenizer:
         self._protocol, self._tokenizer = protocol, tokenizer
 
     def tokens(self, events: Sequence[str], request: Mapping[str, Any]) -> tuple[int | None, int | None]:
-        return self._tokenizer.count(asked(request)), self._tokenizer.count(said(self._protocol, events))
+        count = self._tokenizer.count
+        return count(prompt_text_of(request)), count(answer_text_of(self._protocol, events))

@@ -7,10 +7,10 @@ from typing import Any, TextIO
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["json_lines", "json_list", "member", "open_text", "require_path", "text_lines"]
+__all__ = ["open_text", "read_json_lines", "read_json_list", "read_lines", "require_path", "text_under"]
 
 
-def text_lines(path: Path | None) -> Iterator[tuple[int, str]]:
+def read_lines(path: Path | None) -> Iterator[tuple[int, str]]:
     """Yield (number from 1, line without its end) of each line that is not blank.
 
     Raises ConfigError when there is no such file or it is not UTF-8.
@@ -24,16 +24,16 @@ def text_lines(path: Path | None) -> Iterator[tuple[int, str]]:
             raise ConfigError(f"UTF-8 text in {path}", error, "convert the file") from error
 
 
-def json_lines(path: Path | None) -> Iterator[tuple[str, Any]]:
+def read_json_lines(path: Path | None) -> Iterator[tuple[str, Any]]:
     """Yield (`file:line`, value) of each line of JSON. Raises ConfigError for a line that is none."""
-    for number, line in text_lines(path):
+    for number, line in read_lines(path):
         try:
             yield f"{path}:{number}", json.loads(line)
         except ValueError as error:
             raise ConfigError(f"JSON at {path}:{number}", line[:80], "write one JSON value a line") from error
 
 
-def json_list(path: Path | None) -> Iterator[tuple[str, Any]]:
+def read_json_list(path: Path | None) -> Iterator[tuple[str, Any]]:
     """Yield (place, item) of a file that is one JSON list. Raises ConfigError for anything else."""
     with open_text(path) as file:
         try:
@@ -48,7 +48,7 @@ def json_list(path: Path | None) -> Iterator[tuple[str, Any]]:
         yield f"{path}, item {number}", item
 
 
-def member(place: str, item: Any, key: str) -> str:
+def text_under(place: str, item: Any, key: str) -> str:
     """Return the text under `key`. Raises ConfigError that names the place when there is none."""
     if not isinstance(item, dict) or not isinstance(item.get(key), str):
         got = sorted(item) if isinstance(item, dict) else type(item).__name__

@@ -17,7 +17,7 @@ from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import ENDLESS
-from otel_llm.load.show import llmuses_format as document
+from otel_llm.load.show.llmuses_format import log_fields, log_line
 from otel_llm.percentiles import BRIEF, percentile_name
 
 __all__ = ["Display", "log", "set_level"]
@@ -78,7 +78,7 @@ class Display:
     def log(self) -> None:
         """Log where the run stands, if it stands at a multiple of `log_every` requests."""
         if self._stats.ended % self._every == 0:
-            log.info(document.log_line(document.log_fields(self._stats, self._concurrency)))
+            log.info(log_line(log_fields(self._stats, self._concurrency)))
 
     def turn(self, sent: int, in_flight: int) -> None:
         """Redraw when it is time."""

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.figures.intervals import enough
+from otel_llm.load.figures.intervals import values_needed
 from otel_llm.percentiles import BRIEF, IN_TABLE, percentile_name
 
 __all__ = ["SCHEMA", "console", "print_report", "write_json"]
@@ -75,7 +75,9 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     if table.row_count:
         console.print(table)
     if any(row.get("too_few_for") for row in report["measures"].values()):
-        console.print(f"[yellow]*[/] n too small for this percentile: p99 takes {enough(99)} requests", highlight=False)
+        console.print(
+            f"[yellow]*[/] n too small for this percentile: p99 takes {values_needed(99)} requests", highlight=False
+        )
     if table.row_count:
         console.print()
     for line in _lines(report):

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.prompts.columns import pick
 from otel_llm.load.prompts.reading import open_text
+from otel_llm.load.prompts.tables import pick_column
 
 __all__ = ["prompts"]
 
@@ -18,7 +18,7 @@ def prompts(path: Path | None, seed: int, *, column: str | None = None, delimite
     """
     with open_text(path) as file:
         rows = csv.DictReader(file, delimiter=delimiter)
-        name = pick(rows.fieldnames or (), column, path)
+        name = pick_column(rows.fieldnames or (), column, path)
         for row in rows:
             cell = row[name]
             if cell is None:

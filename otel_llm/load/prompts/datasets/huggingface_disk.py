@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.prompts.columns import as_prompt, pick, pyarrow
 from otel_llm.load.prompts.reading import require_path
+from otel_llm.load.prompts.tables import import_pyarrow, pick_column, prompt_of_cell
 
 __all__ = ["prompts"]
 
@@ -22,17 +22,17 @@ def prompts(
 
     Raises ConfigError when pyarrow is not installed, the folder is none, or split or column are not there.
     """
-    arrow = pyarrow(path)
+    arrow = import_pyarrow(path)
     folder = _split(path, split)
     number = 0
     for file in _files(folder):
         try:
             with arrow.memory_map(str(file)) as source, arrow.ipc.open_stream(source) as stream:
-                name = pick(stream.schema.names, column, folder)
+                name = pick_column(stream.schema.names, column, folder)
                 for batch in stream:
                     for cell in batch.column(name).to_pylist():
                         number += 1
-                        if (prompt := as_prompt(cell, f"{folder}, row {number}")) is not None:
+                        if (prompt := prompt_of_cell(cell, f"{folder}, row {number}")) is not None:
                             yield prompt
         except (OSError, arrow.ArrowException) as error:
             raise ConfigError(f"an Arrow stream at {file}", error, "write the folder with save_to_disk") from error

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.prompts.reading import json_list
+from otel_llm.load.prompts.reading import read_json_list
 
 __all__ = ["prompts"]
 
@@ -17,7 +17,7 @@ def prompts(path: Path | None, seed: int) -> Iterator[list[dict[str, Any]]]:
 
     A conversation without a turn of the user is skipped. Raises ConfigError for an item that is no conversation.
     """
-    for place, item in json_list(path):
+    for place, item in read_json_list(path):
         opening: list[dict[str, Any]] = []
         for role, said in _turns(place, item):
             if role != "assistant" and said.strip():

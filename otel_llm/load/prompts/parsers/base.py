@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from otel_llm.load.prompts.reading import json_list, text_lines
+from otel_llm.load.prompts.reading import read_json_list, read_lines
 
 __all__ = ["PerfPluginBase"]
 
@@ -42,8 +42,8 @@ class PerfPluginBase:
 
     def dataset_line_by_line(self, dataset: str) -> Iterator[str]:
         """Yield each line of a text file, without its end; blank lines are skipped."""
-        return (line for _, line in text_lines(Path(dataset)))
+        return (line for _, line in read_lines(Path(dataset)))
 
     def dataset_json_list(self, dataset: str) -> Iterator[Any]:
         """Yield each item of a file that is one JSON list."""
-        return (item for _, item in json_list(Path(dataset)))
+        return (item for _, item in read_json_list(Path(dataset)))

@@ -62,9 +62,9 @@ class FileParser:
         """Return what parse_responses returns. Raises PluginError when it raises, or returns no two counts."""
         known = {"request": request, "parameters": dict(self._source.parameters)}
         try:
-            given = _accepted(self._plugin.parse_responses, known)
+            given = _select_accepted(self._plugin.parse_responses, known)
             inputs, outputs = self._plugin.parse_responses(list(events), **given)
-            return _count(inputs), _count(outputs)
+            return _check_count(inputs), _check_count(outputs)
         except Exception as error:
             raise PluginError(f"parse_responses of {self._path} to return two token counts", error) from error
 
@@ -78,7 +78,7 @@ def _class_of(path: Path) -> Any:
     if spec is None or spec.loader is None:
         raise ConfigError("a Python file after --parser", str(path), "give it a name that ends in .py")
     module = module_from_spec(spec)
-    with _lent({**_original(), name: module}):
+    with _lend({**_original_modules(), name: module}):
         try:
             spec.loader.exec_module(module)
         except Exception as error:
@@ -106,7 +106,7 @@ def _construct(path: Path, plugin: Any, tokenizer_path: str | None) -> Any:
         raise PluginError(f"PerfPlugin of {path} to take the tokenizer path or nothing", error, _NEXT) from error
 
 
-def _accepted(function: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+def _select_accepted(function: Any, known: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of `known` that the function takes by name."""
     taken = inspect.signature(function).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
@@ -114,13 +114,13 @@ def _accepted(function: Any, known: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in known.items() if name in taken}
 
 
-def _count(value: Any) -> int | None:
+def _check_count(value: Any) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
         raise TypeError(f"{value!r} is no number of tokens")
     return value
 
 
-def _original() -> dict[str, ModuleType]:
+def _original_modules() -> dict[str, ModuleType]:
     """Return the modules by which such files name their base class."""
     package, perf, base = (ModuleType(n) for n in ("llmuses", "llmuses.perf", "llmuses.perf.llm_parser_base"))
     package.__path__, perf.__path__ = [], []
@@ -129,7 +129,7 @@ def _original() -> dict[str, ModuleType]:
 
 
 @contextmanager
-def _lent(modules: Mapping[str, ModuleType]) -> Iterator[None]:
+def _lend(modules: Mapping[str, ModuleType]) -> Iterator[None]:
     """Put modules where imports find them, and afterwards what was there before."""
     before = {name: sys.modules.get(name) for name in modules}
     sys.modules.update(modules)

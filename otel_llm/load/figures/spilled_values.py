@@ -8,12 +8,12 @@ import numpy as np
 
 from otel_llm.measures import Floats
 
-__all__ = ["Column"]
+__all__ = ["SpilledValues"]
 
 _BLOCK = 1 << 15
 
 
-class Column:
+class SpilledValues:
     """float64 values in order. What is beyond the last 32,768 lies in a temporary file, 8 bytes each.
 
     The file has no name and goes away with the process, however that ends.
