@@ -1,6 +1,7 @@
 """What a load run is to do, decided and checked before the first byte leaves."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice, takewhile
@@ -19,7 +20,6 @@ from otel_llm.load.plan.option import (
     check_fields,
     option,
 )
-from otel_llm.wire.connection import WATCHES_SOCKETS
 from otel_llm.wire.http import request_bytes
 from otel_llm.wire.protocol import Protocol, WireRequest
 from otel_llm.wire.target import Target, tls_context
@@ -29,12 +29,15 @@ __all__ = ["ENDLESS", "LoadPlan"]
 ENDLESS: Final = 1 << 40
 """The number of requests of a closed loop that only the clock ends."""
 
+_Transport = Literal["socket", "stream"]
+_TRANSPORT: Final[_Transport] = "stream" if sys.platform == "win32" else "socket"
+"""A loop on Windows cannot watch a socket of ours."""
+
+_PROCESSES: Final = "; ".join(f"{name}, {process.about}" for name, process in ARRIVALS.items())
+
 
 def _count_workers(text: str) -> int:
     return max((os.cpu_count() or 2) - 1, 1) if text == "auto" else int(text)
-
-
-_PROCESSES: Final = "; ".join(f"{name}, {process.about}" for name, process in ARRIVALS.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +153,8 @@ class LoadPlan:
         False, "--new-connection", group=Group.REACH, before="--insecure", action="store_true",
         help="a new connection for every request",
     )  # fmt: skip
-    transport: Literal["socket", "stream"] = option(
-        "socket" if WATCHES_SOCKETS else "stream",
+    transport: _Transport = option(
+        _TRANSPORT,
         "--transport", group=Group.REACH, before="--uds", choices=("socket", "stream"), default=None,
         help="how reads are stamped: on a socket of ours (the kernel's stamps on Linux), or by the loop's transports",
     )  # fmt: skip
