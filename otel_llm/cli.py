@@ -1,4 +1,4 @@
-"""`otel-llm`: one word for each thing it does. A word's module is imported when the word is used."""
+"""The command `otel-llm` and its subcommands. A subcommand's module is imported only when it is called."""
 
 import argparse
 import os
@@ -25,7 +25,10 @@ _COMMANDS: Final = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Return the exit code: 0 done, 1 it failed, 2 bad usage, 3 client-limited under --strict, 130 interrupted."""
+    """Run one subcommand and return its exit code.
+
+    0: done; 1: it failed; 2: bad usage; 3: the client was the limit, under --strict; 130: interrupted
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(_usage())
@@ -56,14 +59,14 @@ def _run(command: str, words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # whoever read our output has gone: nothing to say to nobody
+        # the reader of our output has gone: there is nobody left to tell
         sys.stderr.close()
         return 0
     return code
 
 
 class _Parser(argparse.ArgumentParser):
-    """Answers bad usage with one line and exit code 2."""
+    """Reports bad usage in one line and exits with code 2."""
 
     def error(self, message: str) -> "None":  # type: ignore[override]  # it ends the process all the same
         sys.stderr.write(f"{self.prog}: {message}; see {self.prog} --help\n")

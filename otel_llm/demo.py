@@ -1,7 +1,7 @@
-"""`otel-llm demo`: everything at once, with nothing to set up.
+"""`otel-llm demo`: the whole chain on one machine, with nothing to set up.
 
-A simulated model server in a process of its own, the load generator against it, an OTLP receiver beside it; then the
-percentiles twice, as they were measured and as they come back out of the telemetry.
+It starts a simulated model server in its own process and an OTLP receiver, runs the load generator against the server,
+and prints the percentiles twice: as measured, and as read back from the exported telemetry.
 """
 
 import argparse
@@ -41,7 +41,7 @@ _AGREE: Final = 0.05
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the few things that may be chosen."""
+    """Add the options of `otel-llm demo`."""
     parser.add_argument(
         "--parallel", type=int, default=16, help="requests under way at any time (default: %(default)s)"
     )
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run it; return 0 when both sets of percentiles agree, 1 when they do not or requests failed."""
+    """Run the demo. Return 0 when both sets of percentiles agree, 1 when they do not or when requests failed."""
     console = Console(highlight=False)
     args.out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -91,7 +91,7 @@ def _plan(url: str, args: argparse.Namespace) -> LoadPlan:
 
 
 def _compare(measures: Mapping[str, Any], received: Received, console: Console) -> bool:
-    """Print both sets of percentiles, a block each; return whether counts are equal and percentiles agree."""
+    """Print each set of percentiles as a block. Return whether the counts are equal and the percentiles agree."""
     blocks: dict[str, list[tuple[str, ...]]] = {"as measured, ms": [], "as read back from OTLP, ms": []}
     agree = True
     for label, name, key in _MEASURES:

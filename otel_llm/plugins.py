@@ -1,4 +1,4 @@
-"""`otel-llm plugins`: what is installed, and what of it cannot be used."""
+"""`otel-llm plugins`: list the installed plugins, and mark those that cannot be used."""
 
 import argparse
 from typing import Final
@@ -20,11 +20,11 @@ _UNCUT: Final = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: there is nothing to choose."""
+    """Add no option: the command has none."""
 
 
 def run(_: argparse.Namespace) -> int:
-    """Print a row for each plugin; return 1 when one of them is broken."""
+    """Print a row for each plugin. Return 1 when one of them is broken, else 0."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("kind", "name", "from"):
         table.add_column(column, no_wrap=True)

@@ -1,7 +1,7 @@
-"""`otel-llm perf --calibrate`: what this machine can measure, and at what error.
+"""`otel-llm perf --calibrate`: find out how much load this machine can measure, and with what error.
 
-The simulated server runs in a process of its own under a known schedule and logs when it really sent each chunk; runs
-of rising load are held against that log.
+The simulated server runs in its own process, follows a known schedule and logs when it really sent each chunk. Runs of
+rising load are compared with that log.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ _STREAMS: Final = (25, 50, 100, 200, 400)
 
 
 def calibrate(levels: Sequence[int] = _STREAMS) -> Iterator[Level]:
-    """Yield a level after the other, rising, up to the first at which this client is the limit."""
+    """Yield the result at each level of load, rising. Stop after the first at which this client was the limit."""
     for streams in levels:
         level = _measure_level(streams)
         yield level
@@ -94,9 +94,9 @@ def _compare_with_log(
 
 
 def _token_writes(row: dict[str, Any]) -> tuple[Any, Any]:
-    """Return when the server began to write each token, int64 ns, and of which of them that is known for sure.
+    """Return when the server began to write each token (int64 ns), and for which tokens that time is certain.
 
-    A server that loses its core between its stamp and its write does not know itself when that was.
+    It is uncertain where the write took long: the server may have lost its core between its stamp and its write.
     """
     at, sure, seen = [], [], 0
     for start, end, tokens, _ in row["w"]:
@@ -126,7 +126,7 @@ def _plan(url: str, streams: int) -> LoadPlan:
 
 
 def print_levels(levels: Sequence[Level], console: Console) -> None:
-    """Print a line for each level, and what it comes to."""
+    """Print a row for each level, and what this machine can measure at best."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("streams", "packets/s", "lag p50", "lag p99", "TTFT error", "ITL p99 error", "client-limited"):
         table.add_column(column, justify="right")

@@ -1,4 +1,4 @@
-"""What each figure of a report means, from the table that computes them: `otel-llm perf --glossary`."""
+"""`otel-llm perf --glossary`: what each figure of a report means, taken from the table that computes them."""
 
 import textwrap
 from typing import Final

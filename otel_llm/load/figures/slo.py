@@ -1,7 +1,7 @@
-"""Service level objectives: what a request must meet, and what share of them did.
+"""Service level objectives: bounds on each request, and the share of requests that kept them.
 
-A term is a bound on one request. Attainment of a term is the share of planned requests within it; goodput is the rate
-of those that meet every term. A request that failed, or was never sent, meets none.
+A term bounds one quantity of one request. The attainment of a term is the share of planned requests within it; goodput
+is the number per second of requests that meet every term. A request that failed or was never sent meets none.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ __all__ = ["QUANTITIES", "Slo", "Term", "parse_term"]
 
 
 class Quantity(NamedTuple):
-    """What a term may bound: its value for one request, in seconds, None where it is undefined; and what it is."""
+    """What a term can bound: `value` returns seconds of one request, None where undefined; `about` is for the docs."""
 
     value: Callable[[Facts], float | None]
     about: str
@@ -33,7 +33,7 @@ def _latency(fact: Facts) -> float | None:
 
 
 def _closed(fact: Facts) -> bool:
-    """Return whether there is no intended moment, from which the clock would start."""
+    """Return whether the request had no intended moment. Where it had one, its clock starts there."""
     return fact.record.intended_ns is None
 
 
@@ -56,13 +56,13 @@ QUANTITIES: Final[Mapping[str, Quantity]] = {
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """`name` at most `limit_s` seconds, for each request by itself."""
+    """A bound on each request: the quantity `name` is at most `limit_s` seconds."""
 
     name: str
     limit_s: float
 
     def met(self, fact: Facts) -> bool:
-        """Return whether the request is within the bound. What is undefined (one token has no pace) breaks none."""
+        """Return whether the request is within the bound. An undefined quantity (one token has no pace) is."""
         value = QUANTITIES[self.name].value(fact)
         return value is None or value <= self.limit_s
 
@@ -81,7 +81,7 @@ def parse_term(text: str) -> Term:
 
 
 class Slo:
-    """The account of an SLO over a run; met when every term's attainment is at least `attainment`."""
+    """Counts how far a run keeps an SLO. The SLO is met when the attainment of every term is at least `attainment`."""
 
     def __init__(self, terms: Sequence[Term], attainment: float = 0.99) -> None:
         if not 0 < attainment <= 1:
@@ -91,7 +91,7 @@ class Slo:
         self._within = dict.fromkeys(self.terms, 0)
 
     def add(self, facts: Sequence[Facts]) -> list[bool]:
-        """Take requests that ended; return for each whether it met every term."""
+        """Count requests that ended. Return, for each, whether it met every term."""
         verdicts = []
         for fact in facts:
             met = [fact.record.ok and term.met(fact) for term in self.terms]
@@ -115,5 +115,5 @@ class Slo:
         }
 
     def met(self, planned: int) -> bool:
-        """Return whether every term was attained."""
+        """Return whether the SLO was met, of so many planned requests."""
         return all(within / planned >= self.attainment for within in self._within.values())

@@ -1,6 +1,6 @@
-"""What a run amounts to: values gathered as requests end, and the summary of them.
+"""The statistics of a run: values are collected as requests end, and summarised at any time.
 
-Every value comes from `measures`; here they are only collected, ordered and counted.
+Every value comes from `measures`; this module only collects, orders and counts.
 """
 
 from array import array
@@ -23,9 +23,10 @@ _CENSORED: Final = frozenset(("corrected_time_to_first_token", "corrected_reques
 
 
 class Stats:
-    """The running account of a run.
+    """The counts and values of a run so far.
 
-    planned: requests that were to be sent; due: those of them whose moment came before the run ended
+    planned: requests that were to be sent
+    due:     those of the planned whose moment to be sent came before the run ended
     """
 
     def __init__(self, planned: int) -> None:
@@ -38,11 +39,12 @@ class Stats:
         self.first_sent_ns: int | None = None
         self.last_ended_ns: int | None = None
         self.values = {measure.name: SpilledValues() for measure in MEASURES}
-        # how many gaps each request brought: they are not independent of each other
+        # how many gaps each request brought: the gaps of one request are not independent of each other
         self._gaps = {"inter_token_latency": array("q"), "inter_chunk_latency": array("q")}
 
     @property
     def ended(self) -> int:
+        """Requests that ended, in whatever way."""
         return self.succeeded + self.failed + self.cancelled
 
     @property
@@ -52,13 +54,13 @@ class Stats:
 
     @property
     def duration_s(self) -> float:
-        """First byte sent to last answer ended, seconds; 0 before anything ended."""
+        """Seconds from the first byte sent to the end of the last answer; 0 before anything ended."""
         if self.first_sent_ns is None or self.last_ended_ns is None:
             return 0.0
         return (self.last_ended_ns - self.first_sent_ns) / 1e9
 
     def add(self, facts: Sequence[Facts]) -> None:
-        """Take requests that ended."""
+        """Count requests that ended and collect their values."""
         good = [fact for fact in facts if fact.record.ok]
         for fact in facts:
             self._count(fact.record)
@@ -69,7 +71,7 @@ class Stats:
         self._gaps["inter_chunk_latency"].extend(len(fact.inter_chunk_latencies) for fact in good)
 
     def lose(self, kind: str, count: int) -> None:
-        """Take `count` planned requests that were never sent, as failures of that kind."""
+        """Count `count` planned requests that were never sent, as failures of that kind."""
         self.unsent += count
         self.failed += count
         self.errors[kind] += count
@@ -97,7 +99,7 @@ class Stats:
 
     @property
     def source(self) -> str | None:
-        """Where the output tokens come from: one source, `mixed`, or None when there are none."""
+        """Where the counts of output tokens come from: one source, or `mixed`; None when there are no tokens."""
         return next(iter(self.sources)) if len(self.sources) == 1 else "mixed" if self.sources else None
 
     def _count(self, record: StreamRecord) -> None:
@@ -131,10 +133,11 @@ class Stats:
 def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None = None) -> dict[str, Any]:
     """Return count, mean, stddev (of a sample), min, max and percentiles by numpy's linear rule, None where undefined.
 
-    `infinite` values stand above all others: requests that an open loop planned and nobody answered. A percentile
-    that falls among them, and then the mean, is None; `infinite` says how many there are. `ci95` has each percentile's
-    confidence interval, and `too_few_for` those that there are not values enough for; `clusters` says how many values,
-    in order, came with each request, where they are not one per request.
+    `ci95` has the confidence interval of each percentile; `too_few_for` names the percentiles that have too few values.
+
+    infinite: how many more values there are, above all others: requests that an open loop planned and nobody answered.
+              The mean, the maximum and each percentile that falls among them are None
+    clusters: how many values, in their order, came with each request; None where each request brought one
     """
     count = len(values) + infinite
     out: dict[str, Any] = {"count": count}
@@ -158,7 +161,7 @@ def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None =
 def _interval(
     at: float | None, ordered: Floats, values: Floats, count: int, clusters: Sequence[int] | None, q: float
 ) -> tuple[Interval, bool]:
-    """Return the interval of a percentile, and whether there are values enough for it."""
+    """Return the interval of the percentile whose value is `at`, and whether there are enough values for it."""
     if clusters is None:
         return independent_interval(ordered, count, q), None not in enclosing_ranks(count, q)
     if at is None:

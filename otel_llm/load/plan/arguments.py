@@ -1,4 +1,7 @@
-"""The options of `otel-llm perf`, grouped by what they are about. `from_options` makes a plan of them."""
+"""The options of `otel-llm perf`, in groups. `from_options` makes a plan of them.
+
+An option that sets a field of the plan is declared at that field (`LoadPlan`), every other option here.
+"""
 
 import argparse
 import sys
@@ -18,7 +21,7 @@ _URL: Final = "http://localhost:8000/v1/chat/completions"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add every option: those that fields of the plan declare, and those of no field, which are declared here."""
+    """Add every option to the parser, group by group."""
     parser.formatter_class = _Wide
     parser.add_argument("--glossary", action=_Glossary, help="print what each figure means, and exit")
     of_plan = options_of(LoadPlan).values()
@@ -27,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_group(to: "argparse._ArgumentGroup", of_plan: Sequence[Option], group: Group) -> None:
-    """Add the options of one group, each option of the plan before the one that it names, or at the end."""
+    """Add the options of one group: an option of the plan before the option that it names, or else at the end."""
 
     def add(*flags: str, **keywords: Any) -> None:
         for option in of_plan:
@@ -107,14 +110,14 @@ _OWN: Final[Mapping[Group, Callable[[Add], None]]] = {
 
 
 class _Wide(argparse.HelpFormatter):
-    """Leaves room for the names of the options, so that each explanation stands beside its own."""
+    """Leaves enough room for the names of the options to have the help text beside most of them."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=36)
 
 
 class _Glossary(argparse.Action):
-    """Prints the glossary, whatever else was given, as --help does."""
+    """Prints the glossary and exits, whatever else was given, as --help does."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=options.get("help"))

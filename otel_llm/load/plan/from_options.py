@@ -1,4 +1,4 @@
-"""A plan from the options, or one line that says what is wrong with them."""
+"""Make a plan of the options, or say in one line what is wrong with them."""
 
 import argparse
 from dataclasses import dataclass, replace
@@ -21,7 +21,11 @@ __all__ = ["Planned", "plan_of"]
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What the options ask for: a plan, who counts tokens where the server does not, and the SLO."""
+    """What the options ask for.
+
+    counting: counts the tokens that the server did not; None without a tokenizer or parser
+    slo:      None without --slo
+    """
 
     plan: LoadPlan
     counting: Counting | None
@@ -29,7 +33,7 @@ class Planned:
 
 
 def plan_of(args: argparse.Namespace) -> Planned:
-    """Return what the options ask for. Raises ConfigError or PluginError for what cannot be done."""
+    """Return what the options ask for. Raises ConfigError or PluginError when that cannot be done."""
     _check(args)
     targets = tuple(_target(url, args) for url in args.url)
     protocol = _protocol(args.protocol, targets)
@@ -51,7 +55,7 @@ def plan_of(args: argparse.Namespace) -> Planned:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Refuse what is missing, or contradicts itself."""
+    """Raise ConfigError for an option that is missing or that contradicts another."""
     if args.model is None:
         raise ConfigError("--model NAME", next_step="give the name that the server knows the model by")
     if args.rate is not None and args.parallel is not None:
@@ -90,7 +94,7 @@ def _protocol(name: str | None, targets: tuple[Target, ...]) -> type[Protocol]:
 
 
 def _headers(args: argparse.Namespace, protocol: type[Protocol]) -> dict[str, str]:
-    """Return the headers that were given; a key from the environment or a file stands under them."""
+    """Return the headers for every request: those of --headers, and the API key unless they already have its header."""
     given = {name: str(value) for name, value in parse_key_values("--headers", args.headers, typed=False).items()}
     key = read_api_key(args.api_key_env, args.api_key_file)
     name, _, form = protocol.authorization.partition(": ")
@@ -100,7 +104,7 @@ def _headers(args: argparse.Namespace, protocol: type[Protocol]) -> dict[str, st
 
 
 def _number(args: argparse.Namespace, one_pass: int) -> int:
-    """Return how many requests, at most: as many as were asked for, one pass of the prompts, or what time allows."""
+    """Return the most requests to send: as many as -n says, else one pass of the prompts, or no limit but time."""
     if args.number is not None:
         return int(args.number)
     return one_pass if args.duration is None else ENDLESS

@@ -1,4 +1,7 @@
-"""An option of a run, declared where its value lives: at the field of the plan that it sets."""
+"""Options of the command line that are declared at the dataclass field that they set.
+
+The field's name, type and default, and the option's flags, help and check, then stand in one place.
+"""
 
 from argparse import Namespace
 from collections.abc import Callable, Mapping
@@ -37,7 +40,7 @@ class Group(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a value must be: in words that follow the option's name, and as a test."""
+    """What a value must be: `words` complete "expected --option ...", `holds` tests a value."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -52,10 +55,10 @@ ABOVE_0: Final = Check("to be above 0 seconds", lambda value: value > 0)
 class Option:
     """An option of the command line.
 
-    keywords: as `ArgumentParser.add_argument` takes them
-    before:   the option that this one is listed before; None: at the end of its group
-    check:    None when every value will do
-    to_field: makes the field's value of the option's; None when they are the same
+    flags, keywords: the arguments of `ArgumentParser.add_argument`
+    before:          the option before which --help lists this one; None: at the end of its group
+    check:           what the field's value must be; None: anything
+    to_field:        turns the option's value into the field's; None: they are the same
     """
 
     flags: tuple[str, ...]
@@ -67,7 +70,7 @@ class Option:
 
     @property
     def destination(self) -> str:
-        """The attribute of the parsed arguments: that of the first long flag, as argparse has it."""
+        """The attribute of the parsed arguments. argparse makes it of the first long flag."""
         return next(flag for flag in self.flags if flag.startswith("--"))[2:].replace("-", "_")
 
 
@@ -83,8 +86,8 @@ def option(
 ) -> T:
     """Return a dataclass field that an option sets; `keywords` go to `ArgumentParser.add_argument`.
 
-    The option has the field's default. Give it `default=None` where it matters whether the option was given at all: one
-    that was not leaves the field's default alone.
+    The option's default is the field's. Pass `default=None` as well where it matters whether the option was given: then
+    the field keeps its default when it was not.
     """
     if "action" not in keywords:
         keywords.setdefault("default", default)
@@ -93,12 +96,12 @@ def option(
 
 
 def options_of(plan: Any) -> dict[str, Option]:
-    """Return the options that the fields of a dataclass declare, by the name of the field and in their order."""
+    """Return the options that the fields of a dataclass declare, by field name, in the order of the fields."""
     return {each.name: each.metadata[Option] for each in fields(plan) if Option in each.metadata}
 
 
 def values_of(plan: Any, args: Namespace) -> dict[str, Any]:
-    """Return what parsed arguments set, by field of the dataclass; fields whose option is None are left out."""
+    """Return the values that parsed arguments give to fields of a dataclass. An option that is None gives none."""
     given = ((name, option, getattr(args, option.destination)) for name, option in options_of(plan).items())
     return {
         name: value if option.to_field is None else option.to_field(value)
@@ -108,7 +111,7 @@ def values_of(plan: Any, args: Namespace) -> dict[str, Any]:
 
 
 def check_fields(plan: Any) -> None:
-    """Raise ConfigError for the first field whose value is not what its option says it must be."""
+    """Raise ConfigError for the first field whose value fails the check of its option."""
     for name, option in options_of(plan).items():
         value = getattr(plan, name)
         if option.check is not None and value is not None and not option.check.holds(value):

@@ -1,4 +1,4 @@
-"""What a load run is to do, decided and checked before the first byte leaves."""
+"""What a run of the load generator will do, decided and checked before the first byte is sent."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ from otel_llm.wire.target import Target, tls_context
 __all__ = ["ENDLESS", "LoadPlan"]
 
 ENDLESS: Final = 1 << 40
-"""The number of requests of a closed loop that only the clock ends."""
+"""The number of requests in the plan of a closed loop that only the clock ends."""
 
 _Transport = Literal["socket", "stream"]
 _TRANSPORT: Final[_Transport] = "stream" if sys.platform == "win32" else "socket"
@@ -42,19 +42,21 @@ def _count_workers(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
-    """A run. A closed loop keeps `parallel` requests under way; an open loop sends `rate` a second regardless.
+    """A run. A closed loop keeps `parallel` requests in flight; an open loop sends `rate` a second regardless.
 
-    requests:        bodies to be sent, in order and then again from the start until `number` were sent
-    rate:            requests per second, by `arrival_process`; -1 sends all at time 0; None is a closed loop
-    max_concurrency: the most requests an open loop has under way; more than that wait, and their waiting counts
-    keep_events:     hand the data of every event on with its request
-    transport:       "socket" stamps the reads of a socket of ours, "stream" what the loop's transports hand over
+    A field that an option of the command line sets declares that option, with its help.
+
+    requests:        the bodies to send, in order and again from the start, until `number` were sent
+    targets:         all endpoints when there are several: request i goes to endpoint i modulo their number
     tls:             arguments of `otel_llm.wire.target.tls_context`
-    ramp_s:          seconds over which a closed loop starts; None: 5 ms apart, and no longer than one answer takes
-    targets:         more endpoints: request i goes to endpoint i modulo their number, `target` being the first
-    duration_s:      no request begins later than this
-    grace_s:         how long those under way at `duration_s` are waited for
-    cache_salt:      not "": each prompt begins with 16 characters of its own, made from this
+    keep_events:     keep the data of every event, and pass it on with its request
+    cache_salt:      each prompt begins with 16 characters made from this; "" leaves the prompts as they are
+    rate:            requests per second, spaced by `arrival_process`; -1 sends all at time 0; None is a closed loop
+    max_concurrency: the most requests that an open loop has in flight; others wait, and their waiting is measured
+    ramp_s:          seconds over which a closed loop starts; None: 5 ms apart, but no longer than one answer takes
+    duration_s:      no request starts later than this
+    grace_s:         how long to wait, after `duration_s`, for requests in flight
+    transport:       "socket" stamps reads from our own socket, "stream" what the event loop's transports deliver
     """
 
     target: Target
@@ -165,7 +167,7 @@ class LoadPlan:
         check_fields(self)
         if self.transport == "stream" and any(target.proxy is not None for target in self.endpoints):
             raise ConfigError("--transport socket with a proxy", self.transport)
-        # what would break in a worker breaks here, where it is one line
+        # what would fail in a worker fails here, where it is reported in one line
         for target in self.endpoints:
             request_bytes(target.request_target, target.host_header, self.all_headers(0), b"")
             if target.tls:
@@ -173,7 +175,7 @@ class LoadPlan:
 
     @property
     def endpoints(self) -> tuple[Target, ...]:
-        """Every endpoint, in the order in which they are asked."""
+        """All endpoints, in the order in which requests go to them."""
         return self.targets or (self.target,)
 
     def endpoint(self, index: int) -> Target:
@@ -181,11 +183,12 @@ class LoadPlan:
         return self.endpoints[index % len(self.endpoints)]
 
     def all_headers(self, index: int) -> dict[str, str]:
-        """Return the headers of request number `index`: the protocol's, and over them those that were given."""
+        """Return the headers of request number `index`: those of the protocol, overridden by `headers`."""
         return {**self.target.proxy_headers, **self.request(index).headers, **self.headers}
 
     @property
     def open_loop(self) -> bool:
+        """Whether requests are sent at intended moments, whatever the server has answered."""
         return self.rate is not None
 
     @property
@@ -194,25 +197,25 @@ class LoadPlan:
         return "open" if self.open_loop else "closed"
 
     def request(self, index: int) -> WireRequest:
-        """Return what request number `index` asks."""
+        """Return request number `index`."""
         request = self.requests[index % len(self.requests)]
         return replace(request, body=fill_in(request.body, self.cache_salt, index)) if self.cache_salt else request
 
     @property
     def endless(self) -> bool:
-        """Whether the clock alone says how many requests there are."""
+        """Whether only the clock ends the run, so that the number of requests is not known beforehand."""
         return self.number >= ENDLESS
 
     @property
     def repeats(self) -> int:
-        """How often one and the same prompt is sent, at most."""
+        """How many times a prompt is sent, at most. 1 where each is different, or where nobody can know."""
         distinct = len({request.body for request in self.requests})
         return 1 if self.cache_salt or self.endless else -(-self.number // distinct)
 
     def within_duration(self) -> "LoadPlan":
-        """Return the plan of those requests alone that an open loop means to send before `duration_s` is over.
+        """Return the plan with the number of requests that an open loop intends to send before `duration_s` is over.
 
-        A closed loop knows that no earlier than its clock does: its plan is returned as it is.
+        A closed loop cannot know that beforehand: its plan is returned as it is.
         """
         if self.rate is None or self.duration_s is None:
             return self
@@ -220,14 +223,14 @@ class LoadPlan:
         return replace(self, number=self._count(lambda at: at < end_ns))
 
     def due_by(self, offset_ns: int) -> int:
-        """Return how many requests an open loop means to have sent so long after its start."""
+        """Return how many requests an open loop intends to have sent this long after its start."""
         return self._count(lambda at: at <= offset_ns)
 
     def _count(self, while_true: Callable[[int], bool]) -> int:
         return sum(1 for _ in takewhile(while_true, islice(self.arrivals(), self.number)))
 
     def arrivals(self) -> Iterator[int]:
-        """Return when an open loop means to send, ns from its start, for every request of all workers."""
+        """Yield when an open loop intends to send each request, of all workers, ns from its start."""
         if self.rate is None or self.rate == -1:
             return immediate()
         return ARRIVALS[self.arrival_process].moments(self.rate, self.seed)

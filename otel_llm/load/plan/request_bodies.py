@@ -1,4 +1,4 @@
-"""What a run asks: request bodies from a prompt, a dataset or a parser, made before the first of them leaves."""
+"""Make the request bodies of a run, from a prompt, a dataset or a parser, before the first request is sent."""
 
 import itertools
 from argparse import Namespace
@@ -27,9 +27,9 @@ _BY_SUFFIX: Final = {".csv": "csv_column", ".tsv": "csv_column", ".parquet": "pa
 def requests_of(
     args: Namespace, protocol: type[Protocol], prompt: str | None, parameters: Mapping[str, Any]
 ) -> tuple[tuple[WireRequest, ...], Counts | None]:
-    """Return the requests of one pass, at most `--number` of them, and who counts tokens when the server does not.
+    """Return the requests of one pass, at most `--number`, and what counts tokens when the server does not.
 
-    Raises ConfigError or PluginError for whatever is wrong with the prompt, the dataset, the parser or the tokenizer.
+    Raises ConfigError or PluginError when the prompt, the dataset, the parser or the tokenizer cannot be used.
     """
     if args.parser is not None:
         source = Source(
@@ -66,7 +66,7 @@ def _messages(args: Namespace, prompt: str | None) -> Iterator[Sequence[Mapping[
 
 
 def _mark_first(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Return the messages with the place for a prompt's own beginning at the start of the first."""
+    """Return the messages with the mark of `cachebust` at the start of the first."""
     first, *rest = messages
     if not isinstance(text := first.get("content"), str):
         raise ConfigError("a first message of text for --cache-bust", type(text).__name__, "go without it")
@@ -74,7 +74,7 @@ def _mark_first(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, 
 
 
 def _dataset(args: Namespace) -> Dataset:
-    """Return the dataset: by `--dataset-format`, by its own name, or by what kind of file it is."""
+    """Return the dataset that --dataset-format names, or that --dataset names, or that suits the kind of file."""
     path: str | None = args.dataset
     name = args.dataset_format
     if name is None and args.dataset in installed(DATASETS) and not Path(args.dataset).exists():
@@ -94,7 +94,7 @@ def _dataset(args: Namespace) -> Dataset:
 
 
 class _ByTokenizer:
-    """Counts the text of the messages, and the text of the answer."""
+    """Counts the tokens of the prompt's text and of the answer's text with a tokenizer."""
 
     def __init__(self, protocol: type[Protocol], tokenizer: Tokenizer) -> None:
         self._protocol, self._tokenizer = protocol, tokenizer

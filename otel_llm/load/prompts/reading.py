@@ -1,4 +1,4 @@
-"""Files of prompts, line by line: what is wrong is said with file and line."""
+"""Read files of prompts. An error names the file and the line."""
 
 import json
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ __all__ = ["open_text", "read_json_lines", "read_json_list", "read_lines", "requ
 
 
 def read_lines(path: Path | None) -> Iterator[tuple[int, str]]:
-    """Yield (number from 1, line without its end) of each line that is not blank.
+    """Yield (number from 1, line without its end) for each line that is not blank.
 
-    Raises ConfigError when there is no such file or it is not UTF-8.
+    Raises ConfigError when the file does not exist or is not UTF-8.
     """
     with open_text(path) as file:
         try:
@@ -25,7 +25,7 @@ def read_lines(path: Path | None) -> Iterator[tuple[int, str]]:
 
 
 def read_json_lines(path: Path | None) -> Iterator[tuple[str, Any]]:
-    """Yield (`file:line`, value) of each line of JSON. Raises ConfigError for a line that is none."""
+    """Yield (`file:line`, value) for each line of JSON. Raises ConfigError for a line that is not JSON."""
     for number, line in read_lines(path):
         try:
             yield f"{path}:{number}", json.loads(line)
@@ -34,7 +34,7 @@ def read_json_lines(path: Path | None) -> Iterator[tuple[str, Any]]:
 
 
 def read_json_list(path: Path | None) -> Iterator[tuple[str, Any]]:
-    """Yield (place, item) of a file that is one JSON list. Raises ConfigError for anything else."""
+    """Yield (place, item) for each item of a file that is one JSON list. Raises ConfigError for any other file."""
     with open_text(path) as file:
         try:
             items = json.load(file)
@@ -49,7 +49,7 @@ def read_json_list(path: Path | None) -> Iterator[tuple[str, Any]]:
 
 
 def text_under(place: str, item: Any, key: str) -> str:
-    """Return the text under `key`. Raises ConfigError that names the place when there is none."""
+    """Return the text under `key` of an object. Raises ConfigError with the place when there is none."""
     if not isinstance(item, dict) or not isinstance(item.get(key), str):
         got = sorted(item) if isinstance(item, dict) else type(item).__name__
         raise ConfigError(f"an object with text under {key!r} at {place}", got, "choose another --dataset-format")
@@ -64,7 +64,7 @@ def require_path(path: Path | None) -> Path:
 
 
 def open_text(path: Path | None) -> TextIO:
-    """Return the file, opened as UTF-8 with its line ends as they are. Raises ConfigError when that cannot be."""
+    """Open a file as UTF-8, with its line ends as they are. Raises ConfigError when it cannot be opened."""
     path = require_path(path)
     try:
         return path.open(encoding="utf-8-sig", newline="")

@@ -1,4 +1,4 @@
-"""Counting tokens with a tokenizer from disk. The network is never asked."""
+"""Count tokens with a tokenizer on this disk. The network is never used."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,17 +9,17 @@ __all__ = ["Tokenizer", "load_tokenizer"]
 
 
 class Tokenizer(Protocol):
-    """What counts."""
+    """Counts the tokens of a text."""
 
     def count(self, text: str) -> int:
-        """Return the number of tokens in `text`, without those that a model's template puts around it."""
+        """Return the number of tokens in `text`, without those that a chat template would add."""
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
-    """Return the tokenizer in a `tokenizer.json`, or in a folder of model files (as `--tokenizer-path` names it).
+    """Return the tokenizer of a `tokenizer.json` or of a folder of model files.
 
-    A folder with `tokenizer.json` is read with `tokenizers`, any other with `transformers`. Raises ConfigError when
-    there is nothing at the path, the package is not installed, or the files are no tokenizer.
+    The package `tokenizers` reads a `tokenizer.json`, also one in a folder; `transformers` reads any other folder.
+    Raises ConfigError when nothing is at the path, the package is not installed, or the files are not a tokenizer.
     """
     place = Path(path).expanduser()
     if place.is_dir():

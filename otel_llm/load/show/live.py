@@ -1,4 +1,4 @@
-"""A run as it goes: a few lines that redraw themselves in a terminal, plain log lines anywhere else."""
+"""The progress of a run: a few lines that are redrawn in a terminal, plain log lines anywhere else."""
 
 import logging
 import os
@@ -30,9 +30,9 @@ _FORMAT: Final = "%(asctime)s - %(name)s - %(filename)s - %(funcName)s - %(linen
 
 
 def set_level(*, debug: bool = False) -> None:
-    """Set what is logged, by the environment variable LOGGING_LEVEL (info where it is not set); all when `debug`.
+    """Set the level of the log: everything with `debug`, else what LOGGING_LEVEL says (info when it is not set).
 
-    Raises ConfigError for a level that there is not.
+    Raises ConfigError when LOGGING_LEVEL names no level.
     """
     name = os.environ.get("LOGGING_LEVEL") or "info"
     levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -72,16 +72,16 @@ class Display:
         log.removeHandler(self._handler)
 
     def until_log(self) -> int:
-        """Return how many more requests are to end before the next log line."""
+        """Return how many more requests must end before the next log line."""
         return self._every - self._stats.ended % self._every
 
     def log(self) -> None:
-        """Log where the run stands, if it stands at a multiple of `log_every` requests."""
+        """Write a log line when the number of requests that ended is a multiple of `log_every`."""
         if self._stats.ended % self._every == 0:
             log.info(log_line(log_fields(self._stats, self._concurrency)))
 
     def turn(self, sent: int, in_flight: int) -> None:
-        """Redraw when it is time."""
+        """Redraw, if the last time was long enough ago."""
         now = now_ns()
         if self._live is not None and now - self._drawn_ns >= _REDRAW_NS:
             self._drawn_ns = now
@@ -110,7 +110,7 @@ def _pace(stats: Stats) -> str:
 
 
 def _recent(stats: Stats, name: str) -> str:
-    """Return percentiles of the latest values, which say what is going on better than all of them do."""
+    """Return the percentiles of the latest values only: they show what is happening now."""
     values = stats.values[name].recent(_RECENT)
     if not len(values):
         return "-"

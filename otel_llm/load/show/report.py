@@ -1,4 +1,4 @@
-"""A run as a document: the JSON report, and the same numbers as a table for people."""
+"""The report of a run: written as JSON, and printed as a table."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,7 +38,7 @@ _COLUMNS: Final = ("mean", *map(percentile_name, IN_TABLE), "max")
 
 
 def write_json(path: Path, report: Mapping[str, Any]) -> None:
-    """Write the report whole or not at all. Raises ConfigError when it cannot be written."""
+    """Write the report, whole or not at all. Raises ConfigError when it cannot be written."""
     partial = path.with_name(path.name + ".part")
     try:
         partial.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
@@ -54,9 +54,9 @@ def console(width: int = _WIDE) -> Console:
 
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
-    """Print the standard measures, the SLO and the client's own error, each where there is any."""
+    """Print the standard measures, the SLO and the client's own error; nothing of what the run does not have."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    # numbers that this client's own lateness reaches into are marked where they stand
+    # figures that this client's own lateness distorts are marked where they stand
     doubt = "?" if report["client"] and report["client"]["saturated"] else ""
     table.add_column(f"ms{doubt}", no_wrap=True)
     for column in ("count", *_COLUMNS):
@@ -91,7 +91,7 @@ def _cell(value: float | None, unit: str) -> str:
 
 
 def _doubt(row: Mapping[str, Any], column: str) -> str:
-    """Return the mark beside a percentile that there are too few values for."""
+    """Return the mark for a percentile that has too few values; "" for any other figure."""
     return "[yellow]*[/]" if column in row["too_few_for"] else ""
 
 
@@ -103,7 +103,7 @@ def _interval(row: Mapping[str, Any], name: str, unit: str) -> str:
 
 
 def _digits(ms: float) -> str:
-    """Return milliseconds with as many digits as can mean something."""
+    """Format milliseconds with no more digits than are meaningful."""
     return f"{ms:,.0f}" if ms >= 1000 else f"{ms:.1f}" if ms >= 100 else f"{ms:.2f}"
 
 
@@ -157,7 +157,7 @@ def _client(client: Mapping[str, Any]) -> list[str]:
 
 
 def _measured(client: Mapping[str, Any] | None) -> bool:
-    """Return whether there is anything to say of the client: it read something, or it failed."""
+    """Return whether the client has anything to be judged by: it read something, or something went wrong."""
     return client is not None and bool(client["reads"] or client["saturated"])
 
 

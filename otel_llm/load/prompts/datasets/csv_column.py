@@ -12,9 +12,9 @@ __all__ = ["prompts"]
 
 
 def prompts(path: Path | None, seed: int, *, column: str | None = None, delimiter: str = ",") -> Iterator[str]:
-    """Yield each cell of `column` that is not blank; without a column, of the first that has a usual name.
+    """Yield each cell of `column` that is not blank. Without `column`, the first with a usual name is read.
 
-    Raises ConfigError when the column is not there or a row is too short to have it.
+    Raises ConfigError when there is no such column, or a row is too short.
     """
     with open_text(path) as file:
         rows = csv.DictReader(file, delimiter=delimiter)

@@ -1,6 +1,6 @@
-"""A folder that `datasets.save_to_disk` wrote. Needs pyarrow (`pip install 'otel-llm[parquet]'`), not the network.
+"""A folder written by `datasets.save_to_disk`. Needs pyarrow (`pip install 'otel-llm[parquet]'`), not the network.
 
-Such a folder holds Arrow streams, named in order by its `state.json`; one of several splits holds a folder for each.
+The folder holds Arrow streams, which its `state.json` lists in order; with several splits, it holds a folder for each.
 """
 
 import json
@@ -18,9 +18,9 @@ __all__ = ["prompts"]
 def prompts(
     path: Path | None, seed: int, *, column: str | None = None, split: str | None = None
 ) -> Iterator[str | Any]:
-    """Yield each cell of `column`, text or messages, of `split` (the only one, else "train").
+    """Yield each cell of `column`, text or messages, of `split` (default: the only split, else "train").
 
-    Raises ConfigError when pyarrow is not installed, the folder is none, or split or column are not there.
+    Raises ConfigError when pyarrow is not installed, or the folder, the split or the column does not exist.
     """
     arrow = import_pyarrow(path)
     folder = _split(path, split)
@@ -39,7 +39,7 @@ def prompts(
 
 
 def _split(path: Path | None, wanted: str | None) -> Path:
-    """Return the folder of the split that is meant."""
+    """Return the folder of the split."""
     path = require_path(path)
     if not path.is_dir():
         raise ConfigError(f"a folder written by datasets.save_to_disk at {path}", next_step="check the path")

@@ -12,9 +12,9 @@ __all__ = ["prompts"]
 
 
 def prompts(path: Path | None, seed: int, *, column: str | None = None) -> Iterator[str | Any]:
-    """Yield each cell of `column`, text or messages; without a column, of the first that has a usual name.
+    """Yield each cell of `column`, text or messages. Without `column`, the first with a usual name is read.
 
-    Raises ConfigError when pyarrow is not installed, the file is none, or the column is not there.
+    Raises ConfigError when pyarrow is not installed, the file cannot be read, or there is no such column.
     """
     path = require_path(path)
     arrow = import_pyarrow(path)

@@ -15,7 +15,7 @@ _ROLES: Final = {"human": "user", "user": "user", "gpt": "assistant", "assistant
 def prompts(path: Path | None, seed: int) -> Iterator[list[dict[str, Any]]]:
     """Yield the opening of each conversation: its system message, if any, and the first turn of the user.
 
-    A conversation without a turn of the user is skipped. Raises ConfigError for an item that is no conversation.
+    Skips a conversation without a user turn. Raises ConfigError for an item that is not a conversation.
     """
     for place, item in read_json_list(path):
         opening: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""The base class that parser files of the `llmuses perf` time derive from."""
+"""The base class of parser files that were written for `llmuses perf`."""
 
 import sys
 from abc import abstractmethod
@@ -12,7 +12,7 @@ __all__ = ["PerfPluginBase"]
 
 
 class PerfPluginBase:
-    """What a parser file has to define, and two helpers for reading datasets. There is nothing to construct."""
+    """The two methods that a parser file must define, and two that read datasets. The constructor takes nothing."""
 
     @abstractmethod
     def build_request(
@@ -35,7 +35,7 @@ class PerfPluginBase:
     def parse_responses(self, responses: list[str], **kwargs: Any) -> tuple[int, int]:
         """Return (tokens of the prompt, tokens of the answer).
 
-        responses: the data of each event of a stream, without end markers; of a whole answer, its body alone
+        responses: the data of each event of a stream, without end markers; for a whole answer, its body
         kwargs: `request`, the body that was sent, and `parameters`, those of the command line
         """
         raise NotImplementedError(f"{type(self).__name__}.parse_responses")

@@ -1,7 +1,7 @@
-"""A parser from a file of the user's: `--parser my_parser.py` with a class `PerfPlugin`, as `llmuses perf` loaded it.
+"""A parser from a user's file: `--parser my_parser.py` with a class `PerfPlugin`, as `llmuses perf` loaded it.
 
-While the file is loaded, and only then, `llmuses.perf.llm_parser_base` is ours, so that files written for the original
-run unchanged. All that can be wrong with a file is said before any request goes out.
+While the file is loaded, and only then, `llmuses.perf.llm_parser_base` is our module, so that files written for the
+original run unchanged. Whatever is wrong with a file is reported before any request is sent.
 """
 
 import inspect
@@ -38,7 +38,7 @@ class FileParser:
         self._plugin = _construct(path, _class_of(path), tokenizer_path)
 
     def bodies(self) -> Iterator[dict[str, Any]]:
-        """Yield the bodies of one pass. Raises PluginError when the file raises, or yields something else."""
+        """Yield the bodies of one pass. Raises PluginError when the file raises or yields anything but dicts."""
         source = self._source
         try:
             requests = self._plugin.build_request(
@@ -59,7 +59,7 @@ class FileParser:
             raise PluginError(f"{self._path} to build requests", error) from error
 
     def tokens(self, events: Sequence[str], request: Mapping[str, Any]) -> tuple[int | None, int | None]:
-        """Return what parse_responses returns. Raises PluginError when it raises, or returns no two counts."""
+        """Return what parse_responses returns. Raises PluginError when it raises or does not return two counts."""
         known = {"request": request, "parameters": dict(self._source.parameters)}
         try:
             given = _select_accepted(self._plugin.parse_responses, known)
@@ -94,7 +94,7 @@ def _class_of(path: Path) -> Any:
 
 
 def _construct(path: Path, plugin: Any, tokenizer_path: str | None) -> Any:
-    """Return an instance. The original passed the tokenizer path, even to a class that takes no argument."""
+    """Return an instance, made with the tokenizer path if the class takes an argument."""
     try:
         signature = inspect.signature(plugin)
         try:
@@ -107,7 +107,7 @@ def _construct(path: Path, plugin: Any, tokenizer_path: str | None) -> Any:
 
 
 def _select_accepted(function: Any, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of `known` that the function takes by name."""
+    """Return the items of `known` that the function accepts as keyword arguments."""
     taken = inspect.signature(function).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
         return dict(known)
@@ -121,7 +121,7 @@ def _check_count(value: Any) -> int | None:
 
 
 def _original_modules() -> dict[str, ModuleType]:
-    """Return the modules by which such files name their base class."""
+    """Return the modules from which such files import their base class."""
     package, perf, base = (ModuleType(n) for n in ("llmuses", "llmuses.perf", "llmuses.perf.llm_parser_base"))
     package.__path__, perf.__path__ = [], []
     package.perf, perf.llm_parser_base, base.PerfPluginBase = perf, base, PerfPluginBase  # type: ignore[attr-defined]
@@ -130,7 +130,7 @@ def _original_modules() -> dict[str, ModuleType]:
 
 @contextmanager
 def _lend(modules: Mapping[str, ModuleType]) -> Iterator[None]:
-    """Put modules where imports find them, and afterwards what was there before."""
+    """Put the modules into `sys.modules` while entered, and restore what was there before."""
     before = {name: sys.modules.get(name) for name in modules}
     sys.modules.update(modules)
     try:
