@@ -122,6 +122,7 @@ def test_all_failing_is_exit_code_1_and_the_report_is_written(perf: Run, truth: 
     assert run.code == 1
     assert run.report["requests"]["failed"] == 3
     assert "Failed requests: 3" in run.out
+    assert "client-limited: " in run.out  # requests were sent, so there is a client to judge
 
 
 def test_a_server_that_is_down_is_one_clear_line(perf: Run) -> None:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-__all__ = ["ARRIVALS", "DEFAULT", "ArrivalProcess", "constant", "immediate", "poisson"]
+__all__ = ["ARRIVALS", "DEFAULT_PROCESS", "ArrivalProcess", "constant", "immediate", "poisson"]
 
 _BLOCK = 1024
 
@@ -49,4 +49,4 @@ ARRIVALS: Final[Mapping[str, ArrivalProcess]] = {
     "poisson": ArrivalProcess(poisson, "as from independent users"),
     "constant": ArrivalProcess(constant, "evenly"),
 }
-DEFAULT: Final = "poisson"
+DEFAULT_PROCESS: Final = "poisson"

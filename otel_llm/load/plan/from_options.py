@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.slo import Slo, parse_term
-from otel_llm.load.plan.arrivals import DEFAULT
+from otel_llm.load.plan.arrivals import DEFAULT_PROCESS
 from otel_llm.load.plan.option import values_of
 from otel_llm.load.plan.option_values import parse_key_values, read_api_key, read_prompt
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
@@ -63,7 +63,7 @@ def _check(args: argparse.Namespace) -> None:
             "either --rate or --parallel", f"--rate {args.rate:g} --parallel {args.parallel}",
             f"write --rate {args.rate:g} --max-concurrency {args.parallel}, or --parallel {args.parallel} alone",
         )  # fmt: skip
-    if args.arrivals != DEFAULT and args.rate is None:
+    if args.arrivals != DEFAULT_PROCESS and args.rate is None:
         raise ConfigError("--arrivals together with --rate", f"--arrivals {args.arrivals} alone")
     if args.log_every_n_query < 1:
         raise ConfigError("--log-every-n-query to be 1 or more", args.log_every_n_query)

@@ -9,7 +9,7 @@ from operator import not_
 from typing import Any, Final, Literal
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.plan.arrivals import ARRIVALS, DEFAULT, immediate
+from otel_llm.load.plan.arrivals import ARRIVALS, DEFAULT_PROCESS, immediate
 from otel_llm.load.plan.cachebust import draw_salt, fill_in
 from otel_llm.load.plan.option import (
     ABOVE_0,
@@ -91,7 +91,7 @@ class LoadPlan:
         help="open loop: requests per second, whatever comes back; -1 sends all at time 0",
     )  # fmt: skip
     arrival_process: str = option(
-        DEFAULT, "--arrivals", group=Group.AMOUNT, metavar="NAME",
+        DEFAULT_PROCESS, "--arrivals", group=Group.AMOUNT, metavar="NAME",
         check=Check(f"to be one of {', '.join(ARRIVALS)}", lambda name: name in ARRIVALS),
         help=f"how --rate spaces requests: {_PROCESSES} (default: %(default)s)",
     )  # fmt: skip
@@ -100,13 +100,9 @@ class LoadPlan:
         help="the most requests an open loop has under way; others wait",
     )  # fmt: skip
     seed: int = option(
-        0,
-        "--seed",
-        group=Group.AMOUNT,
-        type=int,
-        metavar="N",
-        help="of the arrival times and synthetic prompts (default: 0)",
-    )
+        0, "--seed", group=Group.AMOUNT, type=int, metavar="N",
+        help="of the arrival times and synthetic prompts (default: %(default)s)",
+    )  # fmt: skip
     ramp_s: float | None = option(
         None, "--ramp", group=Group.AMOUNT, type=float, metavar="S",
         help="seconds over which a closed loop starts; default: about one answer",

@@ -120,7 +120,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     lines += [f"[yellow]note[/]  {escape(note)}" for note in report.get("notes", ())]
     if report["slo"]:
         lines += _slo(report["slo"])
-    return [*lines, *_client(report["client"])] if _measured(report["client"]) else lines
+    return [*lines, *_client(report["client"])] if _measured(report) else lines
 
 
 _TOKEN_SOURCE: Final = {
@@ -156,9 +156,9 @@ def _client(client: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _measured(client: Mapping[str, Any] | None) -> bool:
-    """Return whether the client has anything to be judged by: it read something, or something went wrong."""
-    return client is not None and bool(client["reads"] or client["saturated"])
+def _measured(report: Mapping[str, Any]) -> bool:
+    """Return whether there is a client to judge: it sent requests, or was the limit before it could."""
+    return report["client"] is not None and bool(report["requests"]["sent"] or report["client"]["saturated"])
 
 
 def _verdict(client: Mapping[str, Any]) -> str:
