@@ -25,9 +25,11 @@ from otel_llm.wire.proxy import tunnel
 from otel_llm.wire.target import Target
 from otel_llm.wire.tls import Tls, TlsEndedError
 
-__all__ = ["KERNEL_STAMPS", "Connection", "Peer", "connect"]
+__all__ = ["KERNEL_STAMPS", "WATCHES_SOCKETS", "Connection", "Peer", "connect"]
 
 KERNEL_STAMPS: Final = sys.platform == "linux"
+WATCHES_SOCKETS: Final = sys.platform != "win32"
+"""Whether a loop here can watch a socket of ours; where it cannot, `otel_llm.wire.stream` serves."""
 
 _SO_TIMESTAMPNS: Final = 35  # not in the socket module
 _READ: Final = 65536

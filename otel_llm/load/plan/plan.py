@@ -1,7 +1,6 @@
 """What a run of the load generator will do, decided and checked before the first byte is sent."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice, takewhile
@@ -20,6 +19,7 @@ from otel_llm.load.plan.option import (
     check_fields,
     option,
 )
+from otel_llm.wire.connection import WATCHES_SOCKETS
 from otel_llm.wire.http import request_bytes
 from otel_llm.wire.protocol import Protocol, WireRequest
 from otel_llm.wire.target import Target, tls_context
@@ -28,10 +28,6 @@ __all__ = ["ENDLESS", "LoadPlan"]
 
 ENDLESS: Final = 1 << 40
 """The number of requests in the plan of a closed loop that only the clock ends."""
-
-_Transport = Literal["socket", "stream"]
-_TRANSPORT: Final[_Transport] = "stream" if sys.platform == "win32" else "socket"
-"""A loop on Windows cannot watch a socket of ours."""
 
 _PROCESSES: Final = "; ".join(f"{name}, {process.about}" for name, process in ARRIVALS.items())
 
@@ -151,8 +147,8 @@ class LoadPlan:
         False, "--new-connection", group=Group.REACH, before="--insecure", action="store_true",
         help="a new connection for every request",
     )  # fmt: skip
-    transport: _Transport = option(
-        _TRANSPORT,
+    transport: Literal["socket", "stream"] = option(
+        "socket" if WATCHES_SOCKETS else "stream",
         "--transport", group=Group.REACH, before="--uds", choices=("socket", "stream"), default=None,
         help="how reads are stamped: on a socket of ours (the kernel's stamps on Linux), or by the loop's transports",
     )  # fmt: skip
