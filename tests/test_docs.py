@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm.load.plan.options import add_arguments
+from otel_llm.load.figures.slo import QUANTITIES
+from otel_llm.load.plan.arguments import add_arguments
 from otel_llm.measures import MEASURES
 from otel_llm.wire.discovery import protocols
 
@@ -49,6 +50,12 @@ def test_every_measure_is_in_the_glossary() -> None:
     text = (ROOT / "docs" / "measures.md").read_text()
     for measure in MEASURES:
         assert f"`{measure.name}`" in text
+
+
+def test_every_term_of_an_slo_is_on_the_page_of_measures() -> None:
+    text = (ROOT / "docs" / "measures.md").read_text()
+    rows = [f"| `{name}` | {quantity.about} |" for name, quantity in QUANTITIES.items()]
+    assert "\n".join(rows) in text
 
 
 def test_every_protocol_is_on_its_page() -> None:

@@ -254,8 +254,7 @@ def _attributes_at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dic
     }
     if len(facts.inter_token_latencies):
         ordered = np.sort(facts.inter_token_latencies).tolist()
-        found[names.ITL_P50] = measures.percentile(ordered, 50)
-        found[names.ITL_P99] = measures.percentile(ordered, 99)
+        found |= {name: measures.percentile(ordered, q) for q, name in names.ITL_PERCENTILES.items()}
         found[names.ITL_MAX] = facts.max_inter_token_latency
     return {name: value for name, value in found.items() if value is not None}
 

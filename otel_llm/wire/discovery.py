@@ -21,7 +21,7 @@ def load_protocol(name: str) -> type[Protocol]:
     """Return the protocol of that name. Raises ConfigError when there is none, PluginError when it cannot be used."""
     points = protocols()
     if name not in points:
-        raise ConfigError(f"a protocol out of {', '.join(points)}", name, "`otel-llm plugins` lists what is installed")
+        raise ConfigError(f"a protocol out of {', '.join(points)}", name, "see what is installed: `otel-llm plugins`")
     return _load(points[name])
 
 

@@ -124,6 +124,7 @@ def test_all_failing_is_exit_code_1_and_the_report_is_written(perf: Run, truth: 
     assert run.code == 1
     assert run.report["requests"]["failed"] == 3
     assert "Failed requests: 3" in run.out
+    assert "client-limited: " in run.out  # requests were sent, so there is a client to judge
 
 
 def test_a_server_that_is_down_is_one_clear_line(perf: Run) -> None:
@@ -135,6 +136,10 @@ def test_a_server_that_is_down_is_one_clear_line(perf: Run) -> None:
     assert run.report["requests"] == {
         "planned": 50, "sent": 0, "succeeded": 0, "failed": 50, "cancelled": 0, "errors": {"connect": 50},
     }  # fmt: skip
+    summary, _, rest = run.out.partition("\n\n")
+    assert summary.endswith("Too little data to calculate quantiles!")
+    # no empty table, and no verdict on a client that measured nothing
+    assert rest == "failed  50 of 50: connect 50\nrun file  run.db\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -254,6 +259,33 @@ def test_an_slo_that_is_missed_is_exit_code_1(perf: Run, truth: TruthServer) -> 
     assert missed.code == 1
     assert missed.report["slo"]["terms"]["ttft"]["attainment"] == 0
     assert missed.report["slo"]["goodput"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "expected --model NAME; give the name that the server knows the model by"),
+        (["--model", "m"], "expected something to ask; give --prompt TEXT, --prompt @FILE or --dataset"),
+        (["--model", "m", "--prompt", "x", "--rate", "-1", "--duration", "1"],
+            "expected -n N with --rate -1; say how many requests leave at once"),
+        (["--model", "m", "--prompt", "x", "--api-key-env", "OTEL_LLM_NO_KEY"],
+            "expected a key in the environment variable OTEL_LLM_NO_KEY; export it, or use --api-key-file"),
+        (["--model", "m", "--parser", "openai_prompt"],
+            "expected --prompt with --parser openai_prompt; give it, or a parser that reads datasets"),
+        (["--model", "m", "--parser", "openai_openqa_qwen"],
+            "expected --prompt or --dataset with --parser openai_openqa_qwen; give one of them"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_asked_for_and_not_called_none(perf: Run, arguments: list[str], line: str) -> None:
+    run = perf(*arguments)
+    assert (run.code, run.err) == (2, f"otel-llm perf: {line}\n")
+
+
+def test_append_asks_for_a_name(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "otel_llm.cli", "perf", "--model", "m", "--prompt", "x", "--append"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.stderr == "otel-llm perf: expected --name NAME with --append; name the run file to continue\n"
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize(

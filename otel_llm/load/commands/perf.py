@@ -12,9 +12,9 @@ from otel_llm.load.figures import machine_limits as calibration
 from otel_llm.load.figures.health import Health
 from otel_llm.load.outputs.otlp import Export, RunTelemetry
 from otel_llm.load.outputs.wandb import WandbSink, load_wandb
-from otel_llm.load.plan.options import add_arguments
-from otel_llm.load.plan.planning import plan_of
-from otel_llm.load.plan.values import key_values
+from otel_llm.load.plan.arguments import add_arguments
+from otel_llm.load.plan.from_options import plan_of
+from otel_llm.load.plan.option_values import parse_key_values
 from otel_llm.load.show.live import set_level
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.redact import redact, redact_url
@@ -73,8 +73,8 @@ def _calibrate() -> int:
     for level in calibrate.calibrate():
         levels.append(level)
         out.print(f"[dim]{level.streams} streams: {level.packets_per_s:,.0f} packets/s[/]")
-    calibrate.show(levels, out)
-    out.print(f"kept in {calibration.save(levels)}; later runs are compared with it", soft_wrap=True)
+    calibrate.print_levels(levels, out)
+    out.print(f"kept in {calibration.save_levels(levels)}; later runs are compared with it", soft_wrap=True)
     return 0
 
 
@@ -83,7 +83,7 @@ def show(result: RunResult, concurrency: int) -> None:
     sys.stdout.write(summary_block(result.stats, concurrency) + "\n")
     out = console()
     print_report(result.report, out)
-    if note := calibration.compare(result.report, calibration.load()):
+    if note := calibration.compare_with_levels(result.report, calibration.load_levels()):
         out.print(f"[dim]{note}[/]", highlight=False, soft_wrap=True)
     out.print(f"run file  {result.path}", highlight=False, soft_wrap=True)
     sys.stdout.flush()
@@ -99,8 +99,8 @@ def _written(args: argparse.Namespace) -> dict[str, Any]:
     urls = [redact_url(url) for url in args.url]
     given["url"] = urls[0] if len(urls) == 1 else urls
     given["proxy"] = None if args.proxy is None else repr(Proxy.parse(args.proxy))
-    given["headers"] = key_values("--headers", args.headers, typed=False)
-    given["parameters"] = key_values("--parameters", args.parameters)
+    given["headers"] = parse_key_values("--headers", args.headers, typed=False)
+    given["parameters"] = parse_key_values("--parameters", args.parameters)
     given |= {name: None if given[name] is None else str(given[name]) for name in ("json", "jsonl")}
     if args.no_content and args.prompt is not None and not args.prompt.startswith("@"):
         given["prompt"] = "[left out]"

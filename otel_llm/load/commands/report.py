@@ -12,7 +12,7 @@ import msgspec
 
 from otel_llm.errors import ConfigError, OtelLLMError
 from otel_llm.load.figures.stats import Stats
-from otel_llm.load.prompts.wording import asked, said
+from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.report import SCHEMA, console, print_report, write_json
 from otel_llm.measures import Facts
@@ -76,7 +76,8 @@ def _lines(path: Path, row: Mapping[str, Any]) -> Iterator[str]:
     for request, messages, inputs, outputs in read_answers(path, row["id"]):
         if request is None or messages is None:
             raise ConfigError("a run file with prompts and answers", "one of --no-content", "go without --requests")
-        prompt, answer = asked(msgspec.json.decode(request)), _said(protocol, msgspec.json.decode(messages))
+        prompt = prompt_text_of(msgspec.json.decode(request))
+        answer = _answer_of(protocol, msgspec.json.decode(messages))
         yield f"prompt: {prompt}, tokens: {inputs}, completion: {answer}, tokens: {outputs}"
 
 
@@ -87,8 +88,8 @@ def _protocol(arguments: Mapping[str, Any]) -> type[Protocol]:
     return protocol_for_path(urlsplit(url if isinstance(url, str) else url[0]).path)
 
 
-def _said(protocol: type[Protocol], events: Sequence[str]) -> str:
+def _answer_of(protocol: type[Protocol], events: Sequence[str]) -> str:
     try:
-        return said(protocol, events)
+        return answer_text_of(protocol, events)
     except (ValueError, OtelLLMError, msgspec.MsgspecError) as error:
         return f"[not readable: {error}]"

@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from otel_llm.load.figures.column import Column
 from otel_llm.load.figures.health import Health
+from otel_llm.load.figures.spilled_values import SpilledValues
 from otel_llm.measures import Facts, Floats, Ints, joined, send_lag, token_gaps
+from otel_llm.percentiles import BRIEF, percentile_name
 from otel_llm.record import Chunks, StreamRecord
 
 __all__ = ["ClientError"]
@@ -34,7 +35,7 @@ class ClientError:
     """Collects the client's own error over a run."""
 
     def __init__(self) -> None:
-        self._receive = Column()
+        self._receive = SpilledValues()
         self._send = array("d")
         self._doubtful = array("d")
         """The inter-token latencies that merged reads produced."""
@@ -75,7 +76,7 @@ class ClientError:
             gaps, tokens = gap_s[doubtful], tokens[doubtful]
             self._doubtful.frombytes(np.repeat(gaps / np.maximum(tokens, 1), tokens).tobytes())
 
-    def report(self, health: Health, start_ns: int | None = None, itl: Column | None = None) -> dict[str, Any]:
+    def report(self, health: Health, start_ns: int | None = None, itl: SpilledValues | None = None) -> dict[str, Any]:
         """Return the `client` member of a report; times in seconds, windows of one second from `start_ns`.
 
         itl: every inter-token latency of the run, to give its percentiles without those of merged reads
@@ -159,8 +160,8 @@ def _describe(values: Floats) -> dict[str, float] | None:
     """Return percentiles. Reorders `values` in place, since there may be millions."""
     if not len(values):
         return None
-    p50, p90, p99 = np.percentile(values, (50, 90, 99), overwrite_input=True).tolist()
-    return {"p50": p50, "p90": p90, "p99": p99, "max": float(values.max())}
+    found = np.percentile(values, BRIEF, overwrite_input=True).tolist()
+    return {**dict(zip(map(percentile_name, BRIEF), found, strict=True)), "max": float(values.max())}
 
 
 def _reasons(receive: _Span | None, loop: _Span | None, send: _Span | None, merged: float) -> list[str]:
