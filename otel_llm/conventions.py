@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from otel_llm.percentiles import IN_SPAN, percentile_name
-
 __all__ = ["INSTRUMENTS", "LATEST", "V1_41", "Instrument", "Profile", "capture_content", "instrument", "profiles"]
 
 Profile = Literal["v1_41", "latest"]
@@ -63,7 +61,8 @@ COUNTED_TOKENS: Final = "otel_llm.output_tokens"
 """Output tokens that nobody billed or tokenized: one for each chunk with content, up to wherever the stream ended."""
 RECORD_FLAGS: Final = "otel_llm.record.flags"
 TIME_TO_FIRST_TOKEN: Final = "otel_llm.time_to_first_token"
-ITL_PERCENTILES: Final = {q: f"otel_llm.inter_token_latency.{percentile_name(q)}" for q in IN_SPAN}
+ITL: Final = "otel_llm.inter_token_latency."
+"""Followed by the name of a percentile."""
 ITL_MAX: Final = "otel_llm.inter_token_latency.max"
 TPOT: Final = "otel_llm.time_per_output_token"
 QUEUE_DELAY: Final = "otel_llm.queue_delay"

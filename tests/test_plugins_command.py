@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from otel_llm.wire.discovery import installed
+from otel_llm.entry_points import installed
 
 
 def plugins(path: Path | None = None) -> "subprocess.CompletedProcess[str]":
