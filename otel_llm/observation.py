@@ -205,17 +205,17 @@ class StreamObservation:
     def cancel(self, error: BaseException | str = "cancelled", *, at_ns: int | None = None) -> None:
         """Who asked for it stopped waiting: a cancelled task, an interrupted run."""
         kind = error_type(error) if isinstance(error, BaseException) else error
-        self._finish("cancelled", self._last(self.now() if at_ns is None else at_ns), kind)
+        self._finish("cancelled", self._end_of_unfinished(self.now() if at_ns is None else at_ns), kind)
 
     def close_early(self) -> None:
         """Who asked for it closed the stream before its end. No error."""
-        self._finish("closed_early", self._last(self.now()))
+        self._finish("closed_early", self._end_of_unfinished(self.now()))
 
     def abandon(self) -> None:
         """Nobody holds the stream any more. No error; it ends with what arrived last, or where it began."""
-        self._finish("abandoned", self._last(self.sent_ns))
+        self._finish("abandoned", self._end_of_unfinished(self.sent_ns))
 
-    def _last(self, otherwise: int) -> int:
+    def _end_of_unfinished(self, otherwise: int) -> int:
         """An unfinished stream ends at its last chunk: when it was *noticed* to be unfinished is an accident."""
         last = self.last_ns
         return otherwise if last is None else last
