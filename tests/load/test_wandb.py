@@ -87,7 +87,7 @@ def test_without_the_library_it_is_one_line_before_any_request(
     run = perf(*chat(truth), "--wandb-api-key", "abc", env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert run.code == 2
     assert run.err == (
-        "otel-llm perf: expected the package wandb for --wandb-api-key, got None; pip install 'otel-llm[wandb]'\n"
+        "otel-llm perf: expected the package wandb for --wandb-api-key; run pip install 'otel-llm[wandb]'\n"
     )
     assert not run.run_file.exists()
     assert truth.stats()["requests"] == 0

@@ -18,9 +18,8 @@ def load_wandb() -> Any:
     try:
         import wandb
     except ImportError:
-        raise ConfigError(
-            "the package wandb for --wandb-api-key", None, "pip install 'otel-llm[wandb]'"
-        ) from None  # fmt: skip
+        next_step = "run pip install 'otel-llm[wandb]'"
+        raise ConfigError("the package wandb for --wandb-api-key", next_step=next_step) from None
     return wandb
 
 
