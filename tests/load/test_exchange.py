@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from otel_llm import measures
-from otel_llm.load.coordinator.reckoning import reckon
+from otel_llm.load.coordinator.reckoning import Reckoning
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.exchange import Exchange
 from otel_llm.load.worker.raw import Raw
@@ -78,7 +78,7 @@ class Wire:
     @property
     def record(self) -> StreamRecord:
         assert self.done == 1
-        (item,) = reckon([self.raw], self.plan)
+        (item,) = Reckoning(self.plan).reckon([self.raw])
         return item.record
 
     @property

@@ -3,7 +3,7 @@
 import struct
 from dataclasses import replace
 
-from otel_llm.load.coordinator.reckoning import reckon
+from otel_llm.load.coordinator.reckoning import Reckoning
 from otel_llm.load.worker.raw import Raw
 from otel_llm.observation import StreamObservation
 from otel_llm.record import OTHER, PADDING, TEXT
@@ -49,7 +49,7 @@ def test_the_record_is_that_of_an_observation_on_the_spot() -> None:
     spot.mark_read(130 * MS, lag_ns=7, read=3, size=30, length=0, kind=OTHER)
     spot.usage(input=3, output=4, cached=1, reasoning=0)
     spot.end(131 * MS)
-    (item,) = reckon([noted(4, 0)], PLAN)
+    (item,) = Reckoning(PLAN).reckon([noted(4, 0)])
     assert item.record == spot.record
     assert item.record.flags == ("apportioned",)
     assert list(item.record.chunks.tokens) == [0, 1, 3, 0]
@@ -60,8 +60,8 @@ def test_many_at_once_are_what_each_is_alone() -> None:
     raws.insert(
         2, Raw(9, sent_ns=1, ended_ns=2, outcome="error", error_type="connect", error_message="no", unsent=True)
     )
-    together = reckon(raws, PLAN)
-    assert together == [item for raw in raws for item in reckon([raw], PLAN)]
+    together = Reckoning(PLAN).reckon(raws)
+    assert together == [item for raw in raws for item in Reckoning(PLAN).reckon([raw])]
     assert [item.record.index for item in together] == [0, 1, 9, 2, 3, 4]
     assert (together[2].record.flags, together[2].record.error_message, len(together[2].record.chunks)) == (
         ("unsent",),
@@ -73,14 +73,14 @@ def test_many_at_once_are_what_each_is_alone() -> None:
 def test_one_that_was_cut_short_ends_with_what_came_last() -> None:
     raw = noted(0, 0)
     raw.outcome, raw.ended_ns = "cancelled", 999 * MS
-    record = reckon([raw], PLAN)[0].record
+    record = Reckoning(PLAN).reckon([raw])[0].record
     assert (record.outcome, record.error_type, record.ended_ns) == ("cancelled", "interrupted", 130 * MS)
     raw = Raw(0, sent_ns=1, outcome="cancelled", ended_ns=5)
-    assert reckon([raw], PLAN)[0].record.ended_ns == 5
+    assert Reckoning(PLAN).reckon([raw])[0].record.ended_ns == 5
 
 
 def test_where_each_request_went_is_told_by_its_number() -> None:
     targets = (Target.parse("http://a:1/v1/chat/completions"), Target.parse("http://b/v1/chat/completions", "/tmp/x"))
     plan = replace(PLAN, targets=targets)
-    records = [item.record for item in reckon([Raw(n, outcome="complete") for n in (0, 1)], plan)]
+    records = [item.record for item in Reckoning(plan).reckon([Raw(n, outcome="complete") for n in (0, 1)])]
     assert [(r.server_address, r.server_port) for r in records] == [("a", 1), ("/tmp/x", None)]

@@ -16,7 +16,8 @@ from multiprocessing.process import BaseProcess
 from typing import IO
 
 from otel_llm.clock import now_ns
-from otel_llm.load.coordinator.reckoning import FinishedCall, reckon
+from otel_llm.load.coordinator.reckoning import FinishedCall, Reckoning
+from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.health import Health
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.channel import DRAIN, GO, STOP, Batch, Inbox, LastWord, Message, Ready
@@ -43,8 +44,10 @@ class _Worker:
 class Coordinator:
     """Runs a plan in worker processes. Call `start`, then `run` once, and always `close`."""
 
-    def __init__(self, plan: LoadPlan) -> None:
+    def __init__(self, plan: LoadPlan, counting: Counting | None = None) -> None:
+        """counting: counts tokens where the server does not; None leaves them unknown"""
         self.plan = plan
+        self._reckoning = Reckoning(plan, counting)
         self.health = Health(min(plan.workers, plan.number))
         self.start_ns: int | None = None
         self._workers: list[_Worker] = []
@@ -103,7 +106,7 @@ class Coordinator:
                     worker.sent, worker.in_flight = message.sent, message.in_flight
                     self.health.loop_lag_ns += message.loop_lag_ns
                     if message.ended:
-                        on_finished(reckon(message.ended, self.plan))
+                        on_finished(self._reckoning.reckon(message.ended))
                 else:
                     self._ended(worker, message)
             on_turn()

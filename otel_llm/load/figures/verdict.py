@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from otel_llm.load.figures.health import Health
-from otel_llm.load.figures.spilled_values import SpilledValues
+from otel_llm.load.figures.stats import Values
 from otel_llm.measures import Facts, Floats, Ints, joined, send_lag, token_gaps
 from otel_llm.percentiles import BRIEF, percentile_name
 from otel_llm.record import Chunks, StreamRecord
@@ -35,7 +35,7 @@ class ClientError:
     """Collects the client's own error over a run."""
 
     def __init__(self) -> None:
-        self._receive = SpilledValues()
+        self._receive = Values()
         self._send = array("d")
         self._doubtful = array("d")
         """The inter-token latencies that merged reads produced."""
@@ -76,7 +76,7 @@ class ClientError:
             gaps, tokens = gap_s[doubtful], tokens[doubtful]
             self._doubtful.frombytes(np.repeat(gaps / np.maximum(tokens, 1), tokens).tobytes())
 
-    def report(self, health: Health, start_ns: int | None = None, itl: SpilledValues | None = None) -> dict[str, Any]:
+    def report(self, health: Health, start_ns: int | None = None, itl: Values | None = None) -> dict[str, Any]:
         """Return the `client` member of a report; times in seconds, windows of one second from `start_ns`.
 
         itl: every inter-token latency of the run, to give its percentiles without those of merged reads
