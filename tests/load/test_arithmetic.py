@@ -15,7 +15,7 @@ from otel_llm.load.plan.arrivals import constant, immediate, poisson
 from otel_llm.load.plan.values import key_values, prompt_text
 from otel_llm.load.show import llmuses_format as document
 from otel_llm.load.show.redact import redact, redact_url
-from otel_llm.load.worker.worker import Share
+from otel_llm.load.worker.stock import Share
 from otel_llm.measures import Facts
 from otel_llm.record import Chunks, StreamRecord
 from otel_llm.sinks import Ended
