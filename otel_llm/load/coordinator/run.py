@@ -13,12 +13,11 @@ from typing import Any
 
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.load.coordinator.coordinator import Coordinator
+from otel_llm.load.coordinator.coordinator import Coordinator, warm_up
 from otel_llm.load.coordinator.garbage import rare_collections
 from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.coordinator.reckoning import FinishedCall
 from otel_llm.load.coordinator.stopping import Stopping
-from otel_llm.load.coordinator.warmup import warm_up
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.health import Health
 from otel_llm.load.figures.slo import Slo
