@@ -11,6 +11,7 @@ from collections.abc import Callable
 from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.connection import note_reads
 from otel_llm.wire.peer import Peer
 from otel_llm.wire.target import Target
 
@@ -61,7 +62,7 @@ class StreamConnection(asyncio.Protocol):
         if self.peer is None:  # an idle connection has nothing to say but goodbye
             self.close()
         else:
-            self._arrivals.add((at,))
+            note_reads(self._arrivals, (at,))
             self.peer.received((data,), self._arrivals)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -1,13 +1,19 @@
 """What workers noted becomes the records that an observation on the spot would have given."""
 
 import struct
+from array import array
 from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otel_llm.load.coordinator.reckoning import Reckoning
 from otel_llm.load.worker.raw import Raw
 from otel_llm.observation import StreamObservation
 from otel_llm.record import OTHER, PADDING, TEXT
+from otel_llm.tokens import resolve
 from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.connection import note_reads
 from otel_llm.wire.said import Said
 from otel_llm.wire.target import Target
 from tests.load.test_exchange import PLAN
@@ -27,7 +33,7 @@ def numbers(*values: int) -> list[bytes]:
 def noted(number: int, shift: int) -> Raw:
     arrivals = Arrivals()
     for at in (110, 120, 130):
-        arrivals.add([(at + shift) * MS + 7], [stamp((at + shift) * MS)], OFFSET)
+        note_reads(arrivals, [(at + shift) * MS + 7], [stamp((at + shift) * MS)], OFFSET)
     return Raw(
         number, "ab" * 16, "cd" * 8, due_ns=99 * MS, intended_ns=98 * MS, sent_ns=100 * MS, connect_ns=5,
         arrivals=arrivals, head=1, read=numbers(1, 2, 2, 3), size=numbers(10, 20, 21, 30), length=numbers(0, 1, 7, 0),
@@ -68,6 +74,28 @@ def test_many_at_once_are_what_each_is_alone() -> None:
         "no",
         0,
     )
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(0, 9)), max_size=8),
+    st.one_of(st.none(), st.integers(0, 9)),
+    st.one_of(st.none(), st.integers(0, 3)),
+)
+def test_tokens_are_those_of_the_one_rule(
+    rows: list[tuple[int, int, int]], total: int | None, reasoning: int | None
+) -> None:
+    kind, marked, length = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [])
+    raw = Raw(0, sent_ns=1, ended_ns=2, outcome="complete", said=Said(None, total, None, reasoning, ("stop",)))
+    note_reads(raw.arrivals, [1])
+    raw.kind, raw.read = [bytes(kind)], [struct.pack(f"{len(rows)}I", *[1] * len(rows))]
+    raw.size = raw.length = [struct.pack(f"{len(rows)}I", *length)]
+    raw.tokens = [struct.pack(f"{len(rows)}I", *marked)]
+    shares, output, source, flags = resolve(
+        array("B", kind), array("I", marked), array("I", length), provider=total, hidden=reasoning
+    )
+    record = Reckoning(PLAN).reckon([raw])[0].record
+    assert (record.chunks.tokens, record.output_tokens, record.token_source) == (shares, output, source)
+    assert set(flags) <= set(record.flags)
 
 
 def test_one_that_was_cut_short_ends_with_what_came_last() -> None:

@@ -17,9 +17,10 @@ from otel_llm import tokens
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.raw import Raw
-from otel_llm.record import CONTENT_KINDS, Chunks, StreamRecord
+from otel_llm.record import CONTENT_KINDS, Chunks, StreamRecord, TokenSource
 from otel_llm.wire.arrivals import NO_STAMP, OLDEST_NS, Arrivals
 from otel_llm.wire.repeats import Content
+from otel_llm.wire.said import Said
 
 __all__ = ["FinishedCall", "Reckoning", "moments"]
 
@@ -89,9 +90,7 @@ class Reckoning:
 
     def _record(self, raw: Raw, headers_ns: int | None, length: "array[int]", chunks: Chunks) -> StreamRecord:
         said, error, message = raw.said, raw.error_type, raw.error_message
-        shares, output, source, flags = tokens.resolve(
-            chunks.kind, chunks.tokens, length, provider=said.output_tokens, hidden=said.reasoning_tokens
-        )
+        shares, output, source, flags = _count_tokens(said, length, chunks)
         ended_ns = raw.ended_ns
         if raw.outcome == "cancelled":  # ends at its last chunk: when it was *noticed* to be unfinished is an accident
             ended_ns, error = chunks.at_ns[-1] if chunks.at_ns else ended_ns, "interrupted"
@@ -133,6 +132,17 @@ class Reckoning:
         if record.outcome == "complete" and (oddities := tuple(_oddities(record, body))):
             record = msgspec.structs.replace(record, flags=(*record.flags, *oddities))
         return FinishedCall(record, body, raw.content)
+
+
+def _count_tokens(
+    said: Said, length: "array[int]", chunks: Chunks
+) -> tuple["array[int]", int | None, TokenSource | None, tuple[str, ...]]:
+    """Return what `tokens.resolve` does; at once for the usual answer, each chunk of which brought one token."""
+    bears, total = chunks.kind.tobytes().translate(_BEARS), said.output_tokens
+    count = bears.count(1)
+    if not said.reasoning_tokens and count and (total == count or (total is None and not any(chunks.tokens))):
+        return array("I", list(bears)), count, "chunks" if total is None else "provider", ()
+    return tokens.resolve(chunks.kind, chunks.tokens, length, provider=total, hidden=said.reasoning_tokens)
 
 
 def moments(answers: Sequence[Arrivals]) -> tuple[Ints, Ints]:

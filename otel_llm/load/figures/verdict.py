@@ -28,6 +28,8 @@ _SEND_LAG_S: Final = 0.010
 _MERGED_SHARE: Final = 0.01
 _STALE_NS: Final = 5_000_000
 
+_BRIEF: Final = tuple(map(percentile_name, BRIEF))
+
 _Span = Mapping[str, float]
 
 
@@ -161,7 +163,7 @@ def _describe(values: Floats) -> dict[str, float] | None:
     if not len(values):
         return None
     found = np.percentile(values, BRIEF, overwrite_input=True).tolist()
-    return {**dict(zip(map(percentile_name, BRIEF), found, strict=True)), "max": float(values.max())}
+    return {**dict(zip(_BRIEF, found, strict=True)), "max": float(values.max())}
 
 
 def _reasons(receive: _Span | None, loop: _Span | None, send: _Span | None, merged: float) -> list[str]:

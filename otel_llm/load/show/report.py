@@ -42,6 +42,7 @@ _MANY: Final = 10
 _WIDE: Final = 120
 """Columns that the whole table takes; on a narrower terminal it goes without the interval."""
 
+_BRIEF: Final = tuple(map(percentile_name, BRIEF))
 _COLUMNS: Final = ("mean", *map(percentile_name, IN_TABLE), "max")
 
 
@@ -195,7 +196,7 @@ def _client(client: Mapping[str, Any]) -> list[str]:
             lags.append(f"{label} {lag['p50'] * 1e3:.3f} / {lag['p99'] * 1e3:.2f} / {lag['max'] * 1e3:.1f}")
     lines = [_verdict(client)]
     if apart := client["inter_token_latency_without_merged"]:
-        figures = "  ".join(f"{percentile_name(q)} {_digits(apart[percentile_name(q)] * 1e3)}" for q in BRIEF)
+        figures = "  ".join(f"{name} {_digits(apart[name] * 1e3)}" for name in _BRIEF)
         lines.append(f"  inter-token latency without the {client['merged_reads']:,} merged reads, ms:  {figures}")
     if lags:
         lines.append(f"[dim]own lateness, ms p50 / p99 / max:  {'  ·  '.join(lags)}  ·  {client['clock']}[/]")
