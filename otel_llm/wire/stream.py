@@ -7,15 +7,18 @@ first thing when the loop hands over what it has read; how long that had waited 
 import asyncio
 import ssl
 from collections.abc import Callable
+from struct import Struct
+from typing import Final
 
 from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.wire.arrivals import Arrivals
-from otel_llm.wire.connection import note_reads
 from otel_llm.wire.peer import Peer
 from otel_llm.wire.target import Target
 
 __all__ = ["StreamConnection", "connect"]
+
+_STAMP: Final = Struct("q")
 
 
 class StreamConnection(asyncio.Protocol):
@@ -62,7 +65,8 @@ class StreamConnection(asyncio.Protocol):
         if self.peer is None:  # an idle connection has nothing to say but goodbye
             self.close()
         else:
-            note_reads(self._arrivals, (at,))
+            self._arrivals.own.append(_STAMP.pack(at))
+            self._arrivals.count += 1
             self.peer.received((data,), self._arrivals)
 
     def connection_lost(self, error: Exception | None) -> None:
