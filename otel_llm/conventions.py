@@ -89,6 +89,10 @@ VANTAGE: Final = "otel_llm.vantage"
 BUCKET_FAMILY: Final = "otel_llm.bucket.family"
 """Which explicit bucket edges a histogram has: their number, a dot and six digits of a digest. Exponential: none."""
 FINISH_REASON: Final = "otel_llm.finish_reason"
+SERIES: Final = "otel_llm.series"
+"""Tells series apart that differ in labels which are not kept: a digest of those labels."""
+TRAFFIC: Final = "otel_llm.traffic"
+"""`load_run` for what the load generator measured; users' own traffic has none."""
 SERVICE_NAME: Final = "service.name"
 SERVICE_INSTANCE: Final = "service.instance.id"
 DEPLOYMENT: Final = "deployment.environment.name"
@@ -259,6 +263,14 @@ INSTRUMENTS: Final = {
             "How long a request waited in the engine before it ran.", FINE_SECONDS,
         ),
         _ours("server_requests", "counter", "{request}", "otel_llm.server.requests", "Requests the engine ended."),
+        _ours(
+            "server_requests_failed", "counter", "{request}", "otel_llm.server.requests.failed",
+            "Those of otel_llm.server.requests that failed, where the engine counts them apart.",
+        ),
+        _ours(
+            "server_requests_in_flight", "gauge", "{request}", "otel_llm.server.requests.in_flight",
+            "Requests in the engine, those that wait included, where it does not count the running ones apart.",
+        ),
         _ours(
             "server_requests_running", "gauge", "{request}", "otel_llm.server.requests.running",
             "Requests the engine works on.",
