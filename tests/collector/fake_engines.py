@@ -175,7 +175,13 @@ def pages() -> dict[str, Exposition]:
                 "gauge",
             )
             | dict.fromkeys(
-                ("sglang:prompt_tokens_total", "sglang:generation_tokens_total", "sglang:num_requests_total"), "counter"
+                (
+                    "sglang:prompt_tokens_total",
+                    "sglang:generation_tokens_total",
+                    "sglang:num_requests_total",
+                    "sglang:num_aborted_requests_total",
+                ),
+                "counter",
             ),
         ),
         "tensorrt_llm": Exposition(
