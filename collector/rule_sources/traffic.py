@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from otel_llm import conventions
-from otel_llm_collector.rule_sources.dimensions import BY, MODEL
+from otel_llm_collector.rule_sources.dimensions import BY, MODEL, TRAFFIC, VANTAGE
 from otel_llm_collector.rule_sources.rule import Rule
 from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for, series_name
 
@@ -16,7 +16,7 @@ _SERIES: Final = '{__name__=~"(gen_ai|otel_llm)[_:].+|traces_span_metrics_.+"}'
 
 
 def traffic_rules() -> Iterator[Rule]:
-    """Yield requests, errors, tokens, caches, queues, and how many series all of this takes."""
+    """Yield requests, errors, tokens, caches, queues, load runs' share, and how many series all of this takes."""
     yield from _requests()
     for name in ("prompt", "generation"):
         tokens = f"sum by ({BY}) (rate({series_for(f'server_{name}_tokens')}[5m]))"
@@ -28,6 +28,9 @@ def traffic_rules() -> Iterator[Rule]:
     hits, queries = (f"rate({series_for(f'server_prefix_cache_{what}')}[5m])" for what in ("hits", "queries"))
     yield Rule("otel_llm:prefix_cache:hit_ratio5m", f"sum by ({BY}) ({hits}) / (sum by ({BY}) ({queries}) > 0)")
     yield from _means()
+    runs = f'sum by ({MODEL}) (otel_llm:requests:rate5m{{{TRAFFIC}!=""}})'
+    served = f'(sum by ({MODEL}, {VANTAGE}) (otel_llm:requests:rate5m{{{VANTAGE}!="client", {TRAFFIC}=""}}) > 0)'
+    yield Rule("otel_llm:load_run:share5m", f"{runs} / on ({MODEL}) group_right () {served}")
     yield Rule("otel_llm:series:count", f"count({_SERIES})")
     yield Rule("otel_llm:series:by_job", f"count by (job) ({_SERIES})")
 

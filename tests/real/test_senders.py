@@ -128,6 +128,7 @@ def test_percentile_of_a_fast_and_a_slow_user_is_that_of_both(kind: str, otelcol
         ("front-door", "x", {"gen_ai.provider.name": "openai"}, {}, "gateway"),
         ("my-router", "x", {}, {}, "gateway"),
         ("my-engine", "x", {}, {}, "engine"),
+        ("in-process", "otel_llm", {"gen_ai.provider.name": "custom"}, {}, "engine"),
         ("told", "x", {}, {"otel_llm__vantage": "frontend"}, "frontend"),
         ("openlit-app", "openlit.otel.metrics", {"gen_ai.provider.name": "openai"}, {}, "client"),
     ],
