@@ -7,12 +7,18 @@ __all__ = ["load_telemetry"]
 
 
 def load_telemetry() -> None:
-    """Load numpy and OpenTelemetry's SDK, and let calls go to its global providers where nothing else is said."""
+    """Load numpy and OpenTelemetry's SDK, and let calls go to its global providers where nothing else is said.
+
+    What a process does once is done here, on a call that is made up and goes nowhere. What the global providers have
+    to make is made when the first call is about to begin: they may be set after this, and after a fork.
+    """
     if DESTINATION.make_sink is None:
         guarded("import", _load)
 
 
 def _load() -> None:
+    from otel_llm.instrumentation.rehearsal import rehearse
     from otel_llm.sinks.otel import OTelSink
 
-    DESTINATION.make_sink = OTelSink
+    guarded("rehearsal", rehearse, OTelSink)
+    DESTINATION.make_sink = OTelSink.prepared

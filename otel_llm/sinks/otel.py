@@ -75,6 +75,13 @@ class OTelSink:
         self._finished = provider if isinstance(provider, FinishedSpans) else None
         self._metrics = Metrics(meter_provider, self._profiles, *scope[1:])
 
+    @classmethod
+    def prepared(cls) -> "OTelSink":
+        """Return a sink into the global providers whose instruments are made, so that no call waits for that."""
+        sink = cls()
+        sink._metrics.prepare()
+        return sink
+
     # -- library calls -----------------------------------------------------------------------------------------
 
     def start(self, head: Mapping[str, Any], start_ns: int) -> OpenSpan:

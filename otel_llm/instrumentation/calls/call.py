@@ -127,6 +127,8 @@ class Call:
     def begin(self, at_ns: int | None = None) -> None:
         """Start the clock, the span and the call's own context, unless that was done."""
         if self.observation is None:
+            if DESTINATION.sink is None:  # before the clock starts: what is made once is no part of a call
+                guarded("sink", DESTINATION.open_sink)
             self.observation = StreamObservation(self._finish, clock=DESTINATION.clock, sent_ns=at_ns, **self._head)
             guarded("open", self._open, self.observation)
             in_flight.OPEN.add(self)
