@@ -22,6 +22,7 @@ from otel_llm.instrumentation.calls.isolation import guarded
 from otel_llm.instrumentation.calls.options import Options
 from otel_llm.instrumentation.calls.stream_items import StreamItems
 from otel_llm.observation import StreamObservation
+from otel_llm.process.ending import ENDING
 from otel_llm.record import NESTED, StreamRecord
 
 __all__ = ["NO_HOOKS", "Call", "call_in"]
@@ -305,6 +306,8 @@ class Call:
             guarded("tell", self.hooks.tell, self.instance, finished, self._result)
         if self.options.on_metrics is not None:
             guarded("on_metrics", lambda tell: tell(finished.metrics), self.options.on_metrics)
+        if ENDING.after_call is not None:
+            guarded("export", ENDING.after_call)
 
 
 def _head(
