@@ -1,7 +1,9 @@
 """Loading what measuring needs before a call is measured, so that no call pays for it; and naming the default sink."""
 
 from otel_llm.instrumentation.calls.destination import DESTINATION
+from otel_llm.instrumentation.calls.in_flight import tell_unfinished
 from otel_llm.instrumentation.calls.isolation import guarded
+from otel_llm.process.ending import ENDING
 
 __all__ = ["load_telemetry"]
 
@@ -21,4 +23,5 @@ def _load() -> None:
     from otel_llm.sinks.otel import OTelSink
 
     guarded("rehearsal", rehearse, OTelSink)
+    ENDING.tell = tell_unfinished
     DESTINATION.make_sink = OTelSink.prepared

@@ -7,10 +7,9 @@ import sys
 from collections import deque
 from typing import Final, Protocol
 
-from otel_llm.process.ending import ENDING
 from otel_llm.process.locks import may_hold_a_lock
 
-__all__ = ["OPEN", "OpenCall", "abandon_soon", "tell_at_exit_before", "told_before"]
+__all__ = ["OPEN", "OpenCall", "abandon_soon", "tell_at_exit_before", "tell_unfinished", "told_before"]
 
 
 class OpenCall(Protocol):
@@ -40,8 +39,8 @@ def tell_at_exit_before(provider: object) -> None:
     """
     global told_before
     told_before = provider
-    atexit.unregister(_flush)
-    atexit.register(_flush)
+    atexit.unregister(tell_unfinished)
+    atexit.register(tell_unfinished)
 
 
 def abandon_soon(call: OpenCall) -> None:
@@ -66,7 +65,7 @@ def _drain() -> None:
         call.abandon()
 
 
-def _flush() -> None:
+def tell_unfinished() -> None:
     """Tell of the calls that are unfinished when the process ends."""
     _drain()
     for call in tuple(OPEN):
@@ -80,8 +79,6 @@ def _forget() -> None:
     OPEN.clear()
     _LATER.clear()
 
-
-ENDING.tell = _flush
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
