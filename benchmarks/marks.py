@@ -43,7 +43,7 @@ def by_hand(stream: StreamObservation) -> None:
 def from_a_socket(stream: StreamObservation) -> None:
     mark = stream.mark_read
     for i in range(CHUNKS):
-        mark(i, 5, i, 190, 0, 4, 1)
+        mark(i, read=i, size=190, length=4, kind=1, lag_ns=5)
 
 
 def main() -> None:

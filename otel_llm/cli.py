@@ -1,4 +1,4 @@
-"""`otel-llm`: one word for each thing it does. A word's module is imported when the word is used."""
+"""The command `otel-llm` and its subcommands. A subcommand's module is imported only when it is called."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ __all__ = ["main"]
 
 _COMMANDS: Final = {
     "perf": ("otel_llm.load.commands.perf", "load an endpoint and measure every token"),
-    "report": ("otel_llm.load.commands.report", "what a run file holds, also of a run that was broken off"),
+    "report": ("otel_llm.load.commands.report", "print the report of a run file, including an interrupted run"),
     "demo": ("otel_llm.demo", "simulated model, load, OTLP and the percentiles read back: nothing to set up"),
     "sim": ("otel_llm.sim.cli", "a simulated model server with a known schedule"),
     "collector": (
@@ -20,12 +20,15 @@ _COMMANDS: Final = {
         "write the Collector's configuration, rules and deployments; bucket profiles",
     ),
     "dashboards": ("otel_llm_dashboards.cli", "write the Grafana dashboards, also as a mixin or for the operator"),
-    "plugins": ("otel_llm.load.commands.plugins", "the protocols and datasets that are installed"),
+    "plugins": ("otel_llm.plugins", "list the installed protocols, datasets and adapters"),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Return the exit code: 0 done, 1 it failed, 2 bad usage, 3 client-limited under --strict, 130 interrupted."""
+    """Run one subcommand and return its exit code.
+
+    0: done; 1: it failed; 2: bad usage; 3: the client was the limit, under --strict; 130: interrupted
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(_usage())
@@ -56,14 +59,14 @@ def _run(command: str, words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # whoever read our output has gone: nothing to say to nobody
+        # the reader of our output has gone: there is nobody left to tell
         sys.stderr.close()
         return 0
     return code
 
 
 class _Parser(argparse.ArgumentParser):
-    """Answers bad usage with one line and exit code 2."""
+    """Reports bad usage in one line and exits with code 2."""
 
     def error(self, message: str) -> "None":  # type: ignore[override]  # it ends the process all the same
         sys.stderr.write(f"{self.prog}: {message}; see {self.prog} --help\n")

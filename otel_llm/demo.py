@@ -1,7 +1,7 @@
-"""`otel-llm demo`: everything at once, with nothing to set up.
+"""`otel-llm demo`: the whole chain on one machine, with nothing to set up.
 
-A simulated model server in a process of its own, the load generator against it, an OTLP receiver beside it; then the
-percentiles twice, as they were measured and as they come back out of the telemetry.
+It starts a simulated model server in its own process and an OTLP receiver, runs the load generator against the server,
+and prints the percentiles twice: as measured, and as read back from the exported telemetry.
 """
 
 import argparse
@@ -14,13 +14,17 @@ from rich.console import Console
 from rich.table import Table
 
 from otel_llm import conventions
-from otel_llm.load.coordinator.run import Reporter, Run, run_name
-from otel_llm.load.outputs.otlp import Export, OtelReporter
+from otel_llm.load.coordinator.run import Run, run_name
+from otel_llm.load.figures.health import Health
+from otel_llm.load.outputs.otlp import Export, RunTelemetry
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.report import print_report
+from otel_llm.percentiles import BRIEF, percentile_name
 from otel_llm.receiver.otlp import OtlpReceiver
 from otel_llm.receiver.received import Received
-from otel_llm.sim import Behaviour, SimProcess
+from otel_llm.sim.behaviour import Behaviour
+from otel_llm.sim.process import SimProcess
+from otel_llm.sinks import Sink
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.protocol import Ask
 from otel_llm.wire.target import Target
@@ -35,13 +39,12 @@ _MEASURES: Final = (
     ("time per output token", "time_per_output_token", "time_per_output_token"),
     ("request latency", "request_latency", "operation_duration"),
 )
-_PERCENTILES: Final = (50, 90, 99)
 _AGREE: Final = 0.05
 """A bucket of an exponential histogram of 160 is at most 4.4 % wide over the two decades of such a run."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the few things that may be chosen."""
+    """Add the options of `otel-llm demo`."""
     parser.add_argument(
         "--parallel", type=int, default=16, help="requests under way at any time (default: %(default)s)"
     )
@@ -50,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run it; return 0 when both sets of percentiles agree, 1 when they do not or requests failed."""
+    """Run the demo. Return 0 when both sets of percentiles agree, 1 when they do not or when requests failed."""
     console = Console(highlight=False)
     args.out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -59,22 +62,22 @@ def run(args: argparse.Namespace) -> int:
         plan = _plan(sim.url, args)
         receivers: list[OtlpReceiver] = []
 
-        def reporters(head: Mapping[str, Any]) -> Sequence[Reporter]:
+        def sinks(head: Mapping[str, Any], health: Health) -> Sequence[Sink]:
             # here, because the workers have been forked by now and a receiver is made of threads
             receiver = stack.enter_context(OtlpReceiver())
             receivers.append(receiver)
             console.print(f"[bold]2[/]  an OTLP receiver listens at {receiver.grpc_endpoint}")
             console.print(f"[bold]3[/]  {plan.number} requests go out, {plan.parallel} at a time")
-            return [OtelReporter(Export(receiver.grpc_endpoint), head, plan.mode)]
+            return [RunTelemetry(Export(receiver.grpc_endpoint), head, plan.mode, health)]
 
         name = str(args.out / run_name(_MODEL, None)[1])
-        load = Run(plan, name=name, arguments={"command": "demo"}, log_every=plan.number, reporters=reporters)
-        outcome = load.go()
-        print_report(outcome.report, console)
-        agree = bool(receivers) and _compare(outcome.report["measures"], receivers[0], console)
+        load_run = Run(plan, name=name, arguments={"command": "demo"}, log_every=plan.number, sinks=sinks)
+        result = load_run.go()
+        print_report(result.report, console)
+        agree = bool(receivers) and _compare(result.report["measures"], receivers[0], console)
     if agree:
-        _what_next(console, outcome.path)
-    return outcome.exit_code() or int(not agree)
+        _what_next(console, result.path)
+    return result.exit_code() or int(not agree)
 
 
 def _plan(url: str, args: argparse.Namespace) -> LoadPlan:
@@ -91,14 +94,14 @@ def _plan(url: str, args: argparse.Namespace) -> LoadPlan:
 
 
 def _compare(measures: Mapping[str, Any], received: Received, console: Console) -> bool:
-    """Print both sets of percentiles, a block each; return whether counts are equal and percentiles agree."""
+    """Print each set of percentiles as a block. Return whether the counts are equal and the percentiles agree."""
     blocks: dict[str, list[tuple[str, ...]]] = {"as measured, ms": [], "as read back from OTLP, ms": []}
     agree = True
     for label, name, key in _MEASURES:
         row = measures[name]
         back = received.histogram(conventions.instrument(key).names(conventions.profiles())[0])
-        ours = [row[f"p{q}"] for q in _PERCENTILES]
-        theirs = [back.quantile(q / 100) if back is not None else None for q in _PERCENTILES]
+        ours = [row[percentile_name(q)] for q in BRIEF]
+        theirs = [back.quantile(q / 100) if back is not None else None for q in BRIEF]
         count = back.count if back is not None else 0
         blocks["as measured, ms"].append((label, f"{row['count']:,}", *map(_ms, ours)))
         blocks["as read back from OTLP, ms"].append((label, f"{count:,}", *map(_ms, theirs)))
@@ -107,7 +110,7 @@ def _compare(measures: Mapping[str, Any], received: Received, console: Console) 
     for title, rows in blocks.items():
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column(title, no_wrap=True, min_width=28)
-        for column in ("count", *(f"p{q}" for q in _PERCENTILES)):
+        for column in ("count", *map(percentile_name, BRIEF)):
             table.add_column(column, justify="right")
         for cells in rows:
             table.add_row(*cells)

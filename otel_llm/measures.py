@@ -4,7 +4,6 @@ Let t1 and tL be the arrivals of the first and the last token-bearing chunk, k1 
 tokens streamed. What a measure needs and a record does not have makes it None, never 0. All results are seconds.
 """
 
-import math
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -234,18 +233,25 @@ def corrected_request_latency(record: StreamRecord) -> float | None:
     return None if record.intended_ns is None else (record.ended_ns - record.intended_ns) / 1e9
 
 
-def percentile(ordered: Sequence[float], q: float) -> float | None:
-    """Return the q-th percentile (0..100) of ascending values by numpy's linear rule. None of no values.
+def percentile(ordered: Sequence[float] | NDArray[Any], q: float, count: int | None = None) -> float | None:
+    """Return the q-th percentile (0..100) of ascending values, by numpy's linear rule. None of no values.
+
+    count: how many values there are, where those beyond the end of `ordered` are infinite; None for a percentile that
+    takes one of these
 
     >>> percentile([1.0, 2.0, 3.0, 4.0], 50)
     2.5
+    >>> percentile([1.0, 2.0, 3.0], 50, count=4), percentile([1.0, 2.0, 3.0], 90, count=4)
+    (2.5, None)
     """
-    if not ordered:
+    if count is None:
+        count = len(ordered)
+    position = (count - 1) * q / 100
+    low = int(position)
+    high = min(low + 1, count - 1) if position > low else low
+    if not count or high >= len(ordered):
         return None
-    position = (len(ordered) - 1) * q / 100
-    low = math.floor(position)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+    return float(ordered[low] + (ordered[high] - ordered[low]) * (position - low))
 
 
 # -- a record, measured once -----------------------------------------------------------------------------------------

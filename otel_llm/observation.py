@@ -1,7 +1,8 @@
 """The open state of one call: marks while it streams, then one record, exactly once.
 
-Whoever makes a call (the decorator, `BaseLLM`, an adapter, the load generator) opens an observation, marks what
-arrives and ends it. Every path out of a call leads to one of five ends; the first one counts and the rest are no-ops.
+Whoever makes a call (the decorator, `BaseLLM`, an adapter) opens an observation, marks what arrives and ends it. The
+load generator replays it: an observation is told in one breath what a worker had noted (`load/coordinator/reckoning`).
+Every path out of a call leads to one of five ends; the first one counts and the rest are no-ops.
 """
 
 import logging
@@ -9,7 +10,7 @@ from array import array
 from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec import structs
+import msgspec
 
 from otel_llm import tokens as token_counts
 from otel_llm.clock import SYSTEM, Clock
@@ -97,12 +98,14 @@ class StreamObservation:
         self._at.append(at)
         self._kind.append(code)
 
-    def mark_read(self, at_ns: int, lag_ns: int, read: int, size: int, tokens: int, length: int, kind: int) -> None:
+    def mark_read(
+        self, at_ns: int, *, read: int, size: int, length: int, kind: int, tokens: int = 0, lag_ns: int = 0
+    ) -> None:
         """Note a chunk of a socket read: what `mark` notes, and what only a reader of sockets knows.
 
-        lag_ns: how long its read waited in the kernel before it was taken
         read:   number of the read it came in; chunks of one read arrived together
         size:   bytes of the event; length: characters of its text, by which a total of tokens is shared out
+        lag_ns: how long its read waited in the kernel before it was taken
 
         An observation is marked with this or with `mark`, not with both.
         """
@@ -151,6 +154,12 @@ class StreamObservation:
         if not _HEAD.issuperset(fields):
             raise TypeError(f"expected fields of StreamRecord, got {sorted(set(fields) - _HEAD)}")
         self.head.update(fields)
+
+    def take(self, said: msgspec.Struct) -> None:
+        """Take what an answer stated about itself: each field that a record has too and whose value is not None."""
+        facts = {name: value for name in said.__struct_fields__ if (value := getattr(said, name)) is not None}
+        self.usage(output=facts.pop("output_tokens", None), reasoning=facts.get("reasoning_tokens"))
+        self.head.update((name, value) for name, value in facts.items() if name in _HEAD)
 
     def usage(
         self,
@@ -204,17 +213,17 @@ class StreamObservation:
     def cancel(self, error: BaseException | str = "cancelled", *, at_ns: int | None = None) -> None:
         """Who asked for it stopped waiting: a cancelled task, an interrupted run."""
         kind = error_type(error) if isinstance(error, BaseException) else error
-        self._finish("cancelled", self._last(self.now() if at_ns is None else at_ns), kind)
+        self._finish("cancelled", self._end_of_unfinished(self.now() if at_ns is None else at_ns), kind)
 
     def close_early(self) -> None:
         """Who asked for it closed the stream before its end. No error."""
-        self._finish("closed_early", self._last(self.now()))
+        self._finish("closed_early", self._end_of_unfinished(self.now()))
 
     def abandon(self) -> None:
         """Nobody holds the stream any more. No error; it ends with what arrived last, or where it began."""
-        self._finish("abandoned", self._last(self.sent_ns))
+        self._finish("abandoned", self._end_of_unfinished(self.sent_ns))
 
-    def _last(self, otherwise: int) -> int:
+    def _end_of_unfinished(self, otherwise: int) -> int:
         """An unfinished stream ends at its last chunk: when it was *noticed* to be unfinished is an accident."""
         last = self.last_ns
         return otherwise if last is None else last
@@ -250,7 +259,7 @@ class StreamObservation:
             **head,
             sent_ns=self.sent_ns,
             ended_ns=ended_ns,
-            chunks=structs.replace(chunks, tokens=tokens),
+            chunks=msgspec.structs.replace(chunks, tokens=tokens),
             outcome=outcome,
             token_source=source,
         )

@@ -104,47 +104,47 @@ class AnthropicMessages(Protocol):
                 return None
             case "message_start" if chunk.message:
                 self._take(chunk.message)
-                self.output_tokens = None
+                self.said.output_tokens = None
                 return NOTHING
             case "message_delta":
                 self._take(chunk)
                 if chunk.delta and chunk.delta.stop_reason:
-                    self.finish_reasons += (chunk.delta.stop_reason,)
+                    self.said.finish_reasons += (chunk.delta.stop_reason,)
                 return OTHER, "", 0
             case "message":
                 return self._whole(chunk)
         if chunk.error:
-            self.error = error_of(chunk.error)
+            self.said.error = error_of(chunk.error)
             return OTHER, "", 0
         return NOTHING
 
     def _take(self, message: _Message) -> None:
-        """Keep what the answer says about itself; in a stream each usage is cumulative and may leave members out."""
-        self.model, self.response_id = message.model or self.model, message.id or self.response_id
-        usage = message.usage
+        """Note what the answer states about itself; in a stream each usage is cumulative and may leave members out."""
+        said, usage = self.said, message.usage
+        said.response_model, said.response_id = message.model or said.response_model, message.id or said.response_id
         if usage is None:
             return
         if usage.input_tokens is not None:
             cached = usage.cache_read_input_tokens or 0
-            self.input_tokens = usage.input_tokens + cached + (usage.cache_creation_input_tokens or 0)
+            said.input_tokens = usage.input_tokens + cached + (usage.cache_creation_input_tokens or 0)
         if usage.cache_read_input_tokens is not None:
-            self.cached_tokens = usage.cache_read_input_tokens
+            said.cached_tokens = usage.cache_read_input_tokens
         if usage.output_tokens is not None:
-            self.output_tokens = usage.output_tokens
+            said.output_tokens = usage.output_tokens
         if usage.output_tokens_details:
-            self.reasoning_tokens = usage.output_tokens_details.thinking_tokens
+            said.reasoning_tokens = usage.output_tokens_details.thinking_tokens
 
     def _whole(self, message: _Message) -> Delta:
         """Take an answer that was not streamed. Of several kinds of content, text says more than thinking or tools."""
         self._take(message)
         if message.stop_reason:
-            self.finish_reasons += (message.stop_reason,)
+            self.said.finish_reasons += (message.stop_reason,)
         words = {TEXT: "", TOOL: "", REASONING: ""}
         for block in message.content:
-            kind, said, _ = _content(block)
+            kind, content, _ = _content(block)
             if kind in words:
-                words[kind] += said
-        return next(((kind, said, 0) for kind, said in words.items() if said), (OTHER, "", 0))
+                words[kind] += content
+        return next(((kind, content, 0) for kind, content in words.items() if content), (OTHER, "", 0))
 
 
 def _content(block: _Block) -> Delta:
@@ -162,9 +162,9 @@ def _content(block: _Block) -> Delta:
 
 
 def _system(ask: Ask) -> str:
-    return "\n\n".join(_said(message) for message in ask.messages if message.get("role") == "system")
+    return "\n\n".join(_text_of(message) for message in ask.messages if message.get("role") == "system")
 
 
-def _said(message: Mapping[str, Any]) -> str:
+def _text_of(message: Mapping[str, Any]) -> str:
     content = message.get("content") or ""
     return content if isinstance(content, str) else "".join(str(part.get("text") or "") for part in content)

@@ -81,12 +81,12 @@ class DashScope(Protocol):
     name = "dashscope"
     paths = ("/text-generation/generation", "/multimodal-generation/generation")
 
-    __slots__ = ("_increments", "_said")
+    __slots__ = ("_increments", "_so_far")
 
     def __init__(self) -> None:
         super().__init__()
         self._increments = False
-        self._said = {TEXT: "", REASONING: "", TOOL: ""}
+        self._so_far = {TEXT: "", REASONING: "", TOOL: ""}
 
     @classmethod
     def encode(cls, ask: Ask) -> WireRequest:
@@ -104,20 +104,20 @@ class DashScope(Protocol):
 
     def decode(self, event: bytes) -> Delta | None:
         chunk = _decode(event)
-        self.response_id = chunk.request_id or self.response_id
+        self.said.response_id = chunk.request_id or self.said.response_id
         if chunk.code not in (None, "") and chunk.output is None:
-            self.error = str(chunk.code), chunk.message or ""
+            self.said.error = str(chunk.code), chunk.message or ""
             return OTHER, "", 0
         tokens = self._bill(chunk.usage) if chunk.usage else 0
-        kind, said = PADDING, ""
+        kind, content = PADDING, ""
         for brought, words in self._words(chunk.output) if chunk.output else ():
             # of several kinds in one event, text says more than a tool call or reasoning
             if (added := self._added(brought, words, tokens)) and kind != TEXT:
-                kind, said = brought, added
-        return (kind, said, tokens) if said else (OTHER if chunk.usage else PADDING, "", 0)
+                kind, content = brought, added
+        return (kind, content, tokens) if content else (OTHER if chunk.usage else PADDING, "", 0)
 
     def _words(self, output: _Output) -> list[tuple[int, str]]:
-        """Return (kind, words) of an event's output, and keep its finish reason ("null" while it runs)."""
+        """Return (kind, words) of an event's output, and note its finish reason ("null" while it runs)."""
         found = [(TEXT, output.text)] if output.text else []
         reason = output.finish_reason
         for choice in output.choices or ():
@@ -130,32 +130,32 @@ class DashScope(Protocol):
                 if content := message.content:
                     found.append((TEXT, content if isinstance(content, str) else _joined(content)))
         if reason and reason != "null":
-            self.finish_reasons += (reason,)
+            self.said.finish_reasons += (reason,)
         return found
 
     def _added(self, kind: int, words: str, tokens: int) -> str:
         """Return what `words` add to what was said before in this kind."""
-        before = self._said[kind]
+        before = self._so_far[kind]
         if not words or self._increments:
             return words
         if not before:
-            self._said[kind] = words
+            self._so_far[kind] = words
             return words
         repeats = words.startswith(before) and (len(words) > len(before) or not tokens)
         if repeats:
-            self._said[kind] = words
+            self._so_far[kind] = words
             return words[len(before) :]
         self._increments = True
         return words
 
     def _bill(self, usage: _Usage) -> int:
         """Take the running usage; return the output tokens it adds to the one before."""
-        before = self.output_tokens or 0
-        self.input_tokens, self.output_tokens = usage.input_tokens, usage.output_tokens
+        said, before = self.said, self.said.output_tokens or 0
+        said.input_tokens, said.output_tokens = usage.input_tokens, usage.output_tokens
         if cache := usage.prompt_tokens_details or usage.input_tokens_details:
-            self.cached_tokens = cache.cached_tokens
+            said.cached_tokens = cache.cached_tokens
         if usage.output_tokens_details:
-            self.reasoning_tokens = usage.output_tokens_details.reasoning_tokens
+            said.reasoning_tokens = usage.output_tokens_details.reasoning_tokens
         return max((usage.output_tokens or 0) - before, 0)
 
 

@@ -66,17 +66,17 @@ class OllamaChat(Protocol):
         return WireRequest(json_body(body, top))
 
     def decode(self, event: bytes) -> Delta | None:
-        line = _decode(event)
+        line, said = _decode(event), self.said
         if line.error:
-            self.error = error_of(line.error)
+            said.error = error_of(line.error)
             return OTHER, "", 0
-        self.model = line.model or self.model
+        said.response_model = line.model or said.response_model
         delta = _content(line.message) if line.message else NOTHING
         if not line.done:
             return delta
         self.done = True
-        self.finish_reasons += (line.done_reason or "stop",)  # before 0.1.38 Ollama said no more than `done`
-        self.input_tokens, self.output_tokens = line.prompt_eval_count, line.eval_count
+        said.finish_reasons += (line.done_reason or "stop",)  # before 0.1.38 Ollama said no more than `done`
+        said.input_tokens, said.output_tokens = line.prompt_eval_count, line.eval_count
         return delta if delta[1] else (OTHER, "", 0)
 
 

@@ -42,7 +42,7 @@ class _Chunk(msgspec.Struct, gc=False):
 
 
 class _Named(_Chunk, gc=False):
-    """A chunk read for who made it: each says so, and one is enough."""
+    """A chunk with the model and the id in it: every chunk repeats them, so they are read from one only."""
 
     model: str | None = None
     id: str | int | None = None
@@ -74,7 +74,8 @@ class OpenAIChat(Protocol):
         if event == b"[DONE]":
             self.done = True
             return None
-        named = self.model is not None
+        said = self.said
+        named = said.response_model is not None
         chunk = _decode(event) if named else _decode_named(event)
         choices = chunk.choices
         if len(choices) == 1 and named:  # nearly every event: one choice, text, nothing else
@@ -92,18 +93,18 @@ class OpenAIChat(Protocol):
         kind, text, tokens = NOTHING
         for choice in choices:
             if choice.finish_reason:
-                self.finish_reasons += (choice.finish_reason,)
+                said.finish_reasons += (choice.finish_reason,)
             if message := choice.delta or choice.message:
                 brought, words = _content(message)
                 text += words
                 # of several choices in one chunk, text says more than reasoning or a tool call
                 kind = TEXT if TEXT in (kind, brought) else kind or brought
         if chunk.__class__ is _Named and chunk.model:
-            self.model, self.response_id = chunk.model, None if chunk.id is None else str(chunk.id)
+            said.response_model, said.response_id = chunk.model, None if chunk.id is None else str(chunk.id)
         if chunk.usage is not None:
-            kind, tokens = kind or OTHER, bill(self, chunk.usage)
+            kind, tokens = kind or OTHER, bill(said, chunk.usage)
         if chunk.error:
-            self.error = error_of(chunk.error)
+            said.error = error_of(chunk.error)
             kind = kind or OTHER
         return kind, text, tokens
 

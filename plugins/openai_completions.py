@@ -48,18 +48,18 @@ class OpenAICompletions(Protocol):
         if event == b"[DONE]":
             self.done = True
             return None
-        chunk = _decode(event)
+        chunk, said = _decode(event), self.said
         kind, text, tokens = PADDING, "", 0
         for choice in chunk.choices:
             if choice.text:
                 kind, text = TEXT, text + choice.text
             if choice.finish_reason:
-                self.finish_reasons += (choice.finish_reason,)
-        if self.model is None and chunk.model:
-            self.model, self.response_id = chunk.model, None if chunk.id is None else str(chunk.id)
+                said.finish_reasons += (choice.finish_reason,)
+        if said.response_model is None and chunk.model:
+            said.response_model, said.response_id = chunk.model, None if chunk.id is None else str(chunk.id)
         if chunk.usage is not None:
-            kind, tokens = kind or OTHER, bill(self, chunk.usage)
+            kind, tokens = kind or OTHER, bill(said, chunk.usage)
         if chunk.error:
-            self.error = error_of(chunk.error)
+            said.error = error_of(chunk.error)
             kind = kind or OTHER
         return kind, text, tokens

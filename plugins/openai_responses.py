@@ -108,7 +108,7 @@ class OpenAIResponses(Protocol):
         if kind == "response.output_item.added" and chunk.item and chunk.item.name:
             return TOOL, chunk.item.name, 0
         if kind == "error" or (kind is None and not chunk.output and chunk.error):
-            self.error = error_of(chunk.error) or (str(chunk.code or "error"), chunk.message or "")
+            self.said.error = error_of(chunk.error) or (str(chunk.code or "error"), chunk.message or "")
             return OTHER, "", 0
         if kind is None:
             return self._whole(chunk)
@@ -118,22 +118,23 @@ class OpenAIResponses(Protocol):
         return NOTHING
 
     def _take(self, response: _Response, *, last: bool) -> None:
-        """Keep what the answer says about itself."""
-        self.model, self.response_id = response.model or self.model, response.id or self.response_id
+        """Note what the answer states about itself."""
+        said = self.said
+        said.response_model, said.response_id = response.model or said.response_model, response.id or said.response_id
         if usage := response.usage:
-            self.input_tokens, self.output_tokens = usage.input_tokens, usage.output_tokens
+            said.input_tokens, said.output_tokens = usage.input_tokens, usage.output_tokens
             if usage.input_tokens_details:
-                self.cached_tokens = usage.input_tokens_details.cached_tokens
+                said.cached_tokens = usage.input_tokens_details.cached_tokens
             if usage.output_tokens_details:
-                self.reasoning_tokens = usage.output_tokens_details.reasoning_tokens
-        self.error = error_of(response.error) or self.error
+                said.reasoning_tokens = usage.output_tokens_details.reasoning_tokens
+        said.error = error_of(response.error) or said.error
         if last:
             self.done = True
             if response.status in ("failed", "cancelled"):
-                self.error = self.error or (response.status, f"the response has status {response.status!r}")
+                said.error = said.error or (response.status, f"the response has status {response.status!r}")
             else:
                 why = response.incomplete_details.reason if response.incomplete_details else None
-                self.finish_reasons += (why or response.status or "completed",)
+                said.finish_reasons += (why or response.status or "completed",)
 
     def _whole(self, response: _Response) -> Delta:
         """Take an answer that was not streamed. Of several kinds of output, text says more than reasoning or tools."""
@@ -145,7 +146,7 @@ class OpenAIResponses(Protocol):
             else:
                 words[TEXT] += _joined(item.content)
                 words[TOOL] += (item.name or "") + (item.arguments or item.input or "")
-        return next(((kind, said, 0) for kind, said in words.items() if said), (OTHER, "", 0))
+        return next(((kind, content, 0) for kind, content in words.items() if content), (OTHER, "", 0))
 
 
 def _joined(parts: list[_Part] | None) -> str:

@@ -70,13 +70,14 @@ class TGIGenerate(Protocol):
             raise ValueError("expected an answer, got an empty list")
         if chunk.error:
             kind, message = error_of(chunk.error) or ("error", "")
-            self.error = chunk.error_type or kind, message
+            self.said.error = chunk.error_type or kind, message
             return OTHER, "", 0
         if details := chunk.details:
-            self.output_tokens = details.generated_tokens
-            self.input_tokens = details.input_length or len(details.prefill) or None
+            said = self.said
+            said.output_tokens = details.generated_tokens
+            said.input_tokens = details.input_length or len(details.prefill) or None
             if details.finish_reason:
-                self.finish_reasons += (details.finish_reason,)
+                said.finish_reasons += (details.finish_reason,)
         if chunk.token is None:
             return text(chunk.generated_text or "")
         if chunk.token.special:

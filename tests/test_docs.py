@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm.load.plan.options import add_arguments
+from otel_llm.load.figures.slo import QUANTITIES
+from otel_llm.load.plan.arguments import add_arguments
 from otel_llm.measures import MEASURES
-from otel_llm.wire.discovery import installed
+from otel_llm.wire.discovery import protocols
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,9 +52,15 @@ def test_every_measure_is_in_the_glossary() -> None:
         assert f"`{measure.name}`" in text
 
 
+def test_every_term_of_an_slo_is_on_the_page_of_measures() -> None:
+    text = (ROOT / "docs" / "measures.md").read_text()
+    rows = [f"| `{name}` | {quantity.about} |" for name, quantity in QUANTITIES.items()]
+    assert "\n".join(rows) in text
+
+
 def test_every_protocol_is_on_its_page() -> None:
     text = (ROOT / "docs" / "protocols.md").read_text()
-    for name in installed():
+    for name in protocols():
         assert name in text
 
 

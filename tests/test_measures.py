@@ -144,15 +144,6 @@ def test_many_records_at_once_are_the_same_as_one_after_the_other(many: list[str
         assert vectorised(*records) == pytest.approx(one_by_one)
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50), st.floats(0, 100))
-def test_percentiles_follow_numpys_linear_rule(values: list[float], q: float) -> None:
-    assert measures.percentile(sorted(values), q) == pytest.approx(float(np.percentile(values, q)), abs=1e-9)
-
-
-def test_a_percentile_of_nothing_is_none() -> None:
-    assert measures.percentile([], 50) is None
-
-
 def test_the_table_says_of_every_measure_what_it_is_and_when_it_is_not() -> None:
     names = [measure.name for measure in MEASURES]
     assert names == list(dict.fromkeys(names))

@@ -11,6 +11,7 @@ import pytest
 from otel_llm.observation import StreamObservation, error_type
 from otel_llm.record import KIND_NAMES, StreamRecord
 from otel_llm.testing import FakeClock, timeline
+from otel_llm.wire.said import Said
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,31 @@ def test_the_providers_counts_win() -> None:
     assert record is not None
     assert (record.input_tokens, record.output_tokens, record.cached_tokens, record.reasoning_tokens) == (3, 9, 1, 2)
     assert record.token_source == "provider"
+
+
+def test_what_an_answer_stated_about_itself_is_in_the_record() -> None:
+    obs = StreamObservation(clock=FakeClock(), model="m")
+    obs.mark()
+    obs.take(Said(3, 9, 1, 2, ("stop",), "m-1", "r", error=("a type", "a message")))
+    obs.end()
+    record = obs.record
+    assert record is not None
+    assert (record.input_tokens, record.output_tokens, record.cached_tokens, record.reasoning_tokens) == (3, 9, 1, 2)
+    assert (record.finish_reasons, record.response_model, record.response_id) == (("stop",), "m-1", "r")
+    assert (record.model, record.token_source, record.error_type) == ("m", "provider", None)
+
+
+def test_what_an_answer_did_not_state_leaves_what_was_known() -> None:
+    obs = StreamObservation(clock=FakeClock(), response_model="m-1")
+    obs.mark()
+    obs.take(Said())
+    obs.end()
+    assert obs.record is not None
+    assert (obs.record.response_model, obs.record.token_source) == ("m-1", "chunks")
+
+
+def test_every_fact_that_an_answer_may_state_has_its_place_in_a_record() -> None:
+    assert {*Said.__struct_fields__} - {"error"} <= {*StreamRecord.__struct_fields__}
 
 
 def test_a_field_that_no_record_has_is_refused_at_once() -> None:

@@ -50,7 +50,7 @@ class Endpoint:
             observation.set(status=response.status)
         answer = OpenAIChat()
         _decode(answer, body)
-        _note(answer, observation)
+        observation.take(answer.said)
         return body
 
     async def stream(self, ask: Ask, headers: Mapping[str, str], observation: StreamObservation) -> AsyncIterator[str]:
@@ -66,14 +66,16 @@ class Endpoint:
                     for event in framer.feed(read):
                         if (delta := _decode(answer, event)) is not None:
                             kind, text, tokens = delta
-                            observation.mark_read(at, 0, reads, len(event), tokens, len(text), kind)
+                            observation.mark_read(
+                                at, read=reads, size=len(event), length=len(text), kind=kind, tokens=tokens
+                            )
                             if kind == TEXT and text:
                                 yield text
                     if answer.done:
                         break
             finally:
-                _note(answer, observation)
-        if not answer.finish_reasons:
+                observation.take(answer.said)
+        if not answer.said.finish_reasons:
             raise RemoteError("no_finish", "an answer with a finish reason", "one that just ended")
 
     def _post(self, ask: Ask, headers: Mapping[str, str]) -> Any:
@@ -93,17 +95,6 @@ def _decode(answer: Protocol, event: bytes) -> Delta | None:
         delta = answer.decode(event)
     except ValueError as error:
         raise RemoteError("bad_event", "JSON of a chat completion", error) from error
-    if answer.error is not None:
-        raise RemoteError("stream_error", "an answer", ": ".join(answer.error))
+    if answer.said.error is not None:
+        raise RemoteError("stream_error", "an answer", ": ".join(answer.said.error))
     return delta
-
-
-def _note(answer: Protocol, observation: StreamObservation) -> None:
-    """Give to the observation what the answer said about itself."""
-    observation.usage(
-        input=answer.input_tokens,
-        output=answer.output_tokens,
-        cached=answer.cached_tokens,
-        reasoning=answer.reasoning_tokens,
-    )
-    observation.set(response_model=answer.model, response_id=answer.response_id, finish_reasons=answer.finish_reasons)

@@ -1,4 +1,4 @@
-"""Where calls that ended go: one protocol for run file, telemetry, JSON lines, console, and whatever a user adds."""
+"""Where calls that ended go: one protocol for the run file, telemetry, JSON lines, and whatever a user adds."""
 
 import logging
 from collections import Counter
@@ -14,7 +14,7 @@ _log = logging.getLogger("otel_llm")
 
 
 class Content(Protocol):
-    """What the events of an answer said."""
+    """The events of an answer."""
 
     def events(self) -> list[bytes]:
         """Return the data of each event, in order."""
@@ -26,10 +26,10 @@ class Content(Protocol):
 
 
 class Ended(NamedTuple):
-    """A call that ended: its record with its measures, and what else a sink may want to know.
+    """A call that ended: its record with its measures, and what else a sink may need.
 
-    body:    the request body that was sent; None where it is not known, or not to be kept
-    content: what the answer said; None likewise
+    body:    the request body that was sent; None where it is unknown, or must not be kept
+    content: the events of the answer; None likewise
     met:     whether the call met the SLO; None where there is none
     """
 

@@ -250,4 +250,4 @@ def _attributes(
         names.ERROR_TYPE: error,
         **dict(extra),
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if value is not None and name in names.METRIC_ATTRIBUTES}

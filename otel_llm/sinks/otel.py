@@ -25,6 +25,7 @@ from otel_llm import conventions as names
 from otel_llm import measures
 from otel_llm.clock import SYSTEM, Clock
 from otel_llm.measures import Facts
+from otel_llm.percentiles import IN_SPAN, percentile_name
 from otel_llm.record import NESTED, NOT_STREAMED, StreamRecord
 from otel_llm.sinks import Ended
 from otel_llm.sinks.bulk import Values
@@ -34,6 +35,7 @@ from otel_llm.sinks.metrics import Metrics
 __all__ = ["OTelSink", "OpenSpan"]
 
 _log = logging.getLogger("otel_llm")
+_ITL_PERCENTILES: Final = {q: names.ITL + percentile_name(q) for q in IN_SPAN}
 _KNOWN_AT_START: Final = ("operation", "provider", "model", "kind", "server_address", "server_port")
 
 
@@ -261,8 +263,7 @@ def _attributes_at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dic
     }
     if len(facts.inter_token_latencies):
         ordered = np.sort(facts.inter_token_latencies).tolist()
-        found[names.ITL_P50] = measures.percentile(ordered, 50)
-        found[names.ITL_P99] = measures.percentile(ordered, 99)
+        found |= {name: measures.percentile(ordered, q) for q, name in _ITL_PERCENTILES.items()}
         found[names.ITL_MAX] = facts.max_inter_token_latency
     return {name: value for name, value in found.items() if value is not None}
 

@@ -1,15 +1,16 @@
 """The run file: one SQLite database per run, authoritative, readable while it grows, whole after a crash.
 
 Table `result` has the columns of the llmuses era under their names, as JSON text in place of pickles, then what a
-record has besides. Table `run` says what was run. What was inserted is on disk at most half a second later.
+record has besides; times are seconds, of one monotonic clock. Table `run` says what was run. What was inserted is on
+disk at most half a second later.
 """
 
-import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,16 +19,79 @@ import orjson
 from otel_llm import measures
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.measures import Facts
 from otel_llm.record import Chunks, StreamRecord, from_json, to_json
+from otel_llm.sinks import Ended
+from otel_llm.sinks.private_file import PrivateFile
 
-__all__ = ["RunFile", "check_appendable", "read_records", "read_run", "read_runs"]
+__all__ = ["RUN_FILE", "RunFile", "check_appendable", "read_answers", "read_records", "read_run", "read_runs"]
+
+RUN_FILE: Final = PrivateFile("a run file", "another --name, or --append", "look at --name")
 
 _COMMIT_NS: Final = 500_000_000
 _VERSION: Final = 1
 """Of the tables below; `run.schema` says by which one a run was written."""
 
-_SCHEMA: Final = """
+
+class _Row:
+    """A request that ended, as the columns see it."""
+
+    __slots__ = ("at_ns", "body", "events", "facts", "record", "run_id", "sent")
+
+    def __init__(self, run_id: str, call: Ended) -> None:
+        self.run_id, self.facts, self.record = run_id, call.facts, call.facts.record
+        self.body = None if call.body is None else call.body.decode("utf-8", "replace")
+        self.events = None if call.content is None else call.content.to_json()
+        self.at_ns, self.sent = self.record.chunks.at_ns, "unsent" not in self.record.flags
+
+
+class Column(NamedTuple):
+    """A column of the table `result`; `note` stands beside it in the schema."""
+
+    name: str
+    type: str
+    get: Callable[[_Row], Any]
+    note: str = ""
+
+
+def _times(at_ns: "array[int]") -> str:
+    return orjson.dumps(np.frombuffer(at_ns, np.int64) / 1e9, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+
+
+COLUMNS: Final = (
+    Column("request", "TEXT", lambda row: row.body, "JSON: the body that was sent"),
+    Column("start_time", "REAL", lambda row: row.record.sent_ns / 1e9 if row.sent else None, "before the first byte"),
+    Column("chunk_times", "TEXT", lambda row: _times(row.at_ns), "JSON: arrival of every chunk"),
+    Column("success", "TEXT", lambda row: str(row.record.ok), "'True' or 'False'"),
+    Column("response_messages", "TEXT", lambda row: row.events, "JSON: the data of every event"),
+    Column("completed_time", "REAL", lambda row: row.record.ended_ns / 1e9),
+    Column("latency", "REAL", lambda row: measures.request_latency(row.record) if row.sent else None),
+    Column("first_chunk_latency", "REAL", lambda row: row.facts.time_to_first_chunk),
+    Column("n_chunks", "INTEGER", lambda row: max(len(row.at_ns) - 2, 0), "without the first and the last"),
+    Column(
+        "chunk_time", "REAL", lambda row: (row.at_ns[-2] - row.at_ns[0]) / 1e9 if len(row.at_ns) > 2 else None,
+        "from the first chunk to the last but one",
+    ),
+    Column("prompt_tokens", "INTEGER", lambda row: row.record.input_tokens),
+    Column("completion_tokens", "INTEGER", lambda row: row.record.output_tokens),
+    Column("run_id", "TEXT", lambda row: row.run_id),
+    Column("request_index", "INTEGER", lambda row: row.record.index),
+    Column("outcome", "TEXT", lambda row: row.record.outcome),
+    Column("error_type", "TEXT", lambda row: row.record.error_type),
+    Column("error_message", "TEXT", lambda row: row.record.error_message),
+    Column("status", "INTEGER", lambda row: row.record.status),
+    Column("intended_time", "REAL", lambda row: row.record.intended_ns and row.record.intended_ns / 1e9),
+    Column("time_to_first_token", "REAL", lambda row: row.facts.time_to_first_token),
+    Column("time_per_output_token", "REAL", lambda row: row.facts.time_per_output_token),
+    Column("token_source", "TEXT", lambda row: row.record.token_source),
+    Column("trace_id", "TEXT", lambda row: row.record.trace_id),
+    Column("span_id", "TEXT", lambda row: row.record.span_id),
+    Column("record", "TEXT", lambda row: to_json(row.record, chunks=False).decode(), "JSON: all of it but its chunks"),
+    Column("chunks", "BLOB", lambda row: row.record.chunks.to_bytes(), "otel_llm.record.Chunks.from_bytes"),
+)  # fmt: skip
+"""One row per request. The first twelve are those of `llmuses perf`; another column is another line here."""
+
+_COLUMNS: Final = ",\n    ".join(f"{c.name} {c.type}" + (f" /* {c.note} */" if c.note else "") for c in COLUMNS)
+_SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS run (
     id TEXT PRIMARY KEY,
     schema INTEGER NOT NULL,
@@ -40,53 +104,29 @@ CREATE TABLE IF NOT EXISTS run (
     summary TEXT          -- JSON, when the run has ended
 );
 CREATE TABLE IF NOT EXISTS result (
-    request TEXT,             -- JSON: the body that was sent
-    start_time REAL,          -- seconds on the monotonic clock, just before the first byte
-    chunk_times TEXT,         -- JSON: arrival of every chunk, seconds on the same clock
-    success TEXT,             -- 'True' or 'False'
-    response_messages TEXT,   -- JSON: the data of every event of the answer
-    completed_time REAL,
-    latency REAL,
-    first_chunk_latency REAL,
-    n_chunks INTEGER,         -- as the document counts: without the first and the last
-    chunk_time REAL,          -- from the first chunk to the last but one
-    prompt_tokens INTEGER,
-    completion_tokens INTEGER,
-    run_id TEXT,
-    request_index INTEGER,
-    outcome TEXT,
-    error_type TEXT,
-    error_message TEXT,
-    status INTEGER,
-    intended_time REAL,
-    time_to_first_token REAL,
-    time_per_output_token REAL,
-    token_source TEXT,
-    trace_id TEXT,
-    span_id TEXT,
-    record TEXT,              -- JSON: all of the record but its chunks
-    chunks BLOB               -- the chunk columns: otel_llm.record.Chunks.from_bytes
+    {_COLUMNS}
 );
 """
 
 _JSON: Final = ("arguments", "versions", "summary")
-_INSERT: Final = f"INSERT INTO result VALUES ({', '.join('?' * 26)})"  # noqa: S608  # only question marks
+_ANSWERS: Final = "SELECT request, response_messages, prompt_tokens, completion_tokens FROM result WHERE success='True'"
+_INSERT: Final = f"INSERT INTO result VALUES ({', '.join('?' for _ in COLUMNS)})"  # noqa: S608  # only question marks
 
 
 class RunFile:
-    """Writes a run. Opening makes the file, readable by its owner alone."""
+    """A sink that writes a run to a file that only its owner can read."""
 
     def __init__(self, path: Path, run: Mapping[str, Any], planned: int | None, *, append: bool = False) -> None:
-        """Raises ConfigError when the file cannot be made, or exists and is not to be continued.
+        """Create or open the file. Raises ConfigError when it cannot be created, or exists and must not be continued.
 
         run:     `id`, `name`, `started_at`, `arguments` (without secrets) and `versions`, as in the JSON report
         planned: None where only the clock ends the run
-        append:  continue a file that exists: rows of every run say by `run_id` whose they are
+        append:  continue a file that exists; `run_id` tells the rows of its runs apart
         """
         self.path = path
         self._new = not (append and path.exists())
         if self._new:
-            _make(path)
+            RUN_FILE.create(path)
         self._id = run["id"]
         self._db = sqlite3.connect(path)
         self._db.execute("PRAGMA page_size = 32768")  # rows are long: fewer writes, a third less time
@@ -101,90 +141,48 @@ class RunFile:
         self._db.commit()
         self._dirty_since: int | None = None
 
-    def add(self, rows: Sequence[tuple[Facts, str | None, str | None]]) -> None:
-        """Insert (request that ended, its body, JSON array of the events of its answer), None for what is not kept."""
-        self._db.executemany(_INSERT, [self._row(*row) for row in rows])
+    def take(self, ended: Sequence[Ended]) -> None:
+        """Insert requests that ended."""
+        rows = [_Row(self._id, call) for call in ended]
+        self._db.executemany(_INSERT, [[column.get(row) for column in COLUMNS] for row in rows])
         if self._dirty_since is None:
             self._dirty_since = now_ns()
         self.commit()
 
     def commit(self, *, now: bool = False) -> None:
-        """Put on disk what was inserted more than half a second ago; everything when `now`."""
+        """Put on disk what was inserted more than half a second ago; with `now`, everything."""
         if self._dirty_since is not None and (now or now_ns() - self._dirty_since >= _COMMIT_NS):
             self._db.commit()
             self._dirty_since = None
 
-    def close(self, summary: Mapping[str, Any] | None = None) -> None:
-        """Write the summary, if there is one, and close the file."""
-        if summary is not None:
-            text = msgspec.json.encode(summary).decode()
+    def close(self, report: Mapping[str, Any] | None = None) -> None:
+        """Write the report as the run's summary, if there is one, and close the file."""
+        if report is not None:
+            text = msgspec.json.encode(report).decode()
             self._db.execute("UPDATE run SET summary = ? WHERE id = ?", (text, self._id))
         self._db.commit()
         self._db.close()
 
     def discard(self) -> None:
-        """Undo what opening did: of a run that never began, nothing is left."""
+        """Undo what opening did, for a run that never began."""
         self._db.execute("DELETE FROM run WHERE id = ?", (self._id,))
         self.close()
         if self._new:
             self.path.unlink()
 
-    def _row(self, facts: Facts, body: str | None, messages: str | None) -> tuple[Any, ...]:
-        record = facts.record
-        at, unsent = record.chunks.at_ns, "unsent" in record.flags
-        inner = max(len(at) - 2, 0)
-        return (
-            body,
-            None if unsent else record.sent_ns / 1e9,
-            orjson.dumps(np.frombuffer(at, np.int64) / 1e9, option=orjson.OPT_SERIALIZE_NUMPY).decode(),
-            str(record.ok),
-            messages,
-            record.ended_ns / 1e9,
-            None if unsent else measures.request_latency(record),
-            facts.time_to_first_chunk,
-            inner,
-            (at[-2] - at[0]) / 1e9 if inner else None,
-            record.input_tokens,
-            record.output_tokens,
-            self._id,
-            record.index,
-            record.outcome,
-            record.error_type,
-            record.error_message,
-            record.status,
-            None if record.intended_ns is None else record.intended_ns / 1e9,
-            facts.time_to_first_token,
-            facts.time_per_output_token,
-            record.token_source,
-            record.trace_id,
-            record.span_id,
-            to_json(record, chunks=False).decode(),
-            record.chunks.to_bytes(),
-        )
-
-
-def _make(path: Path) -> None:
-    """Make the file, readable by its owner alone."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        raise ConfigError("a run file that does not exist yet", str(path), "another --name, or --append") from None
-    except OSError as error:
-        raise ConfigError("a folder to write the run file in", error, "look at --name") from error
-
 
 def check_appendable(path: Path) -> None:
-    """See that a run may be added to a run file. Raises ConfigError for no run file, and for one of another schema."""
+    """Check that a run can be added to a run file. Raises ConfigError for another schema, or for no run file."""
     versions = {row["schema"] for row in read_runs(path)}
     with _reading(path) as db, closing(sqlite3.connect(":memory:")) as ours:
         ours.executescript(_SCHEMA)
-        same = all(_columns(db, table) == _columns(ours, table) for table in ("run", "result"))
+        same = all(_names(db, table) == _names(ours, table) for table in ("run", "result"))
     if versions != {_VERSION} or not same:
         others = ", ".join(str(version) for version in sorted(versions - {_VERSION})) or "other columns"
         raise ConfigError(f"a run file of schema {_VERSION}", f"{path} ({others})", "write to another --name")
 
 
-def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+def _names(db: sqlite3.Connection, table: str) -> list[str]:
     return [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
 
 
@@ -217,21 +215,35 @@ def read_records(path: Path, run_id: str | None = None) -> Iterator[StreamRecord
             yield msgspec.structs.replace(from_json(text), chunks=Chunks.from_bytes(blob))
 
 
-class _reading:  # noqa: N801  # used as a statement
-    """A read-only connection to a run file."""
+class AnsweredRequest(NamedTuple):
+    """What was asked and answered; the first two are JSON, None in a run of `--no-content`."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    request: str | None
+    messages: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
 
-    def __enter__(self) -> sqlite3.Connection:
-        if not self._path.is_file():
-            raise ConfigError("a run file", str(self._path), "look for the .db file that the run named at its end")
+
+def read_answers(path: Path, run_id: str) -> Iterator[AnsweredRequest]:
+    """Yield the answers of the requests of a run that succeeded, in the order of their indices.
+
+    Raises ConfigError when it is no run file.
+    """
+    with _reading(path) as db:
+        yield from map(
+            AnsweredRequest._make, db.execute(f"{_ANSWERS} AND run_id = ? ORDER BY request_index", (run_id,))
+        )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a run file to read it. Raises ConfigError when it is no run file."""
+    if not path.is_file():
+        raise ConfigError("a run file", str(path), "look for the .db file that the run named at its end")
+    with ExitStack() as stack:
         try:
-            self._db = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)
-            self._db.execute("SELECT 1 FROM run, result LIMIT 1")
+            db = stack.enter_context(closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)))
+            db.execute("SELECT 1 FROM run, result LIMIT 1")
         except sqlite3.DatabaseError as error:
-            raise ConfigError("a run file", f"{self._path} ({error})") from error
-        return self._db
-
-    def __exit__(self, *_: object) -> None:
-        self._db.close()
+            raise ConfigError("a run file", f"{path} ({error})") from error
+        yield db

@@ -64,7 +64,8 @@ def timeline(
             reads += not inside
             kind = _KINDS.get(character, TEXT)
             tokens = int(character) if character.isdigit() else 1
-            obs.mark_read(clock.now_ns(), 0, reads, 100, 0 if kind in (PADDING, OTHER) else tokens, tokens, kind)
+            bears = 0 if kind in (PADDING, OTHER) else tokens
+            obs.mark_read(clock.now_ns(), read=reads, size=100, length=tokens, kind=kind, tokens=bears)
         if not inside:
             clock.advance(ns=step_ns)
     if obs is None or obs.record is None:

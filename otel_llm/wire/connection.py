@@ -1,12 +1,12 @@
-"""A socket on the loop: take what arrived, stamp it before anything else, hand it to whoever asked.
+"""A socket on the loop: takes what arrived, stamps it before anything else, hands it to its peer.
 
 On Linux the kernel stamps each segment when it arrives (SO_TIMESTAMPNS), so a read carries the true time even when
 this process was busy, and the difference to our own clock says, read by read, how late we were. Elsewhere the stamp is
 ours, taken as the first thing.
 
-A read in the middle of a stream is stamped and held back, and some are handed on together, when nothing else is to be
-read: so none waits in the kernel while another is looked at, and most of what looking at one costs is paid for many at
-once. What may be the head or the end of an answer is handed on at once.
+A read in the middle of a stream is stamped and held back; several are handed on together when nothing else is to be
+read. So none waits in the kernel while another is processed, and most of the cost is paid once for all of them. A read
+that may be the head or the end of an answer is handed on at once.
 """
 
 import asyncio
@@ -15,21 +15,20 @@ import errno
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 from otel_llm.clock import KernelClock, now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.wire.arrivals import NO_STAMP, Arrivals
-from otel_llm.wire.proxy import tunnel
+from otel_llm.wire.peer import Peer
 from otel_llm.wire.target import Target
 from otel_llm.wire.tls import Tls, TlsEndedError
+from otel_llm.wire.tunnel import tunnel
 
-__all__ = ["KERNEL_STAMPS", "WATCHES_SOCKETS", "Connection", "Peer", "connect"]
+__all__ = ["KERNEL_STAMPS", "Connection", "connect"]
 
 KERNEL_STAMPS: Final = sys.platform == "linux"
-WATCHES_SOCKETS: Final = sys.platform != "win32"
-"""Whether a loop here can watch a socket of ours; where it cannot, `otel_llm.wire.stream` serves."""
 
 _SO_TIMESTAMPNS: Final = 35  # not in the socket module
 _READ: Final = 65536
@@ -38,23 +37,8 @@ _TOGETHER: Final = 16
 _SHORT: Final = 2048
 
 
-class Peer(Protocol):
-    """Who a connection works for while a request is under way."""
-
-    middle: bytes
-    """How a read ends after which more must come, 4 bytes; b"" where each read is wanted at once."""
-
-    def received(self, reads: Sequence[bytes], arrivals: Arrivals) -> None:
-        """Take the plain bytes of reads; `arrivals` are those of all reads of the request so far, these the last."""
-        ...
-
-    def lost(self, error: Exception | None) -> None:
-        """The connection is gone: at its end (None), or by an error."""
-        ...
-
-
 class Connection:
-    """One open connection. `peer` is set while a request is under way and None while it is idle."""
+    """One open connection. `peer` is set during a request and None while it is idle."""
 
     __slots__ = (
         "_arrivals",
@@ -84,7 +68,7 @@ class Connection:
         connect_ns: int,
         ripe: "list[Connection]",
     ) -> None:
-        """ripe: where it puts itself when it holds many reads, for somebody to `settle` it when there is time"""
+        """ripe: a list to which it adds itself when it holds many reads, to be settled when there is time"""
         self._loop, self._socket, self._clock, self._tls, self._ripe = loop, sock, clock, tls, ripe
         self._recvmsg = sock.recvmsg
         self._arrivals = Arrivals()
@@ -109,7 +93,7 @@ class Connection:
         return sent
 
     def settle(self) -> None:
-        """Hand on what is held back."""
+        """Hand on the reads that are held back."""
         held, self._held = self._held, []
         if not held or self.peer is None:
             return
@@ -118,7 +102,7 @@ class Connection:
         self.peer.received(reads, self._arrivals)
 
     def close(self) -> None:
-        """Close it; the peer hears nothing more."""
+        """Close it. The peer is not told."""
         if self.open:
             self.open, self.peer = False, None
             self._loop.remove_reader(self._socket.fileno())
@@ -149,7 +133,7 @@ class Connection:
         if not data or peer is None:  # its end; an idle connection has nothing to say but goodbye
             return self._lost(None)
         self._held.append((data, ancillary[0][2] if ancillary else NO_STAMP, now))
-        if data[-4:] != peer.middle or len(data) > _SHORT:
+        if data[-4:] != peer.mid_stream_tail or len(data) > _SHORT:
             return self.settle()
         if len(self._held) == _TOGETHER:
             self._ripe.append(self)

@@ -1,29 +1,27 @@
-"""Finding plugins: what is installed under an entry point group, by name.
+"""Finding a protocol: by its name, or by the path of a URL."""
 
-A plugin is loaded when it is asked for, so that one which does not import breaks nobody who does not use it.
-"""
-
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Final
 
+from otel_llm import entry_points
 from otel_llm.errors import ConfigError, PluginError
 from otel_llm.wire.protocol import Protocol
 
-__all__ = ["PROTOCOLS", "check", "installed", "load_protocol", "protocol_for_path"]
+__all__ = ["PROTOCOLS", "check", "load_protocol", "protocol_for_path", "protocols"]
 
 PROTOCOLS: Final = "otel_llm.protocols"
 
 
-def installed(group: str = PROTOCOLS) -> dict[str, EntryPoint]:
-    """Return the entry points of a group by name, in alphabetical order."""
-    return {point.name: point for point in sorted(entry_points(group=group))}
+def protocols() -> dict[str, EntryPoint]:
+    """Return the entry points of the protocols that are installed, by name, in alphabetical order."""
+    return entry_points.installed(PROTOCOLS)
 
 
 def load_protocol(name: str) -> type[Protocol]:
     """Return the protocol of that name. Raises ConfigError when there is none, PluginError when it cannot be used."""
-    points = installed()
+    points = protocols()
     if name not in points:
-        raise ConfigError(f"a protocol out of {', '.join(points)}", name, "`otel-llm plugins` lists what is installed")
+        raise ConfigError(f"a protocol out of {', '.join(points)}", name, "see what is installed: `otel-llm plugins`")
     return _load(points[name])
 
 
@@ -33,11 +31,11 @@ def protocol_for_path(path: str) -> type[Protocol]:
     Raises ConfigError when none does.
     """
     best: tuple[int, type[Protocol]] | None = None
-    for point in installed().values():
+    for point in protocols().values():
         try:
             protocol = _load(point)
         except PluginError:
-            continue  # a broken plugin is reported by who asks for it and by `otel-llm plugins`
+            continue  # a broken plugin matters to whoever names it, and `otel-llm plugins` reports it
         length = max((len(end) for end in protocol.paths if path.rstrip("/").endswith(end)), default=0)
         if length and (best is None or length > best[0]):
             best = length, protocol
@@ -49,22 +47,15 @@ def protocol_for_path(path: str) -> type[Protocol]:
 
 
 def check(group: str, point: EntryPoint) -> str:
-    """Load a plugin and return what there is to say about it. Raises PluginError when it cannot be used."""
+    """Load a plugin and return a line that describes it. Raises PluginError when it cannot be used."""
     if group == PROTOCOLS:
         protocol = _load(point)
         return f"{protocol.framing}, {', '.join(protocol.paths) or 'by name only'}"
-    try:
-        plugin = point.load()
-    except Exception as error:
-        raise PluginError(f"plugin {point.name} ({point.value}) to import", error) from error
-    return (plugin.__doc__ or "").partition("\n")[0]
+    return (entry_points.load(point).__doc__ or "").partition("\n")[0]
 
 
 def _load(point: EntryPoint) -> type[Protocol]:
-    try:
-        plugin = point.load()
-    except Exception as error:
-        raise PluginError(f"plugin {point.name} ({point.value}) to import", error) from error
+    plugin = entry_points.load(point)
     for member in ("encode", "decode"):
         if getattr(plugin, member, None) in (None, getattr(Protocol, member)):
             raise PluginError(

@@ -75,7 +75,7 @@ class Answer:
         return bodies[0]
 
     def feed_each(self, reads: Sequence[bytes]) -> list[bytes]:
-        """Return the body bytes in each of the reads; when one is not HTTP, of those before it, and `error` is why."""
+        """Return the body bytes of each read. At a read that is not HTTP, set `error` and return those before it."""
         feed, pieces, ends = self._feed, self._pieces, [0]
         try:
             for data in reads:
@@ -103,7 +103,7 @@ class Answer:
         return self.complete
 
     def close(self) -> None:
-        """Let go of the parser, which refers back to this object: no garbage collection runs while packets come."""
+        """Drop the parser, which refers back to this object: no garbage collection runs while packets come."""
         del self._parser, self._feed
 
     # -- what llhttp calls -------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""One JSON value a line, and bodies that are not streamed at all: the two framings which need no events."""
+"""The two framings without events: one JSON value a line, and a whole body that is not streamed."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ class Ndjson:
 
 
 class Whole:
-    """A framer for an answer that is one document: nothing until the end, then all of it."""
+    """A framer for an answer that is not streamed: nothing until the end, then all of it."""
 
     __slots__ = ("_parts",)
 

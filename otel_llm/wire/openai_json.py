@@ -2,7 +2,7 @@
 
 import msgspec
 
-from otel_llm.wire.protocol import Protocol
+from otel_llm.wire.said import Said
 
 __all__ = ["Usage", "bill", "error_of"]
 
@@ -21,22 +21,22 @@ class Usage(msgspec.Struct, gc=False):
     completion_tokens_details: _Details | None = None
 
 
-def bill(answer: Protocol, usage: Usage) -> int:
-    """Take a usage object into `answer`; return the output tokens it adds to the one before (0 for the first and only).
+def bill(said: Said, usage: Usage) -> int:
+    """Write a usage object into `said`; return the output tokens that it adds to the one before.
 
-    A server that sends usage with every chunk says so how many tokens each chunk brought.
+    A server that sends usage with every chunk says by this how many tokens each chunk brought.
     """
-    before = answer.output_tokens
-    answer.input_tokens, answer.output_tokens = usage.prompt_tokens, usage.completion_tokens
+    before = said.output_tokens
+    said.input_tokens, said.output_tokens = usage.prompt_tokens, usage.completion_tokens
     if usage.prompt_tokens_details:
-        answer.cached_tokens = usage.prompt_tokens_details.cached_tokens
+        said.cached_tokens = usage.prompt_tokens_details.cached_tokens
     if usage.completion_tokens_details:
-        answer.reasoning_tokens = usage.completion_tokens_details.reasoning_tokens
+        said.reasoning_tokens = usage.completion_tokens_details.reasoning_tokens
     return max((usage.completion_tokens or 0) - (before or 0), 0)
 
 
 def error_of(raw: msgspec.Raw) -> tuple[str, str] | None:
-    """Return (type, message) of an `error` member, whatever a server puts there; None when it is absent or null."""
+    """Return (type, message) of an `error` member of any form; None when it is absent or null."""
     if not raw or bytes(raw) == b"null":  # a Raw equals no bytes
         return None
     error = msgspec.json.decode(raw)

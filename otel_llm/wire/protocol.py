@@ -1,8 +1,8 @@
 """What a protocol plugin is: a translator without sockets and without a clock.
 
 One class per protocol, one instance per answer. `encode` turns what is to be asked into the bytes of a request;
-`decode` turns one event of the answer into a `Delta`, and keeps on `self` what the answer says about itself. The same
-plugin serves the load generator, the model classes, a replayed recording and the tests.
+`decode` turns one event of the answer into a `Delta`, and notes in `self.said` what the answer states about itself.
+The same plugin serves the load generator, the model classes, a replayed recording and the tests.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import orjson
 
 from otel_llm.record import PADDING, REASONING, TEXT, TOOL
+from otel_llm.wire.said import Said
 
 __all__ = ["NOTHING", "Ask", "Delta", "Protocol", "WireRequest", "json_body", "reasoning", "text", "tool"]
 
@@ -38,11 +39,11 @@ def tool(content: str, tokens: int = 0) -> Delta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What is to be asked, in no protocol's words.
+    """A question, independent of any protocol.
 
     messages:   [{"role": ..., "content": ...}, ...]; `prompt` is the content of the last one
-    parameters: in the protocol's own words; they go to where its body keeps such things (the top level, or `options`,
-                `parameters`), over everything else; None as a value takes a key out
+    parameters: by the protocol's own names. They override everything else in the body, at its top level or where the
+                protocol keeps them (`options`, `parameters`); a value of None removes the key
     """
 
     model: str
@@ -71,13 +72,11 @@ class Protocol:
     framing: "sse" or "ndjson", used where the answer's Content-Type does not tell
     provider: the convention's provider whose format this is
     finishes: whether a whole answer carries a finish reason; one without it then counts as cut short
-    repeats: whether an event that brings nothing but text means the same whatever came before it, its text being what
-             the JSON says it is; then those that differ in nothing else need not be parsed (`otel_llm.wire.repeats`)
+    repeats: whether an event with text means the same whatever came before it; then events that differ in their text
+             only need not be parsed (`otel_llm.wire.repeats`)
     authorization: the header that carries the key, with {} where the key goes
 
-    While events come in, `decode` fills: `input_tokens`, `output_tokens`, `cached_tokens`, `reasoning_tokens` (totals
-    so far, None while unknown), `finish_reasons`, `model`, `response_id`, and `error` (type, message) for an error the
-    server reports inside an answer that began well. `done` ends an answer before the connection does.
+    While events come in, `decode` fills `said`. It sets `done` to end an answer before the connection does.
     """
 
     name: ClassVar[str] = ""
@@ -90,32 +89,15 @@ class Protocol:
     accept: ClassVar[str] = "text/event-stream"
     authorization: ClassVar[str] = "Authorization: Bearer {}"
 
-    __slots__ = (
-        "cached_tokens",
-        "done",
-        "error",
-        "finish_reasons",
-        "input_tokens",
-        "model",
-        "output_tokens",
-        "reasoning_tokens",
-        "response_id",
-    )
+    __slots__ = ("done", "said")
 
     def __init__(self) -> None:
-        self.input_tokens: int | None = None
-        self.output_tokens: int | None = None
-        self.cached_tokens: int | None = None
-        self.reasoning_tokens: int | None = None
-        self.finish_reasons: tuple[str, ...] = ()
-        self.model: str | None = None
-        self.response_id: str | None = None
-        self.error: tuple[str, str] | None = None
+        self.said = Said()
         self.done = False
 
     @classmethod
     def encode(cls, ask: Ask) -> WireRequest:
-        """Return the request. Called before its time, never while packets are awaited."""
+        """Return the request. Called ahead of time, never while packets are awaited."""
         raise NotImplementedError(f"{cls.__name__}.encode")
 
     def decode(self, event: bytes) -> Delta | None:
@@ -128,6 +110,6 @@ class Protocol:
 
 
 def json_body(body: Mapping[str, Any], parameters: Mapping[str, Any]) -> bytes:
-    """Return `body` with `parameters` laid over it, as JSON. A parameter of None takes its key out."""
+    """Return `body` as JSON, overridden by `parameters`. A parameter of None removes its key."""
     merged = {**body, **parameters}
     return orjson.dumps({key: value for key, value in merged.items() if key not in parameters or value is not None})

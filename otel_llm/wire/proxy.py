@@ -1,22 +1,17 @@
-"""HTTP proxies: which one the environment names, and the way through it.
+"""HTTP proxies: what a URL says of one, and which one the environment names.
 
-A plain request goes to the proxy with the whole URL in its first line; a TLS connection goes through a tunnel that the
-proxy opens (CONNECT, RFC 9110, section 9.3.6). Either way the socket is ours and its reads are stamped as any other's.
+A plain request goes to the proxy with the whole URL in its first line; a TLS connection goes through a tunnel
+(`otel_llm.wire.tunnel`). Either way the socket is ours and its reads are stamped as any other's.
 """
 
-import asyncio
 import base64
-import socket
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from otel_llm.errors import ConfigError, RemoteError
-from otel_llm.wire.http import Answer
+from otel_llm.errors import ConfigError
 
-__all__ = ["Proxy", "proxy_for", "tunnel"]
-
-_READ = 65536
+__all__ = ["Proxy", "proxy_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +49,3 @@ def proxy_for(host: str, *, tls: bool) -> Proxy | None:
         return None
     url = getproxies().get("https" if tls else "http")
     return Proxy.parse(url) if url else None
-
-
-async def tunnel(sock: socket.socket, proxy: Proxy, authority: str) -> None:
-    """Open a tunnel to `authority` (host:port) through a proxy. Raises RemoteError of kind `proxy` when it refuses."""
-    loop, answer = asyncio.get_running_loop(), Answer()
-    lines = [f"CONNECT {authority} HTTP/1.1", f"host: {authority}"]
-    if proxy.authorization is not None:
-        lines.append(f"proxy-authorization: {proxy.authorization}")
-    await loop.sock_sendall(sock, "\r\n".join((*lines, "", "")).encode())
-    while answer.status < 200:
-        received = await loop.sock_recv(sock, _READ)
-        if not received:
-            raise RemoteError("proxy", f"a tunnel to {authority} through {proxy}", "a closed connection")
-        answer.feed(received)
-    if not 200 <= answer.status < 300:
-        raise RemoteError("proxy", f"a tunnel to {authority} through {proxy}", f"HTTP {answer.status}")

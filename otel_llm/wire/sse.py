@@ -45,7 +45,7 @@ class Sse:
         return self._lines(read)
 
     def singles(self, reads: Sequence[bytes]) -> Sequence[bytes] | None:
-        """Return the data of reads that are one whole event each; None, and nothing is taken, where they are not."""
+        """Return the data of reads that are one whole event each. Else return None and change nothing."""
         events = [read[6:-2] for read in reads]
         inside = b"".join(events)
         plain = self._plain and not self._rest and 10 not in inside and 13 not in inside

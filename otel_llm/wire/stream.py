@@ -1,7 +1,7 @@
-"""The connection where a socket cannot be watched by the loop itself: an `asyncio.Protocol`, stamped on entry.
+"""The connection for loops that cannot watch a socket of ours: an `asyncio.Protocol`, stamped on entry.
 
 What `otel_llm.wire.connection` does, with the loop's own transports, its TLS included. The stamp is ours, taken as the
-first thing when the loop hands over what it has read; how long that waited nobody can say.
+first thing when the loop hands over what it has read; how long that had waited is not known.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.wire.arrivals import Arrivals
-from otel_llm.wire.connection import Peer
+from otel_llm.wire.peer import Peer
 from otel_llm.wire.target import Target
 
 __all__ = ["StreamConnection", "connect"]
@@ -43,7 +43,7 @@ class StreamConnection(asyncio.Protocol):
         """Do nothing: what arrives here is handed on at once."""
 
     def close(self) -> None:
-        """Close it; the peer hears nothing more."""
+        """Close it. The peer is not told."""
         if self.open:
             self.open, self.peer = False, None
             if self._transport is not None:

@@ -1,4 +1,4 @@
-"""Where requests go: a URL taken apart once, and the addresses it leads to."""
+"""Where requests go: a parsed URL, and the addresses that it resolves to."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ __all__ = ["Target", "tls_context"]
 class Target:
     """One endpoint. `host` is as in the URL, without brackets; `unix` a socket path to use in its place.
 
-    proxy: what stands between, None for nothing
+    proxy: the proxy on the way, None for none
     """
 
     url: str
@@ -52,12 +52,12 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """host:port, as a tunnel is asked for."""
+        """host:port, as a CONNECT request names it."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def request_target(self) -> str:
-        """What stands in the first line of a request: the path, or the whole URL where a proxy is to read it."""
+        """The target in the first line of a request: the path, or the whole URL for a proxy that reads it."""
         return f"http://{self.host_header}{self.path}" if self.proxy is not None and not self.tls else self.path
 
     @property

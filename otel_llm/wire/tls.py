@@ -1,6 +1,6 @@
 """TLS without a socket: encrypted bytes in, plain bytes out, so that the raw read can be stamped first.
 
-The arrival of a record is that of its last segment: what was read when it could be decrypted.
+A TLS record arrives with its last segment: only then can it be decrypted.
 """
 
 import ssl

@@ -6,23 +6,29 @@ All records are made up.
 import itertools
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.figures.slo import Slo, parse_term
+from otel_llm.load.figures.slo import QUANTITIES, Slo, Term, parse_term
 from otel_llm.load.figures.stats import Stats, describe
-from otel_llm.load.plan.arrivals import constant, immediate, poisson
-from otel_llm.load.plan.values import key_values, prompt_text
+from otel_llm.load.plan.arrivals import ARRIVALS, ArrivalProcess, constant, immediate, poisson
+from otel_llm.load.plan.option_values import parse_key_values, read_prompt
 from otel_llm.load.show import llmuses_format as document
 from otel_llm.load.show.redact import redact, redact_url
 from otel_llm.load.worker.worker import Share
-from otel_llm.measures import Facts
+from otel_llm.measures import Facts, request_latency
 from otel_llm.record import Chunks, StreamRecord
+from otel_llm.sinks import Ended
 from otel_llm.sinks.sqlite import RunFile, read_records, read_run
 from otel_llm.testing import timeline
+from otel_llm.wire.repeats import Content
+from tests.load.test_exchange import PLAN
 
 
 def test_poisson_gaps_have_the_mean_and_the_spread_of_an_exponential() -> None:
@@ -47,9 +53,32 @@ def test_workers_share_one_schedule() -> None:
     assert [Share(worker, 3).of(11) for worker in range(3)] == [4, 4, 3]
 
 
+@pytest.mark.parametrize("process", ARRIVALS.values())
+def test_every_arrival_process_begins_at_once_ascends_and_keeps_the_rate(process: ArrivalProcess) -> None:
+    at = list(itertools.islice(process.moments(50, 3), 20_001))
+    assert at[0] == 0
+    assert at == sorted(at)
+    assert at[-1] / 1e9 == pytest.approx(20_000 / 50, rel=0.03)
+
+
 def test_everything_at_once_and_evenly() -> None:
     assert list(itertools.islice(immediate(), 3)) == [0, 0, 0]
     assert list(itertools.islice(constant(4), 3)) == [0, 250_000_000, 500_000_000]
+
+
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [
+        ({"rate": 40, "arrival_process": "constant", "duration_s": 0.25}, 10),
+        ({"rate": 40, "arrival_process": "constant", "duration_s": 0.26}, 11),
+        ({"rate": 40, "arrival_process": "constant"}, 500),
+        ({"rate": 40_000, "duration_s": 100.0}, 500),
+        ({"rate": -1, "duration_s": 0.25}, 500),
+        ({"duration_s": 0.25}, 500),
+    ],
+)
+def test_an_open_loop_plans_what_its_arrivals_put_into_its_time(given: dict[str, Any], number: int) -> None:
+    assert replace(PLAN, number=500, **given).within_duration().number == number
 
 
 def call(sent_s: float, latency_s: float, ttft_s: float, tokens: int, prompt: int, packets: int) -> StreamRecord:
@@ -190,13 +219,48 @@ def test_percentiles_are_numpys() -> None:
 def test_an_slo_is_judged_per_request_and_failures_meet_nothing() -> None:
     slo = Slo([parse_term("ttft=0.05"), parse_term("tpot=0.015")], attainment=0.5)
     good, slow_start, slow_pace, failed = (timeline(d) for d in ("r..ab|", "r......ab|", "r..a...b|", "r..ax"))
-    assert slo.add([good, slow_start, slow_pace, failed]) == [True, False, False, False]
+    assert slo.add(Facts.of(good, slow_start, slow_pace, failed)) == [True, False, False, False]
     report = slo.report(planned=4, duration_s=2)
     assert report["terms"]["ttft"]["attainment"] == 0.5
     assert report["terms"]["tpot"]["attainment"] == 0.5
     assert report["goodput"] == 0.5
     assert report["met"]
     assert not slo.met(planned=5)  # one that was never sent meets none either
+
+
+def test_each_quantity_of_an_slo_is_the_measure_that_it_is_named_for() -> None:
+    record = timeline("r_.a...b.c..........d|")
+    (fact,) = Facts.of(record)
+    gaps = [0.04, 0.02, 0.11]
+    values = {name: quantity.value(fact) for name, quantity in QUANTITIES.items()}
+    assert values == pytest.approx({
+        "ttft": fact.time_to_first_token, "tpot": fact.time_per_output_token, "latency": request_latency(record),
+        "itl_p50": 0.04, "itl_p90": np.percentile(gaps, 90), "itl_p99": np.percentile(gaps, 99), "itl_max": 0.11,
+    })  # fmt: skip
+
+
+def test_the_clock_of_an_slo_starts_at_the_intended_moment() -> None:
+    record = timeline("r_.ab|")
+    planned = msgspec.structs.replace(record, intended_ns=record.sent_ns - 500_000_000)
+    (now,), (before,) = Facts.of(record), Facts.of(planned)
+    for name in ("ttft", "latency"):
+        value = QUANTITIES[name].value
+        assert value(before) == pytest.approx(value(now) + 0.5)
+
+
+def test_a_request_without_gaps_breaks_no_bound_on_them() -> None:
+    (fact,) = Facts.of(timeline("r_.a|"))
+    assert all(Term(name, 1e-9).met(fact) for name in ("tpot", "itl_p50", "itl_max"))
+    assert not Term("ttft", 1e-9).met(fact)
+
+
+def test_a_term_that_there_is_not_is_answered_with_those_that_there_are() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_term("speed=1")
+    assert str(caught.value) == (
+        "expected NAME=SECONDS with a name out of ttft, tpot, latency, itl_p50, itl_p90, itl_p99, itl_max, "
+        "such as ttft=0.5, got 'speed=1'"
+    )
 
 
 @pytest.mark.parametrize("text", ["ttft", "ttft=x", "speed=1", "ttft=0", "ttft=-1", "ttft=nan"])
@@ -208,44 +272,44 @@ def test_terms_that_cannot_be(text: str) -> None:
 def test_parameters_are_split_at_the_first_equals_sign_and_typed() -> None:
     """`--parameters` takes JSON, `bool_true`, `bool_false` and text. (S4.14)"""
     items = ["a=1", "b=0.5", "c=true", "d=null", 'e=["x","y"]', "f=x=y==", 'g="5"', "h=bool_true", "i=bool_false", "j="]
-    assert key_values("--parameters", items) == {
+    assert parse_key_values("--parameters", items) == {
         "a": 1, "b": 0.5, "c": True, "d": None, "e": ["x", "y"], "f": "x=y==", "g": "5", "h": True, "i": False, "j": "",
     }  # fmt: skip
 
 
 def test_headers_stay_text() -> None:
     """`--headers` are split at the first `=` and never turned into numbers. (S4.15)"""
-    assert key_values("--headers", ["Authorization=Bearer a==", "X-N=5"], typed=False) == {
+    assert parse_key_values("--headers", ["Authorization=Bearer a==", "X-N=5"], typed=False) == {
         "Authorization": "Bearer a==", "X-N": "5",
     }  # fmt: skip
 
 
 def test_an_item_without_equals_is_refused_and_a_header_not_repeated_in_the_message() -> None:
     with pytest.raises(ConfigError, match="--parameters KEY=VALUE, got 'top_k'"):
-        key_values("--parameters", ["top_k"])
+        parse_key_values("--parameters", ["top_k"])
     with pytest.raises(ConfigError) as caught:
-        key_values("--headers", ["sk-secret"], typed=False)
+        parse_key_values("--headers", ["sk-secret"], typed=False)
     assert "sk-secret" not in str(caught.value)
 
 
 def test_a_prompt_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text("Why?\n", encoding="utf-8")
-    assert prompt_text(f"@{tmp_path}/p.txt") == "Why?\n"
-    assert prompt_text("Why?") == "Why?"
+    assert read_prompt(f"@{tmp_path}/p.txt") == "Why?\n"
+    assert read_prompt("Why?") == "Why?"
     with pytest.raises(ConfigError):
-        prompt_text("@/nowhere/at/all")
+        read_prompt("@/nowhere/at/all")
 
 
 def test_secrets_are_left_out_of_what_is_written_down() -> None:
     given = {
         "model": "m", "headers": {"Authorization": "Bearer x", "X-Trace": "1"},
-        "parameters": {"api_key": "x", "max_tokens": 5},
+        "parameters": {"read_api_key": "x", "max_tokens": 5},
         "wandb_api_key": "x", "tokenizer_path": "/t",
     }  # fmt: skip
     out = redact(given)
     assert "x" not in json.dumps(out).replace("max", "").replace("X-", "").split('"')
     assert out["headers"] == {"Authorization": "[redacted]", "X-Trace": "1"}
-    assert out["parameters"] == {"api_key": "[redacted]", "max_tokens": 5}
+    assert out["parameters"] == {"read_api_key": "[redacted]", "max_tokens": 5}
     assert out["tokenizer_path"] == "/t"
     assert redact_url("http://a/v1?key=abc&x=1") == "http://a/v1?key=[redacted]&x=1"
 
@@ -258,7 +322,7 @@ def test_a_run_file_gives_back_what_was_put_in(tmp_path: Path) -> None:
     file = RunFile(path, RUN, planned=2)
     records = [timeline("r_.ab|", usage=2, index=0), timeline("i.r.ax", index=1)]
     first, second = Facts.of(*records)
-    file.add([(first, '{"q":1}', '["e1","e2"]'), (second, None, None)])
+    file.take([Ended(first, b'{"q":1}', Content(parts=[(-1, b"e1\x1ee2")])), Ended(second)])
     file.close({"requests": {}})
     assert list(read_records(path)) == records
     assert read_run(path)["arguments"] == {"model": "m"}
@@ -272,7 +336,7 @@ def test_the_guides_query_works(tmp_path: Path) -> None:
     path = tmp_path / "run.db"
     file = RunFile(path, RUN, planned=1)
     first, second = Facts.of(timeline("r_.ab$|", usage=2, index=0), timeline("r.x", index=1))
-    file.add([(first, "{}", '["a"]'), (second, "{}", "[]")])
+    file.take([Ended(first, b"{}", Content(parts=[(-1, b"a")])), Ended(second, b"{}", Content())])
     file.close()
     db = sqlite3.connect(path)
     rows = db.execute(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from otel_llm.load.commands.calibrate import calibrate
-from otel_llm.load.figures.machine_limits import Level, compare, load, save
+from otel_llm.load.figures.machine_limits import Level, compare_with_levels, load_levels, save_levels
 from tests.load.conftest import Perf
 
 
@@ -32,18 +32,18 @@ def test_a_level_is_held_against_the_servers_own_log() -> None:
 
 def test_levels_are_kept_and_compared_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert load() == []
-    assert compare(report(100), load()) is None
+    assert load_levels() == []
+    assert compare_with_levels(report(100), load_levels()) is None
     levels = [level(1000), level(5000), level(9000, limited=True)]
-    assert save(levels).is_relative_to(tmp_path)
-    assert load() == levels
-    assert "at 5,000 this machine measures with" in (compare(report(3000), load()) or "")
-    assert "is more than the 5,000" in (compare(report(8000), load()) or "")
+    assert save_levels(levels).is_relative_to(tmp_path)
+    assert load_levels() == levels
+    assert "at 5,000 this machine measures with" in (compare_with_levels(report(3000), load_levels()) or "")
+    assert "is more than the 5,000" in (compare_with_levels(report(8000), load_levels()) or "")
 
 
 def test_a_run_says_how_it_compares(perf: Callable[..., Perf], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    save([level(1e9)])
+    save_levels([level(1e9)])
     from otel_llm.sim import Behaviour, SimServer
 
     with SimServer(Behaviour(itl_ms=2, tokens=8)) as sim:

@@ -9,8 +9,8 @@ import pytest
 
 from otel_llm.load.worker import channel
 from otel_llm.load.worker.channel import Batch, Inbox, Message, Outbox
-from otel_llm.load.worker.content import Content
 from otel_llm.load.worker.raw import Raw
+from otel_llm.wire.repeats import Content
 
 COUNT, SIZE = 60, 1 << 20
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_llm.load.worker.content import Content
+from otel_llm.wire.repeats import Content
 
 BEFORE, AFTER = b'{"delta":{"content":"', '"},"name":"é \\" \\n"}'.encode()
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 import orjson
 import pytest
 
-from otel_llm.load.worker.content import Content
 from otel_llm.load.worker.exchange import Exchange
 from otel_llm.load.worker.raw import Raw
 from otel_llm.observation import StreamObservation
 from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.repeats import Content
 from otel_llm_plugins.openai_chat import OpenAIChat
 
 EVENT = (

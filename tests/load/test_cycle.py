@@ -29,5 +29,7 @@ def test_an_empty_pass_is_an_error_and_no_endless_loop() -> None:
     passes = iter(["ab", ""])
     taken = take(lambda: iter(next(passes)), 5)
     assert [next(taken), next(taken)] == ["a", "b"]
-    with pytest.raises(ConfigError, match=r"expected 5 prompts, got 2; the next pass over them was empty"):
+    with pytest.raises(
+        ConfigError, match=r"expected 5 prompts, got 2; give a dataset that yields the same at every pass"
+    ):
         next(taken)

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from otel_llm.entry_points import installed
 from otel_llm.errors import ConfigError, PluginError
 from otel_llm.load.prompts.datasets import DATASETS, as_messages, length, open_dataset
 from otel_llm.load.prompts.datasets.samples import FILES, contents, sample
-from otel_llm.wire.discovery import installed
 
 
 def write(folder: Path, text: str | bytes, name: str = "data") -> Path:
@@ -61,8 +61,12 @@ def test_a_dataset_reads_its_format(tmp_path: Path, name: str, text: str, prompt
 
 WRONG = [
     ("line_by_line", b"\xff\xfe", r"expected UTF-8 text in .*data, got"),
-    ("openqa", b'{"question": "a"}\n{oops\n', r"expected JSON at .*data:2, got '\{oops'; one JSON value a line"),
-    ("openqa", b'{"question": "a"}\n{"q": 1}\n', r"text under 'question' at .*data:2, got \['q'\]; is this the right"),
+    ("openqa", b'{"question": "a"}\n{oops\n', r"expected JSON at .*data:2, got '\{oops'; write one JSON value a line"),
+    (
+        "openqa",
+        b'{"question": "a"}\n{"q": 1}\n',
+        r"text under 'question' at .*data:2, got \['q'\]; choose another --dataset-format",
+    ),
     ("openqa", b'{"question": 1}\n', r"text under 'question' at .*data:1"),
     ("longalpaca", b'{"instruction": "a"}\n{"instruction": "b"}', r"expected a JSON list in .*data, got .*Extra data"),
     ("longalpaca", b'{"instruction": "a"}', r"expected a JSON list in .*data, got 'dict'"),
@@ -71,7 +75,7 @@ WRONG = [
     ("sharegpt", b'[{"conversations": 1}]', r"under 'conversations' at .*data, item 1"),
     ("sharegpt", b'[{"conversations": [{"from": "?", "value": "x"}]}]', r"expected turns as .* at .*data, item 1"),
     ("csv_column", b"a,b\n1,2\n", r"expected a column out of prompt, .*data, got \['a', 'b'\]; .* column=NAME"),
-    ("csv_column", b"id,prompt\n1,x\n2\n", r"expected a cell in column 'prompt' at .*data:3, got None"),
+    ("csv_column", b"id,prompt\n1,x\n2\n", r"expected a cell in column 'prompt' at .*data:3; add it, or the comma"),
 ]
 
 
@@ -89,7 +93,7 @@ def test_a_missing_file_is_refused_when_the_dataset_is_opened(tmp_path: Path, na
 
 @pytest.mark.parametrize("name", sorted(set(installed(DATASETS)) - {"synthetic", *FILES}))
 def test_a_dataset_without_a_sample_wants_a_path(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"None"):
+    with pytest.raises(ConfigError, match=r"^expected [^,]*; give it after --dataset$"):
         open_dataset(name)
 
 
@@ -104,7 +108,7 @@ def test_lengths_are_characters_and_exclusive_on_both_sides(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("text", ["", "\n\n", "abc\n"])
 def test_nothing_within_the_lengths_is_an_error_and_no_endless_loop(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ConfigError, match=r"more than 3 and fewer than 9 characters in .*data, got None; widen --min"):
+    with pytest.raises(ConfigError, match=r"more than 3 and fewer than 9 characters in .*data; widen --min"):
         open_dataset("line_by_line", write(tmp_path, text), min_length=3, max_length=9)
 
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from otel_llm import measures
-from otel_llm.load.coordinator.reckoning import finished
+from otel_llm.load.coordinator.reckoning import reckon
 from otel_llm.load.plan.plan import LoadPlan
-from otel_llm.load.worker.content import Content
 from otel_llm.load.worker.exchange import Exchange
 from otel_llm.load.worker.raw import Raw
 from otel_llm.record import StreamRecord
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.protocol import Ask, Protocol
+from otel_llm.wire.repeats import Content
 from otel_llm.wire.target import Target
 from otel_llm_plugins.anthropic_messages import AnthropicMessages
 from otel_llm_plugins.ollama_chat import OllamaChat
@@ -78,7 +78,7 @@ class Wire:
     @property
     def record(self) -> StreamRecord:
         assert self.done == 1
-        (item,) = finished([self.raw], self.plan)
+        (item,) = reckon([self.raw], self.plan)
         return item.record
 
     @property
@@ -322,11 +322,11 @@ def test_nonsense_among_others_ends_it_when_it_came() -> None:
 
 def test_more_must_come_after_a_whole_event_in_a_chunk_once_there_was_a_token() -> None:
     wire = Wire().read(HEAD + chunk(ROLE))
-    assert wire.exchange.middle == b""
-    assert chunk(HELLO).endswith(wire.read(chunk(HELLO)).exchange.middle)
-    assert wire.exchange.middle
+    assert wire.exchange.mid_stream_tail == b""
+    assert chunk(HELLO).endswith(wire.read(chunk(HELLO)).exchange.mid_stream_tail)
+    assert wire.exchange.mid_stream_tail
 
 
 def test_of_an_answer_without_chunked_encoding_each_read_is_wanted_at_once() -> None:
     wire = Wire().read(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + ROLE, HELLO, HELLO)
-    assert wire.exchange.middle == b""
+    assert wire.exchange.mid_stream_tail == b""

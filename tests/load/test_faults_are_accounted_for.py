@@ -15,7 +15,7 @@ import pytest
 from otel_llm.clock import now_ns
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.prompts.parsers import Source, open_parser
-from otel_llm.load.worker.channel import GO, Batch, Ended, Inbox, Ready
+from otel_llm.load.worker.channel import GO, Batch, Inbox, LastWord, Ready
 from otel_llm.load.worker.raw import Raw
 from otel_llm.load.worker.worker import Share, _Worker
 from otel_llm.sinks.sqlite import read_records
@@ -113,5 +113,5 @@ def coordinate(sock: socket.socket, finished: list[Raw]) -> None:
                 sock.sendall(GO + (now_ns() + 1_000_000).to_bytes(8, "big"))
             elif isinstance(message, Batch):
                 finished += message.ended
-            elif isinstance(message, Ended):
+            elif isinstance(message, LastWord):
                 return

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from otel_llm.load.figures.intervals import clustered, enough, independent, ranks
+from otel_llm.load.figures.intervals import clustered_interval, enclosing_ranks, independent_interval, values_needed
 from otel_llm.load.figures.stats import Stats, describe
 from otel_llm.measures import Facts
 from otel_llm.testing import timeline
@@ -15,14 +15,14 @@ from otel_llm.testing import timeline
 )
 def test_the_ranks_of_a_median_are_those_of_the_tables(count: int, q: float, first: int, last: int) -> None:
     """Conover, Practical Nonparametric Statistics, table A3; ranks there count from 1."""
-    assert ranks(count, q) == (first - 1, last - 1)
+    assert enclosing_ranks(count, q) == (first - 1, last - 1)
 
 
 @pytest.mark.parametrize(("q", "count"), [(50, 6), (90, 36), (99, 368), (99.9, 3688)])
 def test_how_many_values_a_percentile_takes(q: float, count: int) -> None:
-    assert enough(q) == count
-    assert None not in ranks(count, q)
-    assert ranks(count - 1, q)[1] is None
+    assert values_needed(q) == count
+    assert None not in enclosing_ranks(count, q)
+    assert enclosing_ranks(count - 1, q)[1] is None
 
 
 @pytest.mark.parametrize("q", [50, 90, 99])
@@ -31,7 +31,7 @@ def test_of_a_hundred_intervals_about_95_hold_the_true_percentile(q: float) -> N
     held = 0
     for _ in range(1000):
         values = np.sort(random.exponential(size=500))
-        low, high = independent(values, 500, q)
+        low, high = independent_interval(values, 500, q)
         assert low is not None
         assert high is not None
         held += low <= true <= high
@@ -50,11 +50,11 @@ def test_gaps_of_one_answer_do_not_count_as_independent() -> None:
     for _ in range(500):
         values = answers(200)
         ordered = np.sort(values)
-        low, high = clustered(ordered, values, [60] * 200, 90, float(np.percentile(values, 90)))
+        low, high = clustered_interval(ordered, values, [60] * 200, 90, float(np.percentile(values, 90)))
         assert low is not None
         assert high is not None
         held += low <= true <= high
-        low, high = independent(ordered, len(values), 90)
+        low, high = independent_interval(ordered, len(values), 90)
         assert low is not None
         assert high is not None
         naive += low <= true <= high
@@ -64,7 +64,7 @@ def test_gaps_of_one_answer_do_not_count_as_independent() -> None:
 
 def test_few_requests_say_nothing_about_their_gaps() -> None:
     values = np.linspace(0, 1, 29 * 50)
-    assert clustered(values, values, [50] * 29, 50, 0.5) == (None, None)
+    assert clustered_interval(values, values, [50] * 29, 50, 0.5) == (None, None)
 
 
 def test_a_report_says_which_percentiles_have_too_few_values() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from otel_llm.sim import Behaviour, SimServer
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.sqlite import read_records, read_run
 from otel_llm.testing import CLOSE, ScriptedServer
 from tests.load.conftest import Perf
 from tests.load.test_perf import ANSWER, chat
@@ -190,6 +190,25 @@ def test_an_open_loop_of_a_duration_plans_what_falls_into_it(perf: Run, truth: T
     planned = run.report["requests"]["planned"]
     assert 20 < planned < 60
     assert run.report["requests"]["succeeded"] == planned == truth.stats()["requests"]
+
+
+def test_constant_arrivals_are_evenly_apart_and_the_run_says_so(perf: Run, truth: TruthServer) -> None:
+    arguments = chat(truth, "ttft_ms=5;itl_ms=1;tokens=3")
+    run = perf(*arguments, "--rate", "40", "-n", "10", "--arrivals", "constant", "--workers", "2")
+    assert run.code == 0, run.err
+    at = sorted(record.intended_ns for record in read_records(run.run_file))
+    assert [moment - at[0] for moment in at] == [25_000_000 * i for i in range(10)]
+    assert run.report["run"]["arguments"]["arrivals"] == read_run(run.run_file)["arguments"]["arrivals"] == "constant"
+
+
+def test_arrivals_need_a_rate_and_a_name_that_there_is() -> None:
+    given = ["perf", "--model", "m", "--prompt", "x", "--arrivals"]
+    alone = command(*given, "constant")
+    assert alone.returncode == 2
+    assert alone.stderr == "otel-llm perf: expected --arrivals together with --rate, got '--arrivals constant alone'\n"
+    unknown = command(*given, "weekly", "--rate", "2")
+    assert unknown.returncode == 2
+    assert unknown.stderr == "otel-llm perf: expected --arrivals to be one of poisson, constant, got 'weekly'\n"
 
 
 def test_warm_up_is_sent_and_not_counted(perf: Run, truth: TruthServer) -> None:

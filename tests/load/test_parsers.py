@@ -257,7 +257,7 @@ def test_a_broken_file_is_refused_before_any_request(tmp_path: Path, text: str, 
 
 def test_a_file_that_builds_nothing_is_refused(tmp_path: Path) -> None:
     path = parser_file(tmp_path, "class PerfPlugin:\n def build_request(self, **k): return ()\n parse_responses = 1")
-    with pytest.raises(ConfigError, match=r"my_parser.py to build at least one request, got None; check the dataset"):
+    with pytest.raises(ConfigError, match=r"my_parser.py to build at least one request; check the dataset"):
         open_parser(path, Source(model="m", prompt="x"))
 
 

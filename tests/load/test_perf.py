@@ -17,6 +17,7 @@ import psutil
 import pytest
 import trustme
 
+from otel_llm.record import from_json
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.sinks.sqlite import read_records, read_run
 from otel_llm.testing import CLOSE, OtlpReceiver, ScriptedServer
@@ -123,6 +124,7 @@ def test_all_failing_is_exit_code_1_and_the_report_is_written(perf: Run, truth: 
     assert run.code == 1
     assert run.report["requests"]["failed"] == 3
     assert "Failed requests: 3" in run.out
+    assert "client-limited: " in run.out  # requests were sent, so there is a client to judge
 
 
 def test_a_server_that_is_down_is_one_clear_line(perf: Run) -> None:
@@ -134,6 +136,10 @@ def test_a_server_that_is_down_is_one_clear_line(perf: Run) -> None:
     assert run.report["requests"] == {
         "planned": 50, "sent": 0, "succeeded": 0, "failed": 50, "cancelled": 0, "errors": {"connect": 50},
     }  # fmt: skip
+    summary, _, rest = run.out.partition("\n\n")
+    assert summary.endswith("Too little data to calculate quantiles!")
+    # no empty table, and no verdict on a client that measured nothing
+    assert rest == "failed  50 of 50: connect 50\nrun file  run.db\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -199,6 +205,7 @@ def test_what_arrives_by_otlp_is_what_was_measured(perf: Run, protocol: str) -> 
         tokens = back.histogram(metric_name("token_usage"), **{"gen_ai.token.type": "output"})
         assert tokens.sum == report["tokens"]["output"] == good * 16
         assert back.counter(metric_name("load_requests")) == 40
+        assert back.histogram(metric_name("loop_lag")).max == pytest.approx(report["client"]["loop_lag"]["max"])
         assert back.counter(metric_name("slo_requests"), met=True) == good
         assert len(back.spans) == 40
         assert {span.kind for span in back.spans} == {"CLIENT"}
@@ -255,6 +262,33 @@ def test_an_slo_that_is_missed_is_exit_code_1(perf: Run, truth: TruthServer) -> 
 
 
 @pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "expected --model NAME; give the name that the server knows the model by"),
+        (["--model", "m"], "expected something to ask; give --prompt TEXT, --prompt @FILE or --dataset"),
+        (["--model", "m", "--prompt", "x", "--rate", "-1", "--duration", "1"],
+            "expected -n N with --rate -1; say how many requests leave at once"),
+        (["--model", "m", "--prompt", "x", "--api-key-env", "OTEL_LLM_NO_KEY"],
+            "expected a key in the environment variable OTEL_LLM_NO_KEY; export it, or use --api-key-file"),
+        (["--model", "m", "--parser", "openai_prompt"],
+            "expected --prompt with --parser openai_prompt; give it, or a parser that reads datasets"),
+        (["--model", "m", "--parser", "openai_openqa_qwen"],
+            "expected --prompt or --dataset with --parser openai_openqa_qwen; give one of them"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_asked_for_and_not_called_none(perf: Run, arguments: list[str], line: str) -> None:
+    run = perf(*arguments)
+    assert (run.code, run.err) == (2, f"otel-llm perf: {line}\n")
+
+
+def test_append_asks_for_a_name(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "otel_llm.cli", "perf", "--model", "m", "--prompt", "x", "--append"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.stderr == "otel-llm perf: expected --name NAME with --append; name the run file to continue\n"
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ([], "--model"),
@@ -308,6 +342,39 @@ def test_content_can_be_left_out_and_secrets_always_are(perf: Run, truth: TruthS
             assert b"hello" not in run.run_file.read_bytes()
         everything = run.run_file.read_bytes() + (run.folder / "report.json").read_bytes()
         assert b"very-secret" not in everything + run.out.encode() + run.err.encode()
+
+
+def test_every_record_is_a_line_of_json_for_who_wants_them(perf: Run, truth: TruthServer) -> None:
+    run = perf(*chat(truth, "itl_ms=1;tokens=4"), "-n", "12", "--jsonl", "records.jsonl")
+    assert run.code == 0, run.err
+    path = run.folder / "records.jsonl"
+    lines = path.read_bytes().splitlines()
+    assert [from_json(line) for line in lines] == list(read_records(run.run_file))
+    assert len(lines) == 12
+    assert b"hello" not in path.read_bytes()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert run.report["run"]["arguments"]["jsonl"] == "records.jsonl"
+
+
+def test_a_file_of_json_lines_that_exists_is_not_touched(perf: Run, truth: TruthServer, tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text("mine")
+    run = perf(*chat(truth), "--warmup", "1", "--jsonl", str(path))
+    assert run.code == 2
+    assert run.err == (
+        f"otel-llm perf: expected a file of JSON lines that does not exist yet, got {str(path)!r}; another --jsonl\n"
+    )
+    assert path.read_text() == "mine"
+    assert not run.run_file.exists()
+    assert truth.stats()["requests"] == 0
+
+
+def test_json_lines_that_cannot_be_written_leave_no_run_behind(perf: Run, truth: TruthServer) -> None:
+    run = perf(*chat(truth), "--jsonl", "nowhere/records.jsonl")
+    assert run.code == 2
+    assert "expected a folder to write the file of JSON lines in" in run.err
+    assert not run.run_file.exists()
+    assert truth.stats()["requests"] == 0
 
 
 def test_tokens_without_usage_are_one_per_chunk_and_say_so(perf: Run, truth: TruthServer) -> None:

@@ -3,11 +3,12 @@
 import struct
 from dataclasses import replace
 
-from otel_llm.load.coordinator.reckoning import finished
+from otel_llm.load.coordinator.reckoning import reckon
 from otel_llm.load.worker.raw import Raw
 from otel_llm.observation import StreamObservation
 from otel_llm.record import OTHER, PADDING, TEXT
 from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.said import Said
 from otel_llm.wire.target import Target
 from tests.load.test_exchange import PLAN
 
@@ -31,8 +32,7 @@ def noted(number: int, shift: int) -> Raw:
         number, "ab" * 16, "cd" * 8, due_ns=99 * MS, intended_ns=98 * MS, sent_ns=100 * MS, connect_ns=5,
         arrivals=arrivals, head=1, read=numbers(1, 2, 2, 3), size=numbers(10, 20, 21, 30), length=numbers(0, 1, 7, 0),
         tokens=numbers(0, 0, 0, 0), kind=[bytes((PADDING,)), bytes((TEXT, TEXT, OTHER))], outcome="complete",
-        ended_ns=(131 + shift) * MS, status=200, finish_reasons=("stop",), model="m-1", response_id="r", input_tokens=3,
-        output_tokens=4, cached_tokens=1, reasoning_tokens=0,
+        ended_ns=(131 + shift) * MS, status=200, said=Said(3, 4, 1, 0, ("stop",), "m-1", "r"),
     )  # fmt: skip
 
 
@@ -43,13 +43,13 @@ def test_the_record_is_that_of_an_observation_on_the_spot() -> None:
         intended_ns=98 * MS, connect_ns=5, headers_ns=110 * MS, status=200, finish_reasons=("stop",),
         response_model="m-1", response_id="r",
     )  # fmt: skip
-    spot.mark_read(110 * MS, 7, 1, 10, 0, 0, PADDING)
-    spot.mark_read(120 * MS, 7, 2, 20, 0, 1, TEXT)
-    spot.mark_read(120 * MS, 7, 2, 21, 0, 7, TEXT)
-    spot.mark_read(130 * MS, 7, 3, 30, 0, 0, OTHER)
+    spot.mark_read(110 * MS, lag_ns=7, read=1, size=10, length=0, kind=PADDING)
+    spot.mark_read(120 * MS, lag_ns=7, read=2, size=20, length=1, kind=TEXT)
+    spot.mark_read(120 * MS, lag_ns=7, read=2, size=21, length=7, kind=TEXT)
+    spot.mark_read(130 * MS, lag_ns=7, read=3, size=30, length=0, kind=OTHER)
     spot.usage(input=3, output=4, cached=1, reasoning=0)
     spot.end(131 * MS)
-    (item,) = finished([noted(4, 0)], PLAN)
+    (item,) = reckon([noted(4, 0)], PLAN)
     assert item.record == spot.record
     assert item.record.flags == ("apportioned",)
     assert list(item.record.chunks.tokens) == [0, 1, 3, 0]
@@ -60,8 +60,8 @@ def test_many_at_once_are_what_each_is_alone() -> None:
     raws.insert(
         2, Raw(9, sent_ns=1, ended_ns=2, outcome="error", error_type="connect", error_message="no", unsent=True)
     )
-    together = finished(raws, PLAN)
-    assert together == [item for raw in raws for item in finished([raw], PLAN)]
+    together = reckon(raws, PLAN)
+    assert together == [item for raw in raws for item in reckon([raw], PLAN)]
     assert [item.record.index for item in together] == [0, 1, 9, 2, 3, 4]
     assert (together[2].record.flags, together[2].record.error_message, len(together[2].record.chunks)) == (
         ("unsent",),
@@ -73,14 +73,14 @@ def test_many_at_once_are_what_each_is_alone() -> None:
 def test_one_that_was_cut_short_ends_with_what_came_last() -> None:
     raw = noted(0, 0)
     raw.outcome, raw.ended_ns = "cancelled", 999 * MS
-    record = finished([raw], PLAN)[0].record
+    record = reckon([raw], PLAN)[0].record
     assert (record.outcome, record.error_type, record.ended_ns) == ("cancelled", "interrupted", 130 * MS)
     raw = Raw(0, sent_ns=1, outcome="cancelled", ended_ns=5)
-    assert finished([raw], PLAN)[0].record.ended_ns == 5
+    assert reckon([raw], PLAN)[0].record.ended_ns == 5
 
 
 def test_where_each_request_went_is_told_by_its_number() -> None:
     targets = (Target.parse("http://a:1/v1/chat/completions"), Target.parse("http://b/v1/chat/completions", "/tmp/x"))
     plan = replace(PLAN, targets=targets)
-    records = [item.record for item in finished([Raw(n, outcome="complete") for n in (0, 1)], plan)]
+    records = [item.record for item in reckon([Raw(n, outcome="complete") for n in (0, 1)], plan)]
     assert [(r.server_address, r.server_port) for r in records] == [("a", 1), ("/tmp/x", None)]

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from otel_llm.load.figures.intervals import enough
+from otel_llm.load.figures.intervals import values_needed
 from otel_llm.testing import OtlpReceiver
 from tests.load.conftest import Perf
 from tests.load.test_perf import chat, wait_until
@@ -77,4 +77,4 @@ def test_the_page_names_every_key_and_the_numbers_that_are_so() -> None:
         assert f"`{key}`" in text or key in ("schema", "run") or key.endswith("_throughput"), key
     for q, count in ((50, "6"), (90, "36"), (99, "368"), (99.9, "3,688")):
         assert re.search(rf"p{q}( takes)? {count}\b", text)
-        assert enough(q) == int(count.replace(",", ""))
+        assert values_needed(q) == int(count.replace(",", ""))

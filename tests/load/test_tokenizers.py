@@ -65,5 +65,7 @@ def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"expected a tokenizer.json or a folder of model files, got .*nowhere"):
         load_tokenizer(tmp_path / "nowhere")
     (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"expected a tokenizer in .*tokenizer.json, got .*; is it a tokenizer.json"):
+    with pytest.raises(
+        ConfigError, match=r"expected a tokenizer in .*tokenizer.json, got .*; give the path of a tokenizer.json"
+    ):
         load_tokenizer(tmp_path)

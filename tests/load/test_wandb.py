@@ -12,9 +12,10 @@ import pytest
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.stats import Stats
-from otel_llm.load.outputs.wandb import WandbReporter
+from otel_llm.load.outputs.wandb import WandbSink
 from otel_llm.load.show.llmuses_format import log_fields
 from otel_llm.measures import Facts
+from otel_llm.sinks import Ended
 from otel_llm.testing import timeline
 from tests.load.conftest import Perf
 from tests.load.test_perf import chat
@@ -51,7 +52,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_project_name_config_and_the_keys_after_every_request(fake: Any) -> None:
-    reporter = WandbReporter("k" * 40, HEAD, "m", planned=3, concurrency=2)
+    sink = WandbSink("k" * 40, HEAD, "m", planned=3, concurrency=2)
     assert fake.calls == [
         ("login", {"key": "k" * 40}),
         (
@@ -60,13 +61,13 @@ def test_project_name_config_and_the_keys_after_every_request(fake: Any) -> None
         ),
     ]
     records = [timeline("r..ab|"), timeline("r..ax"), timeline("r.ab|")]
-    reporter.add(Facts.of(*records), None)
+    sink.take(Ended.of(*records))
     stats = Stats(3)
     for record, logged in zip(records, fake.run.logged, strict=True):
         stats.add(Facts.of(record))
         assert logged == log_fields(stats, 2)
         assert len(logged) == 14
-    reporter.close({}, ())
+    sink.close({})
     assert fake.run.finished
 
 
@@ -76,7 +77,7 @@ def test_a_key_that_is_refused_is_not_repeated(fake: Any) -> None:
 
     fake.login = login
     with pytest.raises(ConfigError, match=r"start a run, got 'API key \[redacted\] is not valid'"):
-        WandbReporter("a-secret", HEAD, "m", planned=1, concurrency=1)
+        WandbSink("a-secret", HEAD, "m", planned=1, concurrency=1)
 
 
 def test_without_the_library_it_is_one_line_before_any_request(
@@ -86,7 +87,7 @@ def test_without_the_library_it_is_one_line_before_any_request(
     run = perf(*chat(truth), "--wandb-api-key", "abc", env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert run.code == 2
     assert run.err == (
-        "otel-llm perf: expected the package wandb for --wandb-api-key, got None; pip install 'otel-llm[wandb]'\n"
+        "otel-llm perf: expected the package wandb for --wandb-api-key; run pip install 'otel-llm[wandb]'\n"
     )
     assert not run.run_file.exists()
     assert truth.stats()["requests"] == 0

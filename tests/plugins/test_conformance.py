@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from otel_llm.record import KIND_NAMES
-from otel_llm.wire.discovery import installed, load_protocol
+from otel_llm.wire.discovery import load_protocol, protocols
 from otel_llm.wire.ndjson import Ndjson, Whole
 from otel_llm.wire.protocol import Ask, Protocol
 from otel_llm.wire.sse import Sse
@@ -22,15 +22,14 @@ CASES = Path(__file__).parent / "cases"
 FRAMERS: dict[str, Callable[[], Sse | Ndjson | Whole]] = {".sse": Sse, ".ndjson": Ndjson, ".json": Whole}
 LINE_ENDS: dict[str, tuple[bytes, ...]] = {".sse": (b"\r\n", b"\r"), ".ndjson": (b"\r\n",), ".json": ()}
 EVERYONE_HAS = {"text", "whole", "no_usage", "error"}
-STATE = (
-    "done",
+SAID = (
     "error",
     "finish_reasons",
     "input_tokens",
     "output_tokens",
     "cached_tokens",
     "reasoning_tokens",
-    "model",
+    "response_model",
     "response_id",
 )
 
@@ -54,7 +53,7 @@ def cases() -> Iterator[Any]:
 
 
 every_case = pytest.mark.parametrize("case", list(cases()))
-every_protocol = pytest.mark.parametrize("name", sorted(installed()))
+every_protocol = pytest.mark.parametrize("name", sorted(protocols()))
 
 
 def understood(case: Case, reads: Iterable[bytes]) -> dict[str, Any]:
@@ -62,7 +61,7 @@ def understood(case: Case, reads: Iterable[bytes]) -> dict[str, Any]:
     answer, framer = case.protocol(), FRAMERS[case.framing]()
     events = [event for read in reads for event in framer.feed(read)]
     deltas = [answer.decode(event) for event in [*events, *framer.end()]]
-    state = {name: getattr(answer, name) for name in STATE}
+    state = {"done": answer.done, **{name: getattr(answer.said, name) for name in SAID}}
     state["error"] = state["error"] and list(state["error"])
     state["finish_reasons"] = list(state["finish_reasons"])
     told: list[list[object] | None] = [delta and [KIND_NAMES[delta[0]], *delta[1:]] for delta in deltas]
@@ -72,7 +71,7 @@ def understood(case: Case, reads: Iterable[bytes]) -> dict[str, Any]:
 def expected(case: Case) -> dict[str, Any]:
     ends = {"[DONE]"} if b"[DONE]" in case.wire else ()
     deltas = [*case.expected["deltas"], *(None for _ in ends)]
-    return {"deltas": deltas, "events": len(deltas), **{name: case.expected[name] for name in STATE}}
+    return {"deltas": deltas, "events": len(deltas), **{name: case.expected[name] for name in ("done", *SAID)}}
 
 
 @every_protocol

@@ -68,8 +68,8 @@ def test_anthropic_system_messages_are_joined_whatever_their_form() -> None:
 def test_a_cancelled_response_is_an_error_and_no_finish() -> None:
     answer = load_protocol("openai_responses")()
     answer.decode(b'{"type": "response.cancelled", "response": {"status": "cancelled"}}')
-    assert answer.error == ("cancelled", "the response has status 'cancelled'")
-    assert (answer.finish_reasons, answer.done) == ((), True)
+    assert answer.said.error == ("cancelled", "the response has status 'cancelled'")
+    assert (answer.said.finish_reasons, answer.done) == ((), True)
 
 
 def test_a_response_whose_output_is_a_refusal_is_text() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from otel_llm.load.prompts.datasets import open_dataset
 from otel_llm.record import TEXT
-from otel_llm.wire.discovery import installed, load_protocol, protocol_for_path
+from otel_llm.wire.discovery import load_protocol, protocol_for_path, protocols
 from otel_llm.wire.protocol import NOTHING, Ask
 from otel_llm.wire.sse import Sse
 
@@ -45,7 +45,7 @@ def test_the_protocol_of_the_tutorial_is_found_and_speaks(site: Path, monkeypatc
     answer = echo()
     events = Sse().feed(b'data: {"word": "Hi"}\n\ndata: {"end": true}\n\n')
     assert [answer.decode(event) for event in events] == [(TEXT, "Hi", 0), NOTHING]
-    assert answer.finish_reasons == ("stop",)
+    assert answer.said.finish_reasons == ("stop",)
     with pytest.raises(ValueError, match=r".+"):
         answer.decode(b"oops")
 
@@ -64,4 +64,4 @@ def test_the_dataset_of_the_tutorial_is_found_and_read(site: Path, monkeypatch: 
 
 def test_every_protocol_is_in_the_documentation() -> None:
     text = (DOCS / "protocols.md").read_text("utf-8")
-    assert [name for name in installed() if f"| `{name}` |" not in text] == []
+    assert [name for name in protocols() if f"| `{name}` |" not in text] == []

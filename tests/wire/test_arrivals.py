@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_llm.clock import KernelClock, now_ns
-from otel_llm.wire.arrivals import NO_STAMP, Arrivals, moments
+from otel_llm.load.coordinator.reckoning import moments
+from otel_llm.wire.arrivals import NO_STAMP, Arrivals
 
 MS = 1_000_000
 

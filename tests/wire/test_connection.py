@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from otel_llm.clock import KernelClock, now_ns
-from otel_llm.wire.arrivals import Arrivals, moments
+from otel_llm.load.coordinator.reckoning import moments
+from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.connection import KERNEL_STAMPS, Connection, connect
 from otel_llm.wire.loop import new_loop
 from otel_llm.wire.target import Target
@@ -17,8 +18,8 @@ MIDDLE, END = b"data: x\n\n\r\n", b"0\r\n\r\n"
 
 
 class Peer:
-    def __init__(self, middle: bytes) -> None:
-        self.middle, self.heard, self.arrivals = middle, list[Sequence[bytes]](), Arrivals()
+    def __init__(self, mid_stream_tail: bytes) -> None:
+        self.mid_stream_tail, self.heard, self.arrivals = mid_stream_tail, list[Sequence[bytes]](), Arrivals()
         self.gone: list[Exception | None] = []
 
     def received(self, reads: Sequence[bytes], arrivals: Arrivals) -> None:
@@ -35,8 +36,8 @@ class Talk:
     def __init__(self, connection: Connection, server: socket.socket, ripe: list[Connection]) -> None:
         self.connection, self.server, self.ripe = connection, server, ripe
 
-    def begin(self, middle: bytes) -> Peer:
-        peer = Peer(middle)
+    def begin(self, mid_stream_tail: bytes) -> Peer:
+        peer = Peer(mid_stream_tail)
         self.connection.send(b"hello", peer)
         assert self.server.recv(100) == b"hello"
         return peer

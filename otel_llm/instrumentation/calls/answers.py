@@ -8,12 +8,29 @@ alone: nothing is guessed.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from otel_llm.observation import StreamObservation
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 
-__all__ = ["kind_of", "member", "read_result", "read_usage", "text_of"]
+__all__ = ["AnswerFacts", "kind_of", "member", "read_result", "read_usage", "text_of"]
+
+
+class AnswerFacts(Protocol):
+    """Where what an answer says of itself is put: the part of a `StreamObservation` that readers of answers fill."""
+
+    head: dict[str, Any]
+
+    def set(self, **fields: Any) -> None: ...
+    def counted(self, output: int) -> None: ...
+    def usage(
+        self,
+        *,
+        input: int | None = None,  # noqa: A002  # the convention's own word
+        output: int | None = None,
+        cached: int | None = None,
+        reasoning: int | None = None,
+    ) -> None: ...
+
 
 _INPUT: Final = ("prompt_tokens", "input_tokens", "prompt_eval_count", "prompt_token_count")
 _OUTPUT: Final = ("completion_tokens", "output_tokens", "eval_count", "candidates_token_count")
@@ -34,7 +51,7 @@ _DELTA: Final = (
 )
 
 
-def kind_of(item: Any, observation: StreamObservation | None = None) -> int:
+def kind_of(item: Any, observation: AnswerFacts | None = None) -> int:
     """Return the kind of an item; what it says of the answer (usage, model, finish reason) goes to `observation`."""
     if item is None:
         return PADDING
@@ -87,7 +104,7 @@ def member(thing: Any, name: str) -> Any:
     return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
 
 
-def read_result(value: Any, observation: StreamObservation, tokens: Callable[[Any], int] | None = None) -> None:
+def read_result(value: Any, observation: AnswerFacts, tokens: Callable[[Any], int] | None = None) -> None:
     """Take what `value`, returned by a call, says about its tokens. `tokens` counts them, if given."""
     if tokens is not None:
         observation.counted(tokens(value))
@@ -123,7 +140,7 @@ def _shape(tensor: Any) -> tuple[int, ...] | None:
     return tuple(int(length) for length in shape)
 
 
-def read_usage(answer: Any, observation: StreamObservation) -> None:
+def read_usage(answer: Any, observation: AnswerFacts) -> None:
     """Take usage, model, id and finish reasons off an answer of a well-known shape."""
     for name in _USAGES:
         if (usage := member(answer, name)) is not None:
@@ -139,7 +156,7 @@ def read_usage(answer: Any, observation: StreamObservation) -> None:
         observation.set(finish_reasons=found)
 
 
-def _take_usage(usage: Any, observation: StreamObservation) -> None:
+def _take_usage(usage: Any, observation: AnswerFacts) -> None:
     observation.usage(
         input=_number(usage, _INPUT),
         output=_number(usage, _OUTPUT),

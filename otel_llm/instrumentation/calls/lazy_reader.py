@@ -14,8 +14,8 @@ takes its place, unread; the last one is read when an item of another kind comes
 from collections.abc import Callable
 from typing import Any
 
+from otel_llm.instrumentation.calls.answers import AnswerFacts
 from otel_llm.instrumentation.calls.isolation import guarded
-from otel_llm.observation import StreamObservation
 
 __all__ = ["LazyReader"]
 
@@ -34,8 +34,8 @@ class LazyReader:
 
     def __init__(
         self,
-        observation: StreamObservation,
-        read: Callable[[Any, StreamObservation], int],
+        observation: AnswerFacts,
+        read: Callable[[Any, Any], int],
         note: Callable[[Any, int], object],
         has_text: Callable[[Any], bool],
     ) -> None:

@@ -1,7 +1,7 @@
-"""`otel-llm perf --calibrate`: what this machine can measure, and at what error.
+"""`otel-llm perf --calibrate`: find out how much load this machine can measure, and with what error.
 
-The simulated server runs in a process of its own under a known schedule and logs when it really sent each chunk; runs
-of rising load are held against that log.
+The simulated server runs in its own process, follows a known schedule and logs when it really sent each chunk. Runs of
+rising load are compared with that log.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,18 +11,20 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from otel_llm.load.coordinator.coordinator import Engine
+from otel_llm.load.coordinator.coordinator import Coordinator
+from otel_llm.load.coordinator.reckoning import FinishedCall
 from otel_llm.load.figures.machine_limits import Level
 from otel_llm.load.figures.verdict import ClientError
 from otel_llm.load.plan.plan import LoadPlan
-from otel_llm.measures import Floats
+from otel_llm.measures import Facts, Floats
 from otel_llm.record import StreamRecord
-from otel_llm.sim import Behaviour, SimProcess
+from otel_llm.sim.behaviour import Behaviour
+from otel_llm.sim.process import SimProcess
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.protocol import Ask
 from otel_llm.wire.target import Target
 
-__all__ = ["calibrate", "show"]
+__all__ = ["calibrate", "print_levels"]
 
 _ITL_MS: Final = 20
 _TOKENS: Final = 64
@@ -32,37 +34,39 @@ _STREAMS: Final = (25, 50, 100, 200, 400)
 
 
 def calibrate(levels: Sequence[int] = _STREAMS) -> Iterator[Level]:
-    """Yield a level after the other, rising, up to the first at which this client is the limit."""
+    """Yield the result at each level of load, rising. Stop after the first at which this client was the limit."""
     for streams in levels:
-        level = _run(streams)
+        level = _measure_level(streams)
         yield level
         if level.limited:
             return
 
 
-def _run(streams: int) -> Level:
+def _measure_level(streams: int) -> Level:
     behaviour = Behaviour(ttft_ms=100, itl_ms=_ITL_MS, tokens=_TOKENS)
     with SimProcess(behaviour, log=True) as sim:
-        engine, records = Engine(_plan(sim.url, streams)), list[StreamRecord]()
+        coordinator, records = Coordinator(_plan(sim.url, streams)), list[StreamRecord]()
         client = ClientError()
 
-        def finished(batch: Sequence[Any]) -> None:
-            found = [item.record for item in batch]
+        def finished(batch: Sequence[FinishedCall]) -> None:
+            found = [call.record for call in batch]
             records.extend(found)
-            client.add(found)
+            client.add(Facts.of(*found))
 
         try:
-            engine.start()
-            health = engine.run(finished, lambda: None, lambda: False)
+            coordinator.start()
+            health = coordinator.run(finished, lambda: None, lambda: False)
         finally:
-            engine.close()
+            coordinator.close()
         sent = {row["traceparent"].split("-")[1]: row for row in sim.log() if row.get("traceparent")}
     report = client.report(health)
     good = [record for record in records if record.ok and record.trace_id in sent]
-    return _level(streams, good, sent, report)
+    return _compare_with_log(streams, good, sent, report)
 
 
-def _level(streams: int, records: Sequence[StreamRecord], sent: dict[str, Any], report: dict[str, Any]) -> Level:
+def _compare_with_log(
+    streams: int, records: Sequence[StreamRecord], sent: dict[str, Any], report: dict[str, Any]
+) -> Level:
     late, first, ours, true = [], [], [], []
     for record in records:
         row = sent[record.trace_id or ""]
@@ -92,9 +96,9 @@ def _level(streams: int, records: Sequence[StreamRecord], sent: dict[str, Any], 
 
 
 def _token_writes(row: dict[str, Any]) -> tuple[Any, Any]:
-    """Return when the server began to write each token, int64 ns, and of which of them that is known for sure.
+    """Return when the server began to write each token (int64 ns), and for which tokens that time is certain.
 
-    A server that loses its core between its stamp and its write does not know itself when that was.
+    It is uncertain where the write took long: the server may have lost its core between its stamp and its write.
     """
     at, sure, seen = [], [], 0
     for start, end, tokens, _ in row["w"]:
@@ -123,8 +127,8 @@ def _plan(url: str, streams: int) -> LoadPlan:
     )
 
 
-def show(levels: Sequence[Level], console: Console) -> None:
-    """Print a line for each level, and what it comes to."""
+def print_levels(levels: Sequence[Level], console: Console) -> None:
+    """Print a row for each level, and what this machine can measure at best."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("streams", "packets/s", "lag p50", "lag p99", "TTFT error", "ITL p99 error", "client-limited"):
         table.add_column(column, justify="right")

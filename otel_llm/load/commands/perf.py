@@ -7,24 +7,27 @@ from typing import Any
 
 from rich.console import Console
 
-from otel_llm.load.coordinator.run import Outcome, Reporter, Run
+from otel_llm.load.coordinator.run import Run, RunResult
 from otel_llm.load.figures import machine_limits as calibration
-from otel_llm.load.outputs.otlp import Export, OtelReporter
-from otel_llm.load.outputs.wandb import WandbReporter, load_wandb
-from otel_llm.load.plan.options import add_arguments
-from otel_llm.load.plan.planning import plan_of
-from otel_llm.load.plan.values import key_values
-from otel_llm.load.show import llmuses_format as document
+from otel_llm.load.figures.health import Health
+from otel_llm.load.outputs.otlp import Export, RunTelemetry
+from otel_llm.load.outputs.wandb import WandbSink, load_wandb
+from otel_llm.load.plan.arguments import add_arguments
+from otel_llm.load.plan.from_options import plan_of
+from otel_llm.load.plan.option_values import parse_key_values
 from otel_llm.load.show.live import set_level
+from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.redact import redact, redact_url
 from otel_llm.load.show.report import console, print_report, write_json
+from otel_llm.sinks import Sink
+from otel_llm.sinks.jsonl import JSON_LINES, JsonLines
 from otel_llm.wire.proxy import Proxy
 
 __all__ = ["add_arguments", "run"]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run it and return the exit code. Raises ConfigError before any request for what cannot be done."""
+    """Run it and return the exit code. Raises ConfigError, before any request, when the options ask the impossible."""
     if args.calibrate:
         return _calibrate()
     set_level(debug=args.debug)
@@ -32,12 +35,16 @@ def run(args: argparse.Namespace) -> int:
     plan = planned.plan
     if args.wandb_api_key:
         load_wandb()
+    if args.jsonl is not None:
+        JSON_LINES.check_new(args.jsonl)
     export = Export(args.otlp_endpoint, args.otlp_protocol, args.histograms)
 
-    def reporters(head: Mapping[str, Any]) -> Sequence[Reporter]:
-        found: list[Reporter] = [OtelReporter(export, head, plan.mode)] if export.wanted else []
+    def sinks(head: Mapping[str, Any], health: Health) -> Sequence[Sink]:
+        found: list[Sink] = [RunTelemetry(export, head, plan.mode, health)] if export.wanted else []
         if args.wandb_api_key:
-            found.append(WandbReporter(args.wandb_api_key, head, plan.model, plan.number, load.concurrency))
+            found.append(WandbSink(args.wandb_api_key, head, plan.model, plan.number, load.concurrency))
+        if args.jsonl is not None:
+            found.append(JsonLines(args.jsonl))
         return found
 
     load = Run(
@@ -48,14 +55,14 @@ def run(args: argparse.Namespace) -> int:
         counting=planned.counting,
         keep_content=not args.no_content,
         log_every=args.log_every_n_query,
-        reporters=reporters,
+        sinks=sinks,
         append=args.append,
     )
-    outcome = load.go()
+    result = load.go()
     if args.json is not None:
-        write_json(args.json, outcome.report)
-    show(outcome, load.concurrency)
-    return outcome.exit_code(strict=args.strict)
+        write_json(args.json, result.report)
+    show(result, load.concurrency)
+    return result.exit_code(strict=args.strict)
 
 
 def _calibrate() -> int:
@@ -66,35 +73,35 @@ def _calibrate() -> int:
     for level in calibrate.calibrate():
         levels.append(level)
         out.print(f"[dim]{level.streams} streams: {level.packets_per_s:,.0f} packets/s[/]")
-    calibrate.show(levels, out)
-    out.print(f"kept in {calibration.save(levels)}; later runs are compared with it", soft_wrap=True)
+    calibrate.print_levels(levels, out)
+    out.print(f"kept in {calibration.save_levels(levels)}; later runs are compared with it", soft_wrap=True)
     return 0
 
 
-def show(outcome: Outcome, concurrency: int) -> None:
-    """Print the summaries to standard output, and on standard error what went wrong in one line."""
-    sys.stdout.write(document.summary_block(outcome.stats, concurrency) + "\n")
+def show(result: RunResult, concurrency: int) -> None:
+    """Print the summaries on standard output, and a line on standard error for each thing that went wrong."""
+    sys.stdout.write(summary_block(result.stats, concurrency) + "\n")
     out = console()
-    print_report(outcome.report, out)
-    if note := calibration.compare(outcome.report, calibration.load()):
+    print_report(result.report, out)
+    if note := calibration.compare_with_levels(result.report, calibration.load_levels()):
         out.print(f"[dim]{note}[/]", highlight=False, soft_wrap=True)
-    out.print(f"run file  {outcome.path}", highlight=False, soft_wrap=True)
+    out.print(f"run file  {result.path}", highlight=False, soft_wrap=True)
     sys.stdout.flush()
-    if outcome.health.unreachable is not None:
-        sys.stderr.write(f"otel-llm perf: {outcome.health.unreachable[1]}\n")
-    for line in outcome.health.died:
+    if result.health.unreachable is not None:
+        sys.stderr.write(f"otel-llm perf: {result.health.unreachable[1]}\n")
+    for line in result.health.died:
         sys.stderr.write(f"otel-llm perf: {line}\n")
 
 
 def _written(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the options as the run file and the report keep them: no secrets, headers and parameters by name."""
+    """Return the options as the run file and the report keep them: without secrets, headers and parameters by name."""
     given = {name: value for name, value in vars(args).items() if name not in ("run", "command")}
     urls = [redact_url(url) for url in args.url]
     given["url"] = urls[0] if len(urls) == 1 else urls
     given["proxy"] = None if args.proxy is None else repr(Proxy.parse(args.proxy))
-    given["headers"] = key_values("--headers", args.headers, typed=False)
-    given["parameters"] = key_values("--parameters", args.parameters)
-    given["json"] = None if args.json is None else str(args.json)
+    given["headers"] = parse_key_values("--headers", args.headers, typed=False)
+    given["parameters"] = parse_key_values("--parameters", args.parameters)
+    given |= {name: None if given[name] is None else str(given[name]) for name in ("json", "jsonl")}
     if args.no_content and args.prompt is not None and not args.prompt.startswith("@"):
         given["prompt"] = "[left out]"
     return redact(given)

@@ -1,7 +1,6 @@
-"""`otel-llm report RUN`: what a run file holds, whether its run came to its end or not."""
+"""`otel-llm report RUN`: the report of a run file, also of a run that was interrupted."""
 
 import argparse
-import sqlite3
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -13,22 +12,21 @@ import msgspec
 
 from otel_llm.errors import ConfigError, OtelLLMError
 from otel_llm.load.figures.stats import Stats
-from otel_llm.load.prompts.wording import asked, said
-from otel_llm.load.show import llmuses_format as document
+from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
+from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.report import SCHEMA, console, print_report, write_json
 from otel_llm.measures import Facts
-from otel_llm.sinks.sqlite import read_records, read_runs
+from otel_llm.sinks.sqlite import read_answers, read_records, read_runs
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
 from otel_llm.wire.protocol import Protocol
 
 __all__ = ["add_arguments", "run"]
 
 _PART = 1000
-_QUERY = "SELECT request, response_messages, prompt_tokens, completion_tokens FROM result WHERE success='True'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what may be asked of a run file."""
+    """Add the options."""
     parser.add_argument("file", type=Path, metavar="RUN", help="the run file that `otel-llm perf` named at its end")
     parser.add_argument("--run", metavar="N", type=int, help="which run of the file, from 1; default: the latest")
     parser.add_argument("--requests", action="store_true", help="first a line per answer: prompt, completion, tokens")
@@ -36,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print it; return 0. Raises ConfigError for what is no run file or has no such run."""
+    """Print it; return 0. Raises ConfigError for a file that is no run file, or has no such run."""
     runs = read_runs(args.file)
     number = len(runs) if args.run is None else args.run
     if not 1 <= number <= len(runs):
@@ -50,28 +48,21 @@ def run(args: argparse.Namespace) -> int:
         write_json(args.json, report)
     out = console()
     out.print(f"run {number} of {len(runs)}  {row['name']}  {row['started_at']}", soft_wrap=True)
-    sys.stdout.write(document.summary_block(stats, row["arguments"].get("parallel") or 1) + "\n")
+    sys.stdout.write(summary_block(stats, row["arguments"].get("parallel") or 1) + "\n")
     print_report(report, out)
     return 0
 
 
 def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stats]:
-    """Return the report as it was written at the run's end, or made now for a run that was broken off; and its account.
-
-    Requests that were never sent have no row; the report that was written knows how many they were.
-    """
+    """Return the report that was written at the run's end, or a new one for a run that was cut off, and its stats."""
     stats = Stats(row["planned"] or 0)
     records = read_records(path, row["id"])
     while part := list(islice(records, _PART)):
         stats.add(Facts.of(*part))
     if row["summary"] is not None:
-        known = row["summary"]["requests"]
-        stats.planned = known["planned"]
-        stats.unsent = known["planned"] - known["sent"]
-        stats.failed, stats.errors = known["failed"], stats.errors | known["errors"]
+        stats.conclude(row["summary"]["requests"])
         return row["summary"], stats
-    stats.planned = stats.planned or stats.ended
-    stats.due = stats.ended
+    stats.conclude(None)
     head = {name: row[name] for name in ("id", "name", "started_at", "arguments", "versions")}
     made: dict[str, Any] = {"schema": SCHEMA, "run": head, **stats.summary(), "slo": None, "client": None}
     made |= {"ended_by": None, "warmup": None, "telemetry": None}
@@ -80,16 +71,14 @@ def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stat
 
 
 def _lines(path: Path, row: Mapping[str, Any]) -> Iterator[str]:
-    """Yield, per request that succeeded, the line of the document's analysis script."""
+    """Yield a line for each request that succeeded, as the analysis script of `llmuses` prints it."""
     protocol = _protocol(row["arguments"])
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
-        rows = db.execute(f"{_QUERY} AND run_id = ? ORDER BY request_index", (row["id"],))  # ours
-        for request, messages, inputs, outputs in rows:
-            if request is None or messages is None:
-                raise ConfigError("a run file with prompts and answers", "one of --no-content", "go without --requests")
-            prompt, answer = asked(msgspec.json.decode(request)), _said(protocol, msgspec.json.decode(messages))
-            yield f"prompt: {prompt}, tokens: {inputs}, completion: {answer}, tokens: {outputs}"
-    db.close()
+    for request, messages, inputs, outputs in read_answers(path, row["id"]):
+        if request is None or messages is None:
+            raise ConfigError("a run file with prompts and answers", "one of --no-content", "go without --requests")
+        prompt = prompt_text_of(msgspec.json.decode(request))
+        answer = _answer_of(protocol, msgspec.json.decode(messages))
+        yield f"prompt: {prompt}, tokens: {inputs}, completion: {answer}, tokens: {outputs}"
 
 
 def _protocol(arguments: Mapping[str, Any]) -> type[Protocol]:
@@ -99,8 +88,8 @@ def _protocol(arguments: Mapping[str, Any]) -> type[Protocol]:
     return protocol_for_path(urlsplit(url if isinstance(url, str) else url[0]).path)
 
 
-def _said(protocol: type[Protocol], events: Sequence[str]) -> str:
+def _answer_of(protocol: type[Protocol], events: Sequence[str]) -> str:
     try:
-        return said(protocol, events)
+        return answer_text_of(protocol, events)
     except (ValueError, OtelLLMError, msgspec.MsgspecError) as error:
         return f"[not readable: {error}]"

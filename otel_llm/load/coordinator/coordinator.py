@@ -1,7 +1,7 @@
-"""The coordinator: starts the workers, hears them, and accounts for every planned request.
+"""The coordinator: starts the workers, takes their messages, and accounts for every planned request.
 
-It runs in the process that a person started and does all that is not receiving packets: whoever is given the finished
-requests may write files, export telemetry or draw, and no stamp is later for it.
+It runs in the process that a person started. Writing files, exporting telemetry and drawing happen there too, so that
+none of it delays a stamp.
 """
 
 import multiprocessing
@@ -11,37 +11,21 @@ import struct
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import IO
 
 from otel_llm.clock import now_ns
-from otel_llm.load.coordinator.reckoning import Finished, finished
+from otel_llm.load.coordinator.reckoning import FinishedCall, reckon
+from otel_llm.load.figures.health import Health
 from otel_llm.load.plan.plan import LoadPlan
-from otel_llm.load.worker.channel import DRAIN, GO, STOP, Batch, Ended, Inbox, Message, Ready
+from otel_llm.load.worker.channel import DRAIN, GO, STOP, Batch, Inbox, LastWord, Message, Ready
 from otel_llm.load.worker.worker import Share, work
 
-__all__ = ["Engine", "Health"]
+__all__ = ["Coordinator"]
 
 _LEAD_NS = 10_000_000
 _POLL_S = 0.1
-
-
-@dataclass(slots=True)
-class Health:
-    """How the client itself fared."""
-
-    workers: int
-    cpu_s: float = 0.0
-    waited_s: float = 0.0
-    """How long workers were ready to run and the machine gave them no core; 0 where it does not say."""
-    clocks: set[str] = field(default_factory=set)
-    clock_steps: int = 0
-    loop_lag_ns: list[int] = field(default_factory=list)
-    died: list[str] = field(default_factory=list)
-    """One line per worker that went away without its last word."""
-    unreachable: tuple[str, str] | None = None
-    """(kind, message) when not one connection could be opened: then no request was sent."""
 
 
 @dataclass(slots=True)
@@ -56,8 +40,8 @@ class _Worker:
     ended: bool = False
 
 
-class Engine:
-    """A run of a plan. `start`, `run` once, and in any case `close`."""
+class Coordinator:
+    """Runs a plan in worker processes. Call `start`, then `run` once, and always `close`."""
 
     def __init__(self, plan: LoadPlan) -> None:
         self.plan = plan
@@ -75,7 +59,7 @@ class Engine:
         return sum(worker.in_flight for worker in self._workers)
 
     def start(self) -> None:
-        """Start the processes. They are forked where that is safe, so this comes before any thread is started."""
+        """Start the processes. They are forked where that is safe, so call this before any thread is started."""
         forks = sys.platform == "linux"
         context = multiprocessing.get_context("fork") if forks else multiprocessing.get_context("spawn")
         ours: list[socket.socket] = []
@@ -94,7 +78,7 @@ class Engine:
 
     def run(
         self,
-        on_finished: Callable[[Sequence[Finished]], object],
+        on_finished: Callable[[Sequence[FinishedCall]], object],
         on_turn: Callable[[], object],
         stopping: Callable[[], bool],
     ) -> Health:
@@ -119,19 +103,19 @@ class Engine:
                     worker.sent, worker.in_flight = message.sent, message.in_flight
                     self.health.loop_lag_ns += message.loop_lag_ns
                     if message.ended:
-                        on_finished(finished(message.ended, self.plan))
+                        on_finished(reckon(message.ended, self.plan))
                 else:
                     self._ended(worker, message)
             on_turn()
         return self.health
 
     def drain(self) -> None:
-        """Have no further request begun; those under way go on."""
+        """Let workers begin no further request; those in flight go on."""
         self._say(DRAIN)
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the start that the workers were given; 0 before it."""
+        """Seconds since the start time that the workers were given; 0 before it."""
         return 0.0 if self.start_ns is None else max(now_ns() - self.start_ns, 0) / 1e9
 
     def close(self) -> None:
@@ -148,7 +132,7 @@ class Engine:
         self._selector.close()
 
     def _begin(self) -> bool:
-        """Give the start, or stop at once when nobody could connect; return whether they were told to stop."""
+        """Start the workers, or stop them when nobody could connect; return whether they were told to stop."""
         if self.health.unreachable is not None:
             self._say(STOP)
             return True
@@ -178,7 +162,7 @@ class Engine:
                 self._gone(worker)
         return found
 
-    def _ended(self, worker: _Worker, message: Ended) -> None:
+    def _ended(self, worker: _Worker, message: LastWord) -> None:
         worker.ended, worker.in_flight = True, 0
         self._selector.unregister(worker.socket)
         self.health.cpu_s += message.cpu_ns / 1e9

@@ -1,31 +1,42 @@
-"""What workers noted becomes records: each request observed again, from what is known of it, many at once."""
+"""Turns what workers noted into records: each request is observed again from its notes, many requests at once."""
 
 from array import array
 from collections.abc import Sequence
 from itertools import accumulate, chain, pairwise
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from otel_llm.load.plan.plan import LoadPlan
-from otel_llm.load.worker.content import Content
 from otel_llm.load.worker.raw import Raw
 from otel_llm.observation import StreamObservation
 from otel_llm.record import StreamRecord
-from otel_llm.wire.arrivals import Ints, moments
+from otel_llm.wire.arrivals import NO_STAMP, OLDEST_NS, Arrivals
+from otel_llm.wire.repeats import Content
 
-__all__ = ["Finished", "finished"]
+__all__ = ["FinishedCall", "moments", "reckon"]
+
+_CODES: Final = {1: "B", 4: "I", 8: "q"}
+_NEVER: Final = -(1 << 62)  # an offset by which a stamp is from the future, and refused
+
+Ints = NDArray[np.int64]
 
 
-class Finished(NamedTuple):
-    """A request that ended, and what the events of its answer said, where that is kept."""
+class FinishedCall(NamedTuple):
+    """A request that ended.
+
+    body:    the request body that was sent
+    content: the events of its answer; None where they are not kept
+    """
 
     record: StreamRecord
+    body: bytes
     content: Content | None
 
 
-def finished(raws: Sequence[Raw], plan: LoadPlan) -> list[Finished]:
-    """Return requests of a plan that ended, each as who sent it would have observed it."""
+def reckon(raws: Sequence[Raw], plan: LoadPlan) -> list[FinishedCall]:
+    """Return requests of a plan that ended, as if each had been observed live."""
     arrived, waited = moments([raw.arrivals for raw in raws])
     before = list(accumulate((raw.arrivals.count for raw in raws), initial=-1))  # reads are numbered from 1
     counts = [sum(map(len, raw.kind)) for raw in raws]
@@ -44,19 +55,39 @@ def finished(raws: Sequence[Raw], plan: LoadPlan) -> list[Finished]:
     for raw, first, (start, stop) in zip(raws, before, pairwise(accumulate(counts, initial=0)), strict=False):
         chunks = {name: array(_CODES[x.itemsize], x[start:stop].tobytes()) for name, x in columns.items()}
         headers_ns = int(arrived[first + raw.head]) if raw.head else None
-        found.append(Finished(_observed(raw, plan, headers_ns, chunks), raw.content))
+        record = _replay(raw, plan, headers_ns, chunks)
+        found.append(FinishedCall(record, plan.request(raw.index).body, raw.content))
     return found
+
+
+def moments(answers: Sequence[Arrivals]) -> tuple[Ints, Ints]:
+    """Return when each read of several answers arrived, ns on our clock, and how long it then waited for us, ns.
+
+    The moment is that of the kernel's stamp. Where there is none, or one that cannot be true (later than our own, or
+    five seconds before it: the wall clock was stepped), it is our own, and the wait is 0.
+    """
+    own = np.frombuffer(b"".join(chain.from_iterable(a.own for a in answers)), np.int64)
+    parts = chain.from_iterable(a.stamps or (NO_STAMP * a.count,) for a in answers)
+    stamps = np.frombuffer(b"".join(parts), np.int64)
+    offsets, reads = list[int](), list[int]()
+    for answer in answers:
+        steps = answer.offsets or [(0, _NEVER)]
+        offsets += [offset for _, offset in steps]
+        starts = [before for before, _ in steps]
+        reads += [stop - start for start, stop in zip(starts, [*starts[1:], answer.count], strict=True)]
+    at = stamps[::2] * 1_000_000_000 + stamps[1::2] - np.repeat(np.array(offsets, np.int64), reads)
+    lag = own - at
+    lag[(lag < 0) | (lag >= OLDEST_NS)] = 0
+    return own - lag, lag
 
 
 def _joined(raws: Sequence[Raw], column: str, dtype: type) -> Ints:
     return np.frombuffer(b"".join(chain.from_iterable(getattr(raw, column) for raw in raws)), dtype)
 
 
-_CODES = {1: "B", 4: "I", 8: "q"}
-
-
-def _observed(raw: Raw, plan: LoadPlan, headers_ns: int | None, chunks: dict[str, Any]) -> StreamRecord:
-    target = plan.endpoint(raw.number)
+def _replay(raw: Raw, plan: LoadPlan, headers_ns: int | None, chunks: dict[str, Any]) -> StreamRecord:
+    """Return the record of an observation that is opened, marked and ended in one go."""
+    target = plan.endpoint(raw.index)
     observation = StreamObservation(
         sent_ns=raw.sent_ns,
         operation=plan.protocol.operation,
@@ -66,7 +97,7 @@ def _observed(raw: Raw, plan: LoadPlan, headers_ns: int | None, chunks: dict[str
         stream=plan.stream,
         server_address=target.unix or target.host,
         server_port=None if target.unix else target.port,
-        index=raw.number,
+        index=raw.index,
         trace_id=raw.trace_id,
         span_id=raw.span_id,
         due_ns=raw.due_ns,
@@ -74,15 +105,10 @@ def _observed(raw: Raw, plan: LoadPlan, headers_ns: int | None, chunks: dict[str
         connect_ns=raw.connect_ns,
         headers_ns=headers_ns,
         status=raw.status,
-        finish_reasons=raw.finish_reasons,
-        response_model=raw.model,
-        response_id=raw.response_id,
         flags=("unsent",) if raw.unsent else (),
     )
     observation.mark_all(**chunks)
-    observation.usage(
-        input=raw.input_tokens, output=raw.output_tokens, cached=raw.cached_tokens, reasoning=raw.reasoning_tokens
-    )
+    observation.take(raw.said)
     if raw.outcome == "complete":
         observation.end(raw.ended_ns)
     elif raw.outcome == "error":

@@ -1,58 +1,47 @@
 """A load run from beginning to end: workers, run file, telemetry, display, report."""
 
-import gc
-import signal
+import logging
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final, Protocol, Self
+from typing import Any
 
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.load.coordinator.coordinator import Engine, Health
-from otel_llm.load.coordinator.reckoning import Finished
+from otel_llm.load.coordinator.coordinator import Coordinator
+from otel_llm.load.coordinator.garbage import rare_collections
+from otel_llm.load.coordinator.interrupts import Interrupts
+from otel_llm.load.coordinator.reckoning import FinishedCall
 from otel_llm.load.coordinator.stopping import Stopping
 from otel_llm.load.coordinator.warmup import warm_up
 from otel_llm.load.figures.counting import Counting
+from otel_llm.load.figures.health import Health
 from otel_llm.load.figures.scrutiny import scrutinise
 from otel_llm.load.figures.slo import Slo
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.figures.verdict import ClientError
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.live import Display, log
-from otel_llm.load.show.notes import notes_of
-from otel_llm.load.show.report import SCHEMA
+from otel_llm.load.show.report import SCHEMA, notes_of
 from otel_llm.load.show.transcript import Transcript
-from otel_llm.load.worker.content import Content
 from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
-from otel_llm.sinks.sqlite import RunFile, check_appendable
+from otel_llm.sinks import Ended, Sink
+from otel_llm.sinks.sqlite import RUN_FILE, RunFile, check_appendable
 
-__all__ = ["Outcome", "Reporter", "Run", "run_name"]
+__all__ = ["MakeSinks", "Run", "RunResult", "run_name"]
 
-_COLLECT_AFTER: Final = 50_000
-
-
-class Reporter(Protocol):
-    """Where finished requests go besides the run file: telemetry, an experiment tracker."""
-
-    def add(self, facts: Sequence[Facts], met: Sequence[bool] | None) -> None:
-        """Take requests that ended; `met` says of each whether it met the SLO, where there is one."""
-        ...
-
-    def close(self, report: Mapping[str, Any], loop_lag_ns: Sequence[int]) -> Mapping[str, Any] | None:
-        """Send what is left; return what became of it, for the report's `telemetry`."""
-        ...
+MakeSinks = Callable[[Mapping[str, Any], Health], Sequence[Sink]]
+"""Makes the sinks of a run beside its run file: (the `run` of its report, how the client fares while it goes on)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunResult:
     """What a run left: the report, where the run file is, and the exit code it calls for."""
 
     report: Mapping[str, Any]
@@ -63,7 +52,7 @@ class Outcome:
     notes: Sequence[str] = ()
 
     def exit_code(self, *, strict: bool = False) -> int:
-        """Return 0 done, 3 client-limited and strict, 130 interrupted.
+        """Return 0 when done, 3 when strict and client-limited, 130 when interrupted.
 
         1: every request failed, or too many of them for `max_errors`, or the SLO was missed.
         """
@@ -99,17 +88,18 @@ class Run:
         keep_content: bool = True,
         log_every: int = 10,
         append: bool = False,
-        reporters: Callable[[Mapping[str, Any]], Sequence[Reporter]] = lambda _: (),
+        sinks: MakeSinks = lambda *_: (),
     ) -> None:
-        """arguments: the command line without its secrets; reporters: made from the run's head, after the fork"""
-        self.plan, self.slo, self._log_every, self._make_reporters = plan, slo, log_every, reporters
+        """arguments: the command line without its secrets; sinks: called when the workers have been forked"""
+        self.plan, self.slo, self._make_sinks = plan, slo, sinks
+        self._log_every = self._until_log = log_every
         self._counting, self._keep_content = counting, keep_content
         run, self.path = run_name(plan.model, name)
         self._append = append
         if append and self.path.exists():
             check_appendable(self.path)
-        elif self.path.exists():
-            raise ConfigError("a run file that does not exist yet", str(self.path), "another --name, or --append")
+        else:
+            RUN_FILE.check_new(self.path)
         started = datetime.fromtimestamp(SYSTEM.wall_ns(now_ns()) / 1e9, UTC)
         self.head: dict[str, Any] = {
             "id": uuid.uuid4().hex,
@@ -120,85 +110,80 @@ class Run:
         }
         self.stats = Stats(plan.number)
         self.client = ClientError()
-        self._transcript = Transcript(plan, log)
+        self._transcript = Transcript(plan, log) if log.isEnabledFor(logging.DEBUG) else None
 
-    def go(self) -> Outcome:
+    def go(self) -> RunResult:
         """Run it. Whatever ends it (its end, Ctrl-C, a worker's death), what was measured is written and reported."""
-        engine = Engine(self.plan)
+        coordinator = Coordinator(self.plan)
         with ExitStack() as stack:
-            interrupts = stack.enter_context(_Interrupts())
+            interrupts = stack.enter_context(Interrupts())
             warmed = warm_up(self.plan, interrupts.asked)
-            stack.callback(engine.close)
-            engine.start()  # before anything here starts a thread
+            stack.callback(coordinator.close)
+            coordinator.start()  # before anything here starts a thread
             file = RunFile(self.path, self.head, None if self.plan.endless else self.plan.number, append=self._append)
             try:
-                reporters = list(self._make_reporters(self.head))
+                others = self._make_sinks(self.head, coordinator.health)
             except ConfigError:
                 file.discard()
                 raise
             display = stack.enter_context(self._display())
 
-            def finished(batch: Sequence[Finished]) -> None:
+            def finished(batch: Sequence[FinishedCall]) -> None:
                 while batch:
-                    part, batch = batch[: display.until_log()], batch[display.until_log() :]
-                    self._take(part, file, reporters)
-                    display.log()
+                    part, batch = batch[: self._until_log], batch[self._until_log :]
+                    self._take(part, (file, *others))
+                    self._until_log -= len(part)
+                    if not self._until_log:
+                        self._until_log = self._log_every
+                        display.log()
 
             def turn() -> None:
                 file.commit()
-                display.turn(engine.sent, engine.in_flight)
+                display.turn(coordinator.sent, coordinator.in_flight)
 
-            stopping = Stopping(self.plan, self.stats, engine, interrupts.asked)
-            stack.enter_context(_rare_collections())
-            health = engine.run(finished, turn, stopping)
-        self._account(health, stopping, engine.sent)
-        report = self._report(health, engine.start_ns) | {"ended_by": stopping.ended_by, "warmup": warmed}
+            stopping = Stopping(self.plan, self.stats, coordinator, interrupts.asked)
+            stack.enter_context(rare_collections())
+            health = coordinator.run(finished, turn, stopping)
+        self._account(health, stopping, coordinator.sent)
+        report = self._report(health, coordinator.start_ns) | {"ended_by": stopping.ended_by, "warmup": warmed}
         report["notes"] = notes = list(notes_of(self.plan, report))
-        report["telemetry"] = _close(reporters, report, health.loop_lag_ns)
+        report["telemetry"] = _close(others, report)
         file.close(report)
-        return Outcome(report, self.path, interrupts.asked(), health, self.stats, notes)
+        return RunResult(report, self.path, interrupts.asked(), health, self.stats, notes)
 
     def _display(self) -> Display:
         plan = self.plan
         pace = f"{plan.rate:g} requests/s" if plan.rate is not None else f"{plan.parallel} in parallel"
-        return Display(self.stats, self.concurrency, self._log_every, f"{plan.model} · {pace}")
+        return Display(self.stats, self.concurrency, f"{plan.model} · {pace}")
 
     @property
     def concurrency(self) -> int:
-        """What the document's report calls concurrency."""
+        """What the summary of `llmuses perf` calls concurrency."""
         return self.plan.parallel
 
-    def _take(self, batch: Sequence[Finished], file: RunFile, reporters: Sequence[Reporter]) -> None:
-        taken = [self._look_at(item) for item in batch]
-        records, bodies = [record for record, _ in taken], [body for _, body in taken]
-        facts = Facts.of(*records)
-        kept = map(self._kept, bodies, [item.content for item in batch])
-        file.add([(fact, *content) for fact, content in zip(facts, kept, strict=True)])
+    def _take(self, batch: Sequence[FinishedCall], sinks: Sequence[Sink]) -> None:
+        """Give requests that ended to the figures and to every sink."""
+        facts = Facts.of(*[self._look_at(call) for call in batch])
+        met = self.slo.add(facts) if self.slo is not None else [None] * len(facts)
+        ended = [Ended(fact, call.body, call.content, good) for fact, call, good in zip(facts, batch, met, strict=True)]
         self.stats.add(facts)
-        self.client.add(records)
-        met = self.slo.add(records) if self.slo is not None else None
-        for reporter in reporters:
-            reporter.add(facts, met)
+        self.client.add(facts)
+        if self._transcript is not None:
+            self._transcript.take(ended)
+        if not self._keep_content:
+            ended = [call._replace(body=None, content=None) for call in ended]
+        for sink in sinks:
+            sink.take(ended)
 
-    def _look_at(self, item: Finished) -> tuple[StreamRecord, bytes]:
-        """Return the record with its tokens counted and its oddities flagged, and what was asked."""
-        record, content = item
-        body = self.plan.request(record.index or 0).body
+    def _look_at(self, call: FinishedCall) -> StreamRecord:
+        """Return the record with its tokens counted and its oddities flagged."""
+        record, body, content = call
         if self._counting is not None and content is not None:
             record = self._counting.recount(record, body, content.events())
-        record = scrutinise(record, body)
-        if self._transcript.wanted:
-            self._transcript.add(record, body, content.events() if content is not None else ())
-        return record, body
-
-    def _kept(self, body: bytes, content: Content | None) -> tuple[str | None, str | None]:
-        """Return what the run file keeps of what was asked and answered, as JSON."""
-        if not self._keep_content:
-            return None, None
-        return body.decode("utf-8", "replace"), None if content is None else content.to_json()
+        return scrutinise(record, body)
 
     def _account(self, health: Health, stopping: Stopping, sent: int) -> None:
-        """See that every planned request has ended one way or another."""
+        """Make sure that every planned request is counted as ended in some way."""
         stats = self.stats
         stats.due = stopping.due()
         if self.plan.endless:
@@ -223,47 +208,9 @@ class Run:
         }
 
 
-def _close(
-    reporters: Sequence[Reporter], report: Mapping[str, Any], loop_lag_ns: Sequence[int]
-) -> dict[str, Any] | None:
-    ledger: dict[str, Any] = {}
-    for reporter in reporters:
-        ledger |= reporter.close(report, loop_lag_ns) or {}
-    return ledger or None
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Look for garbage seldom, and never in what was imported: little is cyclic, and a tenth of the time went there."""
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
-
-
-class _Interrupts:
-    """While entered, Ctrl-C and SIGTERM ask for an orderly end; a second Ctrl-C is Python's own again."""
-
-    def __init__(self) -> None:
-        self._asked = False
-
-    def asked(self) -> bool:
-        return self._asked
-
-    def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
+def _close(sinks: Sequence[Sink], report: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Close the sinks; return what became of the calls that they were given, for the report's `telemetry`."""
+    found: dict[str, Any] = {}
+    for sink in sinks:
+        found |= sink.close(report) or {}
+    return found or None

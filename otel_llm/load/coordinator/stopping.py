@@ -1,9 +1,8 @@
-"""When a run ends before every planned request was sent, and why."""
+"""When a run ends before every planned request was sent, and for which reason."""
 
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
-from otel_llm.load.coordinator.coordinator import Engine
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import LoadPlan
 
@@ -14,14 +13,26 @@ EndedBy = Literal["requests", "duration", "max_errors", "max_tokens_total", "int
 _EARLY: Final = frozenset(("max_errors", "max_tokens_total", "interrupted"))
 
 
-class Stopping:
-    """Called about ten times a second: whether the workers are to stop at once. `ended_by` says what the run ended by.
+class Progress(Protocol):
+    """How far a run has come, and the way to let it begin nothing more."""
 
-    A run whose time is over, or whose tokens are spent, begins nothing more but hears out what is under way.
+    @property
+    def sent(self) -> int: ...
+
+    @property
+    def elapsed_s(self) -> float: ...
+
+    def drain(self) -> None: ...
+
+
+class Stopping:
+    """Called about ten times a second: returns whether the workers have to stop at once. `ended_by` is the reason.
+
+    A run whose time is over, or whose tokens are spent, begins nothing more but waits for requests in flight.
     """
 
-    def __init__(self, plan: LoadPlan, stats: Stats, engine: Engine, interrupted: Callable[[], bool]) -> None:
-        self._plan, self._stats, self._engine, self._interrupted = plan, stats, engine, interrupted
+    def __init__(self, plan: LoadPlan, stats: Stats, progress: Progress, interrupted: Callable[[], bool]) -> None:
+        self._plan, self._stats, self._progress, self._interrupted = plan, stats, progress, interrupted
         self.ended_by: EndedBy = "requests"
         self._elapsed_s = 0.0
 
@@ -33,12 +44,12 @@ class Stopping:
             return self._end("max_errors")
         if plan.max_tokens is not None and stats.all_tokens >= plan.max_tokens and self.ended_by == "requests":
             self._end("max_tokens_total")
-            self._engine.drain()
-        if plan.duration_s is None or self._engine.elapsed_s < plan.duration_s:
+            self._progress.drain()
+        if plan.duration_s is None or self._progress.elapsed_s < plan.duration_s:
             return False
-        if self.ended_by == "requests" and not (plan.open_loop and self._engine.sent >= plan.number):
+        if self.ended_by == "requests" and not (plan.open_loop and self._progress.sent >= plan.number):
             self._end("duration")
-        return self._engine.elapsed_s >= plan.duration_s + plan.grace_s
+        return self._progress.elapsed_s >= plan.duration_s + plan.grace_s
 
     @property
     def early(self) -> bool:
@@ -55,5 +66,5 @@ class Stopping:
 
     def _end(self, by: EndedBy) -> bool:
         if self.ended_by != by:
-            self.ended_by, self._elapsed_s = by, self._engine.elapsed_s
+            self.ended_by, self._elapsed_s = by, self._progress.elapsed_s
         return True

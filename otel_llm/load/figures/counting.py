@@ -1,6 +1,6 @@
-"""Token counts for answers of which the server says none: by a tokenizer, or by the parser that was given.
+"""Token counts for answers without usage: by a tokenizer, or by the parser that was given.
 
-Done by the coordinator, from the events of an answer: no tokenizer ever runs on the loop that receives packets.
+The coordinator counts, from the events of an answer: no tokenizer ever runs on the loop that receives packets.
 """
 
 from array import array
@@ -18,22 +18,22 @@ __all__ = ["Counting", "Counts"]
 
 
 class Counts(Protocol):
-    """Whoever counts: (tokens of the prompt, tokens of the answer), None for what it does not know."""
+    """Counts tokens: returns (of the prompt, of the answer), None for a number that it does not know."""
 
     def tokens(self, events: Sequence[str], request: dict[str, Any]) -> tuple[int | None, int | None]: ...
 
 
 class Counting:
-    """Fills in what a record lacks."""
+    """Fills in token counts that a record lacks."""
 
     def __init__(self, protocol: type[WireProtocol], counts: Counts) -> None:
         self._protocol, self._counts = protocol, counts
 
     def recount(self, record: StreamRecord, body: bytes, events: Sequence[bytes]) -> StreamRecord:
-        """Return a record with counted tokens; the one given when the answer is not whole. That one is not changed.
+        """Return a new record with counted tokens; the same record when the answer is not whole.
 
-        Where the provider said how many, its count stands, and is flagged when it disagrees with what was counted. A
-        counted total is shared over the chunks by the text of each, as a provider's would be.
+        The provider's count stands where there is one, and is flagged when the tokenizer's disagrees. A counted total
+        is shared over the chunks by the length of their text, as a provider's would be.
         """
         if not record.ok:
             return record

@@ -1,12 +1,12 @@
-"""What each figure of a report means, from the table that computes them: `otel-llm perf --glossary`."""
+"""`otel-llm perf --glossary`: what each figure of a report means, taken from the table that computes them."""
 
 import textwrap
 from typing import Final
 
-from otel_llm.load.show.notes import FLAGS
+from otel_llm.load.figures.scrutiny import FLAGS
 from otel_llm.measures import MEASURES
 
-__all__ = ["glossary"]
+__all__ = ["format_glossary"]
 
 _WIDTH: Final = 100
 
@@ -41,7 +41,7 @@ _RULES: Final = (
 )
 
 
-def glossary() -> str:
+def format_glossary() -> str:
     """Return the glossary as text."""
     lines = ["Measures", ""]
     for measure in MEASURES:

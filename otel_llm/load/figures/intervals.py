@@ -1,14 +1,14 @@
-"""How sure a percentile is: its 95 % confidence interval, and whether there are values enough to say anything.
+"""The 95 % confidence interval of a percentile, and whether there are enough values for one.
 
 Independent values (one per request): order statistics. Of n values the number below the true q-quantile is binomial
 (n, q), so two ranks enclose it with a probability that needs no assumption about the distribution (H. A. David and
 H. N. Nagaraja, Order Statistics, 3rd ed., 7.1; NIST/SEMATECH e-Handbook, 2.6.2.6). Where the upper rank would be beyond
-the largest value the interval has no upper end: there are too few values for that percentile.
+the largest value, the interval has no upper end: there are too few values for that percentile.
 
-Gaps between tokens (many per request) are not independent: those of one answer were made under the same load. There
-the share of values at or below the percentile gets the standard error of a ratio over requests, and its two ends are
-read off the ordered values (R. S. Woodruff, 1952, J. Am. Stat. Assoc. 47). There are too few values when that share is
-within that error of 1, and below 30 requests, whose spread says little about itself.
+Gaps between tokens (many per request) are not independent: the gaps of one answer arose under the same load. For them
+the share of values at or below the percentile has the standard error of a ratio over requests, and the two ends of the
+share are looked up in the ordered values (R. S. Woodruff, 1952, J. Am. Stat. Assoc. 47). There are too few values when
+the share is closer to 1 than its error, and below 30 requests, too few to estimate the spread between them.
 """
 
 import math
@@ -21,28 +21,29 @@ from numpy.typing import NDArray
 
 from otel_llm.measures import Floats
 
-__all__ = ["CONFIDENCE", "clustered", "enough", "independent", "ranks"]
+__all__ = ["CONFIDENCE", "Interval", "clustered_interval", "enclosing_ranks", "independent_interval", "values_needed"]
 
 CONFIDENCE: Final = 0.95
 _Z: Final = 1.959963984540054
 _FEW: Final = 30
 
 Interval = tuple[float | None, float | None]
+"""Both ends; None for an end that the values do not give."""
 
 
-def independent(ordered: Floats, count: int, q: float) -> Interval:
-    """Return the interval of the q-th percentile of `count` values, of which `ordered` are finite and ascending."""
-    low, high = ranks(count, q)
+def independent_interval(ordered: Floats, count: int, q: float) -> Interval:
+    """Return the interval of the q-th percentile of `count` values. `ordered` has the finite ones, ascending."""
+    low, high = enclosing_ranks(count, q)
     return _at(ordered, low), _at(ordered, high)
 
 
 @lru_cache(4096)
-def ranks(count: int, q: float) -> tuple[int | None, int | None]:
-    """Return the 0-based ranks that enclose the q-th percentile, None where there is no such rank.
+def enclosing_ranks(count: int, q: float) -> tuple[int | None, int | None]:
+    """Return the 0-based ranks that enclose the q-th percentile, None for a rank that does not exist.
 
-    >>> ranks(100, 50)
+    >>> enclosing_ranks(100, 50)
     (39, 60)
-    >>> ranks(100, 99)
+    >>> enclosing_ranks(100, 99)
     (96, None)
     """
     if not count:
@@ -55,10 +56,10 @@ def ranks(count: int, q: float) -> tuple[int | None, int | None]:
     return (low - 1 if low >= 1 else None), (high - 1 if high <= count else None)
 
 
-def enough(q: float) -> int:
-    """Return how many independent values the upper end of the q-th percentile's interval takes.
+def values_needed(q: float) -> int:
+    """Return how many independent values are needed for the interval of the q-th percentile to have an upper end.
 
-    >>> enough(99)
+    >>> values_needed(99)
     368
     """
     return math.ceil(math.log((1 - CONFIDENCE) / 2) / math.log(q / 100))
@@ -74,15 +75,20 @@ def _binomial_cdf(count: int, p: float) -> Floats:
     return cdf
 
 
-def clustered(ordered: Floats, values: Floats, sizes: Sequence[int] | NDArray[Any], q: float, at: float) -> Interval:
-    """Return the interval of the q-th percentile `at` of values that came in clusters of these sizes, in order."""
+def clustered_interval(
+    ordered: Floats, values: Floats, sizes: Sequence[int] | NDArray[Any], q: float, at: float
+) -> Interval:
+    """Return the interval of the q-th percentile, whose value is `at`, of values that come in clusters.
+
+    sizes: how many of `values`, in their order, belong to each cluster; `ordered` are the same values, ascending
+    """
     sizes = np.asarray(sizes)
     sizes = sizes[sizes > 0]
     clusters = len(sizes)
     if clusters < _FEW:
         return None, None
     starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
-    # narrow while there is one for every value, of which there may be millions
+    # 32 bits each: there is one for every value, and there may be millions
     within = np.add.reduceat(values <= at, starts, dtype=np.uint32).astype(np.int64)
     share = within.sum() / sizes.sum()
     spread = float(((within - share * sizes) ** 2).sum()) * clusters / (clusters - 1)

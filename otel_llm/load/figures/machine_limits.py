@@ -1,4 +1,4 @@
-"""What a calibration found on this machine, kept for the runs that come after it."""
+"""The results of a calibration of this machine, kept so that later runs can be compared with them."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,16 +8,16 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Level", "compare", "load", "save"]
+__all__ = ["Level", "compare_with_levels", "load_levels", "save_levels"]
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What one load came to. Errors are ours less the server's own log, seconds.
+    """The result at one level of load. An error is our figure minus the server's own, seconds.
 
     packets_per_s: packets received per second while the streams were open
-    arrival_p50, arrival_p99: how long after the server began to write a chunk its stamp was
-    itl_p99_error: 99th percentile of inter-token latency, ours less the server's
+    arrival_p50, arrival_p99: from when the server began to write a chunk to our stamp of it
+    itl_p99_error: of the 99th percentile of inter-token latency
     """
 
     streams: int
@@ -30,29 +30,29 @@ class Level:
     clock: str
 
 
-def _place() -> Path:
+def _levels_file() -> Path:
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "otel_llm" / "calibration.json"
 
 
-def save(levels: Sequence[Level]) -> Path:
-    """Keep the levels for later runs; return where."""
-    place = _place()
+def save_levels(levels: Sequence[Level]) -> Path:
+    """Write the levels to a file for later runs, and return its path."""
+    place = _levels_file()
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(msgspec.json.format(msgspec.json.encode(levels)) + b"\n")
     return place
 
 
-def load() -> list[Level]:
-    """Return the levels that were kept, none when this machine was never calibrated."""
+def load_levels() -> list[Level]:
+    """Return the levels that were saved; an empty list when this machine was never calibrated."""
     try:
-        return msgspec.json.decode(_place().read_bytes(), type=list[Level])
+        return msgspec.json.decode(_levels_file().read_bytes(), type=list[Level])
     except (OSError, msgspec.DecodeError):
         return []
 
 
-def compare(report: Mapping[str, Any], levels: Sequence[Level]) -> str | None:
-    """Return one line that holds a run's packet rate against the levels; None where there is nothing to say."""
+def compare_with_levels(report: Mapping[str, Any], levels: Sequence[Level]) -> str | None:
+    """Return one line that compares a run's packet rate with the levels; None without levels or packets."""
     good = [level for level in levels if not level.limited]
     took = report["duration"]
     if not levels or not took or not report["client"]["reads"]:

@@ -1,4 +1,4 @@
-"""What is odd about an answer that arrived whole. It stays in the figures, and the oddity is counted beside them."""
+"""What is odd about an answer that arrived whole. It stays in all figures; oddities are flagged and counted."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -7,7 +7,18 @@ import msgspec
 
 from otel_llm.record import CONTENT_KINDS, StreamRecord
 
-__all__ = ["disagrees", "scrutinise"]
+__all__ = ["FLAGS", "disagrees", "scrutinise"]
+
+FLAGS: Final[Mapping[str, str]] = {
+    "apportioned": "the server's total of tokens was shared over the chunks by the length of their text",
+    "hidden_reasoning": "the server billed reasoning tokens that it did not stream; they are left out of the pace",
+    "usage_disagrees": "the server's count of output tokens is off by more than a tenth from the tokenizer's",
+    "usage_below_chunks": "the server counted fewer output tokens than it sent chunks with content",
+    "short": "the answer ended for its length before the tokens that were asked for",
+    "no_tokens": "the answer ended well without a single token",
+    "not_counted": "the tokens could not be counted",
+}
+"""Flags of a record, and what each says. They stay in every figure; nothing is dropped."""
 
 _LENGTH: Final = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
 _LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
@@ -18,13 +29,13 @@ _FEW: Final = 2
 
 
 def scrutinise(record: StreamRecord, body: bytes) -> StreamRecord:
-    """Return the record with the flags that it deserves; itself when there is nothing to say."""
+    """Return the record with a flag for each oddity; the same record when there is none."""
     found = tuple(_found(record, body)) if record.ok else ()
     return msgspec.structs.replace(record, flags=(*record.flags, *found)) if found else record
 
 
 def disagrees(said: int, counted: int) -> bool:
-    """Return whether two counts of one text are further apart than tokenizers and end markers explain.
+    """Return whether two counts of one text differ more than tokenizers and end markers explain.
 
     >>> disagrees(64, 66), disagrees(164, 64)
     (False, True)

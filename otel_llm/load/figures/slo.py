@@ -1,72 +1,93 @@
-"""Service level objectives: what a request must meet, and what share of them did.
+"""Service level objectives: bounds on each request, and the share of requests that kept them.
 
-A term is a bound on one request. Attainment of a term is the share of planned requests within it; goodput is the rate
-of those that meet every term. A request that failed, or was never sent, meets none.
+A term bounds one quantity of one request. The attainment of a term is the share of planned requests within it; goodput
+is the number per second of requests that meet every term. A request that failed or was never sent meets none.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from otel_llm import measures
 from otel_llm.errors import ConfigError
-from otel_llm.record import StreamRecord
+from otel_llm.measures import (
+    Facts,
+    corrected_request_latency,
+    corrected_time_to_first_token,
+    percentile,
+    request_latency,
+)
+from otel_llm.percentiles import BRIEF, percentile_name
 
-__all__ = ["Slo", "Term", "parse_term"]
-
-
-def _itl(q: float) -> Callable[[StreamRecord], float | None]:
-    return lambda record: measures.percentile(np.sort(measures.inter_token_latencies(record)).tolist(), q)
-
-
-def _clock(
-    corrected: Callable[[StreamRecord], float | None], plain: Callable[[StreamRecord], float | None]
-) -> Callable[[StreamRecord], float | None]:
-    """The clock starts at the intended moment where there is one."""
-    return lambda record: plain(record) if record.intended_ns is None else corrected(record)
+__all__ = ["QUANTITIES", "Slo", "Term", "parse_term"]
 
 
-_VALUES: Final[dict[str, Callable[[StreamRecord], float | None]]] = {
-    "ttft": _clock(measures.corrected_time_to_first_token, measures.time_to_first_token),
-    "latency": _clock(measures.corrected_request_latency, measures.request_latency),
-    "tpot": measures.time_per_output_token,
-    "itl_p50": _itl(50),
-    "itl_p90": _itl(90),
-    "itl_p99": _itl(99),
-    "itl_max": measures.max_inter_token_latency,
+class Quantity(NamedTuple):
+    """What a term can bound: `value` returns seconds of one request, None where undefined; `about` is for the docs."""
+
+    value: Callable[[Facts], float | None]
+    about: str
+
+
+def _first_token(fact: Facts) -> float | None:
+    return fact.time_to_first_token if _closed(fact) else corrected_time_to_first_token(fact.record)
+
+
+def _latency(fact: Facts) -> float | None:
+    return request_latency(fact.record) if _closed(fact) else corrected_request_latency(fact.record)
+
+
+def _closed(fact: Facts) -> bool:
+    """Return whether the request had no intended moment. Where it had one, its clock starts there."""
+    return fact.record.intended_ns is None
+
+
+def _percentile_of_gaps(q: float) -> Quantity:
+    return Quantity(
+        lambda fact: percentile(np.sort(fact.inter_token_latencies), q),
+        f"percentile {q} of the inter-token latencies of the request",
+    )
+
+
+QUANTITIES: Final[Mapping[str, Quantity]] = {
+    "ttft": Quantity(_first_token, "time to first token; in an open loop from the intended moment"),
+    "tpot": Quantity(lambda fact: fact.time_per_output_token, "time per output token"),
+    "latency": Quantity(_latency, "request latency; in an open loop from the intended moment"),
+    **{f"itl_{percentile_name(q)}": _percentile_of_gaps(q) for q in BRIEF},
+    "itl_max": Quantity(lambda fact: fact.max_inter_token_latency, "the longest wait between two reads with tokens"),
 }
+"""What `--slo NAME=SECONDS` can name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """`name` at most `limit_s` seconds, for each request by itself."""
+    """A bound on each request: the quantity `name` is at most `limit_s` seconds."""
 
     name: str
     limit_s: float
 
-    def met(self, record: StreamRecord) -> bool:
-        """Return whether the request is within the bound. What is undefined (one token has no pace) breaks none."""
-        value = _VALUES[self.name](record)
+    def met(self, fact: Facts) -> bool:
+        """Return whether the request is within the bound. An undefined quantity (one token has no pace) is."""
+        value = QUANTITIES[self.name].value(fact)
         return value is None or value <= self.limit_s
 
 
 def parse_term(text: str) -> Term:
     """Return the term of `NAME=SECONDS`. Raises ConfigError for anything else."""
     name, _, limit = text.partition("=")
-    wanted = f"NAME=SECONDS with a name out of {', '.join(_VALUES)}, such as ttft=0.5"
+    wanted = f"NAME=SECONDS with a name out of {', '.join(QUANTITIES)}, such as ttft=0.5"
     try:
         seconds = float(limit)
     except ValueError:
         raise ConfigError(wanted, text) from None
-    if name not in _VALUES or not seconds > 0:
+    if name not in QUANTITIES or not seconds > 0:
         raise ConfigError(wanted, text)
     return Term(name, seconds)
 
 
 class Slo:
-    """The account of an SLO over a run; met when every term's attainment is at least `attainment`."""
+    """Counts how far a run keeps an SLO. The SLO is met when the attainment of every term is at least `attainment`."""
 
     def __init__(self, terms: Sequence[Term], attainment: float = 0.99) -> None:
         if not 0 < attainment <= 1:
@@ -75,11 +96,11 @@ class Slo:
         self.good = 0
         self._within = dict.fromkeys(self.terms, 0)
 
-    def add(self, records: Sequence[StreamRecord]) -> list[bool]:
-        """Take requests that ended; return for each whether it met every term."""
+    def add(self, facts: Sequence[Facts]) -> list[bool]:
+        """Count requests that ended. Return, for each, whether it met every term."""
         verdicts = []
-        for record in records:
-            met = [record.ok and term.met(record) for term in self.terms]
+        for fact in facts:
+            met = [fact.record.ok and term.met(fact) for term in self.terms]
             for term, within in zip(self.terms, met, strict=True):
                 self._within[term] += within
             verdicts.append(all(met))
@@ -100,5 +121,5 @@ class Slo:
         }
 
     def met(self, planned: int) -> bool:
-        """Return whether every term was attained."""
+        """Return whether the SLO was met, of so many planned requests."""
         return all(within / planned >= self.attainment for within in self._within.values())

@@ -1,31 +1,32 @@
-"""What a run amounts to: values gathered as requests end, and the summary of them.
+"""The statistics of a run: values are collected as requests end, and summarised at any time.
 
-Every value comes from `measures`; here they are only collected, ordered and counted.
+Every value comes from `measures`; this module only collects, orders and counts.
 """
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from otel_llm.load.figures import intervals
-from otel_llm.load.figures.column import Column
-from otel_llm.measures import MEASURES, Facts, Floats
+from otel_llm.load.figures.intervals import Interval, clustered_interval, enclosing_ranks, independent_interval
+from otel_llm.load.figures.spilled_values import SpilledValues
+from otel_llm.measures import MEASURES, Facts, Floats, percentile
+from otel_llm.percentiles import REPORTED, percentile_name
 from otel_llm.record import StreamRecord
 
-__all__ = ["PERCENTILES", "Stats", "describe"]
+__all__ = ["Stats", "describe"]
 
-PERCENTILES: Final = (50, 66, 75, 80, 90, 95, 98, 99, 99.9)
-_Interval = tuple[float | None, float | None]
+_NAMES: Final = {q: percentile_name(q) for q in REPORTED}
 _CENSORED: Final = frozenset(("corrected_time_to_first_token", "corrected_request_latency"))
 
 
 class Stats:
-    """The running account of a run.
+    """The counts and values of a run so far.
 
-    planned: requests that were to be sent; due: those of them whose moment came before the run ended
+    planned: requests that were to be sent
+    due:     those of the planned whose moment to be sent came before the run ended
     """
 
     def __init__(self, planned: int) -> None:
@@ -37,12 +38,13 @@ class Stats:
         self.flags: Counter[str] = Counter()
         self.first_sent_ns: int | None = None
         self.last_ended_ns: int | None = None
-        self.values = {measure.name: Column() for measure in MEASURES}
-        # how many gaps each request brought: they are not independent of each other
+        self.values = {measure.name: SpilledValues() for measure in MEASURES}
+        # how many gaps each request brought: the gaps of one request are not independent of each other
         self._gaps = {"inter_token_latency": array("q"), "inter_chunk_latency": array("q")}
 
     @property
     def ended(self) -> int:
+        """Requests that ended, in whatever way."""
         return self.succeeded + self.failed + self.cancelled
 
     @property
@@ -52,13 +54,13 @@ class Stats:
 
     @property
     def duration_s(self) -> float:
-        """First byte sent to last answer ended, seconds; 0 before anything ended."""
+        """Seconds from the first byte sent to the end of the last answer; 0 before anything ended."""
         if self.first_sent_ns is None or self.last_ended_ns is None:
             return 0.0
         return (self.last_ended_ns - self.first_sent_ns) / 1e9
 
     def add(self, facts: Sequence[Facts]) -> None:
-        """Take requests that ended."""
+        """Count requests that ended and collect their values."""
         good = [fact for fact in facts if fact.record.ok]
         for fact in facts:
             self._count(fact.record)
@@ -69,15 +71,22 @@ class Stats:
         self._gaps["inter_chunk_latency"].extend(len(fact.inter_chunk_latencies) for fact in good)
 
     def lose(self, kind: str, count: int) -> None:
-        """Take `count` planned requests that were never sent, as failures of that kind."""
+        """Count `count` planned requests that were never sent, as failures of that kind."""
         self.unsent += count
         self.failed += count
         self.errors[kind] += count
 
-    def percentile(self, name: str, q: float) -> float | None:
-        """Return a percentile of a measure, None of no values."""
-        values = self.values[name]
-        return float(np.percentile(values.all(), q)) if len(values) else None
+    def conclude(self, requests: Mapping[str, Any] | None) -> None:
+        """Complete an account that was made from records alone, which requests that were never sent have none of.
+
+        requests: of the report that was written at the run's end; None of a run that was broken off, of which only
+                  what ended was due
+        """
+        if requests is None:
+            self.planned, self.due = self.planned or self.ended, self.ended
+            return
+        self.planned, self.unsent = requests["planned"], requests["planned"] - requests["sent"]
+        self.failed, self.errors = requests["failed"], Counter(requests["errors"])
 
     def summary(self) -> dict[str, Any]:
         """Return the `requests`, `duration`, throughput, `tokens` and `measures` of a report."""
@@ -102,7 +111,7 @@ class Stats:
 
     @property
     def source(self) -> str | None:
-        """Where the output tokens come from: one source, `mixed`, or None when there are none."""
+        """Where the counts of output tokens come from: one source, or `mixed`; None when there are no tokens."""
         return next(iter(self.sources)) if len(self.sources) == 1 else "mixed" if self.sources else None
 
     def _count(self, record: StreamRecord) -> None:
@@ -136,10 +145,11 @@ class Stats:
 def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None = None) -> dict[str, Any]:
     """Return count, mean, stddev (of a sample), min, max and percentiles by numpy's linear rule, None where undefined.
 
-    `infinite` values stand above all others: requests that an open loop planned and nobody answered. A percentile
-    that falls among them, and then the mean, is None; `infinite` says how many there are. `ci95` has each percentile's
-    confidence interval, and `too_few_for` those that there are not values enough for; `clusters` says how many values,
-    in order, came with each request, where they are not one per request.
+    `ci95` has the confidence interval of each percentile; `too_few_for` names the percentiles that have too few values.
+
+    infinite: how many more values there are, above all others: requests that an open loop planned and nobody answered.
+              The mean, the maximum and each percentile that falls among them are None
+    clusters: how many values, in their order, came with each request; None where each request brought one
     """
     count = len(values) + infinite
     out: dict[str, Any] = {"count": count}
@@ -149,12 +159,12 @@ def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None =
     out["min"] = float(values.min()) if len(values) else None
     out["max"] = float(values.max()) if finite else None
     ordered = np.sort(values)
-    for q in PERCENTILES:
-        out[f"p{q}"] = _percentile(ordered, count, q)
+    for q, name in _NAMES.items():
+        out[name] = percentile(ordered, q, count)
     if infinite:
         out["infinite"] = infinite
     if count:
-        found = {f"p{q}": _interval(out[f"p{q}"], ordered, values, count, clusters, q) for q in PERCENTILES}
+        found = {name: _interval(out[name], ordered, values, count, clusters, q) for q, name in _NAMES.items()}
         out["ci95"] = {name: list(interval) for name, (interval, _) in found.items()}
         out["too_few_for"] = [name for name, (_, enough) in found.items() if not enough]
     return out
@@ -162,23 +172,14 @@ def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None =
 
 def _interval(
     at: float | None, ordered: Floats, values: Floats, count: int, clusters: Sequence[int] | None, q: float
-) -> tuple[_Interval, bool]:
-    """Return the interval of a percentile, and whether there are values enough for it."""
+) -> tuple[Interval, bool]:
+    """Return the interval of the percentile whose value is `at`, and whether there are enough values for it."""
     if clusters is None:
-        return intervals.independent(ordered, count, q), None not in intervals.ranks(count, q)
+        return independent_interval(ordered, count, q), None not in enclosing_ranks(count, q)
     if at is None:
         return (None, None), False
-    interval = intervals.clustered(ordered, values, clusters, q, at)
+    interval = clustered_interval(ordered, values, clusters, q, at)
     return interval, None not in interval
-
-
-def _percentile(ordered: Floats, count: int, q: float) -> float | None:
-    position = (count - 1) * q / 100
-    low = int(position)
-    high = min(low + 1, count - 1) if position > low else low
-    if not count or high >= len(ordered):
-        return None
-    return float(ordered[low] + (ordered[high] - ordered[low]) * (position - low))
 
 
 def _per(amount: float, seconds: float) -> float | None:

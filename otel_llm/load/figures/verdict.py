@@ -1,8 +1,8 @@
-"""How far the client's own lateness reaches into the numbers, and whether they may be believed.
+"""How far the client's own lateness reaches into the numbers, and whether they can be trusted.
 
-Every client reads its own delays as the server's. This one measures them: how long each read waited in the kernel
-before it was taken, how late the loop ran, how late a request left, and which reads brought packets together that had
-come apart, whose gaps nobody can know any more. It says so for the run, and for each second of it.
+Every client attributes its own delays to the server. This one measures them: how long each read waited in the kernel,
+how late the loop ran, how late each request left, and which reads merged packets that had arrived one by one, so that
+the gaps between them are lost. It reports them for the run, and for each second of it.
 """
 
 from array import array
@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from otel_llm.load.coordinator.coordinator import Health
-from otel_llm.load.figures.column import Column
-from otel_llm.measures import Floats, Ints, joined, send_lag, token_gaps
+from otel_llm.load.figures.health import Health
+from otel_llm.load.figures.spilled_values import SpilledValues
+from otel_llm.measures import Facts, Floats, Ints, joined, send_lag, token_gaps
+from otel_llm.percentiles import BRIEF, percentile_name
 from otel_llm.record import Chunks, StreamRecord
 
 __all__ = ["ClientError"]
@@ -31,19 +32,20 @@ _Span = Mapping[str, float]
 
 
 class ClientError:
-    """The account of the client's own error over a run."""
+    """Collects the client's own error over a run."""
 
     def __init__(self) -> None:
-        self._receive = Column()
+        self._receive = SpilledValues()
         self._send = array("d")
         self._doubtful = array("d")
-        """The inter-token latencies that merged reads gave."""
+        """The inter-token latencies that merged reads produced."""
         self._late: dict[int, list[int]] = {}
-        """Per second: reads, and those of them that were merged or taken late."""
+        """Per second: the number of reads, and how many of them were merged or taken late."""
         self.reads = self.chunks = self.merged = 0
 
-    def add(self, records: Sequence[StreamRecord]) -> None:
+    def add(self, facts: Sequence[Facts]) -> None:
         """Take requests that ended."""
+        records = [each.record for each in facts]
         self._send.extend(
             max(late, 0.0) for r in records if "unsent" not in r.flags and (late := send_lag(r)) is not None
         )
@@ -74,7 +76,7 @@ class ClientError:
             gaps, tokens = gap_s[doubtful], tokens[doubtful]
             self._doubtful.frombytes(np.repeat(gaps / np.maximum(tokens, 1), tokens).tobytes())
 
-    def report(self, health: Health, start_ns: int | None = None, itl: Column | None = None) -> dict[str, Any]:
+    def report(self, health: Health, start_ns: int | None = None, itl: SpilledValues | None = None) -> dict[str, Any]:
         """Return the `client` member of a report; times in seconds, windows of one second from `start_ns`.
 
         itl: every inter-token latency of the run, to give its percentiles without those of merged reads
@@ -108,14 +110,14 @@ class ClientError:
         }
 
     def _windows(self, start_ns: int | None) -> dict[str, Any]:
-        """Say in how many seconds of the run more than one read in a hundred was late or merged, and since when."""
+        """Return in how many seconds more than one read in a hundred was late or merged, and which was the first."""
         limited = sorted(second for second, (reads, bad) in self._late.items() if bad > max(reads * _MERGED_SHARE, 1))
         since = None if start_ns is None or not limited else max(limited[0] * _WINDOW_NS - start_ns, 0) / 1e9
         return {"total": len(self._late), "limited": len(limited), "first_limited_at": since}
 
 
 class _Table(NamedTuple):
-    """The chunks of several records, one after the other; `opens` says which begin a read."""
+    """The chunks of several records, one after the other; `opens` is true for the first chunk of a read."""
 
     read: Ints
     owner: Ints
@@ -125,13 +127,13 @@ class _Table(NamedTuple):
 
     @property
     def keys(self) -> Ints:
-        """A number for each read that no other read of these records has."""
+        """The read of each chunk, as a number that is unique among these records."""
         return (self.owner << 32) | self.read
 
     def merged(self) -> Ints:
-        """Return the keys of reads that waited so long that they may have brought together what came apart.
+        """Return the keys of reads that may have merged packets which had arrived one by one.
 
-        Several chunks in a read are normal where the server wrote them together; they were merged in the socket when
+        Several chunks in a read are normal where the server wrote them together. They were merged in the socket when
         the read had waited longer than the mean gap of its stream.
         """
         starts = np.flatnonzero(np.concatenate(([True], self.owner[1:] != self.owner[:-1])))
@@ -146,7 +148,7 @@ def _empty(record: StreamRecord) -> StreamRecord:
 
 
 def _without(ordered: Floats, some: Floats) -> Floats:
-    """Return the values, ascending, less those of `some`, each as often as it stands there. Sorts them in place."""
+    """Return the values in ascending order without those in `some` (as a multiset). Sorts `ordered` in place."""
     ordered.sort()
     which, counts = np.unique(some, return_counts=True)
     first = np.searchsorted(ordered, which)
@@ -155,18 +157,18 @@ def _without(ordered: Floats, some: Floats) -> Floats:
 
 
 def _describe(values: Floats) -> dict[str, float] | None:
-    """Return the percentiles of values that nobody needs in their order any more: there may be millions."""
+    """Return percentiles. Reorders `values` in place, since there may be millions."""
     if not len(values):
         return None
-    p50, p90, p99 = np.percentile(values, (50, 90, 99), overwrite_input=True).tolist()
-    return {"p50": p50, "p90": p90, "p99": p99, "max": float(values.max())}
+    found = np.percentile(values, BRIEF, overwrite_input=True).tolist()
+    return {**dict(zip(map(percentile_name, BRIEF), found, strict=True)), "max": float(values.max())}
 
 
 def _reasons(receive: _Span | None, loop: _Span | None, send: _Span | None, merged: float) -> list[str]:
     """Return why the client was the limit, one line each.
 
-    With kernel stamps a read that is taken late is still stamped right, so the bound there is how near the client came
-    to merging packets. With our own stamps lateness is error: the loop's is all that shows of it.
+    With kernel stamps a read that is taken late still has the right stamp, so its bound is about merging packets. With
+    our own stamps lateness is an error of the stamp, and only the loop's lateness shows it.
     """
     bounds = (
         (receive, _RECEIVE_LAG_S, "reads were taken"),

@@ -1,7 +1,7 @@
-"""A run as OpenTelemetry: a span and the histograms of every request, and what the run was.
+"""A run as OpenTelemetry: a span and histogram values for every request, and a description of the run.
 
-All of it is made by the coordinator from finished records; exports run in threads of their own, and a ledger says at
-the end what was recorded, what was exported and what was dropped.
+The coordinator makes all of it from finished records. Exports run in threads of their own; a ledger counts what was
+recorded, exported and dropped.
 """
 
 import os
@@ -14,10 +14,10 @@ import numpy as np
 
 from otel_llm import conventions
 from otel_llm.clock import now_ns
-from otel_llm.measures import Facts
+from otel_llm.load.figures.health import Health
 from otel_llm.sinks import Ended
 
-__all__ = ["Export", "OtelReporter"]
+__all__ = ["Export", "RunTelemetry"]
 
 _SERVICE = "otel-llm-perf"
 _INTERVAL_S = 5.0
@@ -44,10 +44,11 @@ class Export:
         )  # fmt: skip
 
 
-class OtelReporter:
-    """Sends a run to an OTLP endpoint. Make it after the workers were forked: exporters start threads."""
+class RunTelemetry:
+    """A sink that sends a run to an OTLP endpoint. Make it after the workers were forked: exporters start threads."""
 
-    def __init__(self, export: Export, head: Mapping[str, Any], mode: str) -> None:
+    def __init__(self, export: Export, head: Mapping[str, Any], mode: str, health: Health) -> None:
+        """`head` is the `run` of a report; `health` is read when the run is over."""
         from otel_llm.providers import build_providers
         from otel_llm.sinks.otel import OTelSink
 
@@ -67,27 +68,29 @@ class OtelReporter:
         )
         self._sink = OTelSink(self._telemetry.tracer_provider, self._telemetry.meter_provider)
         self._sink.feed("run_info", (1,), self._run)
-        self._waiting: list[Facts] = []
+        self._health = health
+        self._waiting: list[Ended] = []
         self._waits_since = now_ns()
 
-    def add(self, facts: Sequence[Facts], met: Sequence[bool] | None) -> None:
-        """Make the spans and feed the metrics of requests that ended, many at once: that costs each less."""
-        self._waiting += facts
+    def take(self, ended: Sequence[Ended]) -> None:
+        """Make the spans and feed the metrics of requests that ended, in batches: one at a time would cost more."""
+        self._waiting += ended
         if len(self._waiting) >= _BATCH or now_ns() - self._waits_since > _PATIENCE_NS:
             self._feed()
-        for good, count in Counter(met or ()).items():
+        for good, count in Counter(call.met for call in ended if call.met is not None).items():
             self._sink.feed("slo_requests", (count,), {conventions.SLO_MET: good})
 
     def _feed(self) -> None:
-        self._sink.take([Ended(facts) for facts in self._waiting])
+        self._sink.take(self._waiting)
         self._waiting, self._waits_since = [], now_ns()
 
-    def close(self, report: Mapping[str, Any], loop_lag_ns: Sequence[int]) -> dict[str, Any]:
-        """Export what is left and return the ledger: recorded = exported + dropped, of spans and of metric points."""
+    def close(self, report: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Export what is left; return the ledger of spans and of metric points: recorded = exported + dropped."""
         self._feed()
-        self._sink.feed("loop_lag", np.asarray(loop_lag_ns, np.float64) / 1e9, {})
-        limited = {conventions.CLIENT_LIMITED: bool(report["client"]["saturated"])}
-        self._sink.feed("run_info", (1,), {**self._run, **limited})
+        self._sink.feed("loop_lag", np.asarray(self._health.loop_lag_ns, np.float64) / 1e9, {})
+        if report is not None:
+            limited = {conventions.CLIENT_LIMITED: bool(report["client"]["saturated"])}
+            self._sink.feed("run_info", (1,), {**self._run, **limited})
         ledger = self._telemetry.shutdown()
         return {
             name: {"recorded": tally.recorded, "exported": tally.exported, "dropped": tally.dropped}

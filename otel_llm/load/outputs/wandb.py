@@ -1,14 +1,14 @@
-"""A run in Weights & Biases, as `llmuses perf` logged it: the log line's keys after every request."""
+"""A run in Weights & Biases, logged as `llmuses perf` did: the keys of the log line after every request."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.stats import Stats
-from otel_llm.load.show import llmuses_format as document
-from otel_llm.measures import Facts
+from otel_llm.load.show.llmuses_format import log_fields
+from otel_llm.sinks import Ended
 
-__all__ = ["WandbReporter", "load_wandb"]
+__all__ = ["WandbSink", "load_wandb"]
 
 PROJECT: Final = "perf_benchmark"
 
@@ -18,14 +18,13 @@ def load_wandb() -> Any:
     try:
         import wandb
     except ImportError:
-        raise ConfigError(
-            "the package wandb for --wandb-api-key", None, "pip install 'otel-llm[wandb]'"
-        ) from None  # fmt: skip
+        next_step = "run pip install 'otel-llm[wandb]'"
+        raise ConfigError("the package wandb for --wandb-api-key", next_step=next_step) from None
     return wandb
 
 
-class WandbReporter:
-    """Logs the averages so far after every request. `WANDB_MODE=offline` keeps it on this machine, as ever."""
+class WandbSink:
+    """A sink that logs the averages so far after every request. `WANDB_MODE=offline` keeps them on this machine."""
 
     def __init__(self, key: str, head: Mapping[str, Any], model: str, planned: int, concurrency: int) -> None:
         """Raises ConfigError when the library does not take the key or cannot start a run."""
@@ -39,12 +38,12 @@ class WandbReporter:
             raise ConfigError("Weights & Biases to start a run", reason, "WANDB_MODE=offline goes without it") from None
         self._stats, self._concurrency = Stats(planned), concurrency
 
-    def add(self, facts: Sequence[Facts], met: Sequence[bool] | None) -> None:
-        """Log after each of the requests."""
-        for fact in facts:
-            self._stats.add((fact,))
-            self._run.log(document.log_fields(self._stats, self._concurrency))
+    def take(self, ended: Sequence[Ended]) -> None:
+        """Log the averages after each request."""
+        for call in ended:
+            self._stats.add((call.facts,))
+            self._run.log(log_fields(self._stats, self._concurrency))
 
-    def close(self, report: Mapping[str, Any], loop_lag_ns: Sequence[int]) -> None:
-        """End the run there; what was lost before it could be sent is in the report alone."""
+    def close(self, report: Mapping[str, Any] | None = None) -> None:
+        """End the run there. Requests that were never sent are in the report only."""
         self._run.finish()

@@ -1,107 +1,173 @@
-"""What a load run is to do, decided and checked before the first byte leaves."""
+"""What a run of the load generator will do, decided and checked before the first byte is sent."""
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice, takewhile
+from operator import not_
 from typing import Any, Final, Literal
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.plan import arrivals
-from otel_llm.load.plan.cachebust import busted
-from otel_llm.wire.connection import WATCHES_SOCKETS
+from otel_llm.load.plan.arrivals import ARRIVALS, DEFAULT_PROCESS, immediate
+from otel_llm.load.plan.cachebust import draw_salt, fill_in
+from otel_llm.load.plan.option import (
+    ABOVE_0,
+    ONE_OR_MORE,
+    ZERO_OR_MORE,
+    Check,
+    Group,
+    check_fields,
+    option,
+)
 from otel_llm.wire.http import request_bytes
+from otel_llm.wire.loop import WATCHES_SOCKETS
 from otel_llm.wire.protocol import Protocol, WireRequest
 from otel_llm.wire.target import Target, tls_context
 
 __all__ = ["ENDLESS", "LoadPlan"]
 
 ENDLESS: Final = 1 << 40
-"""The number of requests of a closed loop that only the clock ends."""
+"""The number of requests in the plan of a closed loop that only the clock ends."""
+
+_PROCESSES: Final = "; ".join(f"{name}, {process.about}" for name, process in ARRIVALS.items())
+
+
+def _count_workers(text: str) -> int:
+    return max((os.cpu_count() or 2) - 1, 1) if text == "auto" else int(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
-    """A run. A closed loop keeps `parallel` requests under way; an open loop sends `rate` a second regardless.
+    """A run. A closed loop keeps `parallel` requests in flight; an open loop sends `rate` a second regardless.
 
-    requests:        bodies to be sent, in order and then again from the start until `number` were sent
-    rate:            requests per second as a Poisson process; -1 sends all at time 0; None is a closed loop
-    max_concurrency: the most requests an open loop has under way; more than that wait, and their waiting counts
-    keep_events:     hand the data of every event on with its request
-    transport:       "socket" stamps the reads of a socket of ours, "stream" what the loop's transports hand over
+    A field that an option of the command line sets declares that option, with its help.
+
+    requests:        the bodies to send, in order and again from the start, until `number` were sent
+    targets:         all endpoints when there are several: request i goes to endpoint i modulo their number
     tls:             arguments of `otel_llm.wire.target.tls_context`
-    ramp_s:          seconds over which a closed loop starts; None: 5 ms apart, and no longer than one answer takes
-    targets:         more endpoints: request i goes to endpoint i modulo their number, `target` being the first
-    duration_s:      no request begins later than this
-    grace_s:         how long those under way at `duration_s` are waited for
-    cache_salt:      not "": each prompt begins with 16 characters of its own, made from this
+    keep_events:     keep the data of every event, and pass it on with its request
+    cache_salt:      each prompt begins with 16 characters made from this; "" leaves the prompts as they are
+    rate:            requests per second, spaced by `arrival_process`; -1 sends all at time 0; None is a closed loop
+    max_concurrency: the most requests that an open loop has in flight; others wait, and their waiting is measured
+    ramp_s:          seconds over which a closed loop starts; None: 5 ms apart, but no longer than one answer takes
+    duration_s:      no request starts later than this
+    grace_s:         how long to wait, after `duration_s`, for requests in flight
+    transport:       "socket" stamps reads from our own socket, "stream" what the event loop's transports deliver
     """
 
     target: Target
     protocol: type[Protocol]
     model: str
     requests: tuple[WireRequest, ...]
-    number: int
-    parallel: int = 1
-    rate: float | None = None
-    max_concurrency: int | None = None
-    seed: int = 0
-    ramp_s: float | None = None
-    stream: bool = True
-    headers: Mapping[str, str] = field(default_factory=dict)
-    connect_timeout_s: float = 120.0
-    read_timeout_s: float = 120.0
-    traceparent: bool = True
-    keep_events: bool = True
-    tls: Mapping[str, Any] = field(default_factory=dict)
-    workers: int = 1
-    transport: Literal["socket", "stream"] = "socket" if WATCHES_SOCKETS else "stream"
     targets: tuple[Target, ...] = ()
-    new_connection: bool = False
-    duration_s: float | None = None
-    grace_s: float = 30.0
-    warmup: int = 0
-    max_errors: int | None = None
-    max_tokens: int | None = None
-    cache_salt: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tls: Mapping[str, Any] = field(default_factory=dict)
+    keep_events: bool = True
+
+    stream: bool = option(
+        True, "--no-stream", group=Group.ASK, action="store_true", to_field=not_,
+        help="ask for whole answers (there is no first token then)",
+    )  # fmt: skip
+    cache_salt: str = option(
+        "", "--cache-bust", group=Group.ASK, action="store_true", to_field=draw_salt,
+        help="begin every prompt differently, so that no cached prefix answers it",
+    )  # fmt: skip
+
+    number: int = option(
+        1, "-n", "--number", group=Group.AMOUNT, type=int, metavar="N", default=None, check=ONE_OR_MORE,
+        help="requests; default: one for --prompt, one pass of the dataset",
+    )  # fmt: skip
+    parallel: int = option(
+        1, "--parallel", group=Group.AMOUNT, type=int, metavar="N", default=None, check=ONE_OR_MORE,
+        help="closed loop: requests under way at any time (default: 1)",
+    )  # fmt: skip
+    rate: float | None = option(
+        None, "--rate", group=Group.AMOUNT, type=float, metavar="R",
+        check=Check("to be above 0, or -1 to send everything at once", lambda rate: rate > 0 or rate == -1),
+        help="open loop: requests per second, whatever comes back; -1 sends all at time 0",
+    )  # fmt: skip
+    arrival_process: str = option(
+        DEFAULT_PROCESS, "--arrivals", group=Group.AMOUNT, metavar="NAME",
+        check=Check(f"to be one of {', '.join(ARRIVALS)}", lambda name: name in ARRIVALS),
+        help=f"how --rate spaces requests: {_PROCESSES} (default: %(default)s)",
+    )  # fmt: skip
+    max_concurrency: int | None = option(
+        None, "--max-concurrency", group=Group.AMOUNT, type=int, metavar="N", check=ONE_OR_MORE,
+        help="the most requests an open loop has under way; others wait",
+    )  # fmt: skip
+    seed: int = option(
+        0, "--seed", group=Group.AMOUNT, type=int, metavar="N",
+        help="of the arrival times and synthetic prompts (default: %(default)s)",
+    )  # fmt: skip
+    ramp_s: float | None = option(
+        None, "--ramp", group=Group.AMOUNT, type=float, metavar="S",
+        help="seconds over which a closed loop starts; default: about one answer",
+    )  # fmt: skip
+    warmup: int = option(
+        0, "--warmup", group=Group.AMOUNT, type=int, metavar="N", check=ZERO_OR_MORE,
+        help="requests sent before the run; none of them counts",
+    )  # fmt: skip
+    workers: int = option(
+        1, "--workers", group=Group.AMOUNT, type=_count_workers, metavar="N", check=ONE_OR_MORE,
+        help="processes that send and receive; auto: one for each core but one (default: 1)",
+    )  # fmt: skip
+
+    duration_s: float | None = option(
+        None, "--duration", group=Group.STOP, type=float, metavar="S", check=ABOVE_0,
+        help="begin no request after so many seconds; prompts start again",
+    )  # fmt: skip
+    grace_s: float = option(
+        30.0, "--grace", group=Group.STOP, type=float, metavar="S", default=None,
+        check=Check("to be 0 seconds or more", lambda seconds: seconds >= 0),
+        help="then wait so long for those under way (default: 30)",
+    )  # fmt: skip
+    max_errors: int | None = option(
+        None, "--max-errors", group=Group.STOP, type=int, metavar="N", check=ONE_OR_MORE,
+        help="stop when so many requests have failed; exit code 1",
+    )  # fmt: skip
+    max_tokens: int | None = option(
+        None, "--max-tokens-total", group=Group.STOP, type=int, metavar="N", check=ONE_OR_MORE,
+        help="begin no request after so many tokens, in and out together",
+    )  # fmt: skip
+    connect_timeout_s: float = option(
+        120, "--connect-timeout", group=Group.STOP, type=float, metavar="S", check=ABOVE_0,
+        help="seconds to connect (default: %(default)s)",
+    )  # fmt: skip
+    read_timeout_s: float = option(
+        120, "--read-timeout", group=Group.STOP, type=float, metavar="S", check=ABOVE_0,
+        help="seconds between two reads (default: %(default)s)",
+    )  # fmt: skip
+
+    traceparent: bool = option(
+        True, "--no-traceparent", group=Group.RESULTS, action="store_true", to_field=not_,
+        help="send no trace context to the server",
+    )  # fmt: skip
+
+    new_connection: bool = option(
+        False, "--new-connection", group=Group.REACH, before="--insecure", action="store_true",
+        help="a new connection for every request",
+    )  # fmt: skip
+    transport: Literal["socket", "stream"] = option(
+        "socket" if WATCHES_SOCKETS else "stream",
+        "--transport", group=Group.REACH, before="--uds", choices=("socket", "stream"), default=None,
+        help="how reads are stamped: on a socket of ours (the kernel's stamps on Linux), or by the loop's transports",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if not self.requests:
             raise ConfigError("at least one request to send", 0, "give --prompt or --dataset")
-        for option, value in (("-n", self.number), ("--parallel", self.parallel), ("--workers", self.workers)):
-            if value < 1:
-                raise ConfigError(f"{option} to be 1 or more", value)
-        if self.rate is not None and self.rate <= 0 and self.rate != -1:
-            raise ConfigError("--rate to be above 0, or -1 to send everything at once", self.rate)
-        if self.max_concurrency is not None and self.max_concurrency < 1:
-            raise ConfigError("--max-concurrency to be 1 or more", self.max_concurrency)
-        self._check_limits()
+        check_fields(self)
         if self.transport == "stream" and any(target.proxy is not None for target in self.endpoints):
             raise ConfigError("--transport socket with a proxy", self.transport)
-        # what would break in a worker breaks here, where it is one line
+        # what would fail in a worker fails here, where it is reported in one line
         for target in self.endpoints:
             request_bytes(target.request_target, target.host_header, self.all_headers(0), b"")
             if target.tls:
                 tls_context(**self.tls)
 
-    def _check_limits(self) -> None:
-        for option, seconds in (
-            ("--connect-timeout", self.connect_timeout_s),
-            ("--read-timeout", self.read_timeout_s),
-            ("--duration", self.duration_s),
-        ):
-            if seconds is not None and not seconds > 0:
-                raise ConfigError(f"{option} to be above 0 seconds", seconds)
-        if not self.grace_s >= 0:
-            raise ConfigError("--grace to be 0 seconds or more", self.grace_s)
-        if self.warmup < 0:
-            raise ConfigError("--warmup to be 0 or more", self.warmup)
-        for option, limit in (("--max-errors", self.max_errors), ("--max-tokens-total", self.max_tokens)):
-            if limit is not None and limit < 1:
-                raise ConfigError(f"{option} to be 1 or more", limit)
-
     @property
     def endpoints(self) -> tuple[Target, ...]:
-        """Every endpoint, in the order in which they are asked."""
+        """All endpoints, in the order in which requests go to them."""
         return self.targets or (self.target,)
 
     def endpoint(self, index: int) -> Target:
@@ -109,11 +175,12 @@ class LoadPlan:
         return self.endpoints[index % len(self.endpoints)]
 
     def all_headers(self, index: int) -> dict[str, str]:
-        """Return the headers of request number `index`: the protocol's, and over them those that were given."""
+        """Return the headers of request number `index`: those of the protocol, overridden by `headers`."""
         return {**self.target.proxy_headers, **self.request(index).headers, **self.headers}
 
     @property
     def open_loop(self) -> bool:
+        """Whether requests are sent at intended moments, whatever the server has answered."""
         return self.rate is not None
 
     @property
@@ -122,27 +189,40 @@ class LoadPlan:
         return "open" if self.open_loop else "closed"
 
     def request(self, index: int) -> WireRequest:
-        """Return what request number `index` asks."""
+        """Return request number `index`."""
         request = self.requests[index % len(self.requests)]
-        return replace(request, body=busted(request.body, self.cache_salt, index)) if self.cache_salt else request
+        return replace(request, body=fill_in(request.body, self.cache_salt, index)) if self.cache_salt else request
 
     @property
     def endless(self) -> bool:
-        """Whether the clock alone says how many requests there are."""
+        """Whether only the clock ends the run, so that the number of requests is not known beforehand."""
         return self.number >= ENDLESS
 
     @property
     def repeats(self) -> int:
-        """How often one and the same prompt is sent, at most."""
+        """How many times a prompt is sent, at most. 1 where each is different, or where nobody can know."""
         distinct = len({request.body for request in self.requests})
         return 1 if self.cache_salt or self.endless else -(-self.number // distinct)
 
+    def within_duration(self) -> "LoadPlan":
+        """Return the plan with the number of requests that an open loop intends to send before `duration_s` is over.
+
+        A closed loop cannot know that beforehand: its plan is returned as it is.
+        """
+        if self.rate is None or self.duration_s is None:
+            return self
+        end_ns = self.duration_s * 1e9
+        return replace(self, number=self._count(lambda at: at < end_ns))
+
     def due_by(self, offset_ns: int) -> int:
-        """Return how many requests an open loop means to have sent so long after its start."""
-        return sum(1 for _ in takewhile(lambda at: at <= offset_ns, islice(self.arrivals(), self.number)))
+        """Return how many requests an open loop intends to have sent this long after its start."""
+        return self._count(lambda at: at <= offset_ns)
+
+    def _count(self, while_true: Callable[[int], bool]) -> int:
+        return sum(1 for _ in takewhile(while_true, islice(self.arrivals(), self.number)))
 
     def arrivals(self) -> Iterator[int]:
-        """Return when an open loop means to send, ns from its start, for every request of all workers."""
+        """Yield when an open loop intends to send each request, of all workers, ns from its start."""
         if self.rate is None or self.rate == -1:
-            return arrivals.immediate()
-        return arrivals.poisson(self.rate, self.seed)
+            return immediate()
+        return ARRIVALS[self.arrival_process].moments(self.rate, self.seed)

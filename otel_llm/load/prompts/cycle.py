@@ -1,4 +1,4 @@
-"""As many items as are wanted out of something that can be passed over again and again."""
+"""Take any number of items from something that can be iterated again and again."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 def take(one_pass: Callable[[], Iterator[T]], number: int | None) -> Iterator[T]:
-    """Yield `number` items, from a new pass whenever one has ended; all of one pass for None.
+    """Yield `number` items, beginning a new pass whenever one ends; with None, the items of one pass.
 
-    Raises ConfigError when a pass yields nothing at all: waiting for it to yield something could last for ever.
+    Raises ConfigError when a pass yields nothing: the next passes might do so too, without end.
     """
     if number is None:
         yield from one_pass()
@@ -26,4 +26,4 @@ def take(one_pass: Callable[[], Iterator[T]], number: int | None) -> Iterator[T]
             done += 1
             yield item
         if done == before:
-            raise ConfigError(f"{number} prompts", done, "the next pass over them was empty")
+            raise ConfigError(f"{number} prompts", done, "give a dataset that yields the same at every pass")

@@ -1,4 +1,4 @@
-"""Counting tokens with a tokenizer from disk. The network is never asked."""
+"""Count tokens with a tokenizer on this disk. The network is never used."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,17 +9,17 @@ __all__ = ["Tokenizer", "load_tokenizer"]
 
 
 class Tokenizer(Protocol):
-    """What counts."""
+    """Counts the tokens of a text."""
 
     def count(self, text: str) -> int:
-        """Return the number of tokens in `text`, without those that a model's template puts around it."""
+        """Return the number of tokens in `text`, without those that a chat template would add."""
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
-    """Return the tokenizer in a `tokenizer.json`, or in a folder of model files (as `--tokenizer-path` names it).
+    """Return the tokenizer of a `tokenizer.json` or of a folder of model files.
 
-    A folder with `tokenizer.json` is read with `tokenizers`, any other with `transformers`. Raises ConfigError when
-    there is nothing at the path, the package is not installed, or the files are no tokenizer.
+    The package `tokenizers` reads a `tokenizer.json`, also one in a folder; `transformers` reads any other folder.
+    Raises ConfigError when nothing is at the path, the package is not installed, or the files are not a tokenizer.
     """
     place = Path(path).expanduser()
     if place.is_dir():
@@ -39,7 +39,7 @@ class _Fast:
         try:
             self._encode: Any = Implementation.from_file(str(file)).encode
         except Exception as error:  # the package raises plain Exception
-            raise ConfigError(f"a tokenizer in {file}", error, "is it a tokenizer.json?") from error
+            raise ConfigError(f"a tokenizer in {file}", error, "give the path of a tokenizer.json") from error
 
     def count(self, text: str) -> int:
         return len(self._encode(text, add_special_tokens=False).ids)
@@ -54,7 +54,7 @@ class _FromFolder:
         try:
             self._encode: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True).encode
         except Exception as error:  # whatever the model's own code raises
-            raise ConfigError(f"the files of a tokenizer in {folder}", error, "is it a model's folder?") from error
+            raise ConfigError(f"the files of a tokenizer in {folder}", error, "give the folder of a model") from error
 
     def count(self, text: str) -> int:
         return len(self._encode(text, add_special_tokens=False))

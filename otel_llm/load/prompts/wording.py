@@ -1,17 +1,17 @@
-"""The words of a request and of an answer, out of what was sent and what came back."""
+"""The text of a request and of an answer, taken from what was sent and received."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from otel_llm.wire.protocol import Protocol
 
-__all__ = ["asked", "said"]
+__all__ = ["answer_text_of", "prompt_text_of"]
 
 
-def asked(body: Mapping[str, Any]) -> str:
-    """Return the text of a request body: its prompt, or the contents of its messages, wherever they stand."""
+def prompt_text_of(body: Mapping[str, Any]) -> str:
+    """Return the text of a request body: its prompt, or the contents of its messages, wherever they are."""
     if isinstance(inside := body.get("input"), Mapping):
-        return asked(inside)
+        return prompt_text_of(inside)
     for name in ("prompt", "input", "inputs"):
         if isinstance(text := body.get(name), str):
             return text
@@ -19,7 +19,7 @@ def asked(body: Mapping[str, Any]) -> str:
     return "".join(text for message in messages if isinstance(text := message.get("content"), str))
 
 
-def said(protocol: type[Protocol], events: Iterable[str]) -> str:
-    """Return the text of an answer, reasoning and tool calls included. Raises ValueError for an event of no sense."""
+def answer_text_of(protocol: type[Protocol], events: Iterable[str]) -> str:
+    """Return the text of an answer, with reasoning and tool calls. Raises ValueError for an event it cannot decode."""
     answer = protocol()
     return "".join(delta[1] for event in events if (delta := answer.decode(event.encode())) is not None)

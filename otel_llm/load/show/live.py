@@ -1,4 +1,4 @@
-"""A run as it goes: a few lines that redraw themselves in a terminal, plain log lines anywhere else."""
+"""The progress of a run: a few lines that are redrawn in a terminal, plain log lines anywhere else."""
 
 import logging
 import os
@@ -17,7 +17,8 @@ from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import ENDLESS
-from otel_llm.load.show import llmuses_format as document
+from otel_llm.load.show.llmuses_format import log_fields, log_line
+from otel_llm.percentiles import BRIEF, percentile_name
 
 __all__ = ["Display", "log", "set_level"]
 
@@ -29,9 +30,9 @@ _FORMAT: Final = "%(asctime)s - %(name)s - %(filename)s - %(funcName)s - %(linen
 
 
 def set_level(*, debug: bool = False) -> None:
-    """Set what is logged, by the environment variable LOGGING_LEVEL (info where it is not set); all when `debug`.
+    """Set the level of the log: everything with `debug`, else what LOGGING_LEVEL says (info when it is not set).
 
-    Raises ConfigError for a level that there is not.
+    Raises ConfigError when LOGGING_LEVEL names no level.
     """
     name = os.environ.get("LOGGING_LEVEL") or "info"
     levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -43,8 +44,8 @@ def set_level(*, debug: bool = False) -> None:
 class Display:
     """Shows a run on standard error. Use it as a context manager; `turn` about ten times a second."""
 
-    def __init__(self, stats: Stats, concurrency: int, log_every: int, title: str) -> None:
-        self._stats, self._concurrency, self._every, self._title = stats, concurrency, log_every, title
+    def __init__(self, stats: Stats, concurrency: int, title: str) -> None:
+        self._stats, self._concurrency, self._title = stats, concurrency, title
         self._console = Console(stderr=True)
         self._live: Live | None = None
         self._drawn_ns = self._began_ns = now_ns()
@@ -70,17 +71,12 @@ class Display:
             self._live.stop()
         log.removeHandler(self._handler)
 
-    def until_log(self) -> int:
-        """Return how many more requests are to end before the next log line."""
-        return self._every - self._stats.ended % self._every
-
     def log(self) -> None:
-        """Log where the run stands, if it stands at a multiple of `log_every` requests."""
-        if self._stats.ended % self._every == 0:
-            log.info(document.log_line(document.log_fields(self._stats, self._concurrency)))
+        """Log where the run stands."""
+        log.info(log_line(log_fields(self._stats, self._concurrency)))
 
     def turn(self, sent: int, in_flight: int) -> None:
-        """Redraw when it is time."""
+        """Redraw, if the last time was long enough ago."""
         now = now_ns()
         if self._live is not None and now - self._drawn_ns >= _REDRAW_NS:
             self._drawn_ns = now
@@ -109,9 +105,9 @@ def _pace(stats: Stats) -> str:
 
 
 def _recent(stats: Stats, name: str) -> str:
-    """Return percentiles of the latest values, which say what is going on better than all of them do."""
+    """Return the percentiles of the latest values only: they show what is happening now."""
     values = stats.values[name].recent(_RECENT)
     if not len(values):
         return "-"
-    p50, p90, p99 = np.percentile(values, (50, 90, 99)) * 1e3
-    return f"p50 {p50:,.1f} ms · p90 {p90:,.1f} ms · p99 {p99:,.1f} ms"
+    found = zip(BRIEF, np.percentile(values, BRIEF) * 1e3, strict=True)
+    return " · ".join(f"{percentile_name(q)} {ms:,.1f} ms" for q, ms in found)

@@ -1,7 +1,7 @@
-"""The log line and the summary block of `llmuses perf`, label for label, for whoever parses them.
+"""The log line and the summary block of `llmuses perf`, label for label, for programs that parse them.
 
-The figures keep the document's definitions where its label says what they are: time per output token is wall time
-over all output tokens here, and percentiles take its floor rule. The standard measures stand in a table of their own.
+Under its labels stand the figures that `llmuses perf` defined: time per output token is the wall time divided by all
+output tokens, and percentiles follow its floor rule. `report` prints the standard measures in a table of their own.
 """
 
 from collections.abc import Sequence
@@ -39,12 +39,12 @@ def log_fields(stats: Stats, concurrency: int) -> dict[str, float]:
 
 
 def log_line(fields: dict[str, float]) -> str:
-    """Return the fields as the document's log line prints them."""
+    """Return the fields as `llmuses perf` logs them."""
     return ", ".join(f"{key}: {value}" for key, value in fields.items())
 
 
 def summary_block(stats: Stats, concurrency: int) -> str:
-    """Return the summary: plain lines ` LABEL: value` in the document's order."""
+    """Return the summary of `llmuses perf`: plain lines ` LABEL: value`, in its order."""
     took, good = stats.duration_s, stats.succeeded
     lines = [
         "Benchmarking summary: ",
@@ -74,7 +74,7 @@ def summary_block(stats: Stats, concurrency: int) -> str:
 
 
 def floor_percentile(ordered: Sequence[float], q: int) -> float | None:
-    """Return `ordered[int(n * q / 100)]`, the document's rule: with ten values p50 is the sixth and p90 the largest."""
+    """Return `ordered[int(n * q / 100)]`, as `llmuses perf` does: of ten values p50 is the sixth, p90 the largest."""
     return ordered[min(int(len(ordered) * q / 100), len(ordered) - 1)] if ordered else None
 
 

@@ -1,4 +1,4 @@
-"""What is written down of a command line: everything but its secrets."""
+"""Remove secrets from a command line before it is written to a run file or a report."""
 
 import re
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ _OPEN: Final = frozenset(
         *("max_tokens_total", "api_key_env", "api_key_file"),
     )
 )
-"""Names that sound like secrets and are none."""
+"""Names that suggest a secret and hold none."""
 
 
 def redact(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy in which every value whose name sounds like a secret is `[redacted]`, nested mappings included."""
+    """Return a copy with `[redacted]` in place of each value, also a nested one, whose name suggests a secret."""
     return {name: _value(name, value) for name, value in values.items()}
 
 
 def redact_url(url: str) -> str:
-    """Return the URL with secret-sounding query values redacted."""
+    """Return the URL with `[redacted]` in place of each query value whose name suggests a secret."""
     parts = urlsplit(url)
     if not parts.query:
         return url

@@ -1,6 +1,6 @@
-"""A run as a document: the JSON report, and the same numbers as a table for people."""
+"""The report of a run: written as JSON, and printed as a table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,9 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.figures.intervals import enough
+from otel_llm.load.figures.intervals import values_needed
+from otel_llm.load.figures.scrutiny import FLAGS
+from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.percentiles import BRIEF, IN_TABLE, percentile_name
 
-__all__ = ["SCHEMA", "console", "print_report", "write_json"]
+__all__ = ["SCHEMA", "console", "notes_of", "print_report", "write_json"]
 
 SCHEMA: Final = 1
 
@@ -30,14 +33,40 @@ _SHOWN: Final = (
     ("output_tokens", "output tokens", ""),
     ("input_tokens", "input tokens", ""),
 )
+_MANY: Final = 10
 _WIDE: Final = 120
 """Columns that the whole table takes; on a narrower terminal it goes without the interval."""
 
-_COLUMNS: Final = ("mean", "p50", "p90", "p95", "p99", "max")
+_COLUMNS: Final = ("mean", *map(percentile_name, IN_TABLE), "max")
+
+
+def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a reader of a report should know before believing it, in plain sentences, most telling first."""
+    requests = report["requests"]
+    if report["ended_by"] == "max_errors":
+        yield f"stopped after {requests['failed']:,} failures (--max-errors {plan.max_errors})"
+    elif report["ended_by"] == "max_tokens_total":
+        yield f"began nothing more once {plan.max_tokens:,} tokens were spent (--max-tokens-total)"
+    if plan.duration_s is not None:
+        cut = requests["cancelled"]
+        yield (
+            f"began nothing after {plan.duration_s:g} s and waited up to {plan.grace_s:g} s for what was under way: "
+            f"{cut:,} requests were cut off"
+        )
+    if warmed := report["warmup"]:
+        yield f"{warmed['requests']:,} warm-up requests before the run are not counted; {warmed['failed']:,} failed"
+    if plan.repeats >= _MANY and requests["sent"]:
+        yield (
+            f"one prompt is sent {plan.repeats:,} times: a server that caches prefixes answers it faster than it would "
+            "users; --cache-bust makes each different"
+        )
+    for flag, count in report["flags"].items():
+        kind = flag.partition(":")[0]
+        yield f"{flag}: {count:,} of {requests['sent']:,} requests: {FLAGS.get(kind, 'see the run file')}"
 
 
 def write_json(path: Path, report: Mapping[str, Any]) -> None:
-    """Write the report whole or not at all. Raises ConfigError when it cannot be written."""
+    """Write the report, whole or not at all. Raises ConfigError when it cannot be written."""
     partial = path.with_name(path.name + ".part")
     try:
         partial.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
@@ -46,16 +75,16 @@ def write_json(path: Path, report: Mapping[str, Any]) -> None:
         raise ConfigError("a place to write the JSON report", error, "look at --json") from error
 
 
-def console() -> Console:
-    """Return where a report is printed: as wide as the terminal; wide enough for all of it where there is none."""
+def console(width: int = _WIDE) -> Console:
+    """Return where results are printed: as wide as the terminal, or `width` columns where there is none."""
     there = Console(highlight=False)
-    return there if there.is_terminal else Console(highlight=False, width=_WIDE)
+    return there if there.is_terminal else Console(highlight=False, width=width)
 
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
-    """Print the standard measures, the SLO and the client's own error."""
+    """Print the standard measures, the SLO and the client's own error; nothing of what the run does not have."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    # numbers that this client's own lateness reaches into are marked where they stand
+    # figures that this client's own lateness distorts are marked where they stand
     doubt = "?" if report["client"] and report["client"]["saturated"] else ""
     table.add_column(f"ms{doubt}", no_wrap=True)
     for column in ("count", *_COLUMNS):
@@ -71,10 +100,14 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
                 f"{label}{doubt}", f"{row['count']:,}", *cells, *([_interval(row, "p99", unit)] if sure else [])
             )
     console.print()
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     if any(row.get("too_few_for") for row in report["measures"].values()):
-        console.print(f"[yellow]*[/] n too small for this percentile: p99 takes {enough(99)} requests", highlight=False)
-    console.print()
+        console.print(
+            f"[yellow]*[/] n too small for this percentile: p99 takes {values_needed(99)} requests", highlight=False
+        )
+    if table.row_count:
+        console.print()
     for line in _lines(report):
         console.print(line, highlight=False, soft_wrap=True)
 
@@ -86,7 +119,7 @@ def _cell(value: float | None, unit: str) -> str:
 
 
 def _doubt(row: Mapping[str, Any], column: str) -> str:
-    """Return the mark beside a percentile that there are too few values for."""
+    """Return the mark for a percentile that has too few values; "" for any other figure."""
     return "[yellow]*[/]" if column in row["too_few_for"] else ""
 
 
@@ -98,7 +131,7 @@ def _interval(row: Mapping[str, Any], name: str, unit: str) -> str:
 
 
 def _digits(ms: float) -> str:
-    """Return milliseconds with as many digits as can mean something."""
+    """Format milliseconds with no more digits than are meaningful."""
     return f"{ms:,.0f}" if ms >= 1000 else f"{ms:.1f}" if ms >= 100 else f"{ms:.2f}"
 
 
@@ -115,7 +148,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     lines += [f"[yellow]note[/]  {escape(note)}" for note in report.get("notes", ())]
     if report["slo"]:
         lines += _slo(report["slo"])
-    return [*lines, *_client(report["client"])] if report["client"] else lines
+    return [*lines, *_client(report["client"])] if _measured(report) else lines
 
 
 _TOKEN_SOURCE: Final = {
@@ -144,11 +177,16 @@ def _client(client: Mapping[str, Any]) -> list[str]:
             lags.append(f"{label} {lag['p50'] * 1e3:.3f} / {lag['p99'] * 1e3:.2f} / {lag['max'] * 1e3:.1f}")
     lines = [_verdict(client)]
     if apart := client["inter_token_latency_without_merged"]:
-        figures = "  ".join(f"{q} {_digits(apart[q] * 1e3)}" for q in ("p50", "p90", "p99"))
+        figures = "  ".join(f"{percentile_name(q)} {_digits(apart[percentile_name(q)] * 1e3)}" for q in BRIEF)
         lines.append(f"  inter-token latency without the {client['merged_reads']:,} merged reads, ms:  {figures}")
     if lags:
         lines.append(f"[dim]own lateness, ms p50 / p99 / max:  {'  ·  '.join(lags)}  ·  {client['clock']}[/]")
     return lines
+
+
+def _measured(report: Mapping[str, Any]) -> bool:
+    """Return whether there is a client to judge: it sent requests, or was the limit before it could."""
+    return report["client"] is not None and bool(report["requests"]["sent"] or report["client"]["saturated"])
 
 
 def _verdict(client: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
-"""What a worker process and the coordinator say to each other, over a socket pair.
+"""The messages between a worker process and the coordinator, over a socket pair.
 
 Messages are MessagePack behind a length of four bytes. A worker never waits for the coordinator: what cannot be sent
-at once is kept by its transport, off the path of the packets, and beyond a few megabytes in a file that both have open.
+at once is kept by its transport, off the path of the packets; beyond a few megabytes it goes into a file that both have
+open.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import msgspec
 
 from otel_llm.load.worker.raw import Raw
 
-__all__ = ["DRAIN", "GO", "STOP", "Batch", "Ended", "Inbox", "Message", "Outbox", "Ready"]
+__all__ = ["DRAIN", "GO", "STOP", "Batch", "Inbox", "LastWord", "Message", "Outbox", "Ready"]
 
 GO, DRAIN, STOP = b"g", b"d", b"s"
 """What the coordinator says: go (with the start, int64 ns), begin nothing more, stop. A worker needs no parser."""
@@ -31,7 +32,7 @@ class Ready(msgspec.Struct, tag="ready"):
 
 
 class Batch(msgspec.Struct, tag="batch"):
-    """What has happened since the last one."""
+    """What has happened since the batch before."""
 
     ended: list[Raw]
     sent: int
@@ -39,8 +40,8 @@ class Batch(msgspec.Struct, tag="batch"):
     loop_lag_ns: list[int]
 
 
-class Ended(msgspec.Struct, tag="ended"):
-    """The last word of a worker."""
+class LastWord(msgspec.Struct, tag="ended"):
+    """The last message of a worker."""
 
     cpu_ns: int
     waited_ns: int
@@ -48,7 +49,7 @@ class Ended(msgspec.Struct, tag="ended"):
     clock_steps: int
 
 
-Message = Ready | Batch | Ended
+Message = Ready | Batch | LastWord
 
 
 class _Put(msgspec.Struct, tag="put"):
@@ -63,7 +64,7 @@ _decode = msgspec.msgpack.Decoder(Message | _Put).decode
 
 
 class Outbox(asyncio.Protocol):
-    """The worker's end. `file` is a descriptor that the other end reads: without one, what waits stays in memory."""
+    """The worker's end. `file` is a descriptor that the other end reads; without one, messages wait in memory."""
 
     def __init__(self, on_word: Callable[[bytes], object], file: int | None = None) -> None:
         self._on_word, self._file, self._put_bytes = on_word, file, 0
@@ -72,7 +73,7 @@ class Outbox(asyncio.Protocol):
 
     @classmethod
     async def open(cls, sock: socket.socket, on_word: Callable[[bytes], object], file: int | None = None) -> "Outbox":
-        """Return the outbox on a connected socket; `on_word` gets what the coordinator says, b"" when it is gone."""
+        """Return the outbox of a connected socket. `on_word` gets what the coordinator says, b"" when it is gone."""
         _, outbox = await asyncio.get_running_loop().create_connection(lambda: cls(on_word, file), sock=sock)
         return outbox
 
@@ -87,7 +88,7 @@ class Outbox(asyncio.Protocol):
         self._on_word(b"")
 
     def send(self, message: Message) -> None:
-        """Send without waiting; to nobody when the coordinator is gone."""
+        """Send without waiting. A message to a coordinator that is gone is dropped."""
         if self._transport is not None and not self._transport.is_closing():
             blob = _encode(message)
             if self._transport.get_write_buffer_size() > _WAITING:
@@ -95,7 +96,7 @@ class Outbox(asyncio.Protocol):
             self._transport.write(_length.pack(len(blob)) + blob)
 
     def _put(self, blob: bytes) -> bytes:
-        """Return what stands for `blob` in the file; itself where there is no file, or no room in it."""
+        """Put a message into the file and return a reference; return the message itself where there is no room."""
         try:
             if self._file is None or os.pwrite(self._file, blob, self._put_bytes) < len(blob):
                 return blob
@@ -112,14 +113,14 @@ class Outbox(asyncio.Protocol):
 
 
 class Inbox:
-    """The coordinator's end: feed it what was read, iterate over what that completed. `file` as the outbox has it."""
+    """The coordinator's end: takes the bytes that were read, yields messages. `file` is the one of the outbox."""
 
     def __init__(self, file: int | None = None) -> None:
         self._tail = bytearray()
         self._file = file
 
     def feed(self, data: bytes) -> Iterator[Message]:
-        """Yield each message that is complete."""
+        """Yield each message that these bytes complete."""
         self._tail += data
         start = 0
         while len(self._tail) - start >= 4:

@@ -1,7 +1,7 @@
-"""One request and its answer: bytes that arrived become what is noted of it.
+"""One request and its answer: turns the bytes that arrive into notes.
 
 The only place that knows a connection, HTTP, a framer and a protocol plugin. Each of them knows only its own step. In
-the middle of a stream several packets come together, and each step is taken for all of them at once.
+the middle of a stream several packets are handed in together, and each step is taken for all of them at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,14 +12,13 @@ import msgspec
 
 from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
-from otel_llm.load.worker.content import Content
-from otel_llm.load.worker.raw import Outcome, Raw
-from otel_llm.record import CONTENT_KINDS
+from otel_llm.load.worker.raw import Raw
+from otel_llm.record import CONTENT_KINDS, Outcome
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.http import Answer
 from otel_llm.wire.ndjson import Ndjson, Whole
 from otel_llm.wire.protocol import Protocol
-from otel_llm.wire.repeats import Repeats
+from otel_llm.wire.repeats import Content, Repeats
 from otel_llm.wire.sse import Sse
 
 __all__ = ["Exchange"]
@@ -33,9 +32,9 @@ _Delta = tuple[int, int, int]
 
 
 class Exchange:
-    """The peer of a connection while a request is under way. `on_done` is called once, when the answer has ended.
+    """The peer of a connection during one request. `on_done` is called once, when the answer has ended.
 
-    raw:    what is noted; its `outcome` is set when the answer has ended
+    raw:    the notes; its `outcome` is set when the answer has ended
     stream: whether an answer of no known type is a stream
     """
 
@@ -44,12 +43,12 @@ class Exchange:
         "_content",
         "_ended",
         "_framer",
-        "_middle",
+        "_later_tail",
         "_on_done",
         "_plugin",
         "_repeats",
         "_stream",
-        "middle",
+        "mid_stream_tail",
         "raw",
         "reusable",
     )
@@ -60,24 +59,25 @@ class Exchange:
         self._answer, self._repeats = Answer(), Repeats(plugin.__class__, self._content.around)
         self._framer: Sse | Ndjson | Whole | None = None
         self._ended = 0  # number of the read with the end marker or an error
-        self.middle = self._middle = b""  # the second is what the first will be from the first token on
+        self.mid_stream_tail = b""  # until the first token: from then on it is `_later_tail`
+        self._later_tail = b""
         self.reusable = False
 
     # -- what the connection calls -----------------------------------------------------------------------------
 
     def received(self, reads: Sequence[bytes], arrivals: Arrivals) -> None:
-        """Take what reads brought: one of them, or some that end as `middle` says and perhaps a last that does not."""
+        """Take what reads brought: a single read, or a batch in which all but the last have the mid-stream tail."""
         if not self.open:
             return
         self.raw.arrivals, last = arrivals, arrivals.count
-        if len(reads) > 1 and reads[-1][-4:] != self.middle:  # the end of a stream is unlike its middle
+        if len(reads) > 1 and reads[-1][-4:] != self.mid_stream_tail:  # the end of a stream is unlike its middle
             self._receive(reads[:-1], range(last - len(reads) + 1, last))
             reads = reads[-1:]
         if self.open:
             self._receive(reads, range(last - len(reads) + 1, last + 1))
 
     def lost(self, error: Exception | None) -> None:
-        """The connection ended. An answer that says itself how long it is was cut, any other is complete."""
+        """Take the end of the connection: an answer of stated length was cut, any other is complete."""
         if not self.open:
             return
         if self._ended or (error is None and self._answer.end_of_stream()):
@@ -98,7 +98,7 @@ class Exchange:
         return self._ended > 0
 
     def fail(self, kind: str, message: str, at_ns: int | None = None) -> None:
-        """End it as failed; what was noted stays."""
+        """End it as failed. What was noted so far stays."""
         if self.open:
             self.raw.error_type, self.raw.error_message = kind, message
             self._end("error", now_ns() if at_ns is None else at_ns)
@@ -109,14 +109,14 @@ class Exchange:
             self._end("cancelled", now_ns())
 
     def finish(self) -> None:
-        """End it at its end marker: whatever else the connection may bring is not awaited."""
+        """End it at its end marker, without waiting for the rest of the HTTP body."""
         if self._ended and self.open:
             self._complete(now_ns(), reusable=False)
 
     # -- step by step ------------------------------------------------------------------------------------------
 
     def _receive(self, reads: Sequence[bytes], numbers: Sequence[int]) -> None:
-        """HTTP: reads become bodies."""
+        """Turn reads into bodies: HTTP."""
         answer = self._answer
         bodies = answer.feed_each(reads)
         self._frame(bodies, numbers)
@@ -127,7 +127,7 @@ class Exchange:
                 self._complete(self.raw.arrivals.at(numbers[-1]))
 
     def _frame(self, bodies: Sequence[bytes], numbers: Sequence[int]) -> None:
-        """Framing: bodies become events, each with the number of its read."""
+        """Turn bodies into events, each with the number of its read: framing."""
         framer = self._framer or self._choose_framer()
         if framer is None:
             return
@@ -151,7 +151,7 @@ class Exchange:
                 self._decode(events[part], read[part])
 
     def _decode(self, events: Sequence[bytes], read: Sequence[int]) -> None:
-        """The protocol: events become chunks."""
+        """Turn events into chunks: the protocol."""
         kind, texts = self._repeats.kind, self._repeats.texts(events)
         if all(texts):
             self._content.add_texts(texts)
@@ -176,14 +176,14 @@ class Exchange:
         """Have the plugin decode one event, and learn from it."""
         plugin = self._plugin
         delta = plugin.decode(event)
-        if not self._ended and (plugin.done or plugin.error is not None):
+        if not self._ended and (plugin.done or plugin.said.error is not None):
             self._ended = read
         if delta is None:
             return None
         self._repeats.learn(event, delta)
         kind, text, tokens = delta
         if kind in CONTENT_KINDS:
-            self.middle = self._middle
+            self.mid_stream_tail = self._later_tail
         return kind, len(text), tokens
 
     def _note(
@@ -194,7 +194,7 @@ class Exchange:
         kinds: bytes,
         tokens: Sequence[int] | None = None,
     ) -> None:
-        """Note chunks. `tokens`: None when none of them says how many it brought."""
+        """Note chunks. `tokens` is None when no event states how many tokens it brought."""
         raw, numbers = self.raw, f"{len(events)}I"
         raw.read.append(pack(numbers, *read))
         raw.size.append(pack(numbers, *map(len, events)))
@@ -203,7 +203,7 @@ class Exchange:
         raw.kind.append(kinds)
 
     def _choose_framer(self) -> Sse | Ndjson | Whole | None:
-        """Return the framer, chosen when the head is known, by what the answer says it is."""
+        """Choose the framer by the content type of the answer; None while the head is incomplete."""
         answer = self._answer
         if not answer.status:
             return None
@@ -216,7 +216,7 @@ class Exchange:
             elif answer.content_type != "application/json" and self._stream:
                 framer = Ndjson() if self._plugin.framing == "ndjson" else Sse()
         if answer.chunked and not isinstance(framer, Whole):
-            self._middle = b"\n\n\r\n" if isinstance(framer, Sse) else b"}\n\r\n"
+            self._later_tail = b"\n\n\r\n" if isinstance(framer, Sse) else b"}\n\r\n"
         self._framer = framer
         return framer
 
@@ -232,9 +232,9 @@ class Exchange:
             self._decode(rest, (self.raw.arrivals.count,))
             if not self.open:
                 return None
-        if plugin.error is not None:
-            return self.fail("stream_error", ": ".join(plugin.error), at_ns)
-        if plugin.finishes and not plugin.finish_reasons:
+        if plugin.said.error is not None:
+            return self.fail("stream_error", ": ".join(plugin.said.error), at_ns)
+        if plugin.finishes and not plugin.said.finish_reasons:
             return self.fail("no_finish", "the answer ended without a finish reason", at_ns)
         return self._end("complete", self.raw.arrivals.at(self._ended) if self._ended else at_ns)
 
@@ -246,12 +246,9 @@ class Exchange:
         return self.fail("bad_event" if theirs else "plugin_error", f"{type(error).__name__}: {error}", at_ns)
 
     def _end(self, outcome: Outcome, at_ns: int) -> None:
-        raw, plugin = self.raw, self._plugin
+        raw = self.raw
         raw.outcome, raw.ended_ns = outcome, at_ns
-        raw.status = self._answer.status or None
-        raw.finish_reasons, raw.model, raw.response_id = plugin.finish_reasons, plugin.model, plugin.response_id
-        raw.input_tokens, raw.output_tokens = plugin.input_tokens, plugin.output_tokens
-        raw.cached_tokens, raw.reasoning_tokens = plugin.cached_tokens, plugin.reasoning_tokens
+        raw.status, raw.said = self._answer.status or None, self._plugin.said
         self._answer.close()
         self._on_done()
 

@@ -22,13 +22,13 @@ Connection = SocketConnection | stream.StreamConnection
 
 
 class Pool:
-    """Connections by the number of their endpoint. An idle one is given out again while its server keeps it."""
+    """Connections by the number of their endpoint. An idle one is reused as long as its server keeps it open."""
 
     def __init__(self, plan: LoadPlan) -> None:
         self._plan = plan
         self.clock = KernelClock()
         self.ripe: list[SocketConnection] = []
-        """Connections that hold many reads: to be settled when there is time."""
+        """Connections that hold back many reads: to be settled when there is time."""
         self._tls = [tls_context(**plan.tls) if target.tls else None for target in plan.endpoints]
         self._idle: list[deque[Connection]] = [deque() for _ in plan.endpoints]
         self._opening: set[asyncio.Task[None]] = set()
@@ -39,7 +39,7 @@ class Pool:
 
     @property
     def stamps(self) -> str:
-        """What the reads of these connections are stamped by."""
+        """What stamps the reads of these connections."""
         kernel = KERNEL_STAMPS and self._plan.transport == "socket"
         return "kernel receive stamps" if kernel else "user-space stamps"
 
@@ -63,7 +63,7 @@ class Pool:
         return opened, None
 
     async def connect(self, where: int) -> Connection:
-        """Return a new connection. Raises RemoteError when there is none to be had."""
+        """Return a new connection. Raises RemoteError when it cannot be opened."""
         plan, target = self._plan, self._plan.endpoints[where]
         if plan.transport == "stream":
             return await stream.connect(target, self._tls[where], plan.connect_timeout_s)
@@ -86,7 +86,7 @@ class Pool:
             self._idle[where].append(connection)
 
     def keep_spare(self, where: int) -> None:
-        """Begin to open one more where few are idle; one that cannot be is met again by the request that needs it."""
+        """Open one more in the background where few are idle. A failure shows again at the request that needs it."""
         if len(self._idle[where]) + len(self._opening) < _SPARE:
             task = asyncio.create_task(self._open_spare(where))
             self._opening.add(task)
@@ -99,7 +99,7 @@ class Pool:
             return
 
     def close(self) -> None:
-        """Close what is idle, and open nothing more."""
+        """Close idle connections and stop opening new ones."""
         for task in self._opening:
             task.cancel()
         for connections in self._idle:

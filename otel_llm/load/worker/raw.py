@@ -1,24 +1,22 @@
-"""A request as the worker that sent it knows it: what came, as it came. Nothing of it is computed yet.
+"""A request as the worker that sent it knows it: what arrived, as it arrived, with nothing computed.
 
-A worker has packets to wait for; whatever can be worked out later is worked out by the coordinator (`reckoning`).
+A worker has packets to wait for; the coordinator computes everything that can be computed later (`reckoning`).
 """
-
-from typing import Literal
 
 import msgspec
 
-from otel_llm.load.worker.content import Content
+from otel_llm.record import Outcome
 from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.repeats import Content
+from otel_llm.wire.said import Said
 
-__all__ = ["Outcome", "Raw"]
-
-Outcome = Literal["complete", "cancelled", "error"]
+__all__ = ["Raw"]
 
 
 class Raw(msgspec.Struct, array_like=True):
-    """One request. Moments are ns of the monotonic clock, as in `StreamRecord`; what is not known is None."""
+    """One request. Times are ns of the monotonic clock, as in `StreamRecord`; None stands for what is not known."""
 
-    number: int
+    index: int
     trace_id: str | None = None
     span_id: str | None = None
     due_ns: int | None = None
@@ -45,12 +43,6 @@ class Raw(msgspec.Struct, array_like=True):
     error_message: str | None = None
     unsent: bool = False
 
-    # what the answer says of itself
+    # what the answer states about itself
     status: int | None = None
-    finish_reasons: tuple[str, ...] = ()
-    model: str | None = None
-    response_id: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    said: Said = msgspec.field(default_factory=Said)

@@ -1,9 +1,11 @@
-"""Requests as bytes, made before their time: what is left to do when one is due is to send it."""
+"""Requests as bytes, made ahead of time: when one is due it only has to be sent."""
 
 import secrets
 from collections import deque
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.wire.http import request_bytes
@@ -14,56 +16,56 @@ _KEPT: Final = 64
 _HEADS: Final = 4096
 
 
-class Prepared(NamedTuple):
+class Prepared(msgspec.Struct, frozen=True, gc=False):
     """A request that only needs a connection."""
 
-    number: int
+    index: int
     wire: bytes
     trace_id: str
     span_id: str
 
 
 class Stock:
-    """The requests of one worker, in order, some of them ready."""
+    """The requests of one worker, in order; the next few are ready."""
 
-    def __init__(self, plan: LoadPlan, numbers: range) -> None:
+    def __init__(self, plan: LoadPlan, indices: range) -> None:
         self._plan = plan
         self._traceparent = plan.traceparent and "traceparent" not in {name.lower() for name in plan.headers}
         self._ready: deque[Prepared] = deque()
-        self._ahead = self._prepare(numbers)
+        self._ahead = self._prepare(indices)
 
     def take(self) -> Prepared | None:
-        """Return the next request, made ready beforehand where there was time; None when there are no more."""
+        """Return the next request, prepared earlier where there was time; None when there are no more."""
         return self._ready.popleft() if self._ready else next(self._ahead, None)
 
     def refill(self, count: int = 2) -> None:
-        """Make some more ready, while packets are awaited."""
+        """Prepare some more, while waiting for packets."""
         for _ in range(count):
             if len(self._ready) < _KEPT and (prepared := next(self._ahead, None)) is not None:
                 self._ready.append(prepared)
 
-    def _prepare(self, numbers: range) -> Iterator[Prepared]:
-        """Yield the requests; the costly part is made once per distinct one."""
+    def _prepare(self, indices: range) -> Iterator[Prepared]:
+        """Yield the requests. The costly part is done once for each distinct request."""
         plan, heads = self._plan, dict[tuple[int, int], tuple[bytes, bytes]]()
-        for number in numbers:
-            key = number % len(plan.requests), number % len(plan.endpoints)
+        for index in indices:
+            key = index % len(plan.requests), index % len(plan.endpoints)
             if key not in heads:
                 if len(heads) > _HEADS:
                     heads.clear()
-                heads[key] = self._head_and_body(number)
+                heads[key] = self._head_and_body(index)
             head, body = heads[key]
             if plan.cache_salt:
-                body = plan.request(number).body
+                body = plan.request(index).body
             trace, span = secrets.token_hex(16), secrets.token_hex(8)
             link = f"\r\ntraceparent: 00-{trace}-{span}-01".encode() if self._traceparent else b""
-            yield Prepared(number, b"%b%b\r\n\r\n%b" % (head, link, body), trace, span)
+            yield Prepared(index, b"%b%b\r\n\r\n%b" % (head, link, body), trace, span)
 
-    def _head_and_body(self, number: int) -> tuple[bytes, bytes]:
-        plan, request, target = self._plan, self._plan.request(number), self._plan.endpoint(number)
+    def _head_and_body(self, index: int) -> tuple[bytes, bytes]:
+        plan, request, target = self._plan, self._plan.request(index), self._plan.endpoint(index)
         whole = request_bytes(
             target.request_target,
             target.host_header,
-            plan.all_headers(number),
+            plan.all_headers(index),
             request.body,
             close=plan.new_connection,
         )

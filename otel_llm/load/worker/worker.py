@@ -1,7 +1,7 @@
 """One loop that sends requests and receives packets, and does nothing else.
 
 A worker runs in a process of its own. What it has measured leaves by a channel in batches; files, telemetry and the
-display are somebody else's, so that nothing of that stands between a packet and its stamp.
+display are the coordinator's, so that nothing of that stands between a packet and its stamp.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from typing import Final
 from otel_llm.clock import cpu_ns, now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.load.plan.plan import LoadPlan
-from otel_llm.load.worker.channel import DRAIN, GO, Batch, Ended, Outbox, Ready
-from otel_llm.load.worker.content import Content
+from otel_llm.load.worker.channel import DRAIN, GO, Batch, LastWord, Outbox, Ready
 from otel_llm.load.worker.exchange import Exchange
 from otel_llm.load.worker.pool import Connection, Pool
 from otel_llm.load.worker.raw import Raw
 from otel_llm.load.worker.stock import Prepared, Stock
 from otel_llm.wire.loop import new_loop
+from otel_llm.wire.repeats import Content
 
 __all__ = ["Share", "work"]
 
@@ -46,18 +46,18 @@ _NAP_S: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Which part of a plan is a worker's: every `workers`-th request and slot, beginning with its number."""
+    """The part of a plan that a worker does: every `workers`-th request and slot, from number `worker` on."""
 
     worker: int
     workers: int
 
     def of(self, total: int) -> int:
-        """Return how many of `total` are its own."""
+        """Return how many of `total` belong to this share."""
         return len(range(self.worker, total, self.workers))
 
 
 def work(plan: LoadPlan, share: Share, sock: socket.socket, file: int | None) -> None:
-    """Run one worker to its end: the body of its process. `file` takes what the coordinator is not ready for."""
+    """Run one worker to its end, as a process. `file` takes messages that the coordinator is not ready for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; who is to stop is told by the channel
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -101,11 +101,11 @@ class _Worker:
             self.next_tick.cancel()
         self.flush()
         self.pool.close()
-        self.outbox.send(Ended(cpu_ns(), _waited_ns(), self.pool.stamps, self.pool.clock.steps))
+        self.outbox.send(LastWord(cpu_ns(), _waited_ns(), self.pool.stamps, self.pool.clock.steps))
         await self.outbox.close()
 
     def word(self, word: bytes) -> None:
-        """Hear the coordinator: go, with the start; begin nothing more; anything else, or its end, is stop."""
+        """Obey the coordinator: go (with the start), or drain; anything else, or its end, means stop."""
         said = bool(word)
         if word[:1] == GO and not self.go.done():
             self.go.set_result(struct.unpack("!q", word[1:9])[0])
@@ -135,7 +135,7 @@ class _Worker:
         return Ready(opened, (refused.kind, str(refused)) if refused is not None and not opened else None)
 
     def tick(self) -> None:
-        """Look after what no packet wakes: lateness of the loop, timeouts, the clock, and what is to be handed on."""
+        """Do what no packet triggers: measure the loop's lateness, check timeouts and clock, send what has ended."""
         now = now_ns()
         self.loop_lag_ns.append(max(now - self.tick_due_ns, 0))
         self.ticks += 1
@@ -150,7 +150,7 @@ class _Worker:
             self.flush()
 
     def settle_some(self) -> None:
-        """Look at reads that were held back, for a moment; at the rest when what has come meanwhile was read."""
+        """Process held-back reads for a moment; process the rest after the packets that have arrived meanwhile."""
         ripe, until = self.pool.ripe, now_ns() + _MOMENT_NS
         while ripe:
             ripe.pop().settle()
@@ -159,7 +159,7 @@ class _Worker:
                 return
 
     def sweep(self, now: int) -> None:
-        """Look at what came last on a stream that has gone quiet; end what has waited too long between two reads."""
+        """Process held-back reads of quiet streams; end requests that have waited too long between two reads."""
         limit = self.plan.read_timeout_s * 1e9
         for exchange, connection in list(self.live.items()):
             quiet = now - connection.last_ns
@@ -179,12 +179,12 @@ class _Worker:
     # -- when to send ------------------------------------------------------------------------------------------
 
     async def until(self, at_ns: int) -> None:
-        """Sleep until then, or until nothing more is to be begun: an event would cost a wait more per request."""
+        """Sleep until then, or until the worker drains; an `asyncio.Event` would cost a task switch per request."""
         while (delay := at_ns - now_ns()) > 0 and not self.draining:  # noqa: ASYNC110
             await asyncio.sleep(min(delay / 1e9, _NAP_S))
 
     async def closed_loop(self) -> None:
-        """Keep every slot busy: each sends its next request when its last one has ended."""
+        """Keep every slot busy: each sends its next request when the one before has ended."""
         slots = self.share.of(self.plan.parallel)
         at = self.start_ns + self.ramp_gap_ns(slots) * self.share.worker // self.share.workers
         async with asyncio.TaskGroup() as group:
@@ -210,11 +210,11 @@ class _Worker:
         while (prepared := self.take()) is not None:
             connection, due = await self.perform(prepared, connection, due, None)
             if connection is not None and self.pool.endpoints > 1:  # the next one goes elsewhere
-                self.pool.put_back(connection, prepared.number % self.pool.endpoints)
+                self.pool.put_back(connection, prepared.index % self.pool.endpoints)
                 connection = None
 
     async def open_loop(self) -> None:
-        """Send when it is time, whatever has come back."""
+        """Send each request at its planned time, whatever has come back."""
         most = self.plan.max_concurrency
         limit = asyncio.Semaphore(max(self.share.of(most), 1)) if most else None
         own = islice(self.plan.arrivals(), self.share.worker, self.plan.number, self.share.workers)
@@ -229,7 +229,7 @@ class _Worker:
                 group.create_task(self.arrival(prepared, intended, limit))
 
     async def arrival(self, prepared: Prepared, intended: int, limit: asyncio.Semaphore | None) -> None:
-        where = prepared.number % self.pool.endpoints
+        where = prepared.index % self.pool.endpoints
         performing = self.perform(prepared, self.pool.take(where), intended, intended)
         self.pool.keep_spare(where)
         connection, _ = await performing
@@ -241,7 +241,7 @@ class _Worker:
     # -- one request -------------------------------------------------------------------------------------------
 
     def take(self) -> Prepared | None:
-        """Return the next request; None when there are, or shall be, no more."""
+        """Return the next request; None when there are no more, or no more may begin."""
         within = self.plan.duration_s
         if self.draining or (within is not None and now_ns() - self.start_ns >= within * 1e9):
             return None
@@ -250,9 +250,9 @@ class _Worker:
     async def perform(
         self, prepared: Prepared, connection: Connection | None, due: int, intended: int | None
     ) -> tuple[Connection | None, int]:
-        """Send one request and see it through; return the connection if it can be used again, and when it ended."""
-        where = prepared.number % self.pool.endpoints
-        raw = Raw(prepared.number, prepared.trace_id, prepared.span_id, due, intended)
+        """Send one request and wait for its end; return the connection if it is reusable, and when it ended."""
+        where = prepared.index % self.pool.endpoints
+        raw = Raw(prepared.index, prepared.trace_id, prepared.span_id, due, intended)
         if connection is None or not connection.open:
             connection = self.pool.take(where)
         if connection is None:
@@ -292,7 +292,7 @@ class _Worker:
 
 
 def _waited_ns() -> int:
-    """Return how long this process was ready to run without being given a core; 0 where the system does not say."""
+    """Return how long this process waited for a core, ns; 0 where the system does not say."""
     try:
         return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1])
     except (OSError, IndexError, ValueError):

@@ -1,8 +1,8 @@
-"""Where prompts come from: one file a dataset, found by name.
+"""Datasets: functions that read prompts from a file, each in a module of its own, found by name.
 
-A dataset is a function `prompts(path, seed, **options)` under the entry point group `otel_llm.datasets`. It yields one
-pass over what the file holds, each item a prompt (text) or a list of messages, and raises ConfigError that names file
-and line. `open_dataset` does the rest for all of them: lengths, cycling, the sample that comes with the package.
+A dataset is a function `prompts(path, seed, **options)` in the entry point group `otel_llm.datasets`. It yields the
+prompts of the file once, each a text or a list of messages, and raises ConfigError with the file and the line.
+`open_dataset` does the rest for all of them: lengths, cycling, and the sample that comes with the package.
 """
 
 import inspect
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from otel_llm.entry_points import installed
 from otel_llm.errors import ConfigError, PluginError
 from otel_llm.load.prompts.cycle import take
 from otel_llm.load.prompts.datasets.samples import sample
-from otel_llm.wire.discovery import installed
 
 __all__ = ["DATASETS", "Dataset", "Prompt", "Prompts", "as_messages", "length", "open_dataset"]
 
@@ -30,7 +30,7 @@ Prompts = Callable[..., Iterator[Prompt]]
 
 
 def as_messages(prompt: Prompt) -> list[Message]:
-    """Return the prompt as messages: a text becomes one message of the user.
+    """Return the prompt as messages: a text becomes one user message.
 
     >>> as_messages("Why?")
     [{'role': 'user', 'content': 'Why?'}]
@@ -39,7 +39,7 @@ def as_messages(prompt: Prompt) -> list[Message]:
 
 
 def length(prompt: Prompt) -> int:
-    """Return the length in characters; of messages, of all their text together."""
+    """Return the length in characters; for messages, the length of all their text."""
     if isinstance(prompt, str):
         return len(prompt)
     return sum(len(part) for message in prompt for part in _texts(message.get("content")))
@@ -54,7 +54,7 @@ def _texts(content: Any) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """An opened dataset. Iterating gives one pass; each pass gives the same prompts.
+    """An opened dataset. Iterating it is one pass over the prompts, the same at every pass.
 
     min_length, max_length: in characters, exclusive on both sides, as in `min_length < length < max_length`
     """
@@ -73,7 +73,7 @@ class Dataset:
                 yield prompt
 
     def take(self, number: int | None) -> Iterator[Prompt]:
-        """Return the first `number` prompts, from the start again when there are fewer; all of one pass for None."""
+        """Return `number` prompts, from the start again when there are fewer; with None, the prompts of one pass."""
         return take(self.__iter__, number)
 
 
@@ -86,9 +86,9 @@ def open_dataset(
     max_length: int = sys.maxsize,
     options: Mapping[str, str] | None = None,
 ) -> Dataset:
-    """Return the dataset `name` over the file (or folder) at `path`; without a path, over our sample if there is one.
+    """Return the dataset `name` of the file or folder at `path`; without a path, of the sample in the package, if any.
 
-    Raises ConfigError when there is no such dataset, file or option, when the first prompt cannot be read, and when no
+    Raises ConfigError when there is no such dataset, file or option, when the first prompt cannot be read, or when no
     prompt is within the lengths; PluginError when the dataset does not import.
     """
     prompts = _load(name)
@@ -98,8 +98,7 @@ def open_dataset(
     if next(iter(dataset), None) is None:
         raise ConfigError(
             f"prompts of more than {min_length} and fewer than {max_length} characters in {where or name}",
-            None,
-            "widen --min-prompt-length and --max-prompt-length",
+            next_step="widen --min-prompt-length and --max-prompt-length",
         )
     return dataset
 
@@ -107,7 +106,7 @@ def open_dataset(
 def _load(name: str) -> Prompts:
     points = installed(DATASETS)
     if name not in points:
-        raise ConfigError(f"a dataset out of {', '.join(points)}", name, "`otel-llm plugins` lists what is installed")
+        raise ConfigError(f"a dataset out of {', '.join(points)}", name, "see what is installed: `otel-llm plugins`")
     try:
         prompts: Prompts = points[name].load()
     except Exception as error:

@@ -1,6 +1,6 @@
-"""A folder that `datasets.save_to_disk` wrote. Needs pyarrow (`pip install 'otel-llm[parquet]'`), not the network.
+"""A folder written by `datasets.save_to_disk`. Needs pyarrow (`pip install 'otel-llm[parquet]'`), not the network.
 
-Such a folder holds Arrow streams, named in order by its `state.json`; one of several splits holds a folder for each.
+The folder holds Arrow streams, which its `state.json` lists in order; with several splits, it holds a folder for each.
 """
 
 import json
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.prompts.columns import as_prompt, pick, pyarrow
+from otel_llm.load.prompts.reading import require_path
+from otel_llm.load.prompts.tables import import_pyarrow, pick_column, prompt_of_cell
 
 __all__ = ["prompts"]
 
@@ -17,30 +18,31 @@ __all__ = ["prompts"]
 def prompts(
     path: Path | None, seed: int, *, column: str | None = None, split: str | None = None
 ) -> Iterator[str | Any]:
-    """Yield each cell of `column`, text or messages, of `split` (the only one, else "train").
+    """Yield each cell of `column`, text or messages, of `split` (default: the only split, else "train").
 
-    Raises ConfigError when pyarrow is not installed, the folder is none, or split or column are not there.
+    Raises ConfigError when pyarrow is not installed, or the folder, the split or the column does not exist.
     """
-    arrow = pyarrow(path)
+    arrow = import_pyarrow(path)
     folder = _split(path, split)
     number = 0
     for file in _files(folder):
         try:
             with arrow.memory_map(str(file)) as source, arrow.ipc.open_stream(source) as stream:
-                name = pick(stream.schema.names, column, folder)
+                name = pick_column(stream.schema.names, column, folder)
                 for batch in stream:
                     for cell in batch.column(name).to_pylist():
                         number += 1
-                        if (prompt := as_prompt(cell, f"{folder}, row {number}")) is not None:
+                        if (prompt := prompt_of_cell(cell, f"{folder}, row {number}")) is not None:
                             yield prompt
         except (OSError, arrow.ArrowException) as error:
-            raise ConfigError(f"an Arrow stream at {file}", error, "was it written by save_to_disk?") from error
+            raise ConfigError(f"an Arrow stream at {file}", error, "write the folder with save_to_disk") from error
 
 
 def _split(path: Path | None, wanted: str | None) -> Path:
-    """Return the folder of the split that is meant."""
-    if path is None or not path.is_dir():
-        raise ConfigError(f"a folder written by datasets.save_to_disk at {path}", None, "check the path")
+    """Return the folder of the split."""
+    path = require_path(path)
+    if not path.is_dir():
+        raise ConfigError(f"a folder written by datasets.save_to_disk at {path}", next_step="check the path")
     index = path / "dataset_dict.json"
     if not index.exists():
         return path
@@ -54,5 +56,5 @@ def _split(path: Path | None, wanted: str | None) -> Path:
 def _files(folder: Path) -> list[Path]:
     state = folder / "state.json"
     if not state.exists():
-        raise ConfigError(f"state.json in {folder}", None, "is this the folder that save_to_disk was given?")
+        raise ConfigError(f"state.json in {folder}", next_step="give the folder that save_to_disk was given")
     return [folder / file["filename"] for file in json.loads(state.read_text("utf-8"))["_data_files"]]

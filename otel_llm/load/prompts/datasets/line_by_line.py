@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from otel_llm.load.prompts.reading import text_lines
+from otel_llm.load.prompts.reading import read_lines
 
 __all__ = ["prompts"]
 
 
 def prompts(path: Path | None, seed: int) -> Iterator[str]:
     """Yield each line without its end; blank lines are skipped."""
-    return (line for _, line in text_lines(path))
+    return (line for _, line in read_lines(path))

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from otel_llm.load.prompts.reading import json_list, member
+from otel_llm.load.prompts.reading import read_json_list, text_under
 
 __all__ = ["prompts"]
 
 
 def prompts(path: Path | None, seed: int) -> Iterator[str]:
     """Yield each instruction. Raises ConfigError for an item without one."""
-    return (member(place, item, "instruction") for place, item in json_list(path))
+    return (text_under(place, item, "instruction") for place, item in read_json_list(path))

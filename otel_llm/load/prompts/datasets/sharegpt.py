@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.prompts.reading import json_list
+from otel_llm.load.prompts.reading import read_json_list
 
 __all__ = ["prompts"]
 
@@ -15,9 +15,9 @@ _ROLES: Final = {"human": "user", "user": "user", "gpt": "assistant", "assistant
 def prompts(path: Path | None, seed: int) -> Iterator[list[dict[str, Any]]]:
     """Yield the opening of each conversation: its system message, if any, and the first turn of the user.
 
-    A conversation without a turn of the user is skipped. Raises ConfigError for an item that is no conversation.
+    Skips a conversation without a user turn. Raises ConfigError for an item that is not a conversation.
     """
-    for place, item in json_list(path):
+    for place, item in read_json_list(path):
         opening: list[dict[str, Any]] = []
         for role, said in _turns(place, item):
             if role != "assistant" and said.strip():

@@ -1,4 +1,4 @@
-"""Prompts of a chosen size out of a small vocabulary: no file, no two alike, the same again for the same seed."""
+"""Prompts of a chosen size, made from a small vocabulary without a file. All differ; a seed always gives the same."""
 
 import random
 from collections.abc import Iterator
@@ -30,10 +30,10 @@ def prompts(
 ) -> Iterator[str]:
     """Yield `count` prompts of `words` words each, or of exactly `characters` characters when that is given.
 
-    spread: how far the size may be from that, as a share of it: 0.5 draws it evenly from 50 % to 150 %
+    spread: how far a size may differ, as a share: with 0.5, sizes are drawn uniformly from 50 % to 150 %
 
-    Each prompt begins with its number, so that no server finds the beginning of one in its cache for another.
-    Raises ConfigError for an option that is no number of that kind.
+    Each prompt begins with its number, so that a prefix cache cannot serve one prompt from another.
+    Raises ConfigError for an option that is not such a number.
     """
     size, share = _number("characters" if characters else "words", characters or words), _number("spread", spread)
     dice = random.Random(seed)  # noqa: S311  # prompts, not secrets

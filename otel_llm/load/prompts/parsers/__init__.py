@@ -1,7 +1,7 @@
-"""Parsers: the document's way of saying what is asked and how its tokens are counted, by name or by file.
+"""Parsers, as `llmuses perf` had them: they build request bodies and count tokens. Chosen by name or by file.
 
-A parser writes the whole request body and reads the whole answer; arrival and text of each packet stay with the
-protocol that the URL names. Without `--parser` nothing of this is used.
+A parser writes the whole request body and counts the tokens of the whole answer. The protocol, which the URL names,
+still reads each packet's text and arrival. Without `--parser` nothing here is used.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,24 +18,23 @@ __all__ = ["Parser", "Source", "open_parser"]
 
 
 class Parser(Protocol):
-    """What the load generator asks of a parser."""
+    """What the load generator calls."""
 
     def bodies(self) -> Iterator[dict[str, Any]]:
-        """Yield the request bodies of one pass, from the start at each call."""
+        """Yield the request bodies of one pass. Each call begins again from the start."""
 
     def tokens(self, events: Sequence[str], request: Mapping[str, Any]) -> tuple[int | None, int | None]:
-        """Return (tokens of the prompt, tokens of the answer), None for what is not known.
+        """Return (tokens of the prompt, tokens of the answer), None for a count that is not known.
 
-        events:  the data of each event of the answer, without end markers; of a whole answer, its body alone
+        events:  the data of each event of a stream, without end markers; for a whole answer, its body
         request: the body that was sent
         """
 
 
 def open_parser(name: str, source: Source, tokenizer_path: str | None = None) -> Parser:
-    """Return the parser of that name, or of the Python file at that path, after it has built one body to show it can.
+    """Return the parser of that name, or of the Python file at that path. It has built one body, as a test.
 
-    Raises ConfigError or PluginError, before any request, for everything that is wrong with the name, the file, the
-    dataset or the tokenizer.
+    Raises ConfigError or PluginError, before any request, when the name, file, dataset or tokenizer cannot be used.
     """
     parser: Parser
     if name in NAMED:
@@ -45,5 +44,7 @@ def open_parser(name: str, source: Source, tokenizer_path: str | None = None) ->
     else:
         raise ConfigError(f"a parser out of {', '.join(NAMED)}, or the path of a Python file", name)
     if next(parser.bodies(), None) is None:
-        raise ConfigError(f"--parser {name} to build at least one request", None, "check the dataset and the lengths")
+        raise ConfigError(
+            f"--parser {name} to build at least one request", next_step="check the dataset and the lengths"
+        )
     return parser

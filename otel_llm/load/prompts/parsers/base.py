@@ -1,4 +1,4 @@
-"""The base class that parser files of the `llmuses perf` time derive from."""
+"""The base class of parser files that were written for `llmuses perf`."""
 
 import sys
 from abc import abstractmethod
@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from otel_llm.load.prompts.reading import json_list, text_lines
+from otel_llm.load.prompts.reading import read_json_list, read_lines
 
 __all__ = ["PerfPluginBase"]
 
 
 class PerfPluginBase:
-    """What a parser file has to define, and two helpers for reading datasets. There is nothing to construct."""
+    """The two methods that a parser file must define, and two that read datasets. The constructor takes nothing."""
 
     @abstractmethod
     def build_request(
@@ -35,15 +35,15 @@ class PerfPluginBase:
     def parse_responses(self, responses: list[str], **kwargs: Any) -> tuple[int, int]:
         """Return (tokens of the prompt, tokens of the answer).
 
-        responses: the data of each event of a stream, without end markers; of a whole answer, its body alone
+        responses: the data of each event of a stream, without end markers; for a whole answer, its body
         kwargs: `request`, the body that was sent, and `parameters`, those of the command line
         """
         raise NotImplementedError(f"{type(self).__name__}.parse_responses")
 
     def dataset_line_by_line(self, dataset: str) -> Iterator[str]:
         """Yield each line of a text file, without its end; blank lines are skipped."""
-        return (line for _, line in text_lines(Path(dataset)))
+        return (line for _, line in read_lines(Path(dataset)))
 
     def dataset_json_list(self, dataset: str) -> Iterator[Any]:
         """Yield each item of a file that is one JSON list."""
-        return (item for _, item in json_list(Path(dataset)))
+        return (item for _, item in read_json_list(Path(dataset)))

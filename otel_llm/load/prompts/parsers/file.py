@@ -1,7 +1,7 @@
-"""A parser from a file of the user's: `--parser my_parser.py` with a class `PerfPlugin`, as `llmuses perf` loaded it.
+"""A parser from a user's file: `--parser my_parser.py` with a class `PerfPlugin`, as `llmuses perf` loaded it.
 
-While the file is loaded, and only then, `llmuses.perf.llm_parser_base` is ours, so that files written for the original
-run unchanged. All that can be wrong with a file is said before any request goes out.
+While the file is loaded, and only then, `llmuses.perf.llm_parser_base` is our module, so that files written for the
+original run unchanged. Whatever is wrong with a file is reported before any request is sent.
 """
 
 import inspect
@@ -38,7 +38,7 @@ class FileParser:
         self._plugin = _construct(path, _class_of(path), tokenizer_path)
 
     def bodies(self) -> Iterator[dict[str, Any]]:
-        """Yield the bodies of one pass. Raises PluginError when the file raises, or yields something else."""
+        """Yield the bodies of one pass. Raises PluginError when the file raises or yields anything but dicts."""
         source = self._source
         try:
             requests = self._plugin.build_request(
@@ -59,12 +59,12 @@ class FileParser:
             raise PluginError(f"{self._path} to build requests", error) from error
 
     def tokens(self, events: Sequence[str], request: Mapping[str, Any]) -> tuple[int | None, int | None]:
-        """Return what parse_responses returns. Raises PluginError when it raises, or returns no two counts."""
+        """Return what parse_responses returns. Raises PluginError when it raises or does not return two counts."""
         known = {"request": request, "parameters": dict(self._source.parameters)}
         try:
-            given = _accepted(self._plugin.parse_responses, known)
+            given = _select_accepted(self._plugin.parse_responses, known)
             inputs, outputs = self._plugin.parse_responses(list(events), **given)
-            return _count(inputs), _count(outputs)
+            return _check_count(inputs), _check_count(outputs)
         except Exception as error:
             raise PluginError(f"parse_responses of {self._path} to return two token counts", error) from error
 
@@ -76,9 +76,9 @@ def _class_of(path: Path) -> Any:
     name = f"otel_llm_parser_{path.stem}"
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ConfigError("a Python file after --parser", str(path), "its name has to end in .py")
+        raise ConfigError("a Python file after --parser", str(path), "give it a name that ends in .py")
     module = module_from_spec(spec)
-    with _lent({**_original(), name: module}):
+    with _lend({**_original_modules(), name: module}):
         try:
             spec.loader.exec_module(module)
         except Exception as error:
@@ -89,12 +89,12 @@ def _class_of(path: Path) -> Any:
         raise PluginError(f"a class named PerfPlugin in {path}", names, _NEXT)
     for method in _METHODS:
         if getattr(plugin, method, None) in (None, getattr(PerfPluginBase, method)):
-            raise PluginError(f"PerfPlugin of {path} to define {method}", None, _NEXT)
+            raise PluginError(f"PerfPlugin of {path} to define {method}", next_step=_NEXT)
     return plugin
 
 
 def _construct(path: Path, plugin: Any, tokenizer_path: str | None) -> Any:
-    """Return an instance. The original passed the tokenizer path, even to a class that takes no argument."""
+    """Return an instance, made with the tokenizer path if the class takes an argument."""
     try:
         signature = inspect.signature(plugin)
         try:
@@ -106,22 +106,22 @@ def _construct(path: Path, plugin: Any, tokenizer_path: str | None) -> Any:
         raise PluginError(f"PerfPlugin of {path} to take the tokenizer path or nothing", error, _NEXT) from error
 
 
-def _accepted(function: Any, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of `known` that the function takes by name."""
+def _select_accepted(function: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the items of `known` that the function accepts as keyword arguments."""
     taken = inspect.signature(function).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
         return dict(known)
     return {name: value for name, value in known.items() if name in taken}
 
 
-def _count(value: Any) -> int | None:
+def _check_count(value: Any) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
         raise TypeError(f"{value!r} is no number of tokens")
     return value
 
 
-def _original() -> dict[str, ModuleType]:
-    """Return the modules by which such files name their base class."""
+def _original_modules() -> dict[str, ModuleType]:
+    """Return the modules from which such files import their base class."""
     package, perf, base = (ModuleType(n) for n in ("llmuses", "llmuses.perf", "llmuses.perf.llm_parser_base"))
     package.__path__, perf.__path__ = [], []
     package.perf, perf.llm_parser_base, base.PerfPluginBase = perf, base, PerfPluginBase  # type: ignore[attr-defined]
@@ -129,8 +129,8 @@ def _original() -> dict[str, ModuleType]:
 
 
 @contextmanager
-def _lent(modules: Mapping[str, ModuleType]) -> Iterator[None]:
-    """Put modules where imports find them, and afterwards what was there before."""
+def _lend(modules: Mapping[str, ModuleType]) -> Iterator[None]:
+    """Put the modules into `sys.modules` while entered, and restore what was there before."""
     before = {name: sys.modules.get(name) for name in modules}
     sys.modules.update(modules)
     try:

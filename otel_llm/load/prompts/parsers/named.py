@@ -1,4 +1,4 @@
-"""The five parsers that `llmuses perf` knew by name: which dataset, and what each adds to the body."""
+"""The five parsers that `llmuses perf` had by name: the dataset each reads, and what it adds to the body."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _LLAMA3: Final[Mapping[str, Any]] = {"stop_token_ids": [128001, 128009]}
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """dataset: how the file is read, None where only a prompt is taken; the rest is added to the body."""
+    """`dataset` reads the file, None where only a prompt is taken; the other fields are added to the body."""
 
     dataset: str | None
     with_prompt: Mapping[str, Any]
@@ -35,24 +35,26 @@ NAMED: Final[Mapping[str, Style]] = {
 
 
 class NamedParser:
-    """One of the five, for one run. They all speak `openai_chat`."""
+    """One of the five, for one run. Their protocol is `openai_chat`."""
 
     def __init__(self, name: str, source: Source, tokenizer: Tokenizer | None = None) -> None:
         self._name, self._style, self._source, self._tokenizer = name, NAMED[name], source, tokenizer
 
     def bodies(self) -> Iterator[dict[str, Any]]:
-        """Yield the bodies of one pass: one for the prompt, which no length keeps out, else one per dataset item.
+        """Yield the bodies of one pass: one for the prompt, whatever its length, else one for each item of the dataset.
 
-        Raises ConfigError when there is neither, or nothing in the dataset is within the lengths.
+        Raises ConfigError when there is neither, or no item is within the lengths.
         """
         source, style = self._source, self._style
         if source.prompt is not None:
             yield self._body(as_messages(source.prompt), style.with_prompt)
             return
         if style.dataset is None:
-            raise ConfigError(f"--prompt with --parser {self._name}", None, "or a parser that reads datasets")
+            raise ConfigError(
+                f"--prompt with --parser {self._name}", next_step="give it, or a parser that reads datasets"
+            )
         if source.dataset is None:
-            raise ConfigError(f"--prompt or --dataset with --parser {self._name}", None)
+            raise ConfigError(f"--prompt or --dataset with --parser {self._name}", next_step="give one of them")
         prompts = open_dataset(
             style.dataset, source.dataset, min_length=source.min_length, max_length=source.max_length
         )
@@ -66,11 +68,11 @@ class NamedParser:
     def tokens(self, events: Sequence[str], request: Mapping[str, Any]) -> tuple[int | None, int | None]:
         """Return (tokens of the prompt, tokens of the answer): the server's usage, else the tokenizer's, else None.
 
-        Raises ValueError for an event that is not of the protocol.
+        Raises ValueError for an event that the protocol does not know.
         """
         answer = load_protocol("openai_chat")()
         said = [delta[1] for event in events if (delta := answer.decode(event.encode())) is not None]
-        inputs, outputs = answer.input_tokens, answer.output_tokens
+        inputs, outputs = answer.said.input_tokens, answer.said.output_tokens
         if self._tokenizer is not None:
             asked = request["messages"][0]["content"]
             inputs = self._tokenizer.count(str(asked)) if inputs is None else inputs

@@ -1,4 +1,4 @@
-"""What a parser makes requests of."""
+"""What a parser builds its requests from."""
 
 import sys
 from collections.abc import Mapping
@@ -12,9 +12,10 @@ __all__ = ["Source"]
 class Source:
     """The options that a parser is given.
 
-    prompt, dataset: a text, or the path of a file; the prompt wins
-    min_length, max_length: of a dataset's prompts in characters, exclusive on both sides
-    parameters: what --parameters gave, already parsed
+    prompt:                 a text; with one, the dataset is not read
+    dataset:                the path of a file
+    min_length, max_length: of the dataset's prompts, in characters, exclusive on both sides
+    parameters:             the values of --parameters, already parsed
     """
 
     model: str

@@ -1,18 +1,18 @@
-"""Tables of prompts: which column is meant, and what a cell of it asks."""
+"""Read prompts from tables: choose the column, and turn a cell into a prompt."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["USUAL", "as_prompt", "pick", "pyarrow"]
+__all__ = ["USUAL", "import_pyarrow", "pick_column", "prompt_of_cell"]
 
 USUAL: Final = ("prompt", "question", "instruction", "messages", "text")
-"""Columns that are taken without being named, the first of them that is there."""
+"""Columns that are read when none is named: the first of these that exists."""
 
 
-def pick(columns: Iterable[str], wanted: str | None, place: object) -> str:
-    """Return the column that is wanted, else the first usual one. Raises ConfigError when it is not there."""
+def pick_column(columns: Iterable[str], wanted: str | None, place: object) -> str:
+    """Return the wanted column, or without one the first usual one. Raises ConfigError when there is none."""
     present = list(columns)
     found = wanted if wanted in present else None if wanted else next((c for c in USUAL if c in present), None)
     if found is None:
@@ -21,8 +21,8 @@ def pick(columns: Iterable[str], wanted: str | None, place: object) -> str:
     return found
 
 
-def as_prompt(cell: Any, place: object) -> str | Sequence[dict[str, Any]] | None:
-    """Return a cell as a prompt: text, or messages; None for an empty one. Raises ConfigError for anything else."""
+def prompt_of_cell(cell: Any, place: object) -> str | Sequence[dict[str, Any]] | None:
+    """Return a cell as a prompt, text or messages; None for an empty cell. Raises ConfigError for anything else."""
     if cell is None or (isinstance(cell, str) and not cell.strip()) or cell == []:
         return None
     if isinstance(cell, str):
@@ -32,8 +32,8 @@ def as_prompt(cell: Any, place: object) -> str | Sequence[dict[str, Any]] | None
     raise ConfigError(f"text or messages at {place}", cell, "choose another with the dataset option column=NAME")
 
 
-def pyarrow(place: object) -> Any:
-    """Return the package pyarrow. Raises ConfigError with the next step when it is not installed."""
+def import_pyarrow(place: object) -> Any:
+    """Return the package pyarrow. Raises ConfigError when it is not installed."""
     try:
         import pyarrow as arrow
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What stands behind an option, read: KEY=VALUE items, prompts and keys from files or the environment."""
+"""Read the values of options: KEY=VALUE items, and prompts and API keys from files or the environment."""
 
 import os
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ import msgspec
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["api_key", "key_values", "prompt_text"]
+__all__ = ["parse_key_values", "read_api_key", "read_prompt"]
 
 _BOOL: Final = {"bool_true": True, "bool_false": False}
 
 
-def key_values(option: str, items: Sequence[str], *, typed: bool = True) -> dict[str, Any]:
-    """Return KEY=VALUE items as a mapping, split at the first `=`.
+def parse_key_values(option: str, items: Sequence[str], *, typed: bool = True) -> dict[str, Any]:
+    """Return KEY=VALUE items as a mapping, split at the first `=`. Raises ConfigError for an item without one.
 
-    With `typed`, a value is JSON where it can be read as JSON, `bool_true` and `bool_false` as the document has them,
-    and text otherwise; '"5"' is the text 5. Raises ConfigError for an item without `=`.
+    With `typed`, a value that is JSON is decoded ('"5"' is the text 5), `bool_true` and `bool_false` are booleans as in
+    `llmuses perf`, and anything else is text.
     """
     out: dict[str, Any] = {}
     for item in items:
@@ -39,8 +39,8 @@ def _typed(text: str) -> Any:
         return text
 
 
-def prompt_text(prompt: str) -> str:
-    """Return the prompt: what is given, or the content of the file after an @. Raises ConfigError for no such file."""
+def read_prompt(prompt: str) -> str:
+    """Return the prompt: the text itself, or for @FILE the content of the file. Raises ConfigError if it has none."""
     if not prompt.startswith("@"):
         return prompt
     try:
@@ -49,16 +49,18 @@ def prompt_text(prompt: str) -> str:
         raise ConfigError("--prompt @FILE to name a text file", error) from error
 
 
-def api_key(variable: str | None, file: str | None) -> str | None:
-    """Return the key in the environment variable or in the first line of the file; None when neither is named.
+def read_api_key(variable: str | None, file: str | None) -> str | None:
+    """Return the API key in the environment variable or the first line of the file; None when neither is named.
 
-    Raises ConfigError when it is not there. A message never repeats what was read.
+    Raises ConfigError when there is no key. A message never repeats what was read.
     """
     if variable is not None and file is not None:
         raise ConfigError("either --api-key-env or --api-key-file", "both")
     if variable is not None:
         if not (key := os.environ.get(variable, "").strip()):
-            raise ConfigError(f"a key in the environment variable {variable}", None, "export it, or --api-key-file")
+            raise ConfigError(
+                f"a key in the environment variable {variable}", next_step="export it, or use --api-key-file"
+            )
         return key
     if file is None:
         return None

@@ -1,18 +1,16 @@
-"""A plan from the options, or one line that says what is wrong with them."""
+"""Make a plan of the options, or say in one line what is wrong with them."""
 
 import argparse
-import secrets
 from dataclasses import dataclass, replace
-from itertools import islice, takewhile
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.slo import Slo, parse_term
-from otel_llm.load.plan.arrivals import poisson
-from otel_llm.load.plan.asking import requests_of
+from otel_llm.load.plan.arrivals import DEFAULT_PROCESS
+from otel_llm.load.plan.option import values_of
+from otel_llm.load.plan.option_values import parse_key_values, read_api_key, read_prompt
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
-from otel_llm.load.plan.values import api_key, key_values, prompt_text
-from otel_llm.wire.connection import WATCHES_SOCKETS
+from otel_llm.load.plan.request_bodies import requests_of
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.proxy import Proxy, proxy_for
@@ -20,12 +18,14 @@ from otel_llm.wire.target import Target
 
 __all__ = ["Planned", "plan_of"]
 
-_GRACE_S = 30.0
-
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What the options ask for: a plan, who counts tokens where the server does not, and the SLO."""
+    """What the options ask for.
+
+    counting: counts the tokens that the server did not; None without a tokenizer or parser
+    slo:      None without --slo
+    """
 
     plan: LoadPlan
     counting: Counting | None
@@ -33,62 +33,46 @@ class Planned:
 
 
 def plan_of(args: argparse.Namespace) -> Planned:
-    """Return what the options ask for. Raises ConfigError or PluginError for what cannot be done."""
+    """Return what the options ask for. Raises ConfigError or PluginError when that cannot be done."""
     _check(args)
     targets = tuple(_target(url, args) for url in args.url)
     protocol = _protocol(args.protocol, targets)
-    prompt = None if args.prompt is None else prompt_text(args.prompt)
-    requests, counts = requests_of(args, protocol, prompt, key_values("--parameters", args.parameters))
+    prompt = None if args.prompt is None else read_prompt(args.prompt)
+    requests, counts = requests_of(args, protocol, prompt, parse_key_values("--parameters", args.parameters))
     plan = LoadPlan(
+        **values_of(LoadPlan, args) | {"number": _number(args, len(requests))},
         target=targets[0],
         targets=targets,
         protocol=protocol,
         model=args.model,
         requests=requests,
-        number=_number(args, len(requests)),
-        parallel=1 if args.parallel is None else args.parallel,
-        rate=args.rate,
-        max_concurrency=args.max_concurrency,
-        seed=args.seed,
-        ramp_s=args.ramp,
-        stream=not args.no_stream,
         headers=_headers(args, protocol),
-        connect_timeout_s=args.connect_timeout,
-        read_timeout_s=args.read_timeout,
-        traceparent=not args.no_traceparent,
         keep_events=not args.no_content or counts is not None or args.debug,
         tls={"insecure": args.insecure, "ca": args.ca, "certificate": args.cert, "key": args.key},
-        workers=args.workers,
-        transport=args.transport or ("socket" if WATCHES_SOCKETS else "stream"),
-        new_connection=args.new_connection,
-        duration_s=args.duration,
-        grace_s=_GRACE_S if args.grace is None else args.grace,
-        warmup=args.warmup,
-        max_errors=args.max_errors,
-        max_tokens=args.max_tokens_total,
-        cache_salt=secrets.token_hex(8) if args.cache_bust else "",
-    )
+    ).within_duration()
     slo = Slo([parse_term(text) for text in args.slo], args.slo_attainment) if args.slo else None
     return Planned(plan, None if counts is None else Counting(protocol, counts), slo)
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Refuse what is missing, or contradicts itself."""
+    """Raise ConfigError for an option that is missing or that contradicts another."""
     if args.model is None:
-        raise ConfigError("--model NAME", None, "it is sent in every request")
+        raise ConfigError("--model NAME", next_step="give the name that the server knows the model by")
     if args.rate is not None and args.parallel is not None:
         raise ConfigError(
             "either --rate or --parallel", f"--rate {args.rate:g} --parallel {args.parallel}",
             f"write --rate {args.rate:g} --max-concurrency {args.parallel}, or --parallel {args.parallel} alone",
         )  # fmt: skip
+    if args.arrivals != DEFAULT_PROCESS and args.rate is None:
+        raise ConfigError("--arrivals together with --rate", f"--arrivals {args.arrivals} alone")
     if args.log_every_n_query < 1:
         raise ConfigError("--log-every-n-query to be 1 or more", args.log_every_n_query)
     if args.grace is not None and args.duration is None:
         raise ConfigError("--grace together with --duration", f"--grace {args.grace:g} alone")
     if args.append and args.name is None:
-        raise ConfigError("--name NAME with --append", None, "name the run file to continue")
+        raise ConfigError("--name NAME with --append", next_step="name the run file to continue")
     if args.rate == -1 and args.duration is not None and args.number is None:
-        raise ConfigError("-n N with --rate -1", None, "all at once is a number of requests, not a time")
+        raise ConfigError("-n N with --rate -1", next_step="say how many requests leave at once")
 
 
 def _target(url: str, args: argparse.Namespace) -> Target:
@@ -105,14 +89,14 @@ def _protocol(name: str | None, targets: tuple[Target, ...]) -> type[Protocol]:
     found = [protocol_for_path(target.path.partition("?")[0]) for target in targets]
     if len(set(found)) > 1:
         names = ", ".join(protocol.name for protocol in found)
-        raise ConfigError("URLs of one protocol", names, "--protocol says which one for all")
+        raise ConfigError("URLs of one protocol", names, "name the one for all with --protocol")
     return found[0]
 
 
 def _headers(args: argparse.Namespace, protocol: type[Protocol]) -> dict[str, str]:
-    """Return the headers that were given; a key from the environment or a file stands under them."""
-    given = {name: str(value) for name, value in key_values("--headers", args.headers, typed=False).items()}
-    key = api_key(args.api_key_env, args.api_key_file)
+    """Return the headers for every request: those of --headers, and the API key unless they already have its header."""
+    given = {name: str(value) for name, value in parse_key_values("--headers", args.headers, typed=False).items()}
+    key = read_api_key(args.api_key_env, args.api_key_file)
     name, _, form = protocol.authorization.partition(": ")
     if key is None or name.lower() in {header.lower() for header in given}:
         return given
@@ -120,12 +104,7 @@ def _headers(args: argparse.Namespace, protocol: type[Protocol]) -> dict[str, st
 
 
 def _number(args: argparse.Namespace, one_pass: int) -> int:
-    """Return how many requests: as many as were asked for, as time allows, or one pass of the prompts."""
-    asked: int | None = args.number
-    if args.duration is None or args.rate == -1:
-        return one_pass if asked is None else asked
-    if args.rate is None or not (args.rate > 0 and args.duration > 0):
-        return ENDLESS if asked is None else asked
-    # an open loop knows beforehand what falls into its time
-    within = takewhile(lambda at: at < args.duration * 1e9, poisson(args.rate, args.seed))
-    return sum(1 for _ in islice(within, asked))
+    """Return the most requests to send: as many as -n says, else one pass of the prompts, or no limit but time."""
+    if args.number is not None:
+        return int(args.number)
+    return one_pass if args.duration is None else ENDLESS

@@ -1,4 +1,4 @@
-"""A long column of numbers that does not stay in memory: the values of a measure over a run of any length."""
+"""A long list of numbers, most of it in a file: the values of one measure over a run of any length."""
 
 import tempfile
 from array import array
@@ -8,15 +8,15 @@ import numpy as np
 
 from otel_llm.measures import Floats
 
-__all__ = ["Column"]
+__all__ = ["SpilledValues"]
 
 _BLOCK = 1 << 15
 
 
-class Column:
-    """float64 values in order. What is beyond the last 32,768 lies in a temporary file, 8 bytes each.
+class SpilledValues:
+    """float64 values in the order in which they were added. Beyond 32,768 they spill to a temporary file, 8 bytes each.
 
-    The file has no name and goes away with the process, however that ends.
+    The file has no name, so it is gone when the process ends, however that ends.
     """
 
     def __init__(self, block: int = _BLOCK) -> None:
@@ -39,7 +39,7 @@ class Column:
 
     @property
     def mean(self) -> float | None:
-        """The mean of all, None of none."""
+        """The mean of all values, None when there are none."""
         return self._sum / len(self) if len(self) else None
 
     def recent(self, count: int) -> Floats:
@@ -57,7 +57,7 @@ class Column:
 
     def _spill(self) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="otel-llm-")  # noqa: SIM115  # it lives as long as the column
+            self._file = tempfile.TemporaryFile(prefix="otel-llm-")  # noqa: SIM115  # it lives as long as this object
         self._file.seek(0, 2)
         self._recent.tofile(self._file)
         self._spilled += len(self._recent)

@@ -1,0 +1,41 @@
+"""New files that only their owner can read: what a run writes down may be confidential."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from otel_llm.errors import ConfigError
+
+__all__ = ["PrivateFile"]
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateFile:
+    """A kind of file, and what to say when one cannot be created.
+
+    what:     its name with an article, such as "a run file"
+    exists:   the next step for a user whose path is taken
+    unusable: the next step for a user whose path cannot be written to
+    """
+
+    what: str
+    exists: str
+    unusable: str
+
+    def check_new(self, path: Path) -> None:
+        """Raises ConfigError when there is something at `path`."""
+        if path.exists():
+            raise self._exists(path)
+
+    def create(self, path: Path) -> None:
+        """Create an empty file of mode 0600. Raises ConfigError when there is one, or it cannot be created."""
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            raise self._exists(path) from None
+        except OSError as error:
+            name = self.what.removeprefix("a ")
+            raise ConfigError(f"a folder to write the {name} in", error, self.unusable) from error
+
+    def _exists(self, path: Path) -> ConfigError:
+        return ConfigError(f"{self.what} that does not exist yet", str(path), self.exists)

@@ -1,0 +1,39 @@
+"""`otel-llm plugins`"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from otel_llm.entry_points import installed
+
+
+def plugins(path: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    more = () if path is None else (f"import sys; sys.path.insert(0, {str(path)!r})",)
+    code = "; ".join((*more, "from otel_llm.cli import main", "raise SystemExit(main(['plugins']))"))
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_a_line_for_each_plugin_of_each_group_whole_where_there_is_no_terminal() -> None:
+    done = plugins()
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line.rstrip() for line in done.stdout.splitlines()[1:]]
+    for kind, group in (
+        ("protocol", "otel_llm.protocols"),
+        ("dataset", "otel_llm.datasets"),
+        ("adapter", "otel_llm.adapters"),
+    ):
+        rows = [line.split()[1:3] for line in lines if line.startswith(f"{kind} ")]
+        assert rows == [[name, point.value] for name, point in installed(group).items()]
+        assert rows
+    assert any(line.endswith("sse, /text-generation/generation, /multimodal-generation/generation") for line in lines)
+
+
+def test_a_plugin_that_does_not_import_is_told_of_and_is_exit_code_1(tmp_path: Path) -> None:
+    info = tmp_path / "broken-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[otel_llm.adapters]\nbroken = no_such_module[extra]:targets\n")
+    done = plugins(tmp_path)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stdout.splitlines() if line.split()[:2] == ["adapter", "broken"]]
+    assert "expected plugin broken (no_such_module[extra]:targets) to import" in line
