@@ -21,6 +21,7 @@ from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resou
 from opentelemetry.sdk.trace import TracerProvider
 
 from otel_llm.clock import now_ns
+from otel_llm.errors import ConfigError
 from otel_llm.process.ending import ENDING
 from otel_llm.sinks.exemplars import WORST
 from otel_llm.sinks.exporters import (
@@ -139,16 +140,18 @@ def _quietly(step: Any, timeout_millis: int) -> bool:
 
 
 def configure(
-    service_name: str | None = None,
     endpoint: str | None = None,
+    *,
+    service_name: str | None = None,
     protocol: OtlpProtocol | None = None,
     histograms: Histograms | None = None,
-    *,
     resource_attributes: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
     export_interval_s: float | None = None,
 ) -> Providers:
     """Set the global tracer and meter provider to ones that export by OTLP, and return a handle to flush and stop them.
+
+    configure("http://localhost:4317", service_name="my-model")
 
     A provider that is set already is left as it is, with one warning, and the handle does nothing to it. The rest as
     in `build_providers`. At the end of the process what is left is exported, for which it waits up to 5 s.
@@ -179,9 +182,19 @@ def configure(
         trace.set_tracer_provider(made.tracer_provider)
     if made.meter_provider is not None:
         metrics.set_meter_provider(made.meter_provider)
-    if signals and made.tracer_provider is None and made.meter_provider is None:
-        _log.info("nothing is exported; next step: give an endpoint, or set OTEL_EXPORTER_OTLP_ENDPOINT")
+    if signals and not _is_said_where_to(endpoint):
+        _log.warning(
+            "nothing is exported, since nobody said where to; "
+            "next step: otel_llm.configure('http://localhost:4317'), or set OTEL_EXPORTER_OTLP_ENDPOINT"
+        )
     return made
+
+
+def _is_said_where_to(endpoint: str | None) -> bool:
+    """Return whether an endpoint is named, or the environment says what is to become of spans and metrics."""
+    wished = any(os.environ.get(name, "").strip() for name in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"))
+    disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    return wished or disabled or any(exporter_names(signal, endpoint) for signal in ("traces", "metrics"))
 
 
 def build_providers(
@@ -206,8 +219,11 @@ def build_providers(
     headers:      of every export; else OTEL_EXPORTER_OTLP_(TRACES_|METRICS_)HEADERS
     export_interval_s: seconds between exports of metrics; else OTEL_METRIC_EXPORT_INTERVAL (milliseconds), else 60
 
-    Raises ConfigError for a protocol, a kind of histogram or an exporter that there is not.
+    Raises ConfigError for an endpoint that is no address, for a protocol, a kind of histogram or an exporter that there
+    is not, and for an interval that is not above 0.
     """
+    if export_interval_s is not None and export_interval_s <= 0:
+        raise ConfigError("more than 0 seconds between exports", export_interval_s)
     made, aggregation = Providers(), choose_aggregation(histograms)
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return made
