@@ -10,7 +10,7 @@ KINDS = {
     "a function": ("@otel_llm.metrics(model='m')\ndef f(x):\n    return [x]", "f('a')", "f.last_metrics.model"),
     "a generator": ("@otel_llm.metrics(model='m')\ndef f(x):\n    yield x", "list(f('a'))", "f.last_metrics.model"),
     "a local function": (
-        "def make(y):\n    @otel_llm.metrics(model='m')\n    def g(x):\n        return y\n    return g\nf = make(['a'])",
+        "def make(y):\n  @otel_llm.metrics(model='m')\n  def g(x):\n    return y\n  return g\nf = make(['a'])",
         "f('x')",
         "f.last_metrics.model",
     ),
