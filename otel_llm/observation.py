@@ -123,6 +123,14 @@ class StreamObservation:
         self._kind.extend(kind)
         self._tokens.extend(tokens)
 
+    def restart(self) -> None:
+        """Start the clock again, unless something has arrived: what went before was no part of the call.
+
+        For what happens once in a process and not in the next call, such as loading a model.
+        """
+        if not self._at:
+            self.sent_ns = self.now()
+
     def set(self, **fields: Any) -> None:
         """Fill fields of the coming record. Raises TypeError for a name that a record does not have."""
         if not _HEAD.issuperset(fields):

@@ -6,10 +6,10 @@ is exported until a destination is named: the endpoint argument, an OTEL_EXPORTE
 OTEL_*_EXPORTER variable.
 """
 
-import atexit
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from uuid import uuid4
@@ -21,6 +21,8 @@ from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resou
 from opentelemetry.sdk.trace import TracerProvider
 
 from otel_llm.clock import now_ns
+from otel_llm.errors import ConfigError
+from otel_llm.process.ending import ENDING
 from otel_llm.sinks.exemplars import WORST
 from otel_llm.sinks.exporters import (
     ExportTarget,
@@ -82,6 +84,43 @@ class Providers:
             _quietly(self.meter_provider.shutdown, max(_left_ms(end), 500))
         return self.ledger
 
+    def hurry(self) -> bool:
+        """Export within 5 s what is recorded by now: each moment may be the last. False, said: not all went."""
+        done = self.force_flush(_EXIT_S)
+        if not done:
+            _log.warning("could not export within %.0f s: %s", _EXIT_S, self._missing())
+        return done
+
+    def leave(self) -> None:
+        """Shut down at the end of the process, within 5 s, and say in one line what was dropped."""
+        if self._shut:
+            return
+        with _one_voice():
+            self.shutdown(_EXIT_S)
+        if self.ledger.spans.dropped or self.ledger.points.dropped:
+            _log.warning("dropped at the end: %s", self._missing())
+
+    def _missing(self) -> str:
+        """Return how many were not exported, and out of how many."""
+        tallies = {"spans": self.ledger.spans, "data points": self.ledger.points}
+        counts = (f"{t.recorded - t.exported:,} of {t.recorded:,} {name}" for name, t in tallies.items() if t.recorded)
+        return f"{' and '.join(counts) or 'everything'}; next step: see that something receives OTLP at the endpoint"
+
+
+@contextmanager
+def _one_voice() -> Iterator[None]:
+    """Keep the exporters from logging each of their tries: what became of them all is said at the end."""
+    known = logging.Logger.manager.loggerDict.items()
+    heard = [log for name, log in known if name.startswith("opentelemetry.") and isinstance(log, logging.Logger)]
+    quieted = [log for log in heard if not log.disabled]
+    for log in quieted:
+        log.disabled = True
+    try:
+        yield
+    finally:
+        for log in quieted:
+            log.disabled = False
+
 
 def _deadline(timeout_s: float) -> int:
     return now_ns() + int(timeout_s * 1e9)
@@ -101,16 +140,18 @@ def _quietly(step: Any, timeout_millis: int) -> bool:
 
 
 def configure(
-    service_name: str | None = None,
     endpoint: str | None = None,
+    *,
+    service_name: str | None = None,
     protocol: OtlpProtocol | None = None,
     histograms: Histograms | None = None,
-    *,
     resource_attributes: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
     export_interval_s: float | None = None,
 ) -> Providers:
     """Set the global tracer and meter provider to ones that export by OTLP, and return a handle to flush and stop them.
+
+    configure("http://localhost:4317", service_name="my-model")
 
     A provider that is set already is left as it is, with one warning, and the handle does nothing to it. The rest as
     in `build_providers`. At the end of the process what is left is exported, for which it waits up to 5 s.
@@ -135,15 +176,25 @@ def configure(
         export_interval_s=export_interval_s,
         signals=tuple(signals),
     )
-    # not the SDK's own: that waits for a receiver that is not there through all retries of each signal in turn
-    atexit.register(made.shutdown, _EXIT_S)
+    # not the SDK's own handler: that waits for a receiver that is not there through all retries of each signal in turn
+    ENDING.watch(made)
     if made.tracer_provider is not None:
         trace.set_tracer_provider(made.tracer_provider)
     if made.meter_provider is not None:
         metrics.set_meter_provider(made.meter_provider)
-    if signals and made.tracer_provider is None and made.meter_provider is None:
-        _log.info("nothing is exported; next step: give an endpoint, or set OTEL_EXPORTER_OTLP_ENDPOINT")
+    if signals and not _is_said_where_to(endpoint):
+        _log.warning(
+            "nothing is exported, since nobody said where to; "
+            "next step: otel_llm.configure('http://localhost:4317'), or set OTEL_EXPORTER_OTLP_ENDPOINT"
+        )
     return made
+
+
+def _is_said_where_to(endpoint: str | None) -> bool:
+    """Return whether an endpoint is named, or the environment says what is to become of spans and metrics."""
+    wished = any(os.environ.get(name, "").strip() for name in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"))
+    disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    return wished or disabled or any(exporter_names(signal, endpoint) for signal in ("traces", "metrics"))
 
 
 def build_providers(
@@ -168,8 +219,11 @@ def build_providers(
     headers:      of every export; else OTEL_EXPORTER_OTLP_(TRACES_|METRICS_)HEADERS
     export_interval_s: seconds between exports of metrics; else OTEL_METRIC_EXPORT_INTERVAL (milliseconds), else 60
 
-    Raises ConfigError for a protocol, a kind of histogram or an exporter that there is not.
+    Raises ConfigError for an endpoint that is no address, for a protocol, a kind of histogram or an exporter that there
+    is not, and for an interval that is not above 0.
     """
+    if export_interval_s is not None and export_interval_s <= 0:
+        raise ConfigError("more than 0 seconds between exports", export_interval_s)
     made, aggregation = Providers(), choose_aggregation(histograms)
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return made

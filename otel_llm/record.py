@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 __all__ = [
+    "CACHED",
     "CONTENT_KINDS",
     "KIND_NAMES",
     "NESTED",
@@ -22,6 +23,7 @@ __all__ = [
     "SCHEMA",
     "TEXT",
     "TOOL",
+    "UNCOUNTED",
     "Chunks",
     "Outcome",
     "StreamRecord",
@@ -40,6 +42,12 @@ CONTENT_KINDS: Final = frozenset((TEXT, REASONING, TOOL))
 
 NESTED: Final = "nested"
 """Flag of a record that is part of another one, or was made up of others, which are the ones that are counted."""
+
+CACHED: Final = "cached"
+"""Flag of a record of an answer that came from a cache of the application: the model was not asked, nothing counts."""
+
+UNCOUNTED: Final = frozenset((NESTED, CACHED))
+"""Flags of records that have a span and no part in the histograms."""
 
 NOT_STREAMED: Final = "not_streamed"
 """Flag of a record whose tokens were timed where they were made, while the caller got them all at once."""

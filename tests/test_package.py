@@ -57,3 +57,12 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert out.startswith("[] ")
     # 0.07 s of CPU where this was written; the bound is wide because machines are
     assert float(out.split()[-1]) < 0.5
+
+
+def test_the_package_is_run_like_its_command() -> None:
+    command = [sys.executable, "-m", "otel_llm", "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert said.startswith("otel-llm ")
+    refused = subprocess.run([*command[:-1], "nothing"], capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 2
+    assert "expected one of perf, " in refused.stderr

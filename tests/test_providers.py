@@ -122,7 +122,7 @@ def test_the_console_is_an_exporter_and_none_is_none(receiver):
     code = (
         CONFIGURED
         + f"""
-with configure("app", {receiver.grpc_endpoint!r}) as telemetry:
+with configure({receiver.grpc_endpoint!r}, service_name="app") as telemetry:
     assert telemetry.tracer_provider is None
     OTelSink().take(Ended.of(timeline("r.a|")))
 """
@@ -205,7 +205,7 @@ def test_configure_sets_the_global_providers_and_exports_at_exit(receiver):
     code = (
         CONFIGURED
         + f"""
-configure("app", {receiver.grpc_endpoint!r})
+configure({receiver.grpc_endpoint!r}, service_name="app")
 OTelSink().take(Ended.of(timeline("r.a|")))
 """
     )
@@ -220,7 +220,7 @@ def test_a_sink_made_before_configure_is_served_too(receiver):
         + f"""
 sink = OTelSink()
 sink.take(Ended.of(timeline("r.a|")))
-with configure("app", {receiver.grpc_endpoint!r}):
+with configure({receiver.grpc_endpoint!r}, service_name="app"):
     sink.take(Ended.of(timeline("r.a|")))
 """
     )
@@ -236,7 +236,7 @@ def test_configure_never_takes_over_a_provider_that_is_set(receiver):
 from opentelemetry.sdk.trace import TracerProvider
 mine = TracerProvider()
 trace.set_tracer_provider(mine)
-with configure("app", {receiver.grpc_endpoint!r}) as telemetry:
+with configure({receiver.grpc_endpoint!r}, service_name="app") as telemetry:
     assert trace.get_tracer_provider() is mine
     assert telemetry.tracer_provider is None
     assert telemetry.meter_provider is metrics.get_meter_provider()
@@ -250,8 +250,8 @@ def test_configuring_twice_warns_and_changes_nothing(receiver):
     code = (
         CONFIGURED
         + f"""
-one = configure("app", {receiver.grpc_endpoint!r})
-two = configure("other", {receiver.grpc_endpoint!r})
+one = configure({receiver.grpc_endpoint!r}, service_name="app")
+two = configure({receiver.grpc_endpoint!r}, service_name="other")
 assert trace.get_tracer_provider() is one.tracer_provider
 assert two.tracer_provider is two.meter_provider is None
 two.shutdown()
@@ -262,8 +262,53 @@ OTelSink().take(Ended.of(timeline("r.a|")))
     assert [span.resource["service.name"] for span in receiver.spans] == ["app"]
 
 
-def test_configuring_nothing_sets_nothing():
-    in_a_process(CONFIGURED + "configure()\nassert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)")
+SETS_NOTHING = CONFIGURED + "configure()\nassert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)"
+
+
+def test_configuring_nothing_sets_nothing_and_says_so():
+    said = in_a_process(SETS_NOTHING).stderr
+    assert said == (
+        "nothing is exported, since nobody said where to; "
+        "next step: otel_llm.configure('http://localhost:4317'), or set OTEL_EXPORTER_OTLP_ENDPOINT\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}],
+)
+def test_who_asks_for_nothing_hears_nothing(variables):
+    assert in_a_process(SETS_NOTHING, **variables).stderr == ""
+
+
+def test_an_endpoint_alone_is_enough(receiver):
+    code = CONFIGURED + f"configure({receiver.grpc_endpoint!r})\nOTelSink().take(Ended.of(timeline('r.a|')))"
+    in_a_process(code)
+    assert len(receiver.spans) == 1
+
+
+def test_an_endpoint_may_have_the_path_of_a_signal(receiver):
+    run(build_providers("app", f"{receiver.http_endpoint}/v1/metrics", "http/protobuf"))
+    assert len(receiver.spans) == 3
+    assert receiver.histogram(TTFT).count == 3
+
+
+@pytest.mark.parametrize("name", ["my-service", "http://", "localhost:http", "http://localhost:99999"])
+def test_what_is_no_address_is_refused_with_the_word_for_a_name(name):
+    with pytest.raises(ConfigError, match=r"base URL of an OTLP receiver.*a service is named by service_name"):
+        build_providers(endpoint=name)
+
+
+@pytest.mark.parametrize(
+    "name", ["localhost:4317", "http://collector", "10.0.0.1", "collector.local", "unix:///run/otlp"]
+)
+def test_what_may_be_an_address_is_taken(name):
+    assert build_providers(endpoint=name).tracer_provider is not None
+
+
+def test_an_interval_of_nothing_is_refused():
+    with pytest.raises(ConfigError, match="more than 0 seconds between exports, got 0"):
+        build_providers(endpoint="http://localhost:4317", export_interval_s=0)
 
 
 def test_importing_configure_loads_no_exporter_and_no_grpc():

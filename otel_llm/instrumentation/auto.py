@@ -1,24 +1,40 @@
 """`instrument` and `uninstrument`: measure what exists already, a class, an object or a module, and stop doing so."""
 
+import logging
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from types import FunctionType
-from typing import Any, Final, Unpack, overload
+from typing import Any, Final, NamedTuple, Unpack, overload
 
 from otel_llm.errors import ConfigError
 from otel_llm.instrumentation.calls.call import NO_HOOKS
 from otel_llm.instrumentation.calls.options import OptionArguments, Options
 from otel_llm.instrumentation.loading import load_telemetry
-from otel_llm.instrumentation.patching.measured_places import put_measured, restore
+from otel_llm.instrumentation.patching.measured_places import measured_as, put_measured, restore
 from otel_llm.instrumentation.patching.place import Place
 
 __all__ = ["instrument", "uninstrument"]
 
 _INSTRUMENTOR: Final = "otel_llm.instrumentation.libraries.instrumentor"
 _LOCK: Final = threading.RLock()
-_places: Final[list[tuple[int, Place]]] = []
-"""With the id of what the caller instrumented, in the order in which they were made."""
+_log: Final = logging.getLogger("otel_llm.instrumentation")
+_places: Final[list["_Kept"]] = []
+"""In the order in which they were made."""
+
+
+class _Kept(NamedTuple):
+    """A place, and what it was made for: the id of what the caller instrumented, the name, what was said."""
+
+    owner: int
+    name: str
+    said: Options
+    place: Place
+
+    def is_of(self, target: Any, names: Collection[str]) -> bool:
+        """Return whether it was made for one of these names of `target`."""
+        return self.owner == id(target) and self.name in names
 
 
 @overload
@@ -36,7 +52,7 @@ def instrument(
     propagate: bool = True,
     **options: Any,
 ) -> None:
-    """Measure every call of what exists already. Twice is as good as once.
+    """Measure every call of what exists already. Twice is as good as once; what is said last of a function holds.
 
     With nothing but `include`, `exclude` and `propagate`: every supported library that is installed, see
     `LLMInstrumentor`. Else the functions of `target` by their names, as `metrics` would, with its arguments:
@@ -50,26 +66,51 @@ def instrument(
     if target is None:
         from otel_llm.instrumentation.libraries.instrumentor import LLMInstrumentor
 
-        instrumentor = LLMInstrumentor()
-        if not instrumentor.is_instrumented_by_opentelemetry:
-            instrumentor.instrument(include=include, exclude=exclude, propagate=propagate)
+        LLMInstrumentor().instrument_anew(include=include, exclude=exclude, propagate=propagate)
         return
+    if isinstance(target, str):
+        raise ConfigError(
+            "a class, an object or a module", target, f"for a library write instrument(include=[{target!r}])"
+        )
     if isinstance(target, FunctionType):
         raise ConfigError(
             "a class, an object or a module", target, "give the module that has the function, and its name"
         )
     if not names:
         raise ConfigError("the names of functions", (), "such as instrument(TheirClass, 'generate')")
-    said, owner = Options.given("instrument", options), id(target)
+    said = Options.given("instrument", options)
     load_telemetry()
-
-    def keep(places: Sequence[Place]) -> None:
-        with _LOCK:
-            _places.extend((owner, place) for place in places)
-
     with _LOCK:
-        _places[:] = [entry for entry in _places if entry[1].owner is not None]
-        keep(put_measured(target, names, said, NO_HOOKS, keep))
+        _places[:] = [kept for kept in _places if kept.place.owner is not None]
+        stale = [kept for kept in _places if kept.is_of(target, names) and kept.said != said]
+        again = {kept.name for kept in stale}
+        _put(target, [name for name in names if name not in again], said)  # all of it, or an error and nothing
+        _take_away(stale)
+        _put(target, [name for name in names if name in again], said)
+
+
+def _put(target: Any, names: Sequence[str], said: Options) -> None:
+    before = len(_places)
+    try:
+        for name in names:
+            keep = partial(_keep, target, name, said)
+            if places := put_measured(target, (name,), said, NO_HOOKS, keep):
+                keep(places)
+            elif said not in (Options(), told := measured_as(target, name)):
+                _log.warning("%s is measured already, by what was said elsewhere: %s", name, told)
+    except BaseException:
+        _take_away(_places[before:])
+        raise
+
+
+def _keep(target: Any, name: str, said: Options, places: Sequence[Place]) -> None:
+    with _LOCK:
+        _places.extend(_Kept(id(target), name, said, place) for place in places)
+
+
+def _take_away(gone: Sequence[_Kept]) -> None:
+    restore([kept.place for kept in gone])
+    _places[:] = [kept for kept in _places if kept not in gone]
 
 
 def uninstrument(target: Any = None, /) -> None:
@@ -79,6 +120,4 @@ def uninstrument(target: Any = None, /) -> None:
         if instrumentor.is_instrumented_by_opentelemetry:
             instrumentor.uninstrument()
     with _LOCK:
-        mine = [entry for entry in _places if target is None or entry[0] == id(target)]
-        restore([place for _, place in mine])
-        _places[:] = [entry for entry in _places if entry not in mine]
+        _take_away([kept for kept in _places if target is None or kept.owner == id(target)])

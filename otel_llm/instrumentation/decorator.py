@@ -7,13 +7,15 @@ they are first driven, any other when it is called. What the call gives is looke
 import copy
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, Concatenate, Final, Literal, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
+from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from opentelemetry import context as otel
 from opentelemetry.context import Context
 
+from otel_llm.errors import ConfigError
 from otel_llm.generation import FinishedCall, GenerationMetrics
 from otel_llm.instrumentation.calls.attaching import attach, detach, leave
 from otel_llm.instrumentation.calls.call import NO_HOOKS, Call, call_in
@@ -22,32 +24,13 @@ from otel_llm.instrumentation.calls.hooks import Arguments, Hooks
 from otel_llm.instrumentation.calls.isolation import guarded
 from otel_llm.instrumentation.calls.options import OptionArguments, Options
 from otel_llm.instrumentation.loading import load_telemetry
+from otel_llm.instrumentation.measured import Decorator, Measured, Reporter
 from otel_llm.instrumentation.streams.stand_ins import STAND_INS
 
-__all__ = ["Measured", "is_stopped", "measure", "measure_bound", "metrics", "said_of", "stop"]
+__all__ = ["is_stopped", "measure", "measure_bound", "metrics", "said_of", "stop"]
 
 P = ParamSpec("P")
-Q = ParamSpec("Q")
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
-
-
-class Measured(Protocol[P, R_co]):
-    """A decorated callable, as the type checker sees it: what it was, and `last_metrics`."""
-
-    @property
-    def last_metrics(self) -> GenerationMetrics | None:
-        """The metrics of its last call in this thread or task, None before the first one."""
-        ...
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-
-    @overload
-    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
-    @overload
-    def __get__(
-        self: "Measured[Concatenate[Any, Q], R_co]", instance: object, owner: type | None = None
-    ) -> "Measured[Q, R_co]": ...
 
 
 class _Function:
@@ -87,6 +70,8 @@ class _Function:
 
     @property  # type: ignore[misc]  # read-only, unlike object's
     def __class__(self) -> Any:
+        if _is_pickled_by_value():  # it would be taken apart like any function, and put together without us
+            return _Function
         return self.__wrapped__.__class__
 
     def __repr__(self) -> str:
@@ -101,7 +86,16 @@ class _Function:
     def __reduce_ex__(self, protocol: Any) -> Any:
         if self._self_instance is not None:
             return getattr, (self._self_instance, self.__wrapped__.__name__)
+        if _is_pickled_by_value() and not self._is_importable():
+            return _measure_again, (self.__wrapped__, self._self_measure.options, self._self_measure.hooks)
         return self.__wrapped__.__qualname__
+
+    def _is_importable(self) -> bool:
+        """Return whether another process finds it by its name."""
+        found: Any = None if self.__module__ == "__main__" else sys.modules.get(self.__module__)
+        for name in self.__qualname__.split("."):
+            found = getattr(found, name, None)
+        return found is self
 
     def __copy__(self) -> Self:
         return self
@@ -111,6 +105,17 @@ class _Function:
             return self
         instance = copy.deepcopy(self._self_instance, memo)  # whose method it then is
         return _Function(copy.deepcopy(self.__wrapped__, memo), self._self_measure, instance)
+
+
+def _is_pickled_by_value() -> bool:
+    """Return whether it is cloudpickle (also as Ray, Spark and joblib have it inside) that asks our caller."""
+    return "cloudpickle" in sys._getframe(2).f_globals.get("__name__", "")
+
+
+def _measure_again(function: Any, options: Options, hooks: Hooks) -> Any:
+    """Return a function that came from another process, measured as it was there."""
+    load_telemetry()
+    return measure(function, options, hooks)
 
 
 _PLAIN, _COROUTINE, _GENERATOR = range(3)
@@ -225,7 +230,13 @@ def _text(call: Call) -> str | None:
 
 
 def measure(function: Any, options: Options, hooks: Hooks = NO_HOOKS) -> Any:
-    """Return `function` with its calls measured as `options` say. A property has its getter measured."""
+    """Return `function` with its calls measured as `options` say. A property has its getter measured.
+
+    Raises ConfigError for a class: only its construction would be measured. `list` and its like do what functions do.
+    """
+    if isinstance(function, type) and function.__module__ != "builtins":
+        name = function.__name__
+        raise ConfigError("a function", function, f"decorate its methods, or write otel_llm.instrument({name}, 'run')")
     if isinstance(function, property):
         getter = None if function.fget is None else measure(function.fget, options, hooks)
         return type(function)(getter, function.fset, function.fdel, function.__doc__)
@@ -240,20 +251,12 @@ def measure_bound(instance: Any, bound: Any, options: Options, hooks: Hooks) -> 
     return _Function(bound, _Measure(bound, options, hooks), instance)
 
 
-class _Decorator(Protocol):
-    def __call__(self, function: Callable[P, R], /) -> Measured[P, R]: ...
-
-
-class _Reporter(Protocol):
-    def __call__(self, function: Callable[P, Any], /) -> Measured[P, Any]: ...
-
-
 @overload
 def metrics(function: Callable[P, R], /) -> Measured[P, R]: ...
 @overload
-def metrics(*, returns: Literal["report"], **options: Unpack[OptionArguments]) -> _Reporter: ...
+def metrics(*, returns: Literal["report"], **options: Unpack[OptionArguments]) -> Reporter: ...
 @overload
-def metrics(*, returns: Literal["result"] = "result", **options: Unpack[OptionArguments]) -> _Decorator: ...
+def metrics(*, returns: Literal["result"] = "result", **options: Unpack[OptionArguments]) -> Decorator: ...
 def metrics(function: Any = None, /, **options: Any) -> Any:
     """Measure every call of a function: a span, histograms, a log record at INFO, and `function.last_metrics`.
 
@@ -273,8 +276,10 @@ def metrics(function: Any = None, /, **options: Any) -> Any:
                 is then read to its end
     on_metrics: is given the `GenerationMetrics` of every call when it has ended
 
-    Raises TypeError for any other argument.
+    Raises TypeError for any other argument, and ConfigError for a class or a name in the function's place.
     """
+    if isinstance(function, str):
+        raise ConfigError("a function", function, f"write @otel_llm.metrics(model={function!r})")
     said = Options.given("metrics", options)
     load_telemetry()
     return functools.partial(measure, options=said) if function is None else measure(function, said)

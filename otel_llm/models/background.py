@@ -43,5 +43,12 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+def _forget() -> None:
+    """In a forked child: the loop's thread is the parent's, and so is a lock that was held at that moment."""
+    global _making
+    _made.clear()
+    _making = threading.Lock()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_made.clear)
+    os.register_at_fork(after_in_child=_forget)

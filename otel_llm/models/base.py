@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from otel_llm.errors import ConfigError
 from otel_llm.generation import FinishedCall, GenerationMetrics
 from otel_llm.instrumentation.calls.current import bind_context, current, in_thread
 from otel_llm.instrumentation.calls.destination import DESTINATION, LOG
@@ -354,13 +355,18 @@ class BaseLLM(Parameters):
         Raises FileNotFoundError, and ConfigError for a file that cannot be used; the model is then as it was.
         """
         state = checkpoint.read(checkpoint_path)
-        self.restore_state(state.get("extra") or {})
+        try:
+            self.restore_state(state.get("extra") or {})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            what = f"the state of a {type(self).__name__} in {checkpoint_path}"
+            raise ConfigError(what, error, "load it into a model of the class that saved it") from error
         for name in NAMES:
             if name in state["parameters"]:
                 setattr(self, name, state["parameters"][name])
         self.history = state["history"]
-        self.__dict__["_before_creative"] = state.get("creative")
-        self.creative_mode = state.get("creative") is not None
+        before = state.get("creative")
+        self.creative_mode = before is not None
+        self.__dict__["_before_creative"] = before and {name: before.get(name) for name in CREATIVE}
         self.log_event(f"Model state loaded from {checkpoint_path}")
 
     def checkpoint_state(self) -> Mapping[str, Any]:

@@ -18,6 +18,12 @@ __all__ = ["VERSION", "read", "write"]
 
 FORMAT: Final = "otel_llm.checkpoint"
 VERSION: Final = 1
+_MEMBERS: Final[dict[str, Any]] = {
+    "parameters": dict,
+    "history": list,
+    "creative": dict | None,
+    "extra": dict | None,
+}
 
 
 def write(directory: str | os.PathLike[str], state: Mapping[str, Any]) -> Path:
@@ -61,13 +67,14 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     text = Path(path).read_bytes()
     try:
         state = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"a checkpoint in {path}", error, "it is damaged or no checkpoint at all") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ConfigError(f"a checkpoint in {path}", str(text[:40]), "save one with save_checkpoint()")
     version = state.get("version")
-    if not isinstance(version, int) or version > VERSION:
+    if type(version) is not int or not 1 <= version <= VERSION:
         raise ConfigError(f"a checkpoint of version {VERSION} in {path}", version, "read it with a newer otel_llm")
-    if not isinstance(state.get("parameters"), dict) or not isinstance(state.get("history"), list):
-        raise ConfigError(f"parameters and history in {path}", sorted(state), "it is damaged")
+    for name, kind in _MEMBERS.items():
+        if not isinstance(state.get(name), kind):
+            raise ConfigError(f"{name} in {path}", state.get(name), "it is damaged")
     return state

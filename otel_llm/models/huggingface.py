@@ -70,8 +70,12 @@ class HuggingFaceLLM(BaseLLM):
         self._loading = threading.Lock()
 
     def load(self) -> Any:
-        """Return the model, loaded with its tokenizer if it was not. Raises ConfigError without transformers."""
+        """Return the model, loaded with its tokenizer if it was not. Raises ConfigError without transformers.
+
+        The time of a call that has to load it starts when it is there.
+        """
         with self._loading:
+            loaded = self.model is not None and self.tokenizer is not None
             if self.model is None:
                 transformers = _transformers()
                 model = transformers.AutoModelForCausalLM.from_pretrained(self.model_name, **self._load)
@@ -81,6 +85,8 @@ class HuggingFaceLLM(BaseLLM):
                 self.tokenizer = _transformers().AutoTokenizer.from_pretrained(self.model_name)
             if self.tokenizer.pad_token_id is None:
                 self.tokenizer.pad_token = self.tokenizer.eos_token
+        if not loaded:
+            current().restart()
         return self.model
 
     # -- generating --------------------------------------------------------------------------------------------

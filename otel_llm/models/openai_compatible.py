@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Final
 
@@ -46,7 +46,8 @@ class OpenAICompatibleLLM(BaseLLM):
 
     A task is text or a list of messages. `run` returns the text of the answer, and the whole message, a dict, when it
     has tool calls: those are the caller's to make. Streams ask for usage, so that their token counts are the
-    provider's; `parameters={"stream_options": None}` does not. What the endpoint refuses raises RemoteError.
+    provider's; `parameters={"stream_options": None}` does not. What the endpoint refuses, breaks off or does not answer
+    raises RemoteError, whose `kind` is what it is counted by.
     """
 
     kind = "client"
@@ -66,7 +67,7 @@ class OpenAICompatibleLLM(BaseLLM):
     ) -> None:
         super().__init__(model_name, **settings)
         base = base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
-        self.endpoint = Endpoint(base.rstrip("/") + "/chat/completions", timeout)
+        self.endpoint = Endpoint.below(base, timeout)
         self.provider = provider or ("openai" if "api.openai.com" in base else None)
         self.api_key_env, self._api_key = api_key_env, api_key
         self.headers, self.parameters = dict(headers or {}), dict(parameters or {})
@@ -99,7 +100,12 @@ class OpenAICompatibleLLM(BaseLLM):
     async def astream(self, task: Asked | None = None, *args: Any, **kwargs: Any) -> AsyncIterator[str]:
         """Yield the text as it arrives. To close the iterator, or to cancel its task, closes the connection."""
         loop, pieces = asyncio.get_running_loop(), asyncio.Queue[str | None]()
-        reading = submit(self._read(task, kwargs, lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece)))
+
+        def put(piece: str | None) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody reads any more
+                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+        reading = submit(self._read(task, kwargs, put))
         try:
             while (piece := await pieces.get()) is not None:
                 yield piece
@@ -124,8 +130,6 @@ class OpenAICompatibleLLM(BaseLLM):
             try:
                 async for text in stream:
                     put(text)
-            except asyncio.CancelledError:
-                raise CancelledError from None
             finally:
                 put(None)
 
@@ -135,7 +139,7 @@ class OpenAICompatibleLLM(BaseLLM):
         messages: list[Any] = (
             [{"role": self.role or "user", "content": task}] if isinstance(task, str) else list(task or [])
         )
-        if self.system_prompt and not any(message["role"] == "system" for message in messages):
+        if self.system_prompt and not any(message.get("role") == "system" for message in messages):
             messages = [*messages_of("", self.system_prompt), *messages]
         body = {theirs: getattr(self, ours) for ours, theirs in _BODY.items() if getattr(self, ours) is not None}
         if self.stop_token is not None:
@@ -152,8 +156,8 @@ class OpenAICompatibleLLM(BaseLLM):
         return {"url": self.endpoint.url, "api_key_env": self.api_key_env, "parameters": self.parameters}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
-        self.endpoint = Endpoint(state["url"])
-        self.api_key_env, self.parameters = state["api_key_env"], dict(state["parameters"])
+        endpoint, parameters = Endpoint(state["url"], self.endpoint.transport.timeout), dict(state["parameters"])
+        self.endpoint, self.api_key_env, self.parameters = endpoint, state["api_key_env"], parameters
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.model_name} at {self.endpoint.url}>"

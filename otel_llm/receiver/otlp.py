@@ -127,7 +127,7 @@ class OtlpReceiver(Received):
         in_json = request.content_type == "application/json"
         try:
             message = _from_json(body, service.request()) if in_json else service.request.FromString(body)
-        except (DecodeError, ParseError, ValueError) as error:
+        except (DecodeError, ParseError, ValueError, TypeError, RecursionError) as error:
             return web.Response(status=400, text=f"expected an OTLP request, got {error}")
         answer = service.Export(message)
         if in_json:
@@ -144,8 +144,11 @@ def _with_ids(node: Any) -> Any:
     if isinstance(node, list):
         return [_with_ids(item) for item in node]
     if isinstance(node, dict):
-        return {
-            key: base64.b64encode(bytes.fromhex(value)).decode() if key in _IDS else _with_ids(value)
-            for key, value in node.items()
-        }
+        return {key: _id(value) if key in _IDS else _with_ids(value) for key, value in node.items()}
     return node
+
+
+def _id(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"an id that is {value!r}")
+    return base64.b64encode(bytes.fromhex(value)).decode()

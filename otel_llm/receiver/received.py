@@ -24,7 +24,8 @@ _EXEMPLARS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ReceivedSpan:
-    """A span. Ids are integers, 0 for no parent; times are Unix nanoseconds; kind and status are their OTLP names."""
+    """A span. Ids are integers, 0 for no parent; times are Unix nanoseconds; kind and status are their OTLP names,
+    or the number of one that is not known here."""
 
     name: str
     trace_id: int
@@ -124,11 +125,15 @@ class Received:
 
     def take_spans(self, batch: Iterable[ResourceSpans]) -> None:
         """Take the spans of an OTLP request."""
+        spans = [
+            _span(span, resource, scoped.scope.name)
+            for part in batch
+            for resource in (_dict(part.resource.attributes),)
+            for scoped in part.scope_spans
+            for span in scoped.spans
+        ]
         with self._changed:
-            for part in batch:
-                resource = _dict(part.resource.attributes)
-                for scoped in part.scope_spans:
-                    self._spans.extend(_span(span, resource, scoped.scope.name) for span in scoped.spans)
+            self._spans.extend(spans)
             self._changed.notify_all()
 
     def take_metrics(self, batch: Iterable[ResourceMetrics]) -> None:
@@ -184,14 +189,20 @@ def _span(span: Span, resource: dict[str, Any], scope: str) -> ReceivedSpan:
         int.from_bytes(span.trace_id),
         int.from_bytes(span.span_id),
         int.from_bytes(span.parent_span_id),
-        Span.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_"),
+        _name_of(Span.SpanKind, span.kind, "SPAN_KIND_"),
         span.start_time_unix_nano,
         span.end_time_unix_nano,
-        Status.StatusCode.Name(span.status.code).removeprefix("STATUS_CODE_"),
+        _name_of(Status.StatusCode, span.status.code, "STATUS_CODE_"),
         _dict(span.attributes),
         resource,
         scope,
     )
+
+
+def _name_of(enum: Any, number: int, prefix: str) -> str:
+    """Return the name of a member of an enum; its number where a newer sender has one that is not known here."""
+    known = enum.DESCRIPTOR.values_by_number.get(number)
+    return str(number) if known is None else str(known.name).removeprefix(prefix)
 
 
 def _dict(pairs: Iterable[KeyValue]) -> dict[str, Any]:

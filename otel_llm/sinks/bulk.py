@@ -30,7 +30,7 @@ try:
     from opentelemetry.sdk.metrics._internal.aggregation import DefaultAggregation, _DropAggregation
     from opentelemetry.sdk.metrics._internal.measurement import Measurement
 
-    from otel_llm.sinks.merge import MERGES, Batch
+    from otel_llm.sinks.merge import MERGES, Batch, begin_anew
     from otel_llm.sinks.probe import agrees
 except ImportError:  # pragma: no cover  # an SDK that was rearranged: the public way is left
     MERGES = {}  # type: ignore[misc]  # said to be final where it is made
@@ -73,7 +73,7 @@ def record_many(
     context: of the *largest* value, which alone is offered as an exemplar; the current one when None
 
     Equal are counts, zero count, minimum and maximum, and the sum up to float rounding. An exponential histogram may
-    end in fewer empty buckets, and keeps its scale through a later cycle of nothing but zeros.
+    end in fewer empty buckets, and keeps its scale through a cycle of nothing but zeros.
     """
     found = _resolve(histogram)
     if found is None:
@@ -173,6 +173,8 @@ def _merge_one(match: Any, batch: Any, attributes: Any, key: Any) -> bool:
     with match._lock:  # a delta reader may take the aggregations away: none, while values are added to one
         aggregation = _aggregation(match, attributes, key)
         if type(batch) is _Few:
+            if getattr(aggregation, "_previous_value_positive", None) is not None:
+                begin_anew(aggregation)
             point = _Point(0.0, attributes, _NOWHERE)
             for point.value in batch.values:
                 aggregation.aggregate(point, False)

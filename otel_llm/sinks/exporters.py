@@ -1,6 +1,7 @@
 """The exporters that arguments and OTEL_* variables name. Each is imported when it is made."""
 
 import os
+import re
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Final, Literal
@@ -27,6 +28,8 @@ Histograms = Literal["exponential", "explicit"]
 OtlpProtocol = Literal["grpc", "http/protobuf"]
 
 _HTTP_PORT: Final = 4318
+_SIGNAL: Final = re.compile(r"/v1/(traces|metrics)$")
+"""What some give with the base URL, and exporters append."""
 _AGGREGATIONS: Final = {
     "exponential": ExponentialBucketHistogramAggregation,
     "explicit": ExplicitBucketHistogramAggregation,
@@ -40,6 +43,12 @@ class ExportTarget:
     endpoint: str | None
     protocol: str | None
     headers: dict[str, str]
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for an endpoint that is no address."""
+        if self.endpoint and not _is_address(self.endpoint):
+            example = "such as http://localhost:4317; a service is named by service_name"
+            raise ConfigError("the base URL of an OTLP receiver", self.endpoint, example)
 
     def speaks_http(self, signal: str) -> bool:
         """Return whether a signal goes out over HTTP; over gRPC otherwise."""
@@ -55,9 +64,19 @@ class ExportTarget:
         """Return what an OTLP exporter is made with; what is left out it reads from the environment itself."""
         found: dict[str, Any] = {"headers": self.headers} if self.headers else {}
         if self.endpoint:
-            base = _with_scheme(self.endpoint).rstrip("/")
+            base = _SIGNAL.sub("", _with_scheme(self.endpoint).rstrip("/"))
             found["endpoint"] = f"{base}/v1/{signal}" if http else base
         return found
+
+
+def _is_address(url: str) -> bool:
+    """Return whether `url` can be an address: with a scheme, a port or a dot, and no port that is no number."""
+    try:
+        parts = urlsplit(_with_scheme(url))
+        said = parts.port is not None or "://" in url or "." in url or url == "localhost"
+    except ValueError:
+        return False
+    return said and (bool(parts.hostname) or parts.scheme not in ("http", "https"))
 
 
 def _with_scheme(url: str | None) -> str:

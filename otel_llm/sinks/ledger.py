@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_llm.clock import now_ns
+from otel_llm.sinks.refusals import Refusals
 
 __all__ = ["CountedMetricExporter", "CountedSpanProcessor", "Ledger", "Tally"]
 
@@ -28,7 +29,7 @@ _GRACE_S: Final = 1.0
 """How long an exporter may take to stop."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Tally:
     """How many items were recorded, exported and dropped. `pending` is 0 once everything is shut down."""
 
@@ -41,6 +42,11 @@ class Tally:
     def pending(self) -> int:
         """How many are neither exported nor dropped yet."""
         return self.recorded - self.exported - self.dropped
+
+    def reset(self) -> None:
+        """Start from nothing, in a forked child: what was counted is the parent's, and so is a lock that it held."""
+        self.recorded = self.exported = self.dropped = 0
+        self._lock = threading.Lock()
 
     def add(self, *, recorded: int = 0, exported: int = 0, dropped: int = 0) -> None:
         """Count; from any thread."""
@@ -58,13 +64,20 @@ class Ledger:
     points: Tally = field(default_factory=Tally)
 
 
+def _reset_in_children(tally: Tally) -> None:
+    if hasattr(os, "register_at_fork"):
+        reset = weakref.WeakMethod(tally.reset)
+        os.register_at_fork(after_in_child=lambda: (again := reset()) and again())
+
+
 class CountedMetricExporter(MetricExporter):
     """Counts what it passes on to another exporter, whose preferences it takes over."""
 
     def __init__(self, inner: MetricExporter, tally: Tally) -> None:
         super().__init__(inner._preferred_temporality, inner._preferred_aggregation)
-        self._inner, self._tally = inner, tally
+        self._inner, self._tally, self._refusals = inner, tally, Refusals(inner, "data points")
         self._under_way, self._changed = 0, threading.Condition()
+        _reset_in_children(tally)
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
         points = sum(
@@ -81,7 +94,8 @@ class CountedMetricExporter(MetricExporter):
         finally:
             with self._changed:
                 settled, self._under_way = self._under_way, 0  # 0 when `shutdown` has given them up already
-                arrived = settled if result is MetricExportResult.SUCCESS else 0
+                refused = self._refusals.take(settled)
+                arrived = settled - refused if result is MetricExportResult.SUCCESS else 0
                 self._tally.add(exported=arrived, dropped=settled - arrived)
                 self._changed.notify_all()
         return result
@@ -106,9 +120,10 @@ class CountedSpanProcessor(SpanProcessor):
     def __init__(
         self, exporter: SpanExporter, tally: Tally, *, queue: int = 65_536, batch: int = 512, delay_s: float = 5.0
     ) -> None:
-        self._exporter, self._tally = exporter, tally
+        self._exporter, self._tally, self._refusals = exporter, tally, Refusals(exporter, "spans")
         self._limit, self._batch, self._delay_s = max(queue, 1), max(min(batch, queue), 1), delay_s
         self._start()
+        _reset_in_children(tally)
         if hasattr(os, "register_at_fork"):
             again = weakref.WeakMethod(self._start)  # a forked child has no thread, and its parent exports the queue
             os.register_at_fork(after_in_child=lambda: (start := again()) and start())
@@ -172,8 +187,9 @@ class CountedSpanProcessor(SpanProcessor):
                 _log.warning("could not export %d spans", len(batch), exc_info=True)
             with self._changed:
                 settled, self._under_way = self._under_way, 0  # 0 when `shutdown` has given them up already
-                good = result is SpanExportResult.SUCCESS
-                self._tally.add(exported=settled if good else 0, dropped=0 if good else settled)
+                refused = self._refusals.take(settled)
+                arrived = settled - refused if result is SpanExportResult.SUCCESS else 0
+                self._tally.add(exported=arrived, dropped=settled - arrived)
                 self._changed.notify_all()
 
     def _next(self) -> Sequence[ReadableSpan]:

@@ -9,8 +9,9 @@ logarithm gives the same index, so it is computed for all values at once; a valu
 power of two, every subnormal) is handed to the SDK's own mapping. The scale of a histogram is decided by its lowest
 and highest index alone, so all values together lower it exactly as far as one after the other.
 
-One result is better than that of the loop: after a cycle with other values, a cycle of nothing but zeros keeps the
-scale, where the SDK says 0, to which a cumulative reader then coarsens all that was recorded before and after.
+One result is better than that of the loop: a cycle of nothing but zeros has the scale that the aggregation is at, where
+the SDK says 0, to which a cumulative reader then coarsens all that was recorded before and after; and so does a
+Collector that adds up delta points.
 """
 
 import operator
@@ -27,7 +28,7 @@ from opentelemetry.sdk.metrics._internal.aggregation import (
 )
 from opentelemetry.sdk.metrics._internal.exponential_histogram.buckets import Buckets
 
-__all__ = ["MERGES", "Batch"]
+__all__ = ["MERGES", "Batch", "begin_anew"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -35,6 +36,9 @@ Ints = NDArray[np.int64]
 _EDGE: Final = 2.0**-38
 """In binary logarithms: more than rounding does to one (at most 1075, so some 2**-42), less than anyone can measure."""
 
+
+_NONE: Final = [0]
+"""The counts of buckets in which nothing was counted."""
 
 _HUGE: Final = 1e290
 """Values above it are summed without numpy, which warns where their sum is infinite."""
@@ -97,21 +101,23 @@ def merge_exponential(aggregation: Any, batch: Batch) -> None:
         if aggregation._value_negative is None:
             aggregation._value_negative = Buckets()  # type: ignore[no-untyped-call]
         if len(batch.positive):
+            begin_anew(aggregation)
             _fill(aggregation, batch)
         aggregation._count += batch.count
         aggregation._zero_count += batch.zeros
-        aggregation._scale = _scale(aggregation)
+        aggregation._scale = aggregation._mapping.scale
         _tally(aggregation, batch)
 
 
-def _scale(aggregation: Any) -> int:
-    """Return the SDK's 0 for nothing but zeros only where it must be: with no bucket filled before, any other scale
-    makes the next cumulative collection of the SDK raise."""
+def begin_anew(aggregation: Any) -> None:
+    """Forget the buckets of earlier cycles, where those had nothing but zeros and there are none.
+
+    The SDK keeps an empty bucket at index 0 for them, that is at 1, and cannot join it with one that is far from there.
+    """
     before = aggregation._previous_value_positive
-    if aggregation._count == aggregation._zero_count and not (before is not None and len(before)):
-        return 0
-    scale: int = aggregation._mapping.scale
-    return scale
+    if before is not None and before.counts == _NONE and aggregation._previous_value_negative.counts == _NONE:
+        aggregation._previous_value_positive = aggregation._previous_value_negative = None
+        aggregation._previous_scale = None
 
 
 def _tally(aggregation: Any, batch: Batch) -> None:

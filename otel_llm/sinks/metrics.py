@@ -147,6 +147,11 @@ class Metrics:
         for take in self._make(key) if made is None else made:
             take(values, attributes, context)
 
+    def prepare(self) -> None:
+        """Make every instrument that a call may feed. The SDK exports nothing of one that was not fed."""
+        for key in ("active_requests", *(feed.key for feed in self._feeds if feed.takes is not _load)):
+            self._make(key)
+
     def record(self, facts: Sequence[Facts], contexts: Sequence[Context]) -> None:
         """Feed every instrument from all records, once for those that are alike.
 

@@ -77,6 +77,13 @@ class OTelSink:
         self._finished = provider if isinstance(provider, FinishedSpans) else None
         self._metrics = Metrics(meter_provider, self._profiles, *scope[1:])
 
+    @classmethod
+    def prepared(cls) -> "OTelSink":
+        """Return a sink into the global providers whose instruments are made, so that no call waits for that."""
+        sink = cls()
+        sink._metrics.prepare()
+        return sink
+
     # -- library calls -----------------------------------------------------------------------------------------
 
     def start(self, head: Mapping[str, Any], start_ns: int) -> OpenSpan:
@@ -85,18 +92,18 @@ class OTelSink:
         head: fields of `StreamRecord` that are known now; start_ns: monotonic
         """
         span: trace.Span = trace.INVALID_SPAN
-        nested = False
         known: dict[str, Any] = {}
+        counted: dict[str, Any] | None = None
         start = 0
         try:
             known, start = _attributes_at_start(head), self._clock.wall_ns(start_ns)
-            span = self._tracer.start_span(_span_name(head), kind=_span_kind(head), attributes=known, start_time=start)
-            nested = NESTED in head.get("flags", ())  # in a call that is counted: a span, and nothing else
-            if not nested:
+            if NESTED not in head.get("flags", ()):  # else in a call that is counted: a span, and nothing else
                 self._metrics.feed("active_requests", (1,), known)
+                counted = known  # from here on, whatever comes of the span: it is to be counted down again
+            span = self._tracer.start_span(_span_name(head), kind=_span_kind(head), attributes=known, start_time=start)
         except Exception:
             self._failed()
-        return OpenSpan(span, trace.set_span_in_context(span), start_ns, start, None if nested else known)
+        return OpenSpan(span, trace.set_span_in_context(span), start_ns, start, counted)
 
     def uncount(self, opened: OpenSpan) -> None:
         """Let a call that is under way be a span and nothing else: others inside it are what is counted."""
@@ -114,11 +121,12 @@ class OTelSink:
         except IndexError:
             return
         try:
-            (facts,) = Facts.of(record)
-            self._describe(opened.span, facts)
             if opened._counted is not None:
                 self._metrics.feed("active_requests", (-1,), opened._counted)
+            (facts,) = Facts.of(record)
+            if opened._counted is not None:
                 self._metrics.record([facts], [opened.context])
+            self._describe(opened.span, facts)
         except Exception:
             self._failed()
         # from the start of the span on, not from the clock's anchor of now: the wall clock may have been stepped

@@ -14,14 +14,14 @@ from opentelemetry import trace
 from otel_llm.clock import SYSTEM, Clock
 from otel_llm.generation import GenerationMetrics
 from otel_llm.instrumentation.calls.destination import DESTINATION
-from otel_llm.record import NESTED, StreamRecord
+from otel_llm.record import UNCOUNTED, StreamRecord
 from otel_llm.sinks import Ended, Fanout, Sink
 
 __all__ = ["CapturedCall", "CapturingSink", "capture"]
 
 
 class CapturedCall(NamedTuple):
-    """A call that was measured. counted: False for one that has a span of its own but feeds no metrics (`nested`)."""
+    """A call that was measured. counted: False for one that has a span and feeds no metrics (`nested`, `cached`)."""
 
     record: StreamRecord
     metrics: GenerationMetrics
@@ -62,7 +62,7 @@ class _Captured:
         """Do nothing: the record says that it is not counted."""
 
     def finish(self, opened: _NoSpan, record: StreamRecord) -> None:
-        self.calls.append(CapturedCall(record, GenerationMetrics.of(record), NESTED not in record.flags))
+        self.calls.append(CapturedCall(record, GenerationMetrics.of(record), not UNCOUNTED.intersection(record.flags)))
         self._sinks.take(Ended.of(record))
 
 

@@ -251,3 +251,80 @@ def test_what_cannot_be_measured_is_refused_and_nothing_is_changed(
     with pytest.raises(ConfigError):
         otel_llm.instrument(Theirs, "generate", "nothing")
     assert type(Theirs.__dict__["generate"]) is types.FunctionType
+
+
+def models_seen(seen: Seen) -> list[Any]:
+    return [(span.attributes or {}).get("gen_ai.request.model") for span in seen.spans]
+
+
+class Later:
+    def generate(self) -> list[str]:
+        return ["a", "b"]
+
+    def other(self) -> list[str]:
+        return ["a"]
+
+
+class LaterStill(Later):
+    def generate(self) -> list[str]:
+        return super().generate()
+
+
+TALK: Any = types.ModuleType("talk")
+TALK.talk = lambda: ["a"]
+
+
+def test_what_is_said_last_of_a_class_holds(seen: Seen) -> None:
+    originals = Later.__dict__["generate"], LaterStill.__dict__["generate"]
+    otel_llm.instrument(Later, "generate", "other", model="a")
+    Later().generate()
+    otel_llm.instrument(Later, "generate", model="b", tokens=lambda words: 10 * len(words))
+    Later().generate()
+    LaterStill().generate()
+
+    class LaterAgain(Later):
+        def generate(self) -> list[str]:
+            return []
+
+    LaterAgain().generate()
+    Later().other()
+    assert models_seen(seen) == ["a", "b", "b", "b", "a"]
+    assert (seen.spans[1].attributes or {})["gen_ai.usage.output_tokens"] == 20
+    otel_llm.uninstrument(Later)
+    assert (Later.__dict__["generate"], LaterStill.__dict__["generate"]) == originals
+
+
+def test_what_is_said_last_of_an_object_and_of_a_module_holds(seen: Seen) -> None:
+    one = Later()
+    for model in ("a", "b"):
+        otel_llm.instrument(one, "generate", model=model)
+        one.generate()
+        otel_llm.instrument(TALK, "talk", model=model)
+        TALK.talk()
+    assert models_seen(seen) == ["a", "a", "b", "b"]
+    otel_llm.uninstrument(one)
+    assert "generate" not in vars(one)
+
+
+def test_a_refused_name_leaves_what_was_said_before(seen: Seen) -> None:
+    otel_llm.instrument(Later, "generate", model="a")
+    with pytest.raises(ConfigError):
+        otel_llm.instrument(Later, "generate", "nothing", model="b")
+    Later().generate()
+    assert models_seen(seen) == ["a"]
+
+
+def test_options_for_what_is_measured_by_other_means_are_not_passed_over_in_silence(
+    seen: Seen, caplog: pytest.LogCaptureFixture
+) -> None:
+    otel_llm.instrument(Later, "generate", model="a")
+    otel_llm.instrument(LaterStill(), "other")
+    otel_llm.instrument(Later(), "generate")
+    assert caplog.text == ""
+    otel_llm.instrument(Later(), "generate", model="b")
+    assert "generate is measured already, by what was said elsewhere: " in caplog.text
+
+
+def test_a_library_in_the_place_of_a_module_is_refused_with_what_to_write_instead() -> None:
+    with pytest.raises(ConfigError, match=r"for a library write instrument\(include=\['openai'\]\)"):
+        otel_llm.instrument("openai")

@@ -22,6 +22,7 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 import otel_llm
+from otel_llm.errors import ConfigError
 from otel_llm.instrumentation.calls import isolation
 from otel_llm.instrumentation.calls.destination import DESTINATION
 from otel_llm.testing import FakeClock
@@ -681,3 +682,19 @@ def test_a_model_is_found_where_it_usually_stands(seen: Any) -> None:
     Everything().method("a")
     otel_llm.metrics(model="of-option")(plain)("a")
     assert [span.name for span in seen.spans] == ["chat of-argument", "chat tiny", "chat of-option"]
+
+
+class OfTheirs:
+    def run(self) -> str:
+        return "a"
+
+
+@pytest.mark.parametrize("decorate", [otel_llm.metrics, otel_llm.metrics(model="m")])
+def test_a_class_is_refused_with_what_to_write_instead(decorate: Any) -> None:
+    with pytest.raises(ConfigError, match=r"decorate its methods, or write otel_llm\.instrument\(OfTheirs, 'run'\)"):
+        decorate(OfTheirs)
+
+
+def test_a_name_in_the_place_of_a_function_is_refused_with_what_to_write_instead() -> None:
+    with pytest.raises(ConfigError, match=r"write @otel_llm\.metrics\(model='my-model'\)"):
+        otel_llm.metrics("my-model")  # type: ignore[call-overload]

@@ -54,6 +54,42 @@ def test_the_very_same_functions_come_back() -> None:
         assert Completions.__dict__["create"] is before
 
 
+def test_what_is_asked_for_last_is_what_is_measured() -> None:
+    before = Completions.__dict__["create"]
+
+    def is_measured() -> bool:
+        return Completions.__dict__["create"] is not before
+
+    otel_llm.instrument(include=["ollama"])
+    assert not is_measured()
+    otel_llm.instrument(include=(name for name in ["openai"]))
+    assert is_measured()
+    otel_llm.instrument(exclude=["openai"])
+    assert not is_measured()
+    otel_llm.instrument()
+    assert is_measured()
+    with pytest.raises(ConfigError):
+        otel_llm.instrument(include=["nothing"])
+    assert is_measured()
+
+
+def test_trace_headers_are_sent_or_not_as_was_said_last(client: openai.OpenAI, seen_live: Seen) -> None:
+    sent: list[bool] = []
+    client._client.event_hooks["request"] = [lambda request: sent.append("traceparent" in request.headers)]
+    for propagate in (True, False, True):
+        otel_llm.instrument(propagate=propagate)
+        client.chat.completions.create(**ASKED)
+    client._client.event_hooks["request"] = []
+    assert sent == [True, False, True]
+
+
+def test_asking_for_the_same_again_puts_nothing_anew() -> None:
+    otel_llm.instrument(include=["openai"])
+    measured = Completions.__dict__["create"]
+    otel_llm.instrument(include=["openai"])
+    assert Completions.__dict__["create"] is measured
+
+
 def test_include_and_exclude_by_argument_and_by_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     def measured() -> bool:
         before = Completions.__dict__["create"]

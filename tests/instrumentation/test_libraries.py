@@ -2,15 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anthropic
 import ollama
 import pytest
+from langchain_core.caches import InMemoryCache
 from langchain_core.language_models.fake import FakeStreamingListLLM
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 
 import otel_llm
 from otel_llm.sim import Behaviour, SimServer
@@ -125,6 +127,65 @@ def test_anthropic_not_streamed(seen_live: Seen) -> None:
         client.messages.create(**ASKED)
     assert attributes(seen_live)["gen_ai.usage.output_tokens"] == 1
     assert "otel_llm.time_to_first_token" not in attributes(seen_live)
+
+
+def _not_streamed(*content: Any) -> list[Any]:
+    body = json.dumps({**MESSAGE, "content": [*content], "stop_reason": "end_turn"}).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    return [head + body, CLOSE]
+
+
+def _traced(seen: Seen, url: str, **more: Any) -> Any:
+    """Return a client that traces itself, into the same provider as we do."""
+    return anthropic.Anthropic(base_url=url, api_key="x", open_telemetry={"tracer_provider": seen.tracers}, **more)
+
+
+ANTHROPIC_WAYS: dict[str, Callable[[Any], Any]] = {
+    "create": lambda client: client.messages.create(**ASKED),
+    "create, streamed": lambda client: list(client.messages.create(**ASKED, stream=True)),
+    "stream": lambda client: client.messages.stream(**ASKED).__enter__().get_final_text(),
+    "parse": lambda client: client.messages.parse(**ASKED),
+    "beta": lambda client: client.beta.messages.create(**ASKED),
+}
+
+
+@pytest.mark.parametrize("way", ANTHROPIC_WAYS)
+@pytest.mark.parametrize("propagate", [True, False])
+def test_anthropic_that_traces_itself_has_one_span_for_a_call(way: str, propagate: bool, seen_live: Seen) -> None:
+    otel_llm.instrument(propagate=propagate)
+    script = STREAM if "stream" in way else _not_streamed({"type": "text", "text": "a"})
+    with ScriptedServer([*script]) as server, _traced(seen_live, server.url) as client:
+        ANTHROPIC_WAYS[way](client)
+        sent = server.requests[0].headers
+    span = seen_live.span()
+    assert span.instrumentation_scope is not None
+    assert span.instrumentation_scope.name == "otel_llm"
+    assert attributes(seen_live)["gen_ai.usage.input_tokens"] == 7
+    assert ("traceparent" in sent) is propagate
+    (duration,) = seen_live.points(metric_name("operation_duration"))
+    assert duration.count == 1
+
+
+def test_what_we_do_not_measure_of_anthropic_keeps_the_spans_it_has(seen_live: Seen) -> None:
+    answer = json.dumps({"input_tokens": 3}).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n".encode()
+
+    @otel_llm.metrics(model="outer")
+    def count(client: Any) -> None:
+        client.messages.count_tokens(model="tiny", messages=MESSAGES)
+
+    scripts = [_not_streamed({"type": "text", "text": "a"}), [head + answer, CLOSE]]
+    with ScriptedServer(*scripts) as server, _traced(seen_live, server.url) as client:
+        client.messages.create(**ASKED)
+        count(client)
+        otel_llm.uninstrument()
+        client.messages.create(**ASKED)
+    assert [span.name for span in seen_live.spans] == [
+        "chat tiny",
+        "anthropic.messages.count_tokens",
+        "chat outer",
+        "anthropic.messages.create",
+    ]
 
 
 # -- ollama --------------------------------------------------------------------------------------------------------
@@ -249,3 +310,47 @@ def test_6_langchain_models_in_every_way(seen_live: Seen) -> None:
     assert "".join(FakeStreamingListLLM(responses=["abc"]).stream("hi")) == "abc"
     assert seen_live.span().name.startswith("text_completion")
     assert "otel_llm.time_to_first_token" in attributes(seen_live)
+
+
+# -- langchain over openai, told by both ---------------------------------------------------------------------------
+
+
+class SumsRunningTotals(OverOpenAI):
+    """Adds up the usage of all chunks, as langchain-openai does, also where each says all there is so far."""
+
+    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+        chunks = list(self._create(stream=True, stream_options={"include_usage": True}))
+        billed = [chunk.usage for chunk in chunks if chunk.usage]
+        usage: Any = {
+            "input_tokens": sum(bill.prompt_tokens for bill in billed) * 7,
+            "output_tokens": sum(bill.completion_tokens for bill in billed) * 7,
+            "total_tokens": 0,
+        }
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("a", usage_metadata=usage))])
+
+
+def test_what_the_call_below_langchain_was_billed_is_believed(seen_live: Seen) -> None:
+    with SimServer(Behaviour(ttft_ms=1, itl_ms=1, tokens=3)) as sim:
+        SumsRunningTotals(url=sim.url + "/v1").invoke("hi")
+    inner, outer = (dict(span.attributes or {}) for span in seen_live.spans)
+    for count in ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"):
+        assert outer[count] == inner[count] > 0
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda model: model.invoke("hi"), lambda model: model.generate([[HumanMessage("hi")]])]
+)
+def test_an_answer_from_langchains_cache_is_a_span_and_counts_nowhere(ask: Any, seen_live: Seen) -> None:
+    with SimServer(Behaviour(ttft_ms=1, itl_ms=1, tokens=3)) as sim:
+        model = OverOpenAI(url=sim.url + "/v1", cache=InMemoryCache())
+        ask(model)
+        ask(model)
+    cached = dict(seen_live.spans[-1].attributes or {})
+    assert len(seen_live.spans) == 3
+    assert cached["otel_llm.record.flags"] == ("cached",)
+    assert not [name for name in cached if name.startswith("gen_ai.usage")]
+    (duration,) = seen_live.points(metric_name("operation_duration"))
+    assert duration.count == 1
+    output = [p for p in seen_live.points(metric_name("token_usage")) if p.attributes["gen_ai.token.type"] == "output"]
+    assert [point.sum for point in output] == [3]
+    assert {point.value for point in seen_live.points(metric_name("active_requests"))} == {0}

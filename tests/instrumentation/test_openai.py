@@ -4,7 +4,7 @@ import asyncio
 import gc
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import openai
@@ -164,6 +164,61 @@ def test_5_raw_responses_are_read_when_they_are_parsed(client: openai.OpenAI, se
     seen_live.exporter.clear()
     with client.chat.completions.with_streaming_response.create(**ASKED) as response:
         assert b"tok" in response.read()
+    assert seen_live.outcome() == "complete"
+
+
+READS: dict[str, Callable[[Any], object]] = {
+    "read": lambda response: response.read(),
+    "text": lambda response: response.text(),
+    "json": lambda response: response.json(),
+    "iter_bytes": lambda response: list(response.iter_bytes()),
+    "iter_text": lambda response: list(response.iter_text()),
+    "iter_lines": lambda response: list(response.iter_lines()),
+    "parse": lambda response: response.parse(),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_body_that_is_read_by_hand_says_what_it_was_billed(read: str, client: openai.OpenAI, seen_live: Seen) -> None:
+    with client.chat.completions.with_streaming_response.create(**ASKED) as response:
+        READS[read](response)
+    found = attributes(seen_live)
+    assert found["gen_ai.usage.output_tokens"] == 8
+    assert found["gen_ai.response.finish_reasons"] == ("length",)
+    assert found["otel_llm.stream.outcome"] == "complete"
+
+
+@pytest.mark.parametrize("read", ["iter_bytes", "iter_text", "iter_lines"])
+def test_a_stream_that_is_read_by_hand_has_a_first_token(read: str, client: openai.OpenAI, seen_live: Seen) -> None:
+    asked = {**ASKED, "stream": True, "stream_options": {"include_usage": True}}
+    with client.chat.completions.with_streaming_response.create(**asked) as response:
+        READS[read](response)
+    found = attributes(seen_live)
+    assert found["gen_ai.usage.output_tokens"] == 8
+    assert 0 < found["otel_llm.time_to_first_token"] < seen_live.seconds()
+    assert found["otel_llm.inter_token_latency.p50"] > 0
+
+
+def test_a_body_that_is_read_by_hand_asynchronously(sim: str, seen_live: Seen) -> None:
+    async def ask(read: str) -> None:
+        async with openai.AsyncOpenAI(base_url=sim, api_key="none") as library:
+            asking = library.chat.completions.with_streaming_response
+            async with asking.create(**ASKED) as response:
+                if read == "read":
+                    await response.read()
+                else:
+                    assert [piece async for piece in getattr(response, read)()]
+
+    for read in ("read", "iter_bytes", "iter_lines"):
+        seen_live.exporter.clear()
+        asyncio.run(ask(read))
+        assert attributes(seen_live)["gen_ai.usage.output_tokens"] == 8
+
+
+def test_a_body_that_is_left_unread_is_a_call_all_the_same(client: openai.OpenAI, seen_live: Seen) -> None:
+    with client.chat.completions.with_streaming_response.create(**ASKED):
+        pass
+    assert "gen_ai.usage.output_tokens" not in attributes(seen_live)
     assert seen_live.outcome() == "complete"
 
 

@@ -27,7 +27,7 @@ def answer(tokens: int, pause_s: float) -> Iterator[str]:
 
 def set_up(how: str) -> None:
     if how == "configure":
-        otel_llm.configure("app")
+        otel_llm.configure(service_name="app")
     elif how != "given":
         console(*how.split(":")[1:])
 

@@ -151,6 +151,48 @@ def test_json_is_read_with_its_ids_in_hex(receiver):
     assert (span.parent_span_id, span.kind) == (0xEEE19B7EC3C1B173, "SERVER")
 
 
+def post(receiver, body):
+    request = urllib.request.Request(f"{receiver.http_endpoint}/v1/traces", body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def spans(*more):
+    known = {"traceId": "0" * 31 + "1", "spanId": "0" * 15 + "1", "name": "x"}
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [{**known, **one} for one in more]}]}]}).encode()
+
+
+def test_a_newer_sender_may_have_kinds_and_codes_that_are_not_known_here(receiver):
+    sent = spans({"kind": 99}, {"status": {"code": 77}}, {"kind": 3, "status": {"code": 2}})
+    assert post(receiver, sent) == 200
+    assert [(span.kind, span.status) for span in receiver.spans] == [
+        ("99", "UNSET"),
+        ("UNSPECIFIED", "77"),
+        ("CLIENT", "ERROR"),
+    ]
+
+
+DEEP = b'{"a":' * 900 + b"1" + b"}" * 900
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        spans({}, {"traceId": 5}),
+        spans({"spanId": None}),
+        spans({"parentSpanId": ["a"]}),
+        spans({"traceId": "xyz"}),
+        DEEP,
+    ],
+)
+def test_what_cannot_be_read_is_refused_whole(receiver, body):
+    assert post(receiver, body) == 400
+    assert receiver.spans == []
+
+
 @pytest.mark.parametrize("kind", ["application/json", "application/x-protobuf"])
 def test_what_is_no_otlp_is_refused(receiver, kind):
     request = urllib.request.Request(f"{receiver.http_endpoint}/v1/metrics", b"\xff{", {"Content-Type": kind})

@@ -116,23 +116,44 @@ def test_values_at_and_beside_every_edge_fall_where_the_sdk_puts_them(scale):
         assert_same(points(reader), points(other))
 
 
-def test_a_cycle_of_zeros_coarsens_nothing():
-    histogram, (reader,) = provided(View(instrument_type=Histogram, aggregation=KINDS["exponential"]))
-    for batch in ([0.010, 0.011, 0.012], [0.0, 0.0], [0.013]):
-        record_many(histogram, batch)
-        (point,) = points(reader)
-        assert point.scale > 5
-    assert (point.zero_count, point.count) == (2, 6)
+ZEROS, GAPS, MANY = [0.0, 0.0], [0.010, 0.011, 0.012], [0.010 + i / 10_000 for i in range(30)]
 
 
-def test_a_first_cycle_of_zeros_is_as_in_the_sdk_which_can_collect_nothing_else():
+@pytest.mark.parametrize("temporality", [None, DELTA], ids=["cumulative", "delta"])
+@pytest.mark.parametrize(
+    "cycles",
+    [
+        [GAPS, ZEROS, [0.013]],
+        [ZEROS, GAPS],
+        [ZEROS, MANY],
+        [ZEROS, ZEROS, [], MANY, ZEROS, GAPS],
+        [ZEROS, [1e-9], [1e9]],
+    ],
+)
+def test_a_cycle_of_zeros_coarsens_nothing(cycles, temporality):
+    views = [View(instrument_type=Histogram, aggregation=KINDS["exponential"])]
+    (histogram, (reader,)), (without, (other,)) = (provided(*views, temporality=temporality) for _ in range(2))
+    for values in cycles:
+        record_many(histogram, values)
+        record_many(without, [value for value in values if value])
+        found = points(reader)
+        assert all(point.scale > 5 or values == [1e9] for point in found)
+        for point, finer in zip(found, points(other), strict=False):  # there may be no point without the zeros
+            assert point.positive == finer.positive
+            assert point.scale == finer.scale
+            assert point.count == finer.count + point.zero_count
+            assert (point.sum, point.max) == (finer.sum, finer.max)
+
+
+@pytest.mark.parametrize("beside", [[0.011], [1.0, 1000.0]])
+def test_what_others_record_after_zeros_is_collected(beside):
     histogram, (reader,) = provided(View(instrument_type=Histogram, aggregation=KINDS["exponential"]))
-    for batch in ([0.0, 0.0], [0.010, 0.011, 0.012]):
+    for batch in (ZEROS, GAPS):
         record_many(histogram, batch)
-        (point,) = points(reader)
-        assert point.scale == 0
-    histogram.record(1.0)
-    assert points(reader)[0].count == 6
+        points(reader)
+    for value in beside:
+        histogram.record(value)
+    assert points(reader)[0].count == 5 + len(beside)
 
 
 def test_nothing_is_recorded_of_no_values():

@@ -1,5 +1,6 @@
 """Records as spans and metrics, through the real SDK."""
 
+import contextlib
 import math
 
 import pytest
@@ -7,7 +8,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.metrics import Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult, TraceIdRatioBased
@@ -268,6 +269,32 @@ def test_a_failing_provider_reaches_nobody(caplog):
     sink.finish(sink.start(HEAD, 0), timeline("r.a|"))
     sink.finish(sink.start(HEAD, 0), timeline("r.a|"))
     assert len([r for r in caplog.records if r.name == "otel_llm"]) == 1
+
+
+class RaisesOnStart(SpanProcessor):
+    def on_start(self, span, parent_context=None):
+        raise RuntimeError("theirs")
+
+
+class RaisesOnSpan(SpanProcessor):
+    def on_start(self, span, parent_context=None):
+        span.set_attributes = span.update_name = None  # called by whoever describes the span
+
+
+class RaisesOnEnd(SpanProcessor):
+    def on_end(self, span):
+        raise RuntimeError("theirs")
+
+
+@pytest.mark.parametrize("processor", [RaisesOnStart, RaisesOnSpan, RaisesOnEnd])
+def test_no_call_stays_active_whatever_breaks_its_span(processor):
+    telemetry = Telemetry()
+    telemetry.tracer_provider.add_span_processor(processor())
+    for _ in range(3):
+        with contextlib.suppress(RuntimeError):  # of `on_end`, which the SDK lets through
+            called(telemetry, "r.a|")
+    assert telemetry.points[(metric_name("active_requests"), None)].value == 0
+    assert telemetry.points[(metric_name("operation_duration"), None)].count == 3
 
 
 # -- finished records ----------------------------------------------------------------------------------------------

@@ -66,6 +66,56 @@ assert_type(Model().run("x"), str)
 assert_type(Model().run.last_metrics, otel_llm.GenerationMetrics | None)
 
 
+class Below(Model):
+    def run(self, task: str) -> str:
+        return task
+
+
+class Measured(Model):
+    @otel_llm.metrics(model="m")
+    def run(self, task: str) -> str:
+        return task
+
+
+class WrongBelow(Model):
+    def run(self, task: int) -> str:  # type: ignore[override]
+        return str(task)
+
+
+class Kinds:
+    @otel_llm.metrics
+    @staticmethod
+    def of_nothing(task: str) -> list[str]:
+        return [task]
+
+    @otel_llm.metrics(model="m")
+    @classmethod
+    def of_class(cls, task: str) -> list[str]:
+        return [task]
+
+
+class KindsBelow(Kinds):
+    @staticmethod
+    def of_nothing(task: str) -> list[str]:
+        return [task]
+
+    @classmethod
+    def of_class(cls, task: str) -> list[str]:
+        return [task]
+
+
+assert_type(Below().run("x"), str)
+assert_type(Measured().run("x"), str)
+assert_type(Model.run(Model(), "x"), str)
+assert_type(Kinds.of_nothing("x"), list[str])
+assert_type(Kinds().of_nothing("x"), list[str])
+assert_type(Kinds.of_class("x"), list[str])
+assert_type(Kinds().of_class("x"), list[str])
+assert_type(Kinds.of_class.last_metrics, otel_llm.GenerationMetrics | None)
+Kinds().of_nothing(1)  # type: ignore[arg-type]
+Kinds.of_class(1)  # type: ignore[arg-type]
+
+
 async def use() -> None:
     assert_type(await agenerate("x"), str)
     assert_type(await Model().arun("x"), str)
@@ -78,6 +128,9 @@ async def use() -> None:
 
 with otel_llm.observe(model="m") as obs:
     obs.set(response_model="m-1")
+
+with otel_llm.configure("http://localhost:4317", service_name="mine", protocol="grpc") as providers:
+    assert_type(providers.force_flush(), bool)
 
 bound = otel_llm.bind_context(generate)
 assert_type(bound("x"), list[str])

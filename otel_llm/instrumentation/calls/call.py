@@ -4,7 +4,7 @@ Nothing here raises: what telemetry cannot do is logged once and left undone, an
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, Protocol, cast
 
@@ -22,6 +22,7 @@ from otel_llm.instrumentation.calls.isolation import guarded
 from otel_llm.instrumentation.calls.options import Options
 from otel_llm.instrumentation.calls.stream_items import StreamItems
 from otel_llm.observation import StreamObservation
+from otel_llm.process.ending import ENDING
 from otel_llm.record import NESTED, StreamRecord
 
 __all__ = ["NO_HOOKS", "Call", "call_in"]
@@ -69,6 +70,7 @@ class Call:
         "finished",
         "gave_way",
         "hooks",
+        "inside",
         "instance",
         "items",
         "nested",
@@ -106,6 +108,7 @@ class Call:
         self.observation: StreamObservation | None = None
         self.finished: FinishedCall | None = None
         self.items: StreamItems | None = None
+        self.inside: Sequence[StreamRecord] = ()
         self.state: Any = None  # an adapter's own, from `prepare` on
         self.open, self.streamed = True, False
         self.now_ns = DESTINATION.clock.now_ns
@@ -127,6 +130,8 @@ class Call:
     def begin(self, at_ns: int | None = None) -> None:
         """Start the clock, the span and the call's own context, unless that was done."""
         if self.observation is None:
+            if DESTINATION.sink is None:  # before the clock starts: what is made once is no part of a call
+                guarded("sink", DESTINATION.open_sink)
             self.observation = StreamObservation(self._finish, clock=DESTINATION.clock, sent_ns=at_ns, **self._head)
             guarded("open", self._open, self.observation)
             in_flight.OPEN.add(self)
@@ -148,11 +153,11 @@ class Call:
         if own.is_valid:
             observation.set(trace_id=trace.format_trace_id(own.trace_id), span_id=trace.format_span_id(own.span_id))
 
-    def give_way(self) -> bool:
-        """Become a mere span, because calls inside this one are counted; return whether that can be done now."""
+    def give_way(self, flag: str = NESTED) -> bool:
+        """Become a mere span, which is counted nowhere; return whether that can be done now. `flag` says why."""
         if self.observation is None or self._sink is None:
             return False
-        self.observation.set(flags=(*self.observation.head.get("flags", ()), NESTED))
+        self.observation.set(flags=(*self.observation.head.get("flags", ()), flag))
         guarded("uncount", self._sink.uncount, self._opened)
         return True
 
@@ -292,6 +297,8 @@ class Call:
         self.context = Context()  # breaks the reference cycle: it held this call
         in_flight.OPEN.discard(self)
         self.finished = finished = FinishedCall(record)
+        if self.outer is not None and self.outer.hooks.keeps_inside:
+            self.outer.inside = (*self.outer.inside, record)
         if not self.gave_way:  # else the inner call's metrics are better, and were remembered already
             LAST.set(finished)
         if self._last_of_function is not None:
@@ -303,6 +310,8 @@ class Call:
             guarded("tell", self.hooks.tell, self.instance, finished, self._result)
         if self.options.on_metrics is not None:
             guarded("on_metrics", lambda tell: tell(finished.metrics), self.options.on_metrics)
+        if ENDING.after_call is not None:
+            guarded("export", ENDING.after_call)
 
 
 def _head(

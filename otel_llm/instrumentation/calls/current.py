@@ -30,6 +30,9 @@ class _Nothing(StreamObservation):
     def mark(self, tokens: int = 1, kind: str | int = 1, *, at_ns: int | None = None) -> None:
         """Do nothing."""
 
+    def restart(self) -> None:
+        """Do nothing."""
+
     def set(self, **fields: Any) -> None:
         """Do nothing."""
 

@@ -1,6 +1,6 @@
 """The contract of an adapter: what it may do to the calls of a library, and what it sees of a call."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -8,6 +8,7 @@ from opentelemetry.context import Context
 
 from otel_llm.generation import FinishedCall
 from otel_llm.observation import StreamObservation
+from otel_llm.record import NESTED, StreamRecord
 
 __all__ = ["Arguments", "Hooks", "MeasuredCall"]
 
@@ -22,12 +23,14 @@ class MeasuredCall(Protocol):
     observation: where the call's marks and facts go; None until the call has begun
     context:     OpenTelemetry's, in which the call's span is current
     outer:       the measured call around this one, None where there is none
+    inside:      the records of the measured calls right inside this one that have ended, where it `keeps_inside`
     state:       the adapter's own, None until it sets it
     """
 
     instance: Any
     observation: StreamObservation | None
     context: Context
+    inside: Sequence[StreamRecord]
     state: Any
 
     @property
@@ -38,6 +41,14 @@ class MeasuredCall(Protocol):
 
         A value is returned as it is. owner: the call ends when nobody holds the stand-in any more
         """
+        ...
+
+    def note(self, item: Any) -> Any:
+        """Return `item` of the call's stream, stamped as one that arrives now."""
+        ...
+
+    def give_way(self, flag: str = NESTED) -> bool:
+        """Become a mere span, which is counted nowhere; return whether that can be done now. `flag` says why."""
         ...
 
     def returned(self, value: Any) -> None:
@@ -71,6 +82,7 @@ class Hooks:
     one_per_object: a call inside a call on the same object is part of it, not a call of its own
     family:         a call inside a call of the same family is part of it, not a call of its own
     gives_way:      what is counted is the measured calls inside it, where there are any; else the call itself
+    keeps_inside:   keep the records of the measured calls right inside it, for `result` to read
 
     Its result:
     wrap:           (call, result) -> what the caller gets in the result's place, None for the usual
@@ -92,6 +104,7 @@ class Hooks:
     one_per_object: bool = False
     family: str | None = None
     gives_way: bool = False
+    keeps_inside: bool = False
     wrap: Callable[[MeasuredCall, Any], Any] | None = None
     result: Callable[[MeasuredCall, Any], object] | None = None
     counter: Callable[[Any], Callable[[Any], int] | None] | None = None

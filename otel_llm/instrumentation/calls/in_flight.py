@@ -1,14 +1,15 @@
-"""Calls that have begun and not ended: what a fork must forget and an exiting interpreter must still tell."""
+"""Calls that have begun and not ended: what a fork must forget and a process that ends must still tell."""
 
 import _thread
 import atexit
 import os
 import sys
 from collections import deque
-from types import FrameType
 from typing import Final, Protocol
 
-__all__ = ["OPEN", "OpenCall", "abandon_soon", "tell_at_exit_before", "told_before"]
+from otel_llm.process.locks import may_hold_a_lock
+
+__all__ = ["OPEN", "OpenCall", "abandon_soon", "tell_at_exit_before", "tell_unfinished", "told_before"]
 
 
 class OpenCall(Protocol):
@@ -28,7 +29,6 @@ OPEN: "Final[set[OpenCall]]" = set()
 told_before: object = None
 """The provider before whose shutdown the calls are told that are unfinished when the interpreter exits."""
 _LATER: "Final[deque[OpenCall]]" = deque()
-_LOCKING: Final = ("opentelemetry.sdk", "opentelemetry.exporter", "otel_llm.sinks")
 
 
 def tell_at_exit_before(provider: object) -> None:
@@ -39,8 +39,8 @@ def tell_at_exit_before(provider: object) -> None:
     """
     global told_before
     told_before = provider
-    atexit.unregister(_flush)
-    atexit.register(_flush)
+    atexit.unregister(tell_unfinished)
+    atexit.register(tell_unfinished)
 
 
 def abandon_soon(call: OpenCall) -> None:
@@ -49,20 +49,11 @@ def abandon_soon(call: OpenCall) -> None:
     The cyclic collector runs wherever something is allocated, so also inside an SDK that holds one of its locks; to
     record anything from there would wait for that lock in the thread that holds it.
     """
-    if not _inside_a_lock():
+    if not may_hold_a_lock(sys._getframe(1)):
         call.abandon()
         return
     _LATER.append(call)
     _thread.start_new_thread(_drain, ())
-
-
-def _inside_a_lock() -> bool:
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith(_LOCKING):
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _drain() -> None:
@@ -74,8 +65,8 @@ def _drain() -> None:
         call.abandon()
 
 
-def _flush() -> None:
-    """Tell of the calls that are unfinished when the interpreter exits."""
+def tell_unfinished() -> None:
+    """Tell of the calls that are unfinished when the process ends."""
     _drain()
     for call in tuple(OPEN):
         call.abandon()

@@ -1,12 +1,13 @@
-"""The `anthropic` library: messages, streamed by `create` or by `.stream()`, sync and async, the beta ones too."""
+"""The `anthropic` library: messages, by `create`, `.parse()` and `.stream()`, sync and async, the beta ones too."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from otel_llm.instrumentation.calls.hooks import Hooks, MeasuredCall
+from otel_llm.instrumentation.calls.hooks import Arguments, Hooks, MeasuredCall
 from otel_llm.instrumentation.calls.options import Options
 from otel_llm.instrumentation.libraries import stainless
 from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
+from otel_llm.instrumentation.libraries.anthropic_tracing import keep_quiet
 from otel_llm.instrumentation.libraries.request import parameters
 from otel_llm.instrumentation.streams.entering import Enters, EntersAsync
 from otel_llm.instrumentation.streams.proxy import Looks, is_stream, put, run_step
@@ -18,16 +19,22 @@ __all__ = ["targets"]
 
 def targets(settings: Settings) -> Iterable[LibraryTarget]:
     """Say what is measured."""
+    send_headers = stainless.sends_headers(settings)
+
+    def prepare(call: MeasuredCall, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments | None:
+        keep_quiet(call)
+        return None if send_headers is None else send_headers(call, args, kwargs)
+
     hooks = Hooks(
         describe=_describe,
-        prepare=stainless.sends_headers(settings),
+        prepare=prepare,
         wrap=_wrap,
         item=_kind_of_event,
         result=_result,
     )
     for module in ("anthropic.resources.messages.messages", "anthropic.resources.beta.messages.messages"):
         for owner in ("Messages", "AsyncMessages"):
-            yield LibraryTarget(module, owner, ("create", "stream"), Options(kind="client"), hooks)
+            yield LibraryTarget(module, owner, ("create", "parse", "stream"), Options(kind="client"), hooks)
 
 
 def _describe(resource: Any, asked: Mapping[str, Any]) -> dict[str, Any]:

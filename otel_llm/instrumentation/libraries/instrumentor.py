@@ -49,13 +49,26 @@ class LLMInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # not typed
     _lock = threading.RLock()
     _targets: tuple[LibraryTarget, ...] = ()
     _places: tuple[Place, ...] = ()
+    _asked: tuple[Any, ...] = ()
+
+    def instrument_anew(self, include: Iterable[str] | None, exclude: Iterable[str] | None, propagate: bool) -> None:
+        """Measure what is asked for now, and no more what was asked for before. Twice the same is as good as once."""
+        only, never = _names(include, INCLUDE), _names(exclude, EXCLUDE)
+        _select(only, never)  # an error is raised before anything is changed
+        if self.is_instrumented_by_opentelemetry:
+            if self._asked == (only, never, propagate):
+                return
+            self.uninstrument()
+        self.instrument(include=only, exclude=never, propagate=propagate)
 
     def instrumentation_dependencies(self) -> Collection[str]:
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
         settings = Settings(propagate=kwargs.get("propagate", True))
-        points = _select(kwargs.get("include"), kwargs.get("exclude"))
+        only, never = _names(kwargs.get("include"), INCLUDE), _names(kwargs.get("exclude"), EXCLUDE)
+        self._asked = only, never, settings.propagate
+        points = _select(only, never)
         load_telemetry()
         with self._lock:
             self._targets = tuple(
@@ -90,10 +103,9 @@ class LLMInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # not typed
             self._places += tuple(places)
 
 
-def _select(include: Iterable[str] | None, exclude: Iterable[str] | None) -> list[EntryPoint]:
-    """Return the adapters that are asked for, in alphabetical order."""
+def _select(only: set[str], never: set[str]) -> list[EntryPoint]:
+    """Return the adapters that are asked for, in alphabetical order. Raises ConfigError for a name that none has."""
     points = {point.name: point for point in sorted(entry_points(group=ADAPTERS))}
-    only, never = _names(include, INCLUDE), _names(exclude, EXCLUDE)
     if unknown := (only | never) - set(points):
         raise ConfigError(f"adapters out of {', '.join(points)}", ", ".join(sorted(unknown)), "correct the name")
     return [point for name, point in points.items() if name not in never and (not only or name in only)]

@@ -3,7 +3,7 @@
 What such a model calls below itself, `openai` for example, is measured too: a span inside this one, counted once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from otel_llm.instrumentation.calls.answers import member, read_usage
@@ -12,7 +12,7 @@ from otel_llm.instrumentation.calls.options import Options
 from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
 from otel_llm.instrumentation.libraries.request import parameters
 from otel_llm.observation import StreamObservation
-from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
+from otel_llm.record import CACHED, OTHER, PADDING, REASONING, TEXT, TOOL, StreamRecord
 
 __all__ = ["targets"]
 
@@ -40,6 +40,7 @@ def targets(_: Settings) -> Iterable[LibraryTarget]:
             describe=_describe,
             item=_kind_of_chunk,
             result=_result,
+            keeps_inside=True,
         )
         yield LibraryTarget(f"langchain_core.language_models.{module}", owner, _NAMES, options, hooks, below=True)
 
@@ -60,12 +61,43 @@ def _describe(model: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _result(call: MeasuredCall, answer: Any) -> None:
-    if call.observation is None:
+    if (observation := call.observation) is None:
         return
-    if isinstance(output := getattr(answer, "llm_output", None), Mapping):
-        read_usage(output, call.observation)
+    messages = _messages(answer)
+    if messages and all(_is_from_cache(message) for message in messages):
+        call.give_way(CACHED)
+    elif isinstance(output := getattr(answer, "llm_output", None), Mapping):
+        read_usage(output, observation)
     else:
-        _take(answer, call.observation)
+        _take(answer, observation)
+    _take_inside(call.inside, observation)
+
+
+def _messages(answer: Any) -> list[Any]:
+    """Return the messages of an answer: of `invoke` it is one, of `generate` it has them in lists."""
+    if (generations := getattr(answer, "generations", None)) is None:
+        return [answer]
+    return [getattr(one, "message", None) for many in generations for one in many]
+
+
+def _is_from_cache(message: Any) -> bool:
+    """Return whether langchain's own cache gave a message: it marks them by a cost of nothing."""
+    return (getattr(message, "usage_metadata", None) or {}).get("total_cost") == 0
+
+
+def _take_inside(records: Sequence[StreamRecord], observation: StreamObservation) -> None:
+    """Take what the calls below were billed, where all of them say so.
+
+    langchain adds up what the chunks of a stream say of usage, also where each says all there is so far.
+    """
+    if not records or any(record.token_source != "provider" for record in records):
+        return
+    sums = {
+        count: sum(known)
+        for count in ("input", "output", "cached", "reasoning")
+        if (known := [n for record in records if (n := getattr(record, f"{count}_tokens")) is not None])
+    }
+    observation.usage(**sums)
 
 
 def _kind_of_chunk(chunk: Any, observation: StreamObservation) -> int:

@@ -1,11 +1,12 @@
 """What the libraries share that Stainless generates (openai, anthropic, and others): clients, raw responses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from otel_llm.instrumentation.calls.hooks import Arguments, MeasuredCall
 from otel_llm.instrumentation.libraries.adapter import Settings
 from otel_llm.instrumentation.libraries.propagation import with_headers
+from otel_llm.instrumentation.libraries.read_body import ReadBody
 from otel_llm.instrumentation.libraries.request import server_in
 from otel_llm.instrumentation.streams.proxy import Looks, is_stream, put
 
@@ -22,7 +23,7 @@ def server_of(resource: Any) -> dict[str, Any]:
     return server_in(url_of(resource))
 
 
-def sends_headers(settings: Settings) -> Any:
+def sends_headers(settings: Settings) -> Callable[..., Arguments] | None:
     """Return what puts the trace headers into `extra_headers`; None when nobody wants them."""
     if not settings.propagate:
         return None
@@ -56,16 +57,16 @@ def raw_response(call: MeasuredCall, result: Any) -> Any:
 
 
 class _Raw(Looks):
-    """A response whose body is still to come."""
+    """A response whose body is still to come: it is parsed, or read by the caller himself."""
 
-    __slots__ = ()
+    __slots__ = ("_self_body",)
+
+    def __init__(self, wrapped: Any, call: MeasuredCall) -> None:
+        super().__init__(wrapped, call)
+        put(self, "_self_body", ReadBody(call, wrapped.http_response.headers.get("content-type", "")))
 
     def parse(self, *args: Any, **kwargs: Any) -> Any:
-        parsed = self.__wrapped__.parse(*args, **kwargs)
-        return self._later(parsed) if hasattr(parsed, "__await__") else self._parsed(parsed)
-
-    async def _later(self, parsed: Any) -> Any:
-        return self._parsed(await parsed)
+        return _then(self.__wrapped__.parse(*args, **kwargs), self._parsed)
 
     def _parsed(self, value: Any) -> Any:
         call = self._self_call
@@ -75,18 +76,46 @@ class _Raw(Looks):
         call.returned(value)
         return value
 
+    def read(self, *args: Any, **kwargs: Any) -> Any:
+        return _then(self.__wrapped__.read(*args, **kwargs), self._read)
+
+    def text(self, *args: Any, **kwargs: Any) -> Any:
+        return _then(self.__wrapped__.text(*args, **kwargs), self._read)
+
+    def json(self, *args: Any, **kwargs: Any) -> Any:
+        return _then(self.__wrapped__.json(*args, **kwargs), self._read)
+
+    def _read(self, value: Any) -> Any:
+        self._self_body.take_whole(self.__wrapped__.http_response.content)
+        return value
+
+    def iter_bytes(self, *args: Any, **kwargs: Any) -> Any:
+        return self._pass_on(self.__wrapped__.iter_bytes(*args, **kwargs))
+
+    def iter_text(self, *args: Any, **kwargs: Any) -> Any:
+        return self._pass_on(self.__wrapped__.iter_text(*args, **kwargs))
+
+    def iter_lines(self, *args: Any, **kwargs: Any) -> Any:
+        return self._pass_on(self.__wrapped__.iter_lines(*args, **kwargs), b"\n")
+
+    def _pass_on(self, pieces: Any, end: bytes = b"") -> Any:
+        body = self._self_body
+        return body.pass_on_later(pieces, end) if hasattr(pieces, "__anext__") else body.pass_on(pieces, end)
+
     def close(self) -> Any:
         """Close the response; one that was read without being parsed is complete."""
-        return self._closed(self.__wrapped__.close())
+        return _then(self.__wrapped__.close(), self._closed)
 
     def _closed(self, done: Any) -> Any:
-        if hasattr(done, "__await__"):
-            return self._awaited(done)
         if self._self_owner:
-            self._self_call.end()
+            self._self_body.finish()
         return done
 
-    async def _awaited(self, done: Any) -> Any:
-        result = await done
-        self._closed(None)
-        return result
+
+def _then(result: Any, step: Callable[[Any], Any]) -> Any:
+    """Return what `step` makes of a result, or a coroutine of it where the result is to be awaited."""
+    return _later(result, step) if hasattr(result, "__await__") else step(result)
+
+
+async def _later(result: Any, step: Callable[[Any], Any]) -> Any:
+    return step(await result)

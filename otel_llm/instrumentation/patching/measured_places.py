@@ -15,7 +15,7 @@ from otel_llm.instrumentation.decorator import is_stopped, measure, measure_boun
 from otel_llm.instrumentation.patching.aliases import release_late_bound, replace_early_bound
 from otel_llm.instrumentation.patching.place import Place, defines, find_callable, find_overrides
 
-__all__ = ["put_measured", "restore"]
+__all__ = ["measured_as", "put_measured", "restore"]
 
 
 def restore(places: Sequence[Place]) -> None:
@@ -97,7 +97,18 @@ def _on_one_class(cls: type, name: str, options: Options, hooks: Hooks) -> list[
 
 
 def _is_measured(function: Any) -> bool:
-    return said_of(function.fget if isinstance(function, property) else function) is not None
+    return _said(function) is not None
+
+
+def _said(function: Any) -> tuple[Options, Hooks] | None:
+    return said_of(function.fget if isinstance(function, property) else function)
+
+
+def measured_as(target: Any, name: str) -> Options | None:
+    """Return what is said of a function of a class, object or module that is measured; None when it is not."""
+    is_namespace = isinstance(target, type | ModuleType)
+    said = _said(find_callable(target, name) if is_namespace else getattr(target, name, None))
+    return None if said is None else said[0]
 
 
 def _on_later_subclasses(
