@@ -9,13 +9,14 @@ import pytest
 from tests.real.accuracy import RealProgram, collector, fast_prometheus, value
 from tests.real.points import counter, explicit, exponential, histogram, now, post
 from tests.real.sending import sending
+from tests.vocabulary import metric_name
 from tools.services import Collector, Prometheus
 from tools.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 
 SECOND = 1_000_000_000
-DURATION = "gen_ai.client.operation.duration"
+DURATION = metric_name("operation_duration")
 COUNT = 'sum(gen_ai_client_operation_duration_seconds_count{job="%s"})'
 NATIVE_COUNT = 'histogram_count(sum(gen_ai_client_operation_duration_seconds{job="%s"}))'
 BASE = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
@@ -101,7 +102,7 @@ def test_order_of_labels_makes_no_other_series(otelcol: Collector, store: Promet
 def test_percentile_of_a_fast_and_a_slow_user_is_that_of_both(kind: str, otelcol: Collector, store: Prometheus) -> None:
     draw, values = random.Random(1), []
     with sending(otelcol, f"users-{kind}", exponential=kind == "exponential") as (meter, provider):
-        first = meter.create_histogram("otel_llm.client.time_to_first_token", unit="s")
+        first = meter.create_histogram(metric_name("time_to_first_token"), unit="s")
         for _ in range(3):
             for _ in range(80):
                 for user, (log_median, spread) in {"alice": (-2.3, 0.2), "bob": (1.2, 0.5)}.items():
@@ -144,7 +145,7 @@ def test_vantage_of_a_server_measure(
 ) -> None:
     since = now() - 5 * SECOND
     point = explicit({"gen_ai.request.model": "m", **attributes}, [0.3], since, now())
-    post(otelcol, service, histogram("gen_ai.server.time_to_first_token", [point]), scope=scope, **resource)
+    post(otelcol, service, histogram(metric_name("server_time_to_first_token"), [point]), scope=scope, **resource)
     series = f'gen_ai_server_time_to_first_token_seconds_count{{job="{service}"}}'
     assert until(lambda: bool(store.query(series)), 20)
     assert store.query(series)[0]["metric"]["otel_llm_vantage"] == vantage
@@ -160,7 +161,7 @@ def test_run_that_exports_once_reads_exactly(otelcol: Collector, store: Promethe
     post(otelcol, "once-explicit", histogram(DURATION, [explicit(BASE, [0.3] * requests, since, at)]), **run)
     point = exponential(BASE, [0.3] * requests, since, at, scale=3, offset=-14)
     post(otelcol, "once-exponential", histogram(DURATION, [point]), **run)
-    post(otelcol, "once-counter", counter("otel_llm.slo.requests", {"met": "true"}, requests, since, at), **run)
+    post(otelcol, "once-counter", counter(metric_name("slo_requests"), {"met": "true"}, requests, since, at), **run)
     for expression in (
         'sum(increase(gen_ai_client_operation_duration_seconds_count{job="once-explicit"}[5m]))',
         'histogram_count(sum(increase(gen_ai_client_operation_duration_seconds{job="once-exponential"}[5m])))',

@@ -7,6 +7,7 @@ import pytest
 
 from tests.real.accuracy import PACE, RealProgram, fast_prometheus, value
 from tests.real.sending import sending
+from tests.vocabulary import metric_name
 from tools.services import CONFIG, Collector
 from tools.waiting import until
 
@@ -25,7 +26,7 @@ def test_percentiles_and_counts_are_kept(zeros: int, real_program: RealProgram, 
             Collector(real_program("otelcol"), tmp_path / "otelcol", config=CONFIGURED, variables=told) as part,
             sending(part, "app") as (meter, provider),
         ):
-            gaps = meter.create_histogram("otel_llm.client.inter_token_latency", unit="s")
+            gaps = meter.create_histogram(metric_name("inter_token_latency"), unit="s")
             for each in values:
                 gaps.record(float(each), {"gen_ai.request.model": "m"})
             provider.force_flush()
