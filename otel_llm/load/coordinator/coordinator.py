@@ -22,7 +22,7 @@ from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.health import Health
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.channel import DRAIN, GO, STOP, Batch, Inbox, LastWord, Message, Ready
-from otel_llm.load.worker.stock import Share
+from otel_llm.load.worker.stock import Share, deal
 from otel_llm.load.worker.worker import work
 
 __all__ = ["Coordinator", "warm_up"]
@@ -50,7 +50,8 @@ class Coordinator:
         """counting: counts tokens where the server does not; None leaves them unknown"""
         self.plan = plan
         self._reckoning = Reckoning(plan, counting)
-        self.health = Health(min(plan.workers, plan.number))
+        self._shares = deal(plan)
+        self.health = Health(len(self._shares))
         self.start_ns: int | None = None
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
@@ -68,16 +69,16 @@ class Coordinator:
         forks = sys.platform == "linux"
         context = multiprocessing.get_context("fork") if forks else multiprocessing.get_context("spawn")
         ours: list[socket.socket] = []
-        for number in range(self.health.workers):
+        for share in self._shares:
             near, far = socket.socketpair()
             ours.append(near)
             file = tempfile.TemporaryFile(prefix="otel-llm-", buffering=0) if forks else None  # noqa: SIM115
             shared = None if file is None else file.fileno()
-            arguments = (self.plan, Share(number, self.health.workers), far, shared, ours if forks else [])
+            arguments = (self.plan, share, far, shared, ours if forks else [])
             process = context.Process(target=_in_child, args=arguments, daemon=True)
             process.start()
             far.close()
-            worker = _Worker(number, process, near, file, Inbox(shared))
+            worker = _Worker(share.worker, process, near, file, Inbox(shared))
             self._workers.append(worker)
             self._selector.register(near, selectors.EVENT_READ, worker)
 

@@ -111,9 +111,11 @@ class _Worker:
         """Open the first connections before the run begins, some at a time."""
         plan, own = self.plan, self.share.of(self.plan.number)
         if not plan.open_loop:
-            wanted = min(own, self.share.of(plan.parallel))
+            wanted = min(own, self.share.own_slots)
         else:
-            wanted = min(own, _BURST if plan.rate == -1 else _SPARE, plan.max_concurrency or own)
+            wanted = min(
+                own, _BURST if plan.rate == -1 else _SPARE, self.share.own_slots if plan.max_concurrency else own
+            )
         opened, refused = await self.pool.fill(wanted)
         return Ready(opened, (refused.kind, str(refused)) if refused is not None and not opened else None)
 
