@@ -17,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from typing import IO
 
 from otel_llm.clock import now_ns
+from otel_llm.load.coordinator.descriptors import raise_descriptor_limit
 from otel_llm.load.coordinator.reckoning import FinishedCall, Reckoning
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.health import Health
@@ -47,10 +48,14 @@ class Coordinator:
     """Runs a plan in worker processes. Call `start`, then `run` once, and always `close`."""
 
     def __init__(self, plan: LoadPlan, counting: Counting | None = None) -> None:
-        """counting: counts tokens where the server does not; None leaves them unknown"""
+        """Raises ConfigError for a closed loop of more connections than a process may open.
+
+        counting: counts tokens where the server does not; None leaves them unknown
+        """
         self.plan = plan
         self._reckoning = Reckoning(plan, counting)
         self._shares = deal(plan)
+        raise_descriptor_limit(plan, self._shares)
         self.health = Health(len(self._shares))
         self.start_ns: int | None = None
         self._workers: list[_Worker] = []

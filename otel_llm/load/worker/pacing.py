@@ -42,7 +42,8 @@ class Pacing:
     def _over(self) -> bool:
         """Whether nothing more may begin."""
         within = self._plan.duration_s
-        return self.draining or (within is not None and now_ns() - self._start_ns >= within * 1e9)
+        late = within is not None and now_ns() - self._start_ns >= within * 1e9
+        return self.draining or late or self.stock.empty
 
     async def _until(self, at_ns: int) -> None:
         """Sleep until then, or until it is over; an `asyncio.Event` would cost a task switch per request."""
@@ -90,13 +91,13 @@ class Pacing:
         async with asyncio.TaskGroup() as group:
             for intended in (self._start_ns + offset for index, offset in planned if self._share.owns(index)):
                 await self._until(intended)
-                due = intended
                 if limit is not None:
-                    full = limit.locked()
                     await limit.acquire()
-                    due = max(intended, self._freed_ns) if full else intended  # the wait for a place is the server's
                 if (prepared := self._take()) is None:
                     break
+                due = (
+                    max(intended, self._freed_ns) if limit is not None else intended
+                )  # a place is the server's to free
                 group.create_task(self._arrival(prepared, due, intended, limit))
 
     async def _arrival(self, prepared: Prepared, due: int, intended: int, limit: asyncio.Semaphore | None) -> None:

@@ -78,6 +78,13 @@ class Stock:
         self._ready: deque[Prepared] = deque()
         self._ahead = self._prepare(share.indices(plan.number))
 
+    @property
+    def empty(self) -> bool:
+        """Whether there are no more."""
+        if not self._ready:
+            self.refill(1)
+        return not self._ready
+
     def take(self) -> Prepared | None:
         """Return the next request, prepared earlier where there was time; None when there are no more."""
         return self._ready.popleft() if self._ready else next(self._ahead, None)
