@@ -17,12 +17,13 @@ from multiprocessing.process import BaseProcess
 from typing import IO
 
 from otel_llm.clock import now_ns
+from otel_llm.load.coordinator.descriptors import raise_descriptor_limit
 from otel_llm.load.coordinator.reckoning import FinishedCall, Reckoning
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.health import Health
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.channel import DRAIN, GO, STOP, Batch, Inbox, LastWord, Message, Ready
-from otel_llm.load.worker.stock import Share
+from otel_llm.load.worker.stock import Share, deal
 from otel_llm.load.worker.worker import work
 
 __all__ = ["Coordinator", "warm_up"]
@@ -47,10 +48,15 @@ class Coordinator:
     """Runs a plan in worker processes. Call `start`, then `run` once, and always `close`."""
 
     def __init__(self, plan: LoadPlan, counting: Counting | None = None) -> None:
-        """counting: counts tokens where the server does not; None leaves them unknown"""
+        """Raises ConfigError for a closed loop of more connections than a process may open.
+
+        counting: counts tokens where the server does not; None leaves them unknown
+        """
         self.plan = plan
         self._reckoning = Reckoning(plan, counting)
-        self.health = Health(min(plan.workers, plan.number))
+        self._shares = deal(plan)
+        raise_descriptor_limit(plan, self._shares)
+        self.health = Health(len(self._shares))
         self.start_ns: int | None = None
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
@@ -68,16 +74,16 @@ class Coordinator:
         forks = sys.platform == "linux"
         context = multiprocessing.get_context("fork") if forks else multiprocessing.get_context("spawn")
         ours: list[socket.socket] = []
-        for number in range(self.health.workers):
+        for share in self._shares:
             near, far = socket.socketpair()
             ours.append(near)
             file = tempfile.TemporaryFile(prefix="otel-llm-", buffering=0) if forks else None  # noqa: SIM115
             shared = None if file is None else file.fileno()
-            arguments = (self.plan, Share(number, self.health.workers), far, shared, ours if forks else [])
+            arguments = (self.plan, share, far, shared, ours if forks else [])
             process = context.Process(target=_in_child, args=arguments, daemon=True)
             process.start()
             far.close()
-            worker = _Worker(number, process, near, file, Inbox(shared))
+            worker = _Worker(share.worker, process, near, file, Inbox(shared))
             self._workers.append(worker)
             self._selector.register(near, selectors.EVENT_READ, worker)
 

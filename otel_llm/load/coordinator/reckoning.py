@@ -119,7 +119,7 @@ class Reckoning:
             cached_tokens=said.cached_tokens,
             reasoning_tokens=said.reasoning_tokens,
             token_source=source,
-            flags=(("unsent",) if raw.unsent else ()) + flags,
+            flags=("unsent",) * raw.unsent + ("resent",) * raw.resent + flags,
         )
 
     def _finish(self, raw: Raw, record: StreamRecord) -> FinishedCall:

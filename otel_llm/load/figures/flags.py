@@ -12,6 +12,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "usage_below_chunks": "the server counted fewer output tokens than it sent chunks with content",
     "short": "the answer ended for its length before the tokens that were asked for",
     "no_tokens": "the answer ended well without a single token",
+    "resent": "the server had closed the kept connection; sent again on a new one, from which all times count",
     "not_counted": "the tokens could not be counted",
 }
 """What each flag of a record says."""

@@ -137,6 +137,10 @@ class LoadPlan:
         120, "--read-timeout", group=Group.STOP, type=float, metavar="S", check=ABOVE_0,
         help="seconds between two reads (default: %(default)s)",
     )  # fmt: skip
+    request_timeout_s: float | None = option(
+        None, "--request-timeout", group=Group.STOP, type=float, metavar="S", check=ABOVE_0,
+        help="seconds for a whole request (default: no limit)",
+    )  # fmt: skip
 
     traceparent: bool = option(
         True, "--no-traceparent", group=Group.RESULTS, action="store_true", to_field=not_,

@@ -7,6 +7,7 @@ the middle of a stream several packets are handed in together, and each step is 
 from collections.abc import Callable, Sequence
 from itertools import compress
 from struct import pack
+from typing import Final
 
 import msgspec
 
@@ -22,7 +23,10 @@ from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.repeats import Content, Repeats
 from otel_llm.wire.sse import Sse
 
-__all__ = ["Exchange"]
+__all__ = ["CLOSED_IDLE", "Exchange"]
+
+CLOSED_IDLE: Final = "closed_idle"
+"""The error of a request on a kept connection that its server closed as it came: before a token of the answer."""
 
 _ERROR_TEXT = 2000
 _LONG = 20
@@ -37,6 +41,7 @@ class Exchange:
 
     raw:    the notes; its `outcome` is set when the answer has ended
     stream: whether an answer of no known type is a stream
+    kept:   whether its connection was not opened for this request
     """
 
     __slots__ = (
@@ -44,6 +49,7 @@ class Exchange:
         "_content",
         "_ended",
         "_framer",
+        "_kept",
         "_later_tail",
         "_on_done",
         "_plugin",
@@ -54,8 +60,10 @@ class Exchange:
         "reusable",
     )
 
-    def __init__(self, raw: Raw, plugin: Protocol, on_done: Callable[[], object], *, stream: bool = True) -> None:
-        self.raw, self._plugin, self._on_done, self._stream = raw, plugin, on_done, stream
+    def __init__(
+        self, raw: Raw, plugin: Protocol, on_done: Callable[[], object], *, stream: bool = True, kept: bool = False
+    ) -> None:
+        self.raw, self._plugin, self._on_done, self._stream, self._kept = raw, plugin, on_done, stream, kept
         self._content = raw.content or Content()
         self._answer, self._repeats = Answer(), Repeats(plugin.__class__, self._content.around)
         self._framer: Framer | None = None
@@ -84,7 +92,10 @@ class Exchange:
         if self._ended or (error is None and self._answer.end_of_stream()):
             self._complete(now_ns(), reusable=False)
         else:
-            self.fail("disconnect", str(error) if error else "the connection was closed in the middle")
+            begun = isinstance(self._framer, Whole) or not CONTENT_KINDS.isdisjoint(b"".join(self.raw.kind))
+            where = "in the middle" if self.raw.arrivals.count else "before a byte of the answer came"
+            kind = CLOSED_IDLE if self._kept and not begun else "disconnect"
+            self.fail(kind, str(error) if error else f"the connection was closed {where}")
 
     # -- what the worker calls ---------------------------------------------------------------------------------
 
