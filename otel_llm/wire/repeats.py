@@ -76,7 +76,10 @@ class Repeats:
     def _says_nothing_else(self, before: bytes, after: bytes, kind: int) -> bool:
         """Return whether a fresh plugin finds the text between the two, and nothing else that is new."""
         fresh = self._plugin()
-        found = fresh.decode(before + _PROBE.encode() + after)
+        try:
+            found = fresh.decode(before + _PROBE.encode() + after)
+        except Exception:  # what was found is no text: the same bytes stand between two members, as a comma may
+            return False
         said = fresh.said
         counts = {said.input_tokens, said.output_tokens, said.cached_tokens, said.reasoning_tokens}
         news = fresh.done or said.finish_reasons or said.error or counts != {None}

@@ -12,6 +12,7 @@ import msgspec
 from otel_llm import tokens
 from otel_llm.record import StreamRecord
 from otel_llm.wire.protocol import Protocol as WireProtocol
+from otel_llm.wire.said import MOST_TOKENS
 
 __all__ = ["Counting", "Counts", "disagrees"]
 
@@ -50,7 +51,8 @@ class Counting:
         if not record.ok:
             return record
         try:
-            inputs, outputs = self._counts.tokens([event.decode() for event in events], msgspec.json.decode(body))
+            inputs, outputs = self._count(events, body)
+            lengths = array("I", self._lengths(events, len(record.chunks)))
         except Exception as error:
             flag = f"not_counted: {type(error).__name__}"
             return msgspec.structs.replace(record, flags=(*record.flags, flag))
@@ -59,9 +61,10 @@ class Counting:
         if outputs is None:
             return msgspec.structs.replace(record, input_tokens=inputs)
         chunks = record.chunks
-        lengths = array("I", self._lengths(events, len(chunks)))
         none = array("I", bytes(4 * len(chunks)))
-        shares, total, source, flags = tokens.resolve(chunks.kind, none, lengths, provider=None, counted=outputs)
+        shares, total, source, flags = tokens.resolve(
+            chunks.kind, none, lengths, provider=None, counted=outputs, size=sum(chunks.size)
+        )
         return msgspec.structs.replace(
             record,
             chunks=chunks.with_tokens(shares),
@@ -71,8 +74,15 @@ class Counting:
             flags=(*record.flags, *flags),
         )
 
+    def _count(self, events: Sequence[bytes], body: bytes) -> tuple[int | None, int | None]:
+        """Return (of the prompt, of the answer). Raises ValueError for a number that no count can have."""
+        counts = self._counts.tokens([event.decode("utf-8", "replace") for event in events], msgspec.json.decode(body))
+        if any(count is not None and count > MOST_TOKENS for count in counts):
+            raise ValueError(f"expected counts of at most {MOST_TOKENS:,} tokens, got {counts}")
+        return counts
+
     def _compare(self, record: StreamRecord, counted: int | None) -> StreamRecord:
-        streamed = sum(record.chunks.tokens) if record.stream else record.output_tokens or 0
+        streamed = (sum(record.chunks.tokens) if record.stream else 0) or record.output_tokens or 0
         if counted is None or not disagrees(streamed, counted):
             return record
         return msgspec.structs.replace(record, flags=(*record.flags, "usage_disagrees"))

@@ -18,6 +18,7 @@ from otel_llm.load.figures.intervals import values_needed
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.llmuses_format import summary_block
+from otel_llm.load.show.visible import visible
 from otel_llm.percentiles import BRIEF, IN_TABLE, percentile_name
 
 __all__ = ["SCHEMA", "console", "notes_of", "print_report", "print_run", "write_json"]
@@ -160,6 +161,8 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     if requests["errors"]:
         kinds = ", ".join(f"{_kind(kind)} {count:,}" for kind, count in requests["errors"].items())
         lines.append(f"[bold red]failed[/]  {requests['failed']:,} of {requests['planned']:,}: {kinds}")
+        samples = report.get("error_samples", {}).items()
+        lines += [f"  {escape(f'{_kind(kind)}: {visible(said)}')}" for kind, said in samples]
     if infinite := report["measures"]["corrected_request_latency"].get("infinite"):
         lines.append(f"unanswered requests count as ∞ above: {infinite / requests['planned']:.2%}")
     if tokens["source"]:

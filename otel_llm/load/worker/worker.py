@@ -179,7 +179,10 @@ class _Worker:
         raw.connect_ns = None if connection.used else connection.connect_ns
         raw.content = Content() if self.plan.keep_events else None
         done: asyncio.Future[None] = self.loop.create_future()
-        exchange = Exchange(raw, self.plan.protocol(), partial(done.set_result, None), stream=self.plan.stream)
+        plan = self.plan
+        exchange = Exchange(
+            raw, plan.protocol(), partial(done.set_result, None), stream=plan.stream, finish_reason=plan.finish_reason
+        )
         self.live[exchange] = connection
         self.sent += 1
         self.in_flight += 1
