@@ -18,6 +18,7 @@ from otel_llm.load.show.report import SCHEMA, console, print_report, write_json
 from otel_llm.load.show.visible import visible
 from otel_llm.measures import Facts
 from otel_llm.sinks.sqlite import read_answers, read_records, read_runs
+from otel_llm.wire.any_events import AnyEvents
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
 from otel_llm.wire.protocol import Protocol
 
@@ -86,7 +87,8 @@ def _protocol(arguments: Mapping[str, Any]) -> type[Protocol]:
     if name := arguments.get("protocol"):
         return load_protocol(name)
     url = arguments.get("url") or ""
-    return protocol_for_path(urlsplit(url if isinstance(url, str) else url[0]).path)
+    otherwise = AnyEvents if arguments.get("parser") else None
+    return protocol_for_path(urlsplit(url if isinstance(url, str) else url[0]).path, otherwise)
 
 
 def _answer_of(protocol: type[Protocol], events: Sequence[str]) -> str:

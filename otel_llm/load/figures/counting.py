@@ -11,6 +11,7 @@ import msgspec
 
 from otel_llm import tokens
 from otel_llm.record import StreamRecord
+from otel_llm.wire.protocol import Delta
 from otel_llm.wire.protocol import Protocol as WireProtocol
 from otel_llm.wire.said import MOST_TOKENS
 
@@ -51,8 +52,9 @@ class Counting:
         if not record.ok:
             return record
         try:
-            inputs, outputs = self._count(events, body)
-            lengths = array("I", self._lengths(events, len(record.chunks)))
+            deltas = self._deltas(events)
+            chunks = [event for event, delta in zip(events, deltas, strict=True) if delta is not None]
+            inputs, outputs = self._count(chunks, body)
         except Exception as error:
             flag = f"not_counted: {type(error).__name__}"
             return msgspec.structs.replace(record, flags=(*record.flags, flag))
@@ -60,10 +62,21 @@ class Counting:
             return self._compare(record, outputs)
         if outputs is None:
             return msgspec.structs.replace(record, input_tokens=inputs)
+        lengths = [len(delta[1]) for delta in deltas if delta is not None]
+        return self._share(record, lengths, inputs, outputs)
+
+    def _share(self, record: StreamRecord, lengths: Sequence[int], inputs: int | None, outputs: int) -> StreamRecord:
+        """Return the record with a counted total, shared over its chunks."""
         chunks = record.chunks
-        none = array("I", bytes(4 * len(chunks)))
+        count = len(chunks)
+        none = array("I", bytes(4 * count))
         shares, total, source, flags = tokens.resolve(
-            chunks.kind, none, lengths, provider=None, counted=outputs, size=sum(chunks.size)
+            chunks.kind,
+            none,
+            array("I", [*lengths, *[0] * count][:count]),
+            provider=None,
+            counted=outputs,
+            size=sum(chunks.size),
         )
         return msgspec.structs.replace(
             record,
@@ -87,7 +100,6 @@ class Counting:
             return record
         return msgspec.structs.replace(record, flags=(*record.flags, "usage_disagrees"))
 
-    def _lengths(self, events: Sequence[bytes], count: int) -> list[int]:
+    def _deltas(self, events: Sequence[bytes]) -> list[Delta | None]:
         answer = self._protocol()
-        found = [len(delta[1]) for event in events if (delta := answer.decode(event)) is not None]
-        return (found + [0] * count)[:count]
+        return [answer.decode(event) for event in events]

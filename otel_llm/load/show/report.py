@@ -39,6 +39,9 @@ _SHOWN: Final = (
     ("output_tokens", "output tokens", ""),
     ("input_tokens", "input tokens", ""),
 )
+_REFUSALS: Final = frozenset(("400", "404", "405", "415", "422"))
+"""What a server answers to a request of another protocol."""
+
 _MANY: Final = 10
 _WIDE: Final = 120
 """Columns that the whole table takes; on a narrower terminal it goes without the interval."""
@@ -60,6 +63,10 @@ def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
             f"began nothing after {plan.duration_s:g} s and waited up to {plan.grace_s:g} s for what was under way: "
             f"{cut:,} requests were cut off"
         )
+    named = report["run"]["arguments"].get("protocol")
+    refused = requests["errors"] and _REFUSALS.issuperset(requests["errors"])
+    if refused and not requests["succeeded"] and plan.protocol.name and not named:
+        yield f"the path of --url was taken for {plan.protocol.name}; --protocol names another (`otel-llm plugins`)"
     if warmed := report["warmup"]:
         yield f"{warmed['requests']:,} warm-up requests before the run are not counted; {warmed['failed']:,} failed"
     if plan.repeats >= _MANY and requests["sent"]:
