@@ -248,8 +248,10 @@ class Exchange:
             self._decode(rest, (self.raw.arrivals.count,))
             if not self.open:
                 return None
-        if plugin.said.error is not None:
-            return self.fail("stream_error", ": ".join(plugin.said.error), at_ns)
+        if (error := plugin.said.error) is not None:
+            if error[1] in ("", "True"):  # {"error": true, "message": ...}: its neighbours say it
+                error = error_in(self._silent) or error
+            return self.fail("stream_error", ": ".join(error), at_ns)
         if not plugin.said.finish_reasons and (broken := self._find_break()):
             return self.fail(*broken, at_ns)
         if self._stream and isinstance(self._framer, Whole):
