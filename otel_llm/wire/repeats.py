@@ -141,4 +141,4 @@ class Content(msgspec.Struct, array_like=True):
 
 
 def _escaped(part: bytes) -> bytes:
-    return orjson.dumps(part.decode())[1:-1]
+    return orjson.dumps(part.decode("utf-8", "replace"))[1:-1]

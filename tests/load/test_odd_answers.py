@@ -166,6 +166,14 @@ def test_a_finish_reason_in_every_event_is_not_kept_for_ever() -> None:
     assert 1 <= len(record.finish_reasons) < 300
 
 
+def test_bytes_that_are_no_text_around_a_text_that_repeats_can_be_written_down() -> None:
+    odd = b'data: {"fingerprint":"\xed\xa0\x80","choices":[{"delta":{"content":"Hello"}}]}\n\n'
+    wire = Wire().read(HEAD, *[chunk(odd)] * 5, chunk(STOP), chunk(DONE), END)
+    assert (wire.record.ok, wire.record.output_tokens) == (True, 5)
+    assert wire.raw.content is not None
+    assert json.loads(wire.raw.content.to_json())[0].count("\ufffd") == 3
+
+
 # -- what is not reckoned is a failure, not the end ------------------------------------------------------------------
 
 
