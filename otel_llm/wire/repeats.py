@@ -83,7 +83,7 @@ class Repeats:
         fresh = self._plugin()
         try:
             found = fresh.decode(before + _PROBE.encode() + after)
-        except Exception:
+        except Exception:  # what was found is no text: the same bytes stand between two members, as a comma may
             return False
         said = fresh.said
         counts = {said.input_tokens, said.output_tokens, said.cached_tokens, said.reasoning_tokens}
@@ -146,4 +146,4 @@ class Content(msgspec.Struct, array_like=True):
 
 
 def _escaped(part: bytes) -> bytes:
-    return orjson.dumps(part.decode())[1:-1]
+    return orjson.dumps(part.decode("utf-8", "replace"))[1:-1]

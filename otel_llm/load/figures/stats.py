@@ -16,11 +16,13 @@ from otel_llm.load.figures.intervals import Interval, clustered_interval, enclos
 from otel_llm.measures import MEASURES, Facts, Floats, percentile
 from otel_llm.percentiles import REPORTED, percentile_name
 from otel_llm.record import StreamRecord
+from otel_llm.wire.server_words import sentence_of
 
 __all__ = ["Stats", "Values", "describe"]
 
 _NAMES: Final = {q: percentile_name(q) for q in REPORTED}
 _IN_MEMORY: Final = 1 << 18
+_SAMPLE: Final = 500
 _CENSORED: Final = frozenset(("corrected_time_to_first_token", "corrected_request_latency"))
 
 
@@ -71,6 +73,7 @@ class Stats:
         self.planned = self.due = planned
         self.succeeded = self.failed = self.cancelled = self.unsent = 0
         self.errors: Counter[str] = Counter()
+        self.error_samples: dict[str, str] = {}
         self.input_tokens = self.output_tokens = 0
         self.sources: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
@@ -127,7 +130,7 @@ class Stats:
         self.failed, self.errors = requests["failed"], Counter(requests["errors"])
 
     def summary(self) -> dict[str, Any]:
-        """Return the `requests`, `duration`, throughput, `tokens` and `measures` of a report."""
+        """Return the `requests`, `error_samples`, `duration`, throughput, `tokens` and `measures` of a report."""
         took = self.duration_s
         return {
             "requests": {
@@ -138,6 +141,7 @@ class Stats:
                 "cancelled": self.cancelled,
                 "errors": dict(sorted(self.errors.items())),
             },
+            "error_samples": dict(sorted(self.error_samples.items())),
             "duration": took,
             "request_throughput": _per(self.succeeded, took),
             "output_token_throughput": _per(self.output_tokens, took),
@@ -171,7 +175,10 @@ class Stats:
             self.cancelled += 1
         else:
             self.failed += 1
-            self.errors[record.error_type or "error"] += 1
+            kind = record.error_type or "error"
+            self.errors[kind] += 1
+            if kind not in self.error_samples and (said := sentence_of(record.error_message or "")):
+                self.error_samples[kind] = said[:_SAMPLE]
 
     def _describe(self, name: str) -> dict[str, Any]:
         values = self.values[name].all()

@@ -11,6 +11,8 @@ from otel_llm.load.plan.option import values_of
 from otel_llm.load.plan.option_values import parse_key_values, read_api_key, read_prompt
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
 from otel_llm.load.plan.request_bodies import requests_of
+from otel_llm.load.prompts.parsers.named import NAMED
+from otel_llm.wire.any_events import AnyEvents
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.proxy import Proxy, proxy_for
@@ -36,7 +38,7 @@ def plan_of(args: argparse.Namespace) -> Planned:
     """Return what the options ask for. Raises ConfigError or PluginError when that cannot be done."""
     _check(args)
     targets = tuple(_target(url, args) for url in args.url)
-    protocol = _protocol(args.protocol, targets)
+    protocol = _protocol(args.protocol, targets, None if args.parser in (None, *NAMED) else AnyEvents)
     prompt = None if args.prompt is None else read_prompt(args.prompt)
     requests, counts = requests_of(args, protocol, prompt, parse_key_values("--parameters", args.parameters))
     plan = LoadPlan(
@@ -83,10 +85,11 @@ def _target(url: str, args: argparse.Namespace) -> Target:
     return replace(target, proxy=proxy)
 
 
-def _protocol(name: str | None, targets: tuple[Target, ...]) -> type[Protocol]:
+def _protocol(name: str | None, targets: tuple[Target, ...], otherwise: type[Protocol] | None) -> type[Protocol]:
+    """Return the protocol of that name, or that the URLs name, or `otherwise`: what a parser file needs is less."""
     if name:
         return load_protocol(name)
-    found = [protocol_for_path(target.path.partition("?")[0]) for target in targets]
+    found = [protocol_for_path(target.path.partition("?")[0], otherwise) for target in targets]
     if len(set(found)) > 1:
         names = ", ".join(protocol.name for protocol in found)
         raise ConfigError("URLs of one protocol", names, "name the one for all with --protocol")

@@ -45,6 +45,7 @@ class LoadPlan:
     requests:        the bodies to send, in order and again from the start, until `number` were sent
     targets:         all endpoints when there are several: request i goes to endpoint i modulo their number
     tls:             arguments of `otel_llm.wire.target.tls_context`
+    finish_reason:   whether an answer without a finish reason counts as cut short
     keep_events:     keep the data of every event, and pass it on with its request
     cache_salt:      each prompt begins with 16 characters made from this; "" leaves the prompts as they are
     rate:            requests per second, spaced by `arrival_process`; -1 sends all at time 0; None is a closed loop
@@ -67,6 +68,10 @@ class LoadPlan:
     stream: bool = option(
         True, "--no-stream", group=Group.ASK, action="store_true", to_field=not_,
         help="ask for whole answers (there is no first token then)",
+    )  # fmt: skip
+    finish_reason: bool = option(
+        True, "--no-finish-reason", group=Group.ASK, action="store_true", to_field=not_,
+        help="take an answer without a finish reason as whole",
     )  # fmt: skip
     cache_salt: str = option(
         "", "--cache-bust", group=Group.ASK, action="store_true", to_field=draw_salt,

@@ -18,6 +18,7 @@ from otel_llm.load.figures.intervals import values_needed
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.llmuses_format import summary_block
+from otel_llm.load.show.visible import visible
 from otel_llm.percentiles import BRIEF, IN_TABLE, percentile_name
 
 __all__ = ["SCHEMA", "console", "notes_of", "print_report", "print_run", "write_json"]
@@ -38,6 +39,9 @@ _SHOWN: Final = (
     ("output_tokens", "output tokens", ""),
     ("input_tokens", "input tokens", ""),
 )
+_REFUSALS: Final = frozenset(("400", "404", "405", "415", "422"))
+"""What a server answers to a request of another protocol."""
+
 _MANY: Final = 10
 _WIDE: Final = 120
 """Columns that the whole table takes; on a narrower terminal it goes without the interval."""
@@ -59,6 +63,10 @@ def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
             f"began nothing after {plan.duration_s:g} s and waited up to {plan.grace_s:g} s for what was under way: "
             f"{cut:,} requests were cut off"
         )
+    named = report["run"]["arguments"].get("protocol")
+    refused = requests["errors"] and _REFUSALS.issuperset(requests["errors"])
+    if refused and not requests["succeeded"] and plan.protocol.name and not named:
+        yield f"the path of --url was taken for {plan.protocol.name}; --protocol names another (`otel-llm plugins`)"
     if warmed := report["warmup"]:
         yield f"{warmed['requests']:,} warm-up requests before the run are not counted; {warmed['failed']:,} failed"
     if plan.repeats >= _MANY and requests["sent"]:
@@ -160,6 +168,8 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     if requests["errors"]:
         kinds = ", ".join(f"{_kind(kind)} {count:,}" for kind, count in requests["errors"].items())
         lines.append(f"[bold red]failed[/]  {requests['failed']:,} of {requests['planned']:,}: {kinds}")
+        samples = report.get("error_samples", {}).items()
+        lines += [f"  {escape(f'{_kind(kind)}: {visible(said)}')}" for kind, said in samples]
     if infinite := report["measures"]["corrected_request_latency"].get("infinite"):
         lines.append(f"unanswered requests count as ∞ above: {infinite / requests['planned']:.2%}")
     if tokens["source"]:

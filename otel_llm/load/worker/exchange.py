@@ -14,13 +14,15 @@ import msgspec
 from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.load.worker.raw import Raw
-from otel_llm.record import CONTENT_KINDS, Outcome
+from otel_llm.record import CONTENT_KINDS, OTHER, PADDING, Outcome
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.framing import Framer, framer_of
 from otel_llm.wire.http import Answer
 from otel_llm.wire.ndjson import Whole
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.repeats import Content, Repeats
+from otel_llm.wire.said import WORDS, without_surrogates
+from otel_llm.wire.server_words import error_in
 from otel_llm.wire.sse import Sse
 
 __all__ = ["CLOSED_IDLE", "Exchange"]
@@ -28,7 +30,6 @@ __all__ = ["CLOSED_IDLE", "Exchange"]
 CLOSED_IDLE: Final = "closed_idle"
 """The error of a request on a kept connection that its server closed as it came: before a token of the answer."""
 
-_ERROR_TEXT = 2000
 _LONG = 20
 _PARTS = (slice(4), slice(4, -4), slice(-4, None))
 
@@ -39,9 +40,10 @@ _Delta = tuple[int, int, int]
 class Exchange:
     """The peer of a connection during one request. `on_done` is called once, when the answer has ended.
 
-    raw:    the notes; its `outcome` is set when the answer has ended
-    stream: whether an answer of no known type is a stream
-    kept:   whether its connection was not opened for this request
+    raw:           the notes; its `outcome` is set when the answer has ended
+    stream:        whether a stream was asked for, so that an answer of no known type is one
+    finish_reason: whether an answer without a finish reason was cut short, where its protocol has one
+    kept:          whether its connection was not opened for this request
     """
 
     __slots__ = (
@@ -51,9 +53,12 @@ class Exchange:
         "_framer",
         "_kept",
         "_later_tail",
+        "_needs_finish",
         "_on_done",
+        "_opening",
         "_plugin",
         "_repeats",
+        "_silent",
         "_stream",
         "mid_stream_tail",
         "raw",
@@ -61,15 +66,25 @@ class Exchange:
     )
 
     def __init__(
-        self, raw: Raw, plugin: Protocol, on_done: Callable[[], object], *, stream: bool = True, kept: bool = False
+        self,
+        raw: Raw,
+        plugin: Protocol,
+        on_done: Callable[[], object],
+        *,
+        stream: bool = True,
+        finish_reason: bool = True,
+        kept: bool = False,
     ) -> None:
         self.raw, self._plugin, self._on_done, self._stream, self._kept = raw, plugin, on_done, stream, kept
+        self._needs_finish = finish_reason and plugin.finishes
         self._content = raw.content or Content()
         self._answer, self._repeats = Answer(), Repeats(plugin.__class__, self._content.around)
         self._framer: Framer | None = None
         self._ended = 0  # number of the read with the end marker or an error
         self.mid_stream_tail = b""  # until the first token: from then on it is `_later_tail`
         self._later_tail = b""
+        self._opening = b""  # how the body begins, until an event came of it
+        self._silent = b""  # the latest event without content: where an answer breaks off, it may say why
         self.reusable = False
 
     # -- what the connection calls -----------------------------------------------------------------------------
@@ -112,7 +127,7 @@ class Exchange:
     def fail(self, kind: str, message: str, at_ns: int | None = None) -> None:
         """End it as failed. What was noted so far stays."""
         if self.open:
-            self.raw.error_type, self.raw.error_message = kind, message
+            self.raw.error_type, self.raw.error_message = kind, without_surrogates(message[: 2 * WORDS])
             self._end("error", now_ns() if at_ns is None else at_ns)
 
     def cancel(self) -> None:
@@ -157,6 +172,8 @@ class Exchange:
         if len(events) <= _LONG:
             if events:
                 self._decode(events, read)
+            elif not self.raw.kind and len(self._opening) < WORDS:
+                self._opening += b"".join(bodies)[:WORDS]
             return
         for part in _PARTS:  # the ends of an answer are unlike its middle: each is looked at by itself
             if self.open:
@@ -175,14 +192,15 @@ class Exchange:
             for event, text, number in zip(events, texts, read, strict=True):
                 deltas.append((kind, len(text.decode()), 0) if text else self._ask(event, number))
         except Exception as broken:  # a server's nonsense, or a plugin's bug: it must not take the run with it
-            error, at_fault = broken.with_traceback(None), read[len(deltas)]  # it would refer to this frame
+            error = broken.with_traceback(None)  # it would refer to this frame
+            at_fault, event = read[len(deltas)], events[len(deltas)]
         self._content.add(events[: len(deltas)])
         events, read = list(compress(events, deltas)), list(compress(read, deltas))  # an end marker is no chunk
         if events:
             kinds, lengths, tokens = zip(*filter(None, deltas), strict=True)
             self._note(events, read, lengths, bytes(kinds), tokens)
         if error is not None:
-            self._broke(error, at_fault)
+            self._broke(error, at_fault, event)
 
     def _ask(self, event: bytes, read: int) -> _Delta | None:
         """Have the plugin decode one event, and learn from it."""
@@ -196,6 +214,12 @@ class Exchange:
         kind, text, tokens = delta
         if kind in CONTENT_KINDS:
             self.mid_stream_tail = self._later_tail
+        elif kind in (PADDING, OTHER):
+            self._silent = event
+        else:
+            raise TypeError(f"expected a kind of chunk, got {kind!r}")
+        if not 0 <= tokens <= len(event):  # a bill, or nonsense: no event brings more tokens than bytes
+            tokens = 0
         return kind, len(text), tokens
 
     def _note(
@@ -229,28 +253,49 @@ class Exchange:
         rest = self._framer.end() if self._framer is not None else ()
         self.reusable = reusable and answer.keep_alive
         if not 200 <= answer.status < 300:
-            return self.fail(str(answer.status), b"".join(rest)[:_ERROR_TEXT].decode("utf-8", "replace"), at_ns)
+            return self.fail(str(answer.status), b"".join(rest)[:WORDS].decode("utf-8", "replace"), at_ns)
         if rest:
             self._decode(rest, (self.raw.arrivals.count,))
             if not self.open:
                 return None
-        if plugin.said.error is not None:
-            return self.fail("stream_error", ": ".join(plugin.said.error), at_ns)
-        if plugin.finishes and not plugin.said.finish_reasons:
-            return self.fail("no_finish", "the answer ended without a finish reason", at_ns)
+        if (error := plugin.said.error) is not None:
+            if error[1] in ("", "True"):  # {"error": true, "message": ...}: its neighbours say it
+                error = error_in(self._silent) or error
+            return self.fail("stream_error", ": ".join(error), at_ns)
+        if not plugin.said.finish_reasons and (broken := self._find_break()):
+            return self.fail(*broken, at_ns)
+        if self._stream and isinstance(self._framer, Whole):
+            plugin.said.flag("whole_answer")
         return self._end("complete", self.raw.arrivals.at(self._ended) if self._ended else at_ns)
 
-    def _broke(self, error: Exception, read: int) -> None:
+    def _find_break(self) -> tuple[str, str] | None:
+        """Return (kind, message) of an answer that ended without a finish reason; None where it is whole without."""
+        said, kinds = self._plugin.said, b"".join(self.raw.kind)
+        if (error := error_in(self._silent or self._opening)) is not None:
+            return "stream_error", ": ".join(error)
+        if not self._needs_finish and (said.output_tokens or any(map(kinds.count, CONTENT_KINDS))):
+            return None
+        if self._plugin.done and kinds[-1:] == bytes((OTHER,)) and said.output_tokens:
+            said.flag("no_finish_reason")  # but the bill came by itself, and the end marker: nothing is missing
+            return None
+        if not kinds:
+            words = self._opening.decode("utf-8", "replace")
+            return "no_finish", f"the answer ended without an event{_quoted(words)}"
+        return "no_finish", "the answer ended without a finish reason; --no-finish-reason takes it as whole"
+
+    def _broke(self, error: Exception, read: int, event: bytes = b"") -> None:
         at_ns = self.raw.arrivals.at(read)
         if isinstance(error, RemoteError):
             return self.fail(error.kind, str(error), at_ns)
-        theirs = isinstance(error, ValueError | msgspec.MsgspecError)
-        return self.fail("bad_event" if theirs else "plugin_error", f"{type(error).__name__}: {error}", at_ns)
+        theirs = isinstance(error, ValueError | msgspec.MsgspecError | RecursionError)
+        said = _quoted(event[:WORDS].decode("utf-8", "replace"))
+        return self.fail("bad_event" if theirs else "plugin_error", f"{type(error).__name__}: {error}{said}", at_ns)
 
     def _end(self, outcome: Outcome, at_ns: int) -> None:
         raw = self.raw
         raw.outcome, raw.ended_ns = outcome, at_ns
         raw.status, raw.said = self._answer.status or None, self._plugin.said
+        raw.said.settle()
         self._answer.close()
         self._on_done()
 
@@ -258,3 +303,7 @@ class Exchange:
 def _lengths(texts: Sequence[bytes]) -> list[int]:
     """Return the characters of each text."""
     return list(map(len, texts if b"".join(texts).isascii() else map(bytes.decode, texts)))
+
+
+def _quoted(words: str) -> str:
+    return f"; the server said: {words}" if words else ""

@@ -207,8 +207,14 @@ class _Worker:
         raw.connect_ns = None if connection.used else connection.connect_ns
         raw.content = Content() if self.plan.keep_events else None
         done: asyncio.Future[None] = self.loop.create_future()
+        plan = self.plan
         exchange = Exchange(
-            raw, self.plan.protocol(), partial(done.set_result, None), stream=self.plan.stream, kept=kept
+            raw,
+            plan.protocol(),
+            partial(_settle, done),
+            stream=plan.stream,
+            finish_reason=plan.finish_reason,
+            kept=kept,
         )
         self.live[exchange] = connection
         self.sent += not raw.resent
@@ -233,6 +239,12 @@ class _Worker:
             self.pacing.first_took_ns = raw.ended_ns - raw.sent_ns
         self.ended.append(raw)
         return raw.ended_ns
+
+
+def _settle(done: "asyncio.Future[None]") -> None:
+    """Resolve the future of a request, unless the task that awaits it was cancelled, which cancels the future too."""
+    if not done.done():
+        done.set_result(None)
 
 
 def _waited_ns() -> int:
