@@ -13,10 +13,11 @@ from otel_llm.load.outputs.otlp import Export, RunTelemetry
 from otel_llm.load.outputs.wandb import WandbSink, load_wandb
 from otel_llm.load.plan.arguments import add_arguments
 from otel_llm.load.plan.from_options import plan_of
-from otel_llm.load.plan.option_values import parse_key_values
+from otel_llm.load.plan.option_values import parse_headers, parse_key_values
 from otel_llm.load.show.live import set_level
 from otel_llm.load.show.redact import redact, redact_url
 from otel_llm.load.show.report import print_run, write_json
+from otel_llm.load.show.secrets import secrets_of
 from otel_llm.sinks import Sink
 from otel_llm.sinks.jsonl import JSON_LINES, JsonLines
 from otel_llm.wire.proxy import Proxy
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         log_every=args.log_every_n_query,
         sinks=sinks,
         append=args.append,
+        secrets=secrets_of(args, plan),
     )
     result = load_run.go()
     if args.json is not None:
@@ -82,7 +84,8 @@ def _written(args: argparse.Namespace) -> dict[str, Any]:
     urls = [redact_url(url) for url in args.url]
     given["url"] = urls[0] if len(urls) == 1 else urls
     given["proxy"] = None if args.proxy is None else repr(Proxy.parse(args.proxy))
-    given["headers"] = parse_key_values("--headers", args.headers, typed=False)
+    given["otlp_endpoint"] = None if args.otlp_endpoint is None else redact_url(args.otlp_endpoint)
+    given["headers"] = parse_headers(args.headers)
     given["parameters"] = parse_key_values("--parameters", args.parameters)
     given |= {name: None if given[name] is None else str(given[name]) for name in ("json", "jsonl")}
     if args.no_content and args.prompt is not None and not args.prompt.startswith("@"):

@@ -15,6 +15,7 @@ from otel_llm.load.figures.stats import Stats
 from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.report import SCHEMA, console, print_report, write_json
+from otel_llm.load.show.visible import visible
 from otel_llm.measures import Facts
 from otel_llm.sinks.sqlite import read_answers, read_records, read_runs
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     row = runs[number - 1]
     if args.requests:
         for line in _lines(args.file, row):
-            sys.stdout.write(line + "\n")
+            sys.stdout.write(visible(line) + "\n")
     report, stats = _report(args.file, row)
     if args.json is not None:
         write_json(args.json, report)

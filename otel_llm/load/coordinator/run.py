@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.coordinator.coordinator import Coordinator, warm_up
@@ -26,6 +28,7 @@ from otel_llm.load.figures.verdict import ClientError
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.live import Display, log
 from otel_llm.load.show.report import SCHEMA, notes_of
+from otel_llm.load.show.secrets import Secrets
 from otel_llm.load.show.transcript import Transcript
 from otel_llm.measures import Facts
 from otel_llm.sinks import Ended, Sink
@@ -85,9 +88,11 @@ class Run:
         keep_content: bool = True,
         log_every: int = 10,
         append: bool = False,
+        secrets: Secrets | None = None,
         sinks: MakeSinks = lambda *_: (),
     ) -> None:
         """arguments: the command line without its secrets; sinks: called when the workers have been forked"""
+        self._secrets = secrets
         self.plan, self.slo, self._make_sinks = plan, slo, sinks
         self._log_every = self._until_log = log_every
         self._counting, self._keep_content = counting, keep_content
@@ -107,7 +112,9 @@ class Run:
         }
         self.stats = Stats(plan.number)
         self.client = ClientError()
-        self._transcript = Transcript(plan, log) if log.isEnabledFor(logging.DEBUG) else None
+        self._transcript = (
+            Transcript(plan, log, self._secrets or Secrets()) if log.isEnabledFor(logging.DEBUG) else None
+        )
 
     def go(self) -> RunResult:
         """Run it. Whatever ends it (its end, Ctrl-C, a worker's death), what was measured is written and reported."""
@@ -160,6 +167,10 @@ class Run:
 
     def _take(self, batch: Sequence[FinishedCall], sinks: Sequence[Sink]) -> None:
         """Give requests that ended to the figures and to every sink."""
+        if self._secrets is not None:
+            batch = [_without_secrets(call, self._secrets) for call in batch]
+        if not self._keep_content:
+            batch = [_without_echo(call) for call in batch]
         facts = Facts.of(*[call.record for call in batch])
         met = self.slo.add(facts) if self.slo is not None else [None] * len(facts)
         ended = [Ended(fact, call.body, call.content, good) for fact, call, good in zip(facts, batch, met, strict=True)]
@@ -196,6 +207,20 @@ class Run:
             "slo": self.slo.report(max(self.stats.due, 1), took) if self.slo is not None else None,
             "client": self.client.report(health, start_ns, self.stats.values["inter_token_latency"]),
         }
+
+
+def _without_secrets(call: FinishedCall, secrets: Secrets) -> FinishedCall:
+    """Return the call without secrets, so that nothing which sees it writes one down."""
+    body, content = secrets.clean_body(call.body), secrets.clean_content(call.content)
+    return FinishedCall(secrets.clean_record(call.record), body, content)
+
+
+def _without_echo(call: FinishedCall) -> FinishedCall:
+    """Return the call without what the server wrote when it failed: that may repeat the prompt."""
+    record = call.record
+    if record.error_message is None or record.status is None:
+        return call
+    return call._replace(record=msgspec.structs.replace(record, error_message="[left out]"))
 
 
 def _close(sinks: Sequence[Sink], report: Mapping[str, Any]) -> dict[str, Any] | None:

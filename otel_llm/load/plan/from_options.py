@@ -8,7 +8,7 @@ from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.slo import Slo, parse_term
 from otel_llm.load.plan.arrivals import DEFAULT_PROCESS
 from otel_llm.load.plan.option import values_of
-from otel_llm.load.plan.option_values import parse_key_values, read_api_key, read_prompt
+from otel_llm.load.plan.option_values import parse_headers, parse_key_values, read_api_key, read_prompt
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
 from otel_llm.load.plan.request_bodies import requests_of
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
@@ -95,7 +95,7 @@ def _protocol(name: str | None, targets: tuple[Target, ...]) -> type[Protocol]:
 
 def _headers(args: argparse.Namespace, protocol: type[Protocol]) -> dict[str, str]:
     """Return the headers for every request: those of --headers, and the API key unless they already have its header."""
-    given = {name: str(value) for name, value in parse_key_values("--headers", args.headers, typed=False).items()}
+    given = parse_headers(args.headers)
     key = read_api_key(args.api_key_env, args.api_key_file)
     name, _, form = protocol.authorization.partition(": ")
     if key is None or name.lower() in {header.lower() for header in given}:
