@@ -89,10 +89,11 @@ class Run:
         log_every: int = 10,
         append: bool = False,
         secrets: Secrets | None = None,
+        notes: Sequence[str] = (),
         sinks: MakeSinks = lambda *_: (),
     ) -> None:
         """arguments: the command line without its secrets; sinks: called when the workers have been forked"""
-        self._secrets = secrets
+        self._secrets, self._notes = secrets, notes
         self.plan, self.slo, self._make_sinks = plan, slo, sinks
         self._log_every = self._until_log = log_every
         self._counting, self._keep_content = counting, keep_content
@@ -150,7 +151,7 @@ class Run:
             health = coordinator.run(finished, turn, stopping)
         self._account(health, stopping, coordinator.sent)
         report = self._report(health, coordinator.start_ns) | {"ended_by": stopping.ended_by, "warmup": warmed}
-        report["notes"] = notes = list(notes_of(self.plan, report))
+        report["notes"] = notes = [*notes_of(self.plan, report), *self._notes]
         report["telemetry"] = _close(others, report)
         file.close(report)
         return RunResult(report, self.path, interrupts.asked(), health, self.stats, notes)
