@@ -25,7 +25,11 @@ class PrivateFile:
 
     def check_new(self, path: Path) -> None:
         """Raises ConfigError when there is something at `path`."""
-        if path.exists():
+        try:
+            there = path.exists()
+        except OSError as error:  # a name that is too long
+            raise self._unusable(error) from error
+        if there:
             raise self._exists(path)
 
     def create(self, path: Path) -> None:
@@ -35,8 +39,10 @@ class PrivateFile:
         except FileExistsError:
             raise self._exists(path) from None
         except OSError as error:
-            name = self.what.removeprefix("a ")
-            raise ConfigError(f"a folder to write the {name} in", error, self.unusable) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> ConfigError:
+        return ConfigError(f"a folder to write the {self.what.removeprefix('a ')} in", error, self.unusable)
 
     def _exists(self, path: Path) -> ConfigError:
         return ConfigError(f"{self.what} that does not exist yet", str(path), self.exists)

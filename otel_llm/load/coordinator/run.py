@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -35,6 +35,9 @@ from otel_llm.sinks import Ended, Sink
 from otel_llm.sinks.sqlite import RUN_FILE, RunFile, check_appendable
 
 __all__ = ["MakeSinks", "Run", "RunResult", "run_name"]
+
+_LONGEST: Final = 200
+"""Bytes of a model's name in a file name."""
 
 MakeSinks = Callable[[Mapping[str, Any], Health], Sequence[Sink]]
 """Makes the sinks of a run beside its run file: (the `run` of its report, how the client fares while it goes on)."""
@@ -66,11 +69,15 @@ class RunResult:
 
 
 def run_name(model: str, name: str | None, now: datetime | None = None) -> tuple[str, Path]:
-    """Return the name of a run and its file: NAME and ./NAME, else from the model and the time, `/` replaced."""
+    """Return the name of a run and its file: NAME and ./NAME, else from the model and the time, `/` replaced.
+
+    A model whose name is longer than file names can be is cut short in it.
+    """
     if name is not None:
         return name, Path(name)
     stamp = f"{now or datetime.now(UTC).astimezone():%Y_%m_%d_%H_%M_%S_%f}"
-    name = f"{model.replace('/', '_')}_benchmark_{stamp}"
+    model = "".join(each if each.isprintable() else "_" for each in model.replace("/", "_"))
+    name = f"{model.encode()[:_LONGEST].decode(errors='ignore')}_benchmark_{stamp}"
     return name, Path(f"{name}.db")
 
 
@@ -154,6 +161,8 @@ class Run:
         report["notes"] = notes = [*notes_of(self.plan, report), *self._notes]
         report["telemetry"] = _close(others, report)
         file.close(report)
+        if file.problem is not None:
+            notes.append(file.problem)
         return RunResult(report, self.path, interrupts.asked(), health, self.stats, notes)
 
     def _display(self) -> Display:

@@ -216,7 +216,12 @@ class LoadPlan:
         if self.rate is None or self.duration_s is None:
             return self
         end_ns = self.duration_s * 1e9
-        return replace(self, number=self._count(lambda at: at < end_ns))
+        if not (number := self._count(lambda at: at < end_ns)):
+            raise ConfigError(
+                "a request to arrive within --duration", f"none in {self.duration_s:g} s at {self.rate:g} a second",
+                "give more seconds, a higher --rate or another --seed",
+            )  # fmt: skip
+        return replace(self, number=number)
 
     def due_by(self, offset_ns: int) -> int:
         """Return how many requests an open loop intends to have sent this long after its start."""
