@@ -8,9 +8,9 @@ disk at most half a second later.
 import sqlite3
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,6 +28,10 @@ __all__ = ["RUN_FILE", "RunFile", "check_appendable", "read_answers", "read_reco
 RUN_FILE: Final = PrivateFile("a run file", "another --name, or --append", "look at --name")
 
 _COMMIT_NS: Final = 500_000_000
+_BUSY_MS: Final = 100
+_PATIENCE_MS: Final = 15_000
+_MOST_WAITING: Final = 50_000
+_NEXT: Final = "try again when nothing else writes to it"
 _VERSION: Final = 1
 """Of the tables below; `run.schema` says by which one a run was written."""
 
@@ -128,7 +132,20 @@ class RunFile:
         if self._new:
             RUN_FILE.create(path)
         self._id = run["id"]
-        self._db = sqlite3.connect(path)
+        self._db = sqlite3.connect(path.absolute())  # there are names, such as :memory:, that mean something to SQLite
+        try:
+            self._open(run, planned)
+        except sqlite3.Error as error:
+            self._db.close()
+            raise ConfigError("a run file that can be written to", f"{path} ({error})", _NEXT) from error
+        self._waiting: list[list[Any]] = []
+        """Rows that are not on disk yet."""
+        self._dirty_since: int | None = None
+        self._lost = 0
+        self.problem: str | None = None
+        """What is missing in the file, and why; None when nothing is."""
+
+    def _open(self, run: Mapping[str, Any], planned: int | None) -> None:
         self._db.execute("PRAGMA page_size = 32768")  # rows are long: fewer writes, a third less time
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -139,29 +156,56 @@ class RunFile:
             (run["id"], _VERSION, run["name"], run["started_at"], *texts.values(), SYSTEM.wall_ns(0), planned),
         )
         self._db.commit()
-        self._dirty_since: int | None = None
+        self._db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")  # the run goes on while somebody else writes
 
     def take(self, ended: Sequence[Ended]) -> None:
-        """Insert requests that ended."""
+        """Take requests that ended, to be inserted together with those of the same half second."""
         rows = [_Row(self._id, call) for call in ended]
-        self._db.executemany(_INSERT, [[column.get(row) for column in COLUMNS] for row in rows])
+        self._waiting += [[column.get(row) for column in COLUMNS] for row in rows]
         if self._dirty_since is None:
             self._dirty_since = now_ns()
         self.commit()
 
     def commit(self, *, now: bool = False) -> None:
-        """Put on disk what was inserted more than half a second ago; with `now`, everything."""
-        if self._dirty_since is not None and (now or now_ns() - self._dirty_since >= _COMMIT_NS):
+        """Put on disk what was taken more than half a second ago; with `now`, everything.
+
+        What cannot be written, because somebody holds a lock or the disk is full, is kept and tried again.
+        """
+        if self._dirty_since is None or not (now or now_ns() - self._dirty_since >= _COMMIT_NS):
+            return
+        try:
+            self._db.executemany(_INSERT, self._waiting)
             self._db.commit()
-            self._dirty_since = None
+        except sqlite3.Error as error:
+            self._keep(error)
+        else:
+            self._waiting, self._dirty_since = [], None
+            self.problem = None if not self._lost else self.problem
+
+    def _keep(self, error: sqlite3.Error) -> None:
+        """Undo what was half written; keep the rows, the latest of them when they become too many."""
+        with suppress(sqlite3.Error):
+            self._db.rollback()
+        self._dirty_since = now_ns()
+        if (over := len(self._waiting) - _MOST_WAITING) > 0:
+            del self._waiting[:over]
+            self._lost += over
+        self.problem = f"{len(self._waiting) + self._lost:,} requests are not in the run file: {error}"
 
     def close(self, report: Mapping[str, Any] | None = None) -> None:
-        """Write the report as the run's summary, if there is one, and close the file."""
-        if report is not None:
-            text = msgspec.json.encode(report).decode()
-            self._db.execute("UPDATE run SET summary = ? WHERE id = ?", (text, self._id))
-        self._db.commit()
-        self._db.close()
+        """Write the report as the run's summary, if there is one, and close the file. `problem` says what failed."""
+        with suppress(sqlite3.Error):
+            self._db.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+        self.commit(now=True)
+        try:
+            if report is not None:
+                text = msgspec.json.encode(report).decode()
+                self._db.execute("UPDATE run SET summary = ? WHERE id = ?", (text, self._id))
+            self._db.commit()
+        except sqlite3.Error as error:
+            self.problem = self.problem or f"the report is not in the run file: {error}"
+        finally:
+            self._db.close()
 
     def discard(self) -> None:
         """Undo what opening did, for a run that never began."""
@@ -177,6 +221,9 @@ def check_appendable(path: Path) -> None:
     with _reading(path) as db, closing(sqlite3.connect(":memory:")) as ours:
         ours.executescript(_SCHEMA)
         same = all(_names(db, table) == _names(ours, table) for table in ("run", "result"))
+    with _reading(path, mode="rw") as db:  # whether it can be written to is seen before any request
+        db.execute("BEGIN IMMEDIATE")
+        db.rollback()
     if versions != {_VERSION} or not same:
         others = ", ".join(str(version) for version in sorted(versions - {_VERSION})) or "other columns"
         raise ConfigError(f"a run file of schema {_VERSION}", f"{path} ({others})", "write to another --name")
@@ -190,13 +237,16 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
     """Return the `run` rows of a run file, oldest first, JSON columns decoded. Raises ConfigError for no run file."""
     with _reading(path) as db:
         db.row_factory = sqlite3.Row
-        rows = [dict(row) for row in db.execute("SELECT * FROM run ORDER BY rowid")]
+        rows = [
+            {
+                name: msgspec.json.decode(value) if name in _JSON and value else value
+                for name, value in dict(row).items()
+            }
+            for row in db.execute("SELECT * FROM run ORDER BY rowid")
+        ]
     if not rows:
         raise ConfigError("a run file", f"{path} (no run in it)")
-    return [
-        {key: msgspec.json.decode(value) if key in _JSON and value else value for key, value in row.items()}
-        for row in rows
-    ]
+    return rows
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -236,14 +286,23 @@ def read_answers(path: Path, run_id: str) -> Iterator[AnsweredRequest]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a run file to read it. Raises ConfigError when it is no run file."""
+def _reading(path: Path, mode: Literal["ro", "rw"] = "ro") -> Iterator[sqlite3.Connection]:
+    """Open a run file to read it. Raises ConfigError when it is no run file, or turns out to be damaged.
+
+    Reading writes nothing beside it: a file without a log is read as one that does not change.
+    """
     if not path.is_file():
         raise ConfigError("a run file", str(path), "look for the .db file that the run named at its end")
-    with ExitStack() as stack:
-        try:
-            db = stack.enter_context(closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)))
-            db.execute("SELECT 1 FROM run, result LIMIT 1")
-        except sqlite3.DatabaseError as error:
-            raise ConfigError("a run file", f"{path} ({error})") from error
-        yield db
+    still = mode == "ro" and not path.with_name(f"{path.name}-wal").exists()
+    uri = f"{path.absolute().as_uri()}?mode={mode}" + ("&immutable=1" if still else "")
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_MS / 1e3)) as db:
+            db.execute("SELECT id, schema, arguments, summary FROM run LIMIT 1")
+            db.execute("SELECT run_id, record, chunks FROM result LIMIT 1")
+            yield db
+    except sqlite3.OperationalError as error:
+        raise ConfigError("a run file", f"{path} ({error})", _NEXT if "locked" in str(error) else "") from error
+    except (sqlite3.Error, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            "a run file", f"{path} (damaged: {error})", "the rest of it may be read with sqlite3"
+        ) from error

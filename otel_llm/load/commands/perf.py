@@ -13,15 +13,18 @@ from otel_llm.load.outputs.otlp import Export, RunTelemetry
 from otel_llm.load.outputs.wandb import WandbSink, load_wandb
 from otel_llm.load.plan.arguments import add_arguments
 from otel_llm.load.plan.from_options import plan_of
-from otel_llm.load.plan.option_values import parse_key_values
+from otel_llm.load.plan.option_values import parse_headers, parse_key_values, prompt_file
+from otel_llm.load.plan.other_tools import OTHER_NAMES
+from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.live import set_level
 from otel_llm.load.show.redact import redact, redact_url
 from otel_llm.load.show.report import print_run, write_json
+from otel_llm.load.show.secrets import secrets_of
 from otel_llm.sinks import Sink
 from otel_llm.sinks.jsonl import JSON_LINES, JsonLines
 from otel_llm.wire.proxy import Proxy
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["OTHER_NAMES", "add_arguments", "run"]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,12 +52,14 @@ def run(args: argparse.Namespace) -> int:
         plan,
         name=args.name,
         slo=planned.slo,
-        arguments=_written(args),
+        arguments=_written(args, plan),
+        notes=planned.notes,
         counting=planned.counting,
         keep_content=not args.no_content,
         log_every=args.log_every_n_query,
         sinks=sinks,
         append=args.append,
+        secrets=secrets_of(args, plan),
     )
     result = load_run.go()
     if args.json is not None:
@@ -76,15 +81,17 @@ def _calibrate() -> int:
     return 0
 
 
-def _written(args: argparse.Namespace) -> dict[str, Any]:
+def _written(args: argparse.Namespace, plan: LoadPlan) -> dict[str, Any]:
     """Return the options as the run file and the report keep them: without secrets, headers and parameters by name."""
     given = {name: value for name, value in vars(args).items() if name not in ("run", "command")}
-    urls = [redact_url(url) for url in args.url]
+    urls = [redact_url(target.url) for target in plan.endpoints]
+    given["model"] = plan.model
     given["url"] = urls[0] if len(urls) == 1 else urls
     given["proxy"] = None if args.proxy is None else repr(Proxy.parse(args.proxy))
-    given["headers"] = parse_key_values("--headers", args.headers, typed=False)
+    given["otlp_endpoint"] = None if args.otlp_endpoint is None else redact_url(args.otlp_endpoint)
+    given["headers"] = parse_headers(args.headers)
     given["parameters"] = parse_key_values("--parameters", args.parameters)
     given |= {name: None if given[name] is None else str(given[name]) for name in ("json", "jsonl")}
-    if args.no_content and args.prompt is not None and not args.prompt.startswith("@"):
+    if args.no_content and args.prompt is not None and prompt_file(args.prompt) is None:
         given["prompt"] = "[left out]"
     return redact(given)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from otel_llm import tokens
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.plan.plan import LoadPlan
-from otel_llm.load.show.strike import Strike
 from otel_llm.load.worker.raw import Raw
 from otel_llm.record import CONTENT_KINDS, Chunks, StreamRecord, TokenSource
 from otel_llm.wire.arrivals import NO_STAMP, OLDEST_NS, Arrivals
@@ -52,7 +51,6 @@ class Reckoning:
 
     def __init__(self, plan: LoadPlan, counting: Counting | None = None) -> None:
         self._plan, self._counting = plan, counting
-        self._strike = Strike(plan)
         self._bodies = [request.body for request in plan.requests]
         self._heads: list[dict[str, Any]] = [
             {
@@ -122,7 +120,7 @@ class Reckoning:
             chunks=msgspec.structs.replace(chunks, tokens=shares, lag_ns=lag_ns),
             outcome=raw.outcome or "cancelled",
             error_type=error or ("error" if raw.outcome == "error" else None),
-            error_message=message if message is None else self._strike(message),
+            error_message=message,
             status=raw.status,
             finish_reasons=said.finish_reasons,
             response_model=said.response_model,

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
@@ -26,12 +28,16 @@ from otel_llm.load.figures.verdict import ClientError
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.live import Display, log
 from otel_llm.load.show.report import SCHEMA, notes_of
+from otel_llm.load.show.secrets import Secrets
 from otel_llm.load.show.transcript import Transcript
 from otel_llm.measures import Facts
 from otel_llm.sinks import Ended, Sink
 from otel_llm.sinks.sqlite import RUN_FILE, RunFile, check_appendable
 
 __all__ = ["MakeSinks", "Run", "RunResult", "run_name"]
+
+_LONGEST: Final = 200
+"""Bytes of a model's name in a file name."""
 
 MakeSinks = Callable[[Mapping[str, Any], Health], Sequence[Sink]]
 """Makes the sinks of a run beside its run file: (the `run` of its report, how the client fares while it goes on)."""
@@ -63,11 +69,15 @@ class RunResult:
 
 
 def run_name(model: str, name: str | None, now: datetime | None = None) -> tuple[str, Path]:
-    """Return the name of a run and its file: NAME and ./NAME, else from the model and the time, `/` replaced."""
+    """Return the name of a run and its file: NAME and ./NAME, else from the model and the time, `/` replaced.
+
+    A model whose name is longer than file names can be is cut short in it.
+    """
     if name is not None:
         return name, Path(name)
     stamp = f"{now or datetime.now(UTC).astimezone():%Y_%m_%d_%H_%M_%S_%f}"
-    name = f"{model.replace('/', '_')}_benchmark_{stamp}"
+    model = "".join(each if each.isprintable() else "_" for each in model.replace("/", "_"))
+    name = f"{model.encode()[:_LONGEST].decode(errors='ignore')}_benchmark_{stamp}"
     return name, Path(f"{name}.db")
 
 
@@ -85,9 +95,12 @@ class Run:
         keep_content: bool = True,
         log_every: int = 10,
         append: bool = False,
+        secrets: Secrets | None = None,
+        notes: Sequence[str] = (),
         sinks: MakeSinks = lambda *_: (),
     ) -> None:
         """arguments: the command line without its secrets; sinks: called when the workers have been forked"""
+        self._secrets, self._notes = secrets, notes
         self.plan, self.slo, self._make_sinks = plan, slo, sinks
         self._log_every = self._until_log = log_every
         self._counting, self._keep_content = counting, keep_content
@@ -107,7 +120,9 @@ class Run:
         }
         self.stats = Stats(plan.number)
         self.client = ClientError()
-        self._transcript = Transcript(plan, log) if log.isEnabledFor(logging.DEBUG) else None
+        self._transcript = (
+            Transcript(plan, log, self._secrets or Secrets()) if log.isEnabledFor(logging.DEBUG) else None
+        )
 
     def go(self) -> RunResult:
         """Run it. Whatever ends it (its end, Ctrl-C, a worker's death), what was measured is written and reported."""
@@ -143,9 +158,11 @@ class Run:
             health = coordinator.run(finished, turn, stopping)
         self._account(health, stopping, coordinator.sent)
         report = self._report(health, coordinator.start_ns) | {"ended_by": stopping.ended_by, "warmup": warmed}
-        report["notes"] = notes = list(notes_of(self.plan, report))
+        report["notes"] = notes = [*notes_of(self.plan, report), *self._notes]
         report["telemetry"] = _close(others, report)
         file.close(report)
+        if file.problem is not None:
+            notes.append(file.problem)
         return RunResult(report, self.path, interrupts.asked(), health, self.stats, notes)
 
     def _display(self) -> Display:
@@ -160,6 +177,10 @@ class Run:
 
     def _take(self, batch: Sequence[FinishedCall], sinks: Sequence[Sink]) -> None:
         """Give requests that ended to the figures and to every sink."""
+        if self._secrets is not None:
+            batch = [_without_secrets(call, self._secrets) for call in batch]
+        if not self._keep_content:
+            batch = [_without_echo(call) for call in batch]
         facts = Facts.of(*[call.record for call in batch])
         met = self.slo.add(facts) if self.slo is not None else [None] * len(facts)
         ended = [Ended(fact, call.body, call.content, good) for fact, call, good in zip(facts, batch, met, strict=True)]
@@ -196,6 +217,20 @@ class Run:
             "slo": self.slo.report(max(self.stats.due, 1), took) if self.slo is not None else None,
             "client": self.client.report(health, start_ns, self.stats.values["inter_token_latency"]),
         }
+
+
+def _without_secrets(call: FinishedCall, secrets: Secrets) -> FinishedCall:
+    """Return the call without secrets, so that nothing which sees it writes one down."""
+    body, content = secrets.clean_body(call.body), secrets.clean_content(call.content)
+    return FinishedCall(secrets.clean_record(call.record), body, content)
+
+
+def _without_echo(call: FinishedCall) -> FinishedCall:
+    """Return the call without what the server wrote when it failed: that may repeat the prompt."""
+    record = call.record
+    if record.error_message is None or record.status is None:
+        return call
+    return call._replace(record=msgspec.structs.replace(record, error_message="[left out]"))
 
 
 def _close(sinks: Sequence[Sink], report: Mapping[str, Any]) -> dict[str, Any] | None:

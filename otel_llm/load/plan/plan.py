@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice, takewhile
+from math import inf
 from operator import not_
 from typing import Any, Final, Literal
 
@@ -29,6 +30,7 @@ __all__ = ["ENDLESS", "LoadPlan"]
 ENDLESS: Final = 1 << 40
 """The number of requests in the plan of a closed loop that only the clock ends."""
 
+_SLOWEST: Final = 1e-9  # a request in 30 years
 _PROCESSES: Final = "; ".join(f"{name}, {process.about}" for name, process in ARRIVALS.items())
 
 
@@ -79,7 +81,8 @@ class LoadPlan:
     )  # fmt: skip
 
     number: int = option(
-        1, "-n", "--number", group=Group.AMOUNT, type=int, metavar="N", default=None, check=ONE_OR_MORE,
+        1, "-n", "--number", group=Group.AMOUNT, type=int, metavar="N", default=None,
+        check=Check("to be 1 or more", lambda number: 1 <= number <= ENDLESS),
         help="requests; default: one for --prompt, one pass of the dataset",
     )  # fmt: skip
     parallel: int = option(
@@ -88,7 +91,7 @@ class LoadPlan:
     )  # fmt: skip
     rate: float | None = option(
         None, "--rate", group=Group.AMOUNT, type=float, metavar="R",
-        check=Check("to be above 0, or -1 to send everything at once", lambda rate: rate > 0 or rate == -1),
+        check=Check("to be above 0, or -1 to send everything at once", lambda r: _SLOWEST <= r < inf or r == -1),
         help="open loop: requests per second, whatever comes back; -1 sends all at time 0",
     )  # fmt: skip
     arrival_process: str = option(
@@ -101,11 +104,12 @@ class LoadPlan:
         help="the most requests an open loop has under way; others wait",
     )  # fmt: skip
     seed: int = option(
-        0, "--seed", group=Group.AMOUNT, type=int, metavar="N",
+        0, "--seed", group=Group.AMOUNT, type=int, metavar="N", check=ZERO_OR_MORE,
         help="of the arrival times and synthetic prompts (default: %(default)s)",
     )  # fmt: skip
     ramp_s: float | None = option(
         None, "--ramp", group=Group.AMOUNT, type=float, metavar="S",
+        check=Check("to be 0 seconds or more", lambda seconds: 0 <= seconds < inf),
         help="seconds over which a closed loop starts; default: about one answer",
     )  # fmt: skip
     warmup: int = option(
@@ -123,7 +127,7 @@ class LoadPlan:
     )  # fmt: skip
     grace_s: float = option(
         30.0, "--grace", group=Group.STOP, type=float, metavar="S", default=None,
-        check=Check("to be 0 seconds or more", lambda seconds: seconds >= 0),
+        check=Check("to be 0 seconds or more", lambda seconds: seconds >= 0),  # inf: for as long as it takes
         help="then wait so long for those under way (default: 30)",
     )  # fmt: skip
     max_errors: int | None = option(
@@ -221,7 +225,12 @@ class LoadPlan:
         if self.rate is None or self.duration_s is None:
             return self
         end_ns = self.duration_s * 1e9
-        return replace(self, number=self._count(lambda at: at < end_ns))
+        if not (number := self._count(lambda at: at < end_ns)):
+            raise ConfigError(
+                "a request to arrive within --duration", f"none in {self.duration_s:g} s at {self.rate:g} a second",
+                "give more seconds, a higher --rate or another --seed",
+            )  # fmt: skip
+        return replace(self, number=number)
 
     def due_by(self, offset_ns: int) -> int:
         """Return how many requests an open loop intends to have sent this long after its start."""

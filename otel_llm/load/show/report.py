@@ -18,8 +18,9 @@ from otel_llm.load.figures.intervals import values_needed
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.llmuses_format import summary_block
-from otel_llm.load.show.visible import visible
+from otel_llm.load.show.visible import on_one_line
 from otel_llm.percentiles import BRIEF, IN_TABLE, percentile_name
+from otel_llm.sinks.private_file import write_private
 
 __all__ = ["SCHEMA", "console", "notes_of", "print_report", "print_run", "write_json"]
 
@@ -80,11 +81,10 @@ def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def write_json(path: Path, report: Mapping[str, Any]) -> None:
-    """Write the report, whole or not at all. Raises ConfigError when it cannot be written."""
-    partial = path.with_name(path.name + ".part")
+    """Write the report, whole or not at all, for its owner alone. Raises ConfigError when it cannot be written."""
+    text = msgspec.json.format(msgspec.json.encode(report)) + b"\n"
     try:
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-        partial.replace(path)
+        write_private(path, text)
     except OSError as error:
         raise ConfigError("a place to write the JSON report", error, "look at --json") from error
 
@@ -105,7 +105,7 @@ def print_run(stats: Stats, concurrency: int, report: Mapping[str, Any], path: P
     out.print(f"run file  {path}", highlight=False, soft_wrap=True)
     sys.stdout.flush()
     for line in [*(health.unreachable or ())[1:], *health.died]:
-        sys.stderr.write(f"otel-llm perf: {line}\n")
+        sys.stderr.write(f"otel-llm perf: {on_one_line(line)}\n")
 
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
@@ -169,12 +169,12 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         kinds = ", ".join(f"{_kind(kind)} {count:,}" for kind, count in requests["errors"].items())
         lines.append(f"[bold red]failed[/]  {requests['failed']:,} of {requests['planned']:,}: {kinds}")
         samples = report.get("error_samples", {}).items()
-        lines += [f"  {escape(f'{_kind(kind)}: {visible(said)}')}" for kind, said in samples]
+        lines += [f"  {escape(f'{_kind(kind)}: {on_one_line(said)}')}" for kind, said in samples]
     if infinite := report["measures"]["corrected_request_latency"].get("infinite"):
         lines.append(f"unanswered requests count as ∞ above: {infinite / requests['planned']:.2%}")
     if tokens["source"]:
         lines.append(f"tokens  {_TOKEN_SOURCE[tokens['source']]}")
-    lines += [f"[yellow]note[/]  {escape(note)}" for note in report.get("notes", ())]
+    lines += [f"[yellow]note[/]  {escape(on_one_line(note))}" for note in report.get("notes", ())]
     if report["slo"]:
         lines += _slo(report["slo"])
     return [*lines, *_client(report["client"])] if _measured(report) else lines
@@ -189,7 +189,7 @@ _TOKEN_SOURCE: Final = {
 
 
 def _kind(kind: str) -> str:
-    return f"HTTP {kind}" if kind.isdigit() else kind
+    return f"HTTP {kind}" if kind.isdigit() else escape(on_one_line(kind))
 
 
 def _slo(slo: Mapping[str, Any]) -> list[str]:
