@@ -89,6 +89,10 @@ VANTAGE: Final = "otel_llm.vantage"
 BUCKET_FAMILY: Final = "otel_llm.bucket.family"
 """Which explicit bucket edges a histogram has: their number, a dot and six digits of a digest. Exponential: none."""
 FINISH_REASON: Final = "otel_llm.finish_reason"
+SERIES: Final = "otel_llm.series"
+"""Tells series apart that differ in labels which are not kept: a digest of those labels."""
+TRAFFIC: Final = "otel_llm.traffic"
+"""`load_run` for what the load generator measured; users' own traffic has none."""
 SERVICE_NAME: Final = "service.name"
 DEPLOYMENT: Final = "deployment.environment.name"
 UNKNOWN_PROVIDER: Final = "custom"
@@ -118,10 +122,8 @@ TOKENS: Final = tuple(float(4**i) for i in range(14))
 """The convention's, for token counts: 1, 4, 16, ... 67108864."""
 SERVER_TTFT: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 SERVER_TPOT: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
-FINE_SECONDS: Final = tuple(
-    round(step * 10.0**power, 6) for power in (-4, -3, -2, -1, 0, 1) for step in (1, 1.5, 2.5, 4, 6.5)
-)
-"""Ours: 0.1 ms to 65 s, five a decade. A 5 ms and a 9 ms engine do not look the same."""
+FINE_SECONDS: Final = tuple(round(step * 10.0**power, 6) for power in range(-4, 4) for step in (1, 1.5, 2.5, 4, 6.5))
+"""Ours: 0.1 ms to 6500 s, five a decade. A 5 ms and a 9 ms engine do not look the same, and neither do slow answers."""
 PER_SECOND: Final = tuple(float(step * 10**power) for power in (0, 1, 2, 3) for step in (1, 2, 5))
 
 # -- instruments ---------------------------------------------------------------------------------------------------
@@ -258,6 +260,14 @@ INSTRUMENTS: Final = {
             "How long a request waited in the engine before it ran.", FINE_SECONDS,
         ),
         _ours("server_requests", "counter", "{request}", "otel_llm.server.requests", "Requests the engine ended."),
+        _ours(
+            "server_requests_failed", "counter", "{request}", "otel_llm.server.requests.failed",
+            "Those of otel_llm.server.requests that failed, where the engine counts them apart.",
+        ),
+        _ours(
+            "server_requests_in_flight", "gauge", "{request}", "otel_llm.server.requests.in_flight",
+            "Requests in the engine, those that wait included, where it does not count the running ones apart.",
+        ),
         _ours(
             "server_requests_running", "gauge", "{request}", "otel_llm.server.requests.running",
             "Requests the engine works on.",

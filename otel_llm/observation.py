@@ -117,29 +117,11 @@ class StreamObservation:
         self._length.append(length)
         self._kind.append(kind)
 
-    def mark_all(
-        self,
-        at_ns: "array[int]",
-        kind: "array[int]",
-        tokens: "array[int]",
-        *,
-        lag_ns: "array[int] | None" = None,
-        read: "array[int] | None" = None,
-        size: "array[int] | None" = None,
-        length: "array[int] | None" = None,
-    ) -> None:
-        """Note chunks that were stamped elsewhere, oldest first: what `mark` notes, as columns of equal length.
-
-        The four others are those of `mark_read`, and are given together.
-        """
+    def mark_all(self, at_ns: "array[int]", kind: "array[int]", tokens: "array[int]") -> None:
+        """Note chunks that were stamped elsewhere, oldest first: what `mark` notes, as columns of equal length."""
         self._at.extend(at_ns)
         self._kind.extend(kind)
         self._tokens.extend(tokens)
-        if lag_ns is not None and read is not None and size is not None and length is not None:
-            self._lag.extend(lag_ns)
-            self._read.extend(read)
-            self._size.extend(size)
-            self._length.extend(length)
 
     def restart(self) -> None:
         """Start the clock again, unless something has arrived: what went before was no part of the call.

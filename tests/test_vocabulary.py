@@ -41,6 +41,8 @@ slo_requests                  counter       {request} otel_llm.slo.requests
 server_inter_token_latency    histogram     s         otel_llm.server.inter_token_latency
 server_queue_duration         histogram     s         otel_llm.server.queue.duration
 server_requests               counter       {request} otel_llm.server.requests
+server_requests_failed        counter       {request} otel_llm.server.requests.failed
+server_requests_in_flight     gauge         {request} otel_llm.server.requests.in_flight
 server_requests_running       gauge         {request} otel_llm.server.requests.running
 server_requests_waiting       gauge         {request} otel_llm.server.requests.waiting
 server_kv_cache_utilization   gauge         1         otel_llm.server.kv_cache.utilization
@@ -79,6 +81,9 @@ SPELL_NAMES = {
     "dashboards/fed/test_numbers.py",  # what others send
     "dashboards/fed/test_queries.py",  # what no one sends, as Prometheus calls it
     "libraries/test_other_instrumentations.py",  # the metrics of another instrumentation
+    "real/test_engine_pages.py",  # queries as a person types them
+    "real/test_senders.py",  # queries as a person types them
+    "real/test_victoriametrics.py",  # queries as a person types them
     "real/test_vocabulary.py",  # an application that others instrumented
 }
 

@@ -41,7 +41,7 @@ class Prometheus(PartProcess):
             f"--storage.tsdb.path={self.data / 'tsdb'}",
             f"--web.listen-address={HOST}:{self.port}",
             "--web.enable-otlp-receiver",
-            "--enable-feature=exemplar-storage,created-timestamp-zero-ingestion",
+            "--enable-feature=exemplar-storage,st-storage,use-start-timestamps",
         ]
 
     def query(self, expression: str) -> list[dict[str, Any]]:

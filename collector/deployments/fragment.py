@@ -1,13 +1,14 @@
 """An engine table as a Collector fragment: scrape the engine, keep what is listed, rename it to one vocabulary."""
 
-import re
+import textwrap
 from collections.abc import Iterable, Iterator
 
 from otel_llm import conventions
+from otel_llm_collector.deployments.kept_series import relabelling
 from otel_llm_collector.engine_tables.table import ATTRIBUTES, EngineTable, Metric
 from otel_llm_collector.yaml_text import header, quote
 
-__all__ = ["fragment", "kept_series_pattern", "transform_statements"]
+__all__ = ["fragment", "transform_statements"]
 
 
 def fragment(table: EngineTable) -> str:
@@ -22,15 +23,18 @@ receivers:
         - job_name: {table.name}
           scrape_interval: ${{env:ENGINE_SCRAPE_INTERVAL:-15s}}
           metrics_path: ${{env:{upper}_METRICS_PATH:-{table.path}}}
+          scheme: ${{env:{upper}_SCHEME:-http}}
+          # YAML maps, as Prometheus has them: {{credentials: KEY}}, {{username: U, password: P}}, {{ca_file: PATH}}
+          authorization: ${{env:{upper}_AUTHORIZATION:-null}}
+          basic_auth: ${{env:{upper}_BASIC_AUTH:-null}}
+          tls_config: ${{env:{upper}_TLS:-null}}
           # A YAML list: [host-a:{table.port}, host-b:{table.port}]
           static_configs:
             - targets: ${{env:{upper}_TARGETS:-[127.0.0.1:{table.port}]}}
           # What no table lists is not taken, and an engine whose series run away is not taken at all.
           sample_limit: ${{env:ENGINE_SAMPLE_LIMIT:-5000}}
           metric_relabel_configs:
-            - source_labels: [__name__]
-              regex: {kept_series_pattern(table)}
-              action: keep
+{textwrap.indent(relabelling(table), " " * 12)}
 
 processors:
   transform/{table.name}:
@@ -52,32 +56,47 @@ def transform_statements(table: EngineTable) -> str:
     return "\n".join(_groups(table))
 
 
-def kept_series_pattern(table: EngineTable) -> str:
-    """Return a regular expression that matches the series to keep, in YAML's single quotes."""
-    names = [
-        f"{re.escape(metric.name)}{'(_bucket|_sum|_count)' if metric.type == 'histogram' else ''}"
-        for metric in table.metrics
-        if metric.to
-    ]
-    names += [f"{re.escape(metric.name)}(_sum|_count)?" for metric in table.metrics if metric.passed]
-    return quote("|".join(names))
-
-
 def _groups(table: EngineTable) -> Iterator[str]:
     """Yield the groups of transform statements: first for the labels of all metrics, then for each metric."""
     names = "|".join(metric.name for metric in table.metrics if metric.to or metric.passed)
-    labels = [
-        f'set(datapoint.attributes["{ATTRIBUTES[key]}"], datapoint.attributes["{label}"])'
-        for label, key in table.labels.items()
-    ]
-    labels.append(f'set(datapoint.attributes["{conventions.ENGINE}"], "{table.name}")')
-    labels.append(f'set(datapoint.attributes["{conventions.VANTAGE}"], "{table.vantage}")')
-    yield _group(f'IsMatch(metric.name, "^({names})$$")', labels)
+    gauges = [metric for metric in table.metrics if metric.type == "gauge" and metric.to]
+    if table.copies and gauges:
+        chosen = f'IsMatch(metric.name, "^({"|".join(metric.name for metric in gauges)})$$")'
+        yield _group(chosen, [f'delete_key(datapoint.attributes, "{label}")' for label in table.copies])
+        yield _group(chosen, ['aggregate_on_attributes("max")'])
+    yield _group(f'IsMatch(metric.name, "^({names})$$")', _labels(table))
     for metric in table.metrics:
-        if metric.error:
-            yield _group(_is(metric), [f'set(datapoint.attributes["{conventions.ERROR_TYPE}"], "{metric.error}")'])
+        if errors := list(_errors(metric)):
+            yield _group(_is(metric), errors)
         if metric.to:
             yield _group(_is(metric), _rename(metric, table))
+
+
+def _labels(table: EngineTable) -> Iterator[str]:
+    """Yield the statements that say where a metric comes from, and give the engine's labels the names of ours."""
+    for label, key in table.labels.items():
+        said = f'datapoint.attributes["{label}"]'
+        named = f'{said} != nil and not IsMatch({said}, "^(None)?$$")'
+        yield f'set(datapoint.attributes["{ATTRIBUTES[key]}"], {said}) where {named}'
+    if "response_model" in table.labels.values():
+        asked, answered = (f'datapoint.attributes["{ATTRIBUTES[key]}"]' for key in ("model", "response_model"))
+        yield f"set({asked}, {answered}) where {asked} == nil"
+    yield f'set(datapoint.attributes["{conventions.ENGINE}"], "{table.name}")'
+    yield f'set(datapoint.attributes["{conventions.VANTAGE}"], "{table.vantage}")'
+    environment = "${env:DEPLOYMENT_ENVIRONMENT:-}"
+    yield f'set(resource.attributes["{conventions.DEPLOYMENT}"], "{environment}") where "{environment}" != ""'
+
+
+def _errors(metric: Metric) -> Iterator[str]:
+    """Yield the statements that give a metric's series their error.type."""
+    error = f'datapoint.attributes["{conventions.ERROR_TYPE}"]'
+    for label, pattern in metric.error_when.items():
+        said = f'datapoint.attributes["{label}"]'
+        yield f'set({error}, {said}) where {error} == nil and {said} != nil and IsMatch({said}, "^({pattern})$$")'
+    if metric.error_when:
+        yield f'set({error}, "_OTHER") where {error} == "None"'
+    if metric.error:
+        yield f'set({error}, "{metric.error}") where {error} == nil'
 
 
 def _rename(metric: Metric, table: EngineTable) -> Iterator[str]:

@@ -4,7 +4,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from otel_llm_collector.deployments.fragment import kept_series_pattern, transform_statements
+from otel_llm_collector.deployments.fragment import transform_statements
+from otel_llm_collector.deployments.kept_series import relabelling
 from otel_llm_collector.engine_tables.table import EngineTable
 from otel_llm_collector.yaml_text import header
 
@@ -43,9 +44,7 @@ spec:
       path: {table.path}
       interval: 15s
       metricRelabelings:
-        - sourceLabels: [__name__]
-          regex: {kept_series_pattern(table)}
-          action: keep
+{textwrap.indent(relabelling(table, camel=True), " " * 8)}
 """
 
 

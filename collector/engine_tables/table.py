@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from otel_llm import conventions
 from otel_llm.errors import ConfigError
@@ -17,11 +17,15 @@ Type = Literal["histogram", "counter", "gauge", "summary"]
 ATTRIBUTES: Final[Mapping[str, str]] = {
     "model": conventions.REQUEST_MODEL,
     "provider": conventions.PROVIDER_NAME,
+    "response_model": conventions.RESPONSE_MODEL,
     "rank": conventions.ENGINE_RANK,
     "finish_reason": conventions.FINISH_REASON,
     "error": conventions.ERROR_TYPE,
 }
-"""What a label of an engine can become. A label that its table does not name is dropped, and its series added up."""
+"""What a label of an engine can become. A label that its table does not name is dropped, and its series added up.
+
+Where a table has `response_model` (a gateway's alias leads to another model), it stands in for a `model` that is empty.
+"""
 
 _TO_BASE: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
@@ -37,7 +41,9 @@ class Metric:
     passed: bool = False  # kept under its own name, for those who know it
     unit: str = ""  # the engine's own; empty: the same as the instrument's
     buckets: str = ""  # a name in `EngineTable.buckets`
-    error: str = ""  # the error.type of all its series
+    only: Mapping[str, str] = field(default_factory=dict)  # label → pattern of the series to keep; absent is empty
+    error_when: Mapping[str, str] = field(default_factory=dict)  # label → pattern of the values that are an error.type
+    error: str = ""  # the error.type of all its series that have none from a label
     optional: str = ""  # why a /metrics page may lack it
     note: str = ""
 
@@ -81,13 +87,22 @@ class EngineTable:
     source: str
     gives: str
     labels: Mapping[str, str]
-    buckets: Mapping[str, tuple[float, ...]]
+    copies: tuple[str, ...]  # labels whose values all tell the same, as ranks do that work on one request together
+    buckets: Mapping[str, Mapping[str, tuple[float, ...]]]  # by name, then by the engine's version, newest first
     metrics: tuple[Metric, ...]
     profile: BucketProfile | None
 
     def edges(self, metric: Metric) -> tuple[float, ...]:
-        """Return the upper edges of a metric's buckets in seconds, without +Inf; empty when no buckets are listed."""
-        return tuple(edge * metric.scale for edge in self.buckets.get(metric.buckets, ()))
+        """Return the upper edges of a metric's buckets in seconds, without +Inf; empty when no buckets are listed.
+
+        Of several versions of the engine, those of the newest.
+        """
+        return next(iter(self.edges_by_version(metric).values()), ())
+
+    def edges_by_version(self, metric: Metric) -> Mapping[str, tuple[float, ...]]:
+        """Return the edges that a metric has in each listed version of the engine, newest first."""
+        listed = self.buckets.get(metric.buckets, {})
+        return {version: tuple(edge * metric.scale for edge in edges) for version, edges in listed.items()}
 
 
 def find_engine_table(name: str) -> EngineTable:
@@ -112,7 +127,8 @@ def read_table(text: str, where: str = "the table") -> EngineTable:
         table = EngineTable(
             metrics=tuple(Metric(**entry) for entry in raw.pop("metric", ())),
             labels=raw.pop("labels", {}),
-            buckets={name: tuple(map(float, edges)) for name, edges in raw.pop("buckets", {}).items()},
+            copies=tuple(raw.pop("copies", ())),
+            buckets={name: _versions(edges, raw) for name, edges in raw.pop("buckets", {}).items()},
             profile=BucketProfile(**raw.pop("profile")) if "profile" in raw else None,
             versions=tuple(raw.pop("versions")),
             **raw,
@@ -121,6 +137,12 @@ def read_table(text: str, where: str = "the table") -> EngineTable:
         raise ConfigError(f"{where} to be an engine table", error, "compare it with engines/vllm.toml") from error
     _check(table, where)
     return table
+
+
+def _versions(edges: Any, raw: Mapping[str, Any]) -> Mapping[str, tuple[float, ...]]:
+    """Return edges by version. A plain list is that of all the versions that the table is about."""
+    listed = edges if isinstance(edges, dict) else {", ".join(raw["versions"]): edges}
+    return {version: tuple(map(float, each)) for version, each in listed.items()}
 
 
 def _check(table: EngineTable, where: str) -> None:

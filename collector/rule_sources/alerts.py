@@ -1,18 +1,24 @@
-"""Alerts. Each has a runbook, docs/runbooks/NAME.md, that says what to look at."""
+"""Alerts. Each has a runbook, docs/runbooks/NAME.md, that says what to look at.
+
+They are about users: load runs never fire one, nor does traffic too little to tell a bad hour from a bad request.
+"""
 
 from collections.abc import Iterator
 from typing import Final
 
 from otel_llm import conventions
 from otel_llm_collector.engine_tables.table import engine_tables
+from otel_llm_collector.rule_sources.dimensions import BY, MODEL, USERS, VANTAGE
 from otel_llm_collector.rule_sources.rule import Alert
 from otel_llm_collector.vocabulary.collector_self_metrics import QUEUE_CAPACITY, QUEUE_SIZE
+from otel_llm_collector.vocabulary.measures import MEASURES
 from otel_llm_collector.vocabulary.prometheus_names import label_name
 
 __all__ = ["alerts"]
 
 _PROMISES: Final = {"time_to_first_token": "FirstToken", "inter_token_latency": "InterTokenLatency"}
 _WHO: Final = f"{{{{ $labels.job }}}} {{{{ $labels.{label_name(conventions.REQUEST_MODEL)} }}}}"
+_ENOUGH: Final = 'otel_llm:alert_traffic:count{alert="%s"}'
 _VALUE: Final = "{{ $value | humanizePercentage }}"
 
 
@@ -22,14 +28,16 @@ def alerts() -> Iterator[Alert]:
         yield from _burn_alerts(measure, name)
     yield Alert(
         "OtelLlmErrors",
-        "otel_llm:errors:ratio5m > 0.05",
+        f"otel_llm:errors:ratio5m{{{USERS}}} > 0.05\n"
+        f"and on ({BY}) 300 * sum by ({BY}) (otel_llm:requests:rate5m) >= scalar({_ENOUGH % 'errors'})\n"
+        f"{_unless_load_run('15m')}",
         "5m",
         "page",
         f"{_WHO}: {_VALUE} of requests fail",
     )
     yield Alert(
         "OtelLlmSaturated",
-        "otel_llm:requests_waiting:ratio > 0.5 or otel_llm:kv_cache:max > 0.95",
+        f"(otel_llm:requests_waiting:ratio > 0.5 or otel_llm:kv_cache:max > 0.95)\n{_unless_load_run('15m')}",
         "10m",
         "ticket",
         f"{_WHO}: more requests wait than run, or the key-value cache is full",
@@ -42,10 +50,12 @@ def alerts() -> Iterator[Alert]:
         "page",
         "{{ $labels.job }} at {{ $labels.instance }} does not answer, so its percentiles are missing",
     )
-    clipped = "\nor\n".join(f'otel_llm:{measure}:quantile_clipped5m{{quantile="0.99"}} == 1' for measure in _PROMISES)
+    clipped = "\nor\n".join(
+        f'otel_llm:{measure.name}:quantile_clipped5m{{quantile="0.99", {USERS}}} == 1' for measure in MEASURES
+    )
     yield Alert(
         "OtelLlmPercentileClipped",
-        clipped,
+        f"({clipped})\n{_unless_load_run('15m')}",
         "10m",
         "ticket",
         f"{_WHO}: p99 is above the last bucket edge, so the number shown is only a lower bound",
@@ -71,16 +81,32 @@ def _burn_alerts(measure: str, name: str) -> Iterator[Alert]:
 
     At 14.4 times the allowed rate an hour spends two per cent of a month's budget; at 6 times, six hours spend five.
     """
-    for speed, factor, windows, severity in (
-        ("Fast", 14.4, ("5m", "1h"), "page"),
-        ("Slow", 6, ("30m", "6h"), "ticket"),
+    for speed, factor, windows, run_over, severity in (
+        ("Fast", 14.4, ("5m", "1h"), "15m", "page"),
+        ("Slow", 6, ("30m", "6h"), "45m", "ticket"),
     ):
-        budget = f"{factor} * (1 - scalar(otel_llm:slo_objective:ratio))"
-        short, long = (f'otel_llm:{measure}:slow_ratio{{window="{window}"}} > {budget}' for window in windows)
+        budget = f"ignoring (window) group_left () {factor} * otel_llm:{measure}:slo_budget"
+        short, long = (f'otel_llm:{measure}:slow_ratio{{window="{window}", {USERS}}} > {budget}' for window in windows)
         yield Alert(
             f"OtelLlm{name}Burn{speed}",
-            f"({long})\nand ignoring (window)\n({short})",
+            f"({long})\nand ignoring (window)\n({short})\n"
+            f"and ignoring (window)\n({_enough(measure, windows[1])})\n{_unless_load_run(run_over)}",
             "2m",
             severity,
             f"{_WHO}: {_VALUE} of {measure.replace('_', ' ')} is slower than promised",
         )
+
+
+def _unless_load_run(since: str) -> str:
+    """Return what leaves out engines and gateways that load runs gave most of their work, not long ago.
+
+    Their own series do not tell users from load runs; those of clients do.
+    """
+    return f"unless on ({MODEL}, {VANTAGE}) max_over_time(otel_llm:load_run:share5m[{since}]) > 0.5"
+
+
+def _enough(measure: str, window: str) -> str:
+    """Return the services that had enough values in a window. How often rules are evaluated is counted, not known."""
+    evaluated = f"scalar(count_over_time({_ENOUGH % 'burn'}[5m]))"
+    values = f"sum_over_time(otel_llm:{measure}:count_rate5m[{window}]) * 300 / {evaluated}"
+    return f"{values} >= scalar({_ENOUGH % 'burn'})"

@@ -1,45 +1,63 @@
-"""Recording rules for service level objectives: the share of values within a threshold, slow values, and goodput."""
+"""Recording rules for service level objectives: the share of values within a threshold, slow values, and goodput.
+
+`rules/slo.yaml` promises one threshold for each measure and one objective for all, and others for single models. So a
+threshold is a series beside the histograms, not a number in a query. An explicit histogram is read at it by its own
+edges: exactly where the threshold is one of them, otherwise spread evenly in the logarithm between two, as on the
+common grid.
+"""
 
 from collections.abc import Iterator
 from typing import Final
 
 from otel_llm import conventions
-from otel_llm_collector.rule_sources.dimensions import BY
+from otel_llm_collector.rule_sources.dimensions import BY, MODEL, TRAFFIC
+from otel_llm_collector.rule_sources.grid import all_edges
 from otel_llm_collector.rule_sources.rule import Rule
 from otel_llm_collector.vocabulary.measures import DURATION, ITL, TPOT, TTFT, Measure
 from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for
 
-__all__ = ["PROMISED", "PROMISES", "WINDOWS", "goodput_rules", "slo_rules"]
+__all__ = ["PROMISED", "PROMISES", "WINDOWS", "edge_rules", "goodput_rules", "slo_rules"]
 
-PROMISES: Final = ("otel_llm:slo_threshold:seconds", "otel_llm:slo_objective:ratio", "otel_llm:series_budget:count")
+PROMISES: Final = (
+    "otel_llm:slo_threshold:seconds",
+    "otel_llm:slo_objective:ratio",
+    "otel_llm:alert_traffic:count",
+    "otel_llm:series_budget:count",
+)
 """What `rules/slo.yaml` records. It is written by hand, for operators to edit."""
 PROMISED: Final = (TTFT, ITL, TPOT, DURATION)
 """The measures that `rules/slo.yaml` has a threshold for."""
 WINDOWS: Final = ("30m", "1h", "6h")
 
+_EDGE: Final = "otel_llm:edge:seconds"
+
+
+def edge_rules() -> Iterator[Rule]:
+    """Yield what each known bucket edge is in seconds, by its `le`: a query cannot read a label as a number."""
+    shown = [f'label_replace(vector({edge}), "le", "{edge}", "", "")' for edge in all_edges()]
+    # in groups: each `or` looks at all that stands left of it
+    groups = (" or ".join(shown[at : at + 16]) for at in range(0, len(shown), 16))
+    yield Rule(_EDGE, "\nor ".join(f"({group})" for group in groups))
+
 
 def slo_rules(measure: Measure) -> Iterator[Rule]:
-    """Yield the share of values within the threshold, and how many were not, up to six hours back.
-
-    An exponential histogram gives the right share for any threshold. An explicit one is exact when the threshold is
-    one of its edges; between two edges values count as spread evenly.
-    """
+    """Yield the share of values within the threshold, and how many were not, up to six hours back."""
     name = measure.name
-    threshold = f'scalar(otel_llm:slo_threshold:seconds{{measure="{name}"}})'
-    kinds = {
-        "exponential": (f"otel_llm:{name}:rate5m", f"histogram_count(otel_llm:{name}:rate5m)"),
-        "explicit": (
-            f"otel_llm:{name}:bucket_rate5m",
-            f'max without (le) (otel_llm:{name}:bucket_rate5m{{le="+Inf"}})',
-        ),
+    native, explicit = f"otel_llm:{name}:rate5m", f"otel_llm:{name}:bucket_rate5m"
+    counts = {
+        "exponential": f"(histogram_count({native}) > 0)",
+        "explicit": f'(max without (le) ({explicit}{{le="+Inf"}}) > 0)',
     }
-    for kind, (histogram, _) in kinds.items():
-        share = f"histogram_fraction(0, {threshold}, {histogram})"
-        yield Rule(f"otel_llm:{name}:attainment5m", share, {"histogram": kind})
-    counts = " or ".join(f"({count} > 0)" for _, count in kinds.values())
-    yield Rule(f"otel_llm:{name}:count_rate5m", f"sum by ({BY}) ({counts})")
+    promises = f'otel_llm:slo_threshold:seconds{{measure="{name}", {MODEL}%s""}}'
+    groups = f'(count by ({BY}) ({explicit}{{le="+Inf"}}) or count by ({BY}) ({native}))'
+    yield Rule(f"otel_llm:{name}:slo_threshold", _per_model(groups, promises))
+    share = f"({_within(name, explicit)}) / {counts['explicit']}"
+    yield Rule(f"otel_llm:{name}:attainment5m", share, {"histogram": "explicit"})
+    yield Rule(f"otel_llm:{name}:attainment5m", _native_share(name, native, promises), {"histogram": "exponential"})
+    yield Rule(f"otel_llm:{name}:count_rate5m", f"sum by ({BY}) ({' or '.join(counts.values())})")
     slow = "\n  or ".join(
-        f"(1 - histogram_fraction(0, {threshold}, {histogram})) * ({count} > 0)" for histogram, count in kinds.values()
+        f'(1 - otel_llm:{name}:attainment5m{{histogram="{kind}"}}) * ignoring (histogram) {count}'
+        for kind, count in counts.items()
     )
     yield Rule(f"otel_llm:{name}:slow_rate5m", f"sum by ({BY}) (\n  {slow}\n)")
     rates = f"otel_llm:{name}:slow_rate5m", f"otel_llm:{name}:count_rate5m"
@@ -47,6 +65,49 @@ def slo_rules(measure: Measure) -> Iterator[Rule]:
     for window in WINDOWS:
         over = " / ".join(f"sum_over_time({rate}[{window}])" for rate in rates)
         yield Rule(f"otel_llm:{name}:slow_ratio", over, {"window": window})
+    groups = f'max by ({BY}) (otel_llm:{name}:slow_ratio{{window="{WINDOWS[-1]}"}})'
+    yield Rule(f"otel_llm:{name}:slo_budget", f"1 - (\n{_per_model(groups, _OBJECTIVES)}\n)")
+
+
+_OBJECTIVES: Final = f'otel_llm:slo_objective:ratio{{{MODEL}%s""}}'
+
+
+def _per_model(groups: str, promises: str) -> str:
+    """Return a promise for each of some groups: that of its model, else the one for all.
+
+    promises: the series, with `%s` where `=` selects the promise for all and `!=` those of single models.
+    """
+    of_model = f"max by ({MODEL}) ({promises % '!='})"
+    return f"0 * {groups} + on ({MODEL}) group_left () {of_model}\nor\n0 * {groups} + scalar({promises % '='})"
+
+
+def _within(name: str, buckets: str) -> str:
+    """Return how many values per second are within the threshold, of cumulative explicit buckets.
+
+    Values above the last edge are not known to be within it, so they count as slow.
+    """
+    threshold = f"on ({BY}) group_left () otel_llm:{name}:slo_threshold"
+    edges = f"(0 * {buckets} + on (le) group_left () {_EDGE})"
+    below, above = f"({edges} <= {threshold})", f"({edges} > {threshold})"
+    low, high = f"max without (le) {below}", f"min without (le) {above}"
+    count_low = f"max without (le) ({buckets} and {below})"
+    step = f"(min without (le) ({buckets} and {above}) - {count_low})"
+    at = f"(0 * {low} + {threshold})"
+    spread = f"{count_low} + {step} * ln({at} / ({low} > 0)) / ln(({high}) / ({low}))"
+    first = f"min without (le) ({buckets} and {above}) * (0 * {high} + {threshold}) / {high}"
+    return f"{spread}\nor {first} unless ({low} > 0)\nor {count_low}"
+
+
+def _native_share(name: str, native: str, promises: str) -> str:
+    """Return the share of exponential histograms within the threshold: exact, but for models with their own.
+
+    A query takes only one number as a threshold, so those are read on the common grid.
+    """
+    own = f"max by ({MODEL}) ({promises % '!='})"
+    exact = f"histogram_fraction(0, scalar({promises % '='}), {native} unless on ({MODEL}) {own})"
+    union, chosen = f"otel_llm:{name}:union_rate5m", f"and on ({MODEL}) {own} and on ({BY}) histogram_count({native})"
+    total = f'(max without (le) ({union}{{le="+Inf"}}) > 0)'
+    return f"{exact}\nor\n({_within(name, f'({union} {chosen})')}) / {total}"
 
 
 def goodput_rules() -> Iterator[Rule]:
@@ -55,7 +116,7 @@ def goodput_rules() -> Iterator[Rule]:
     Percentiles cannot give this: they do not say which slow first tokens also belonged to slow answers.
     """
     judged = series_for("slo_requests")
-    by = ", ".join(("job", label_name(conventions.RUN_ID)))
+    by = ", ".join(("job", label_name(conventions.RUN_ID), TRAFFIC))
     met = f'sum by ({by}) (rate({judged}{{{conventions.SLO_MET}="true"}}[5m]))'
     yield Rule("otel_llm:goodput:rate5m", met)
     yield Rule("otel_llm:goodput:ratio5m", f"{met} / (sum by ({by}) (rate({judged}[5m])) > 0)")

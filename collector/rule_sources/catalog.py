@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from otel_llm_collector.rule_sources.alerts import alerts
-from otel_llm_collector.rule_sources.attainment import PROMISED, PROMISES, goodput_rules, slo_rules
+from otel_llm_collector.rule_sources.attainment import PROMISED, PROMISES, edge_rules, goodput_rules, slo_rules
 from otel_llm_collector.rule_sources.percentiles import client_minus_server_rules, family_rules, union_rules
 from otel_llm_collector.rule_sources.rule import Alert, Rule, RuleGroup
 from otel_llm_collector.rule_sources.run_percentiles import run_rules
@@ -38,6 +38,7 @@ def rule_groups() -> Mapping[str, Sequence[RuleGroup]]:
         # one file each: together they are larger than what Kubernetes takes as one object
         **{f"union_{m.name}": [_group(f"{m.name}_union", _across_families(m))] for m in MEASURES},
         "attainment": [
+            _group("edges", edge_rules()),
             *(_group(f"{m.name}_attainment", slo_rules(m)) for m in PROMISED),
             _group("goodput", goodput_rules()),
         ],

@@ -16,7 +16,7 @@ from otel_llm import conventions
 from otel_llm_collector.engine_tables.table import engine_tables
 from otel_llm_collector.vocabulary import bucket_family
 
-__all__ = ["grid_edges", "known_families", "log_spread_edge"]
+__all__ = ["all_edges", "grid_edges", "known_families", "log_spread_edge"]
 
 _DECADE: Final = (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 8)
 """The preferred numbers R10."""
@@ -29,10 +29,24 @@ def grid_edges(low: float, high: float) -> tuple[float, ...]:
 
 
 def known_families(instruments: Collection[str]) -> Mapping[str, tuple[float, ...]]:
-    """Return the bucket edges that engine tables and `conventions` have for these instruments, by family."""
-    tables = [table.edges(metric) for table in engine_tables() for metric in table.metrics if metric.to in instruments]
-    ours = [conventions.instrument(key).boundaries or () for key in instruments]
-    return {bucket_family.name(edges): edges for edges in (*tables, *ours) if edges}
+    """Return the bucket edges of these instruments by family: of all listed versions of engines, and ours."""
+    found = [
+        edges
+        for table in engine_tables()
+        for metric in table.metrics
+        if metric.to in instruments
+        for edges in table.edges_by_version(metric).values()
+    ]
+    found += [conventions.instrument(key).boundaries or () for key in instruments]
+    return {bucket_family.name(edges): edges for edges in found if edges}
+
+
+def all_edges() -> tuple[str, ...]:
+    """Return every bucket edge of seconds that is known, ascending, as `le` has it: engines', ours, and the grid's."""
+    seconds = {key for key, made in conventions.INSTRUMENTS.items() if made.kind == "histogram" and made.unit == "s"}
+    found = {edge for edges in known_families(seconds).values() for edge in edges}
+    found.update(grid_edges(0, math.inf), conventions.SERVER_TTFT, conventions.SERVER_TPOT)
+    return tuple(f"{edge:.15f}".rstrip("0").rstrip(".") for edge in sorted(found) if edge > 0)
 
 
 def log_spread_edge(edge: float, edges: Sequence[float]) -> float:

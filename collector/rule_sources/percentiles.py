@@ -9,15 +9,18 @@ import itertools
 from collections.abc import Iterator
 from typing import Final
 
-from otel_llm_collector.rule_sources.dimensions import BY, FAMILY, MODEL, QUANTILES, SUCCEEDED, VANTAGE
+from otel_llm_collector.rule_sources.dimensions import BY, FAMILY, MODEL, QUANTILES, SUCCEEDED, TRAFFIC, VANTAGE
 from otel_llm_collector.rule_sources.grid import grid_edges, known_families, log_spread_edge
 from otel_llm_collector.rule_sources.rule import Rule
 from otel_llm_collector.vocabulary.measures import Measure
+from otel_llm_collector.vocabulary.prometheus_names import series_for
 
 __all__ = ["client_minus_server_rules", "family_rules", "first_source_rates", "union_rules"]
 
 WINDOW: Final = "5m"
 _SAME_SERVICE: Final = f"job, {MODEL}, {VANTAGE}"
+_FIRST: Final = "1e-6"
+"""Seconds: no engine's second edge is that low, so a lower edge that is belongs to the first bucket."""
 
 
 def family_rules(measure: Measure) -> Iterator[Rule]:
@@ -40,7 +43,10 @@ def first_source_rates(measure: Measure, suffix: str, by: str, window: str = WIN
     terms: list[str] = []
     before: list[str] = []
     for source in measure.sources():
-        term = f"sum by ({by}) (rate({source}{suffix}{{{matchers}}}[{window}]))"
+        rate = f"rate({source}{suffix}{{{matchers}}}[{window}])"
+        if source == series_for("server_time_to_first_token"):
+            rate = f"{rate} {_unless_embeddings(matchers)}"
+        term = f"sum by ({by}) ({rate})"
         if before:
             known = "|".join(f"{name}{suffix}" for name in before)
             beside = "" if matchers == SUCCEEDED else f", {matchers}"
@@ -50,8 +56,15 @@ def first_source_rates(measure: Measure, suffix: str, by: str, window: str = WIN
     return "\nor\n".join(terms)
 
 
+def _unless_embeddings(matchers: str) -> str:
+    """Return what leaves out engines that never made a token: they made embeddings, and filled this histogram too."""
+    tokens = series_for("server_generation_tokens")
+    of_job = [matcher for matcher in matchers.split(", ") if matcher.startswith("job")]
+    return f"unless on (job, instance, {MODEL}) {tokens}{{{''.join(of_job)}}} == 0"
+
+
 def _edges(name: str, explicit: str, q: str) -> Iterator[Rule]:
-    """Yield the edges of the bucket that a percentile falls in, and whether that is the one without an upper edge.
+    """Yield the edges of the bucket that a percentile falls in, and whether it is the last or the first one.
 
     Cut off above the rank, the histogram has its 100th percentile at the upper edge. What is left above the rank
     begins at the lower edge: that is its 0th percentile.
@@ -67,6 +80,8 @@ def _edges(name: str, explicit: str, q: str) -> Iterator[Rule]:
         f'and max without (le) ({explicit}{{le="+Inf"}}) > 0',
         labels,
     )
+    lower = f'otel_llm:{name}:quantile_lower5m{{quantile="{q}"}}'
+    yield Rule(f"otel_llm:{name}:quantile_below5m", f"({lower} >= 0) < bool {_FIRST}", labels)
 
 
 def union_rules(measure: Measure) -> Iterator[Rule]:
@@ -81,7 +96,7 @@ def union_rules(measure: Measure) -> Iterator[Rule]:
         )
         yield Rule(together, f"sum by ({BY}) (\n  {both}\n)", {"le": f"{edge:g}"})
     yield Rule(together, f"sum by ({BY}) (({counts}) or (histogram_count({native}) > 0))", {"le": "+Inf"})
-    by = f"le, {VANTAGE}, {MODEL}"
+    by = f"le, {VANTAGE}, {MODEL}, {TRAFFIC}"
     for q in QUANTILES:
         yield Rule(
             f"otel_llm:{measure.name}:quantile5m",
@@ -114,6 +129,6 @@ def client_minus_server_rules(measure: Measure) -> Iterator[Rule]:
         for inner in ("gateway", "frontend", "engine"):
             yield Rule(
                 f"otel_llm:{measure.name}:client_minus5m",
-                f"{at % 'client'} - on ({MODEL}) {at % inner}",
+                f"sum by ({MODEL}, {TRAFFIC}) ({at % 'client'}) - on ({MODEL}) group_left () {at % inner}",
                 {"quantile": q, VANTAGE: inner},
             )

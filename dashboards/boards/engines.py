@@ -159,8 +159,8 @@ def finished() -> Panel:
     ended = f"rate({series_for('server_requests')}{selection()}[{INTERVAL}])"
     return charts.lines(
         "Requests by finish reason",
-        "Requests that engines finished per second, by finish reason: stop, length (the limit was reached), abort. "
-        "The reason is empty for engines that give none.",
+        "Requests that engines finished per second, by finish reason: stop, length (the limit was reached), error. "
+        "The reason is empty for engines that give none. vLLM never counts requests that their client left.",
         "reqps",
         Query(f"sum by ({ENGINE}, {_FINISH}) ({ended})", legend(ENGINE, _FINISH)),
         stacked=True,
@@ -172,7 +172,9 @@ def failed() -> Panel:
     of_engines = selection(f'{ERROR}!=""', HAS_ENGINE)
     return charts.lines(
         "Failed requests",
-        "Requests per second that engines count as failed, aborted or rejected, by error.type, over 5 minutes.",
+        "Requests per second that engines and gateways count as failed or refused, by error.type, over 5 minutes: the "
+        "engine's own name for the error, or an HTTP status. docs/engines.md says which of them count what. llama.cpp "
+        "counts none.",
         "reqps",
         Query(f"sum by ({ENGINE}, {ERROR}) ({recorded_series('requests:rate5m')}{of_engines})", legend(ENGINE, ERROR)),
         stacked=True,

@@ -10,7 +10,7 @@ from otel_llm_dashboards.drawing import charts, variables
 from otel_llm_dashboards.drawing.board import Board, Row
 from otel_llm_dashboards.drawing.panel import Panel, Query
 from otel_llm_dashboards.drawing.tables import Column, table
-from otel_llm_dashboards.queries.labels import JOB, MODEL, RUN, VANTAGE, legend, selection
+from otel_llm_dashboards.queries.labels import JOB, MODEL, RUN, TRAFFIC, VANTAGE, legend, selection
 from otel_llm_dashboards.queries.recorded import recorded_series
 
 __all__ = ["board"]
@@ -19,8 +19,6 @@ _MEASURES: Final = tuple(m for m in PROMISED)
 _WHO: Final = (JOB, MODEL, VANTAGE)
 _FAST, _SLOW = 14.4, 6
 _OBJECTIVE: Final = recorded_series("slo_objective:ratio")
-_BUDGET: Final = f"(1 - scalar({_OBJECTIVE}))"
-"""The share of values that may be slow."""
 
 
 def board() -> Board:
@@ -51,9 +49,10 @@ def objective() -> Panel:
     """Show the share of values that should be within the thresholds."""
     return charts.number(
         "Objective",
-        "The share of values that should be within the threshold of their measure, from rules/slo.yaml.",
+        "The share of values that should be within the threshold of their measure, from rules/slo.yaml: for all, and "
+        "for single models.",
         "percentunit",
-        Query(_OBJECTIVE),
+        Query(_OBJECTIVE, legend(MODEL)),
         width=3,
     )
 
@@ -62,9 +61,10 @@ def thresholds() -> Panel:
     """Show the thresholds above which a value is slow."""
     return charts.number(
         "Slow above",
-        "A request, or a gap between two tokens, is slow above this, from rules/slo.yaml.",
+        "A request, or a gap between two tokens, is slow above this, from rules/slo.yaml: for all, and for single "
+        "models.",
         "s",
-        Query(recorded_series("slo_threshold:seconds"), "{{measure}}"),
+        Query(recorded_series("slo_threshold:seconds"), legend("measure", MODEL)),
         width=11,
     )
 
@@ -114,7 +114,8 @@ def attainment(of: Measure) -> Panel:
     return charts.lines(
         f"{of.heading} within its threshold",
         f"Share of values of the {of.title} within the threshold over 5 minutes, and as a dashed line the objective. "
-        "For explicit histograms it is exact if the threshold is a bucket edge, and interpolated otherwise.",
+        "For explicit histograms it is exact if the threshold is a bucket edge; between two edges values are spread "
+        "evenly in the logarithm, as in all percentiles.",
         "percentunit",
         Query(f"{recorded_series(f'{of.name}:attainment5m')}{selection()}", f"{legend(*_WHO, 'histogram')}"),
         Query(_OBJECTIVE, "objective"),
@@ -132,7 +133,7 @@ def burn(of: Measure) -> Panel:
         f"the budget lasts exactly as long as the objective's period. {_FAST:g} over both 5m and 1h pages, {_SLOW:g} "
         "over both 30m and 6h opens a ticket: both must be above, so that an alert ends when its cause does.",
         "none",
-        *(Query(_burning(ratio, window), f"{window} {legend(*_WHO)}") for window in ("5m", *WINDOWS)),
+        *(Query(_burning(of, ratio, window), f"{window} {legend(*_WHO)}") for window in ("5m", *WINDOWS)),
         limits=((1, "yellow"), (_SLOW, "orange"), (_FAST, "red")),
     )
 
@@ -158,7 +159,7 @@ def goodput() -> Panel:
         "the load generator or the library. It cannot be derived from percentiles: they do not say which slow first "
         "tokens also belonged to slow answers.",
         "reqps",
-        Query(f"{recorded_series('goodput:rate5m')}{selection(by=(JOB,))}", legend(JOB, RUN)),
+        Query(f"{recorded_series('goodput:rate5m')}{selection(by=(JOB, TRAFFIC))}", legend(JOB, RUN)),
     )
 
 
@@ -168,7 +169,7 @@ def good_share() -> Panel:
         "Share of requests that met every term",
         "Requests that met every term of their SLO, as a share of all that were judged, over 5 minutes.",
         "percentunit",
-        Query(f"{recorded_series('goodput:ratio5m')}{selection(by=(JOB,))}", legend(JOB, RUN)),
+        Query(f"{recorded_series('goodput:ratio5m')}{selection(by=(JOB, TRAFFIC))}", legend(JOB, RUN)),
         top=1,
     )
 
@@ -197,12 +198,18 @@ def _left(of: Measure) -> str:
         f"sum by ({by}) (sum_over_time({recorded_series(f'{of.name}:{rate}')}{selection()}[$__range]))"
         for rate in ("slow_rate5m", "count_rate5m")
     )
-    return f"1 - ({bad} / ({every} > 0)) / {_BUDGET}"
+    may_be = f"max by ({by}) ({_budget(of)}{selection()})"
+    return f"1 - ({bad} / ({every} > 0)) / {may_be}"
 
 
-def _burning(ratio: str, window: str) -> str:
+def _burning(of: Measure, ratio: str, window: str) -> str:
     chosen = selection(f'window="{window}"')
-    return f"{ratio}{chosen} / {_BUDGET}"
+    return f"{ratio}{chosen} / ignoring (window) group_left () {_budget(of)}"
+
+
+def _budget(of: Measure) -> str:
+    """Return the series of the share of values that may be slow."""
+    return recorded_series(f"{of.name}:slo_budget")
 
 
 def _alerts(state: str) -> str:

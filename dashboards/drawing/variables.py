@@ -48,7 +48,24 @@ def scope() -> list[Variable]:
         ("engine", "Engine", ENGINE),
         ("vantage", "Measured at", VANTAGE),
     )
-    return [first, *(query_values(name, text, f"label_values({narrower}, {of})") for name, text, of in others)]
+    chosen = [query_values(name, text, f"label_values({narrower}, {of})") for name, text, of in others]
+    return [first, *chosen, _left_out()]
+
+
+def _left_out() -> dashboard.CustomVariable:
+    """Return the choice whether load runs are shown among users; they are not, unless somebody asks for them."""
+    return (
+        dashboard.CustomVariable("left_out")
+        .label("Load runs")
+        .values("left out : load_run,shown with users : nothing")
+        .options(
+            [
+                models.VariableOption(selected=True, text="left out", value="load_run"),
+                models.VariableOption(selected=False, text="shown with users", value="nothing"),
+            ]
+        )
+        .current(models.VariableOption(selected=True, text="left out", value="load_run"))
+    )
 
 
 def query_values(

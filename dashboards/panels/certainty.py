@@ -1,11 +1,11 @@
 """Panels that show how certain a percentile is."""
 
 from otel_llm_collector.rule_sources.dimensions import FAMILY
-from otel_llm_collector.vocabulary.measures import WAITED_FOR, Measure
+from otel_llm_collector.vocabulary.measures import MEASURES, WAITED_FOR, Measure
 from otel_llm_dashboards.drawing import charts
 from otel_llm_dashboards.drawing.panel import Panel, Query
 from otel_llm_dashboards.queries.labels import JOB, MODEL, QUANTILE, VANTAGE, legend, selection
-from otel_llm_dashboards.queries.recorded import clipped, recorded_series
+from otel_llm_dashboards.queries.recorded import below, clipped, recorded_series
 
 __all__ = ["band", "lower_bounds", "width"]
 
@@ -55,8 +55,16 @@ def lower_bounds() -> Panel:
     """Show which percentiles are only lower bounds, and since when."""
     return charts.states(
         "Clipped percentiles",
-        "Whether the chosen percentile of a source is above its last bucket edge: the value shown is then only a "
-        "lower bound. Finer or higher edges, or exponential histograms, fix this.",
-        *(Query(clipped(of, QUANTILE), f"{of.title} {legend(JOB, MODEL)}") for of in WAITED_FOR),
-        words={"0": ("within its edges", "green"), "1": ("clipped: a lower bound", "red")},
+        "Whether the chosen percentile of a source is above its last bucket edge, where the value shown is only a "
+        "lower bound, or below its first one, where it is only an upper bound. Finer or higher edges, or exponential "
+        "histograms, fix this.",
+        *(
+            Query(f"{clipped(of, QUANTILE)} + 2 * {below(of, QUANTILE)}", f"{of.title} {legend(JOB, MODEL)}")
+            for of in MEASURES
+        ),
+        words={
+            "0": ("within its edges", "green"),
+            "1": ("clipped: a lower bound", "red"),
+            "2": ("below the first edge: an upper bound", "orange"),
+        },
     )

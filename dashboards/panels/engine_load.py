@@ -18,7 +18,7 @@ from otel_llm_dashboards.queries.labels import (
     percentile_name,
     selection,
 )
-from otel_llm_dashboards.queries.recorded import percentile, recorded_series
+from otel_llm_dashboards.queries.recorded import below, percentile, recorded_series
 
 __all__ = [
     "cache",
@@ -41,7 +41,10 @@ __all__ = [
 _WHO: Final = (ENGINE, MODEL, JOB)
 _RANK: Final = label_name(conventions.ENGINE_RANK)
 _MEANS: Final = "Triton and llama.cpp give totals and no histogram: this is a mean, never a percentile."
-
+_SUCCEEDED: Final = (
+    "Of requests that succeeded, as both the totals and the counts are. Triton leaves out the stream of a decoupled "
+    "model."
+)
 
 # -- load and queue ------------------------------------------------------------------------------------------------
 
@@ -80,13 +83,17 @@ def share() -> Panel:
 
 
 def queue(q: str) -> Panel:
-    """Show a percentile of the time in the queue."""
+    """Show a percentile of the time in the queue, and mark where it is only an upper bound."""
+    shown, by = percentile(q, QUEUE, _WHO), ", ".join(_WHO)
     return charts.lines(
         f"Time in the queue, {percentile_name(q)}",
         "How long requests waited in the engine before they ran, over 5 minutes, from the engines' histograms, read "
-        "on the common grid.",
+        "on the common grid. A red point: the percentile is below the first bucket edge (300 ms for vLLM), so the "
+        "line is only an upper bound there.",
         "s",
-        Query(percentile(q, QUEUE, _WHO), legend(*_WHO)),
+        Query(shown, legend(*_WHO)),
+        Query(f"{shown}\nand on ({by}) (max by ({by}) ({below(QUEUE, q)}) == 1)", f"below {legend(*_WHO)}"),
+        styles={"below.*": charts.MARKED},
     )
 
 
@@ -193,7 +200,7 @@ def mean_duration() -> Panel:
     """Show the mean request duration."""
     return charts.lines(
         "Request duration (mean)",
-        f"Total duration of requests divided by their number, over 5 minutes. {_MEANS}",
+        f"Total duration of requests divided by their number, over 5 minutes. {_SUCCEEDED} {_MEANS}",
         "s",
         Query(f"{recorded_series('request_duration:mean5m')}{selection()}", f"mean {legend(*_WHO)}"),
     )
@@ -203,7 +210,7 @@ def mean_queue() -> Panel:
     """Show the mean time in the queue."""
     return charts.lines(
         "Time in the queue (mean)",
-        f"Total waiting time of requests divided by their number, over 5 minutes. {_MEANS}",
+        f"Total waiting time of requests divided by their number, over 5 minutes. {_SUCCEEDED} {_MEANS}",
         "s",
         Query(f"{recorded_series('queue_duration:mean5m')}{selection()}", f"mean {legend(*_WHO)}"),
     )

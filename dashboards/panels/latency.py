@@ -13,13 +13,14 @@ from otel_llm_dashboards.queries.labels import (
     MODEL,
     PROVIDER,
     QUANTILE,
+    TRAFFIC,
     VANTAGE,
     legend,
     percentile_name,
     selection,
 )
 from otel_llm_dashboards.queries.raw import raw_histogram, raw_percentile
-from otel_llm_dashboards.queries.recorded import clipped, percentile, recorded_series
+from otel_llm_dashboards.queries.recorded import below, clipped, percentile, recorded_series
 
 __all__ = ["breakdown", "client_minus_server", "heatmap", "percentiles", "provider", "tails"]
 
@@ -34,16 +35,19 @@ def percentiles(of: Measure) -> Panel:
     shown = [Query(percentile(q, of, _WHO), f"{percentile_name(q)} {legend(*_WHO)}") for q in _DRAWN]
     by = ", ".join(_WHO)
     bound = f"{percentile('0.99', of, _WHO)}\nand on ({by}) (max by ({by}) ({clipped(of, '0.99')}) == 1)"
+    under = f"{percentile('0.5', of, _WHO)}\nand on ({by}) (max by ({by}) ({below(of, '0.5')}) == 1)"
     return charts.lines(
         of.heading,
         f"Percentiles of the {of.title} over 5 minutes, of successful requests, by model and by where it was "
         "measured. Exponential histograms are added up directly, explicit ones once each family of edges has been "
         "read on one common grid. A red point: at least one source has its p99 above its last bucket edge, so the "
-        "line is only a lower bound there.",
+        "line is only a lower bound there. A red point on the p50: at least one source has its p50 below its first "
+        "bucket edge, so the line is only an upper bound there.",
         "s",
         *shown,
         Query(bound, f"p99 clipped {legend(*_WHO)}"),
-        styles={"p99 clipped.*": charts.MARKED},
+        Query(under, f"p50 below {legend(*_WHO)}"),
+        styles={"p99 clipped.*": charts.MARKED, "p50 below.*": charts.MARKED},
         logarithmic=True,
     )
 
@@ -85,7 +89,7 @@ def provider(of: Measure) -> Panel:
 
 def client_minus_server(of: Measure) -> Panel:
     """Show how much later clients see a percentile than the server that they call."""
-    chosen = selection(f'quantile="{QUANTILE}"', by=(MODEL, VANTAGE))
+    chosen = selection(f'quantile="{QUANTILE}"', by=(MODEL, VANTAGE, TRAFFIC))
     return charts.lines(
         f"{of.heading}: client minus server",
         f"How much later clients see the chosen percentile of the {of.title} than the gateway, frontend or engine "

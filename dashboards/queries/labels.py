@@ -22,6 +22,7 @@ __all__ = [
     "PROVIDER",
     "QUANTILE",
     "RUN",
+    "TRAFFIC",
     "VANTAGE",
     "legend",
     "percentile_name",
@@ -37,6 +38,7 @@ VANTAGE: Final = label_name(conventions.VANTAGE)
 ENVIRONMENT: Final = label_name(conventions.DEPLOYMENT)
 ERROR: Final = label_name(conventions.ERROR_TYPE)
 RUN: Final = label_name(conventions.RUN_ID)
+TRAFFIC: Final = label_name(conventions.TRAFFIC)
 
 HAS_ENGINE: Final = f'{ENGINE}!=""'
 """What only series of engines match."""
@@ -44,12 +46,19 @@ HAS_ENGINE: Final = f'{ENGINE}!=""'
 QUANTILE: Final = "$quantile"
 INTERVAL: Final = "$__rate_interval"
 
-_VARIABLES: Final = {JOB: "$job", MODEL: "$model", ENGINE: "$engine", VANTAGE: "$vantage", ENVIRONMENT: "$environment"}
+_VARIABLES: Final = {
+    JOB: '=~"$job"',
+    MODEL: '=~"$model"',
+    ENGINE: '=~"$engine"',
+    VANTAGE: '=~"$vantage"',
+    ENVIRONMENT: '=~"$environment"',
+    TRAFFIC: '!~"$left_out"',  # load runs, unless they are asked for
+}
 
 
 def selection(*more: str, by: Iterable[str] = tuple(_VARIABLES)) -> str:
     """Return matchers, in braces, for what is chosen at the top of the board, and `more` matchers."""
-    return "{" + ", ".join((*(f'{name}=~"{_VARIABLES[name]}"' for name in by), *more)) + "}"
+    return "{" + ", ".join((*(f"{name}{_VARIABLES[name]}" for name in by), *more)) + "}"
 
 
 def percentile_name(q: str) -> str:

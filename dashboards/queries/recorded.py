@@ -8,7 +8,7 @@ from otel_llm_collector.rule_sources.catalog import recorded_names
 from otel_llm_collector.vocabulary.measures import Measure
 from otel_llm_dashboards.queries.labels import selection
 
-__all__ = ["clipped", "percentile", "recorded_series"]
+__all__ = ["below", "clipped", "percentile", "recorded_series"]
 
 
 def recorded_series(name: str) -> str:
@@ -32,6 +32,12 @@ def clipped(of: Measure, q: str) -> str:
     """Return 1 for each source whose percentile is above its last bucket edge, and 0 for the others."""
     chosen = selection(f'quantile="{q}"')
     return f"{recorded_series(f'{of.name}:quantile_clipped5m')}{chosen}"
+
+
+def below(of: Measure, q: str) -> str:
+    """Return 1 for each source whose percentile is below its first bucket edge, and 0 for the others."""
+    chosen = selection(f'quantile="{q}"')
+    return f"{recorded_series(f'{of.name}:quantile_below5m')}{chosen}"
 
 
 @functools.cache

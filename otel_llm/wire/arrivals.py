@@ -4,8 +4,7 @@ Both stamps of a read are kept as they are. Computing one number from them per r
 that is done for a packet, so the load generator's coordinator does it later, for many answers together.
 """
 
-from collections.abc import Sequence
-from struct import Struct, pack
+from struct import Struct
 from typing import Final
 
 import msgspec
@@ -20,7 +19,7 @@ NO_STAMP: Final = bytes(_TIMESPEC.size)
 
 
 class Arrivals(msgspec.Struct, array_like=True):
-    """The reads of one answer, by their number from 1.
+    """The reads of one answer, by their number from 1. The connection notes them.
 
     own:     our own stamp of each, int64 ns, in parts
     stamps:  the kernel's, struct timespec each, in parts; empty where there are only our own
@@ -31,15 +30,6 @@ class Arrivals(msgspec.Struct, array_like=True):
     own: list[bytes] = []
     stamps: list[bytes] = []
     offsets: list[tuple[int, int]] = []
-
-    def add(self, own: Sequence[int], stamps: Sequence[bytes] = (), offset: int | None = None) -> None:
-        """Note reads: our own stamp of each, the kernel's, and the current offset of the wall clock, ns."""
-        self.own.append(pack(f"{len(own)}q", *own))
-        if offset is not None:
-            self.stamps.append(b"".join(stamps))
-            if not self.offsets or self.offsets[-1][1] != offset:
-                self.offsets.append((self.count, offset))
-        self.count += len(own)
 
     def at(self, number: int) -> int:
         """Return when one read arrived, ns on our clock: the kernel's stamp, or our own where that cannot be true."""

@@ -15,7 +15,8 @@ import errno
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from struct import pack
 from typing import Final
 
 from otel_llm.clock import KernelClock, now_ns
@@ -26,7 +27,7 @@ from otel_llm.wire.target import Target
 from otel_llm.wire.tls import Tls, TlsEndedError
 from otel_llm.wire.tunnel import tunnel
 
-__all__ = ["KERNEL_STAMPS", "Connection", "connect"]
+__all__ = ["KERNEL_STAMPS", "Connection", "connect", "note_reads"]
 
 KERNEL_STAMPS: Final = sys.platform == "linux"
 
@@ -35,6 +36,16 @@ _READ: Final = 65536
 _ANCILLARY: Final = socket.CMSG_SPACE(16) if KERNEL_STAMPS else 0
 _TOGETHER: Final = 16
 _SHORT: Final = 2048
+
+
+def note_reads(arrivals: Arrivals, own: Sequence[int], stamps: Sequence[bytes] = (), offset: int | None = None) -> None:
+    """Note reads of an answer: our own stamp of each, the kernel's, and the current offset of the wall clock, ns."""
+    arrivals.own.append(pack(f"{len(own)}q", *own))
+    if offset is not None:
+        arrivals.stamps.append(b"".join(stamps))
+        if not arrivals.offsets or arrivals.offsets[-1][1] != offset:
+            arrivals.offsets.append((arrivals.count, offset))
+    arrivals.count += len(own)
 
 
 class Connection:
@@ -98,7 +109,7 @@ class Connection:
         if not held or self.peer is None:
             return
         reads, stamps, own = zip(*held, strict=True)
-        self._arrivals.add(own, stamps, self._clock.offset)
+        note_reads(self._arrivals, own, stamps, self._clock.offset)
         self.peer.received(reads, self._arrivals)
 
     def close(self) -> None:

@@ -7,6 +7,8 @@ first thing when the loop hands over what it has read; how long that had waited 
 import asyncio
 import ssl
 from collections.abc import Callable
+from struct import Struct
+from typing import Final
 
 from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
@@ -15,6 +17,8 @@ from otel_llm.wire.peer import Peer
 from otel_llm.wire.target import Target
 
 __all__ = ["StreamConnection", "connect"]
+
+_STAMP: Final = Struct("q")
 
 
 class StreamConnection(asyncio.Protocol):
@@ -61,7 +65,8 @@ class StreamConnection(asyncio.Protocol):
         if self.peer is None:  # an idle connection has nothing to say but goodbye
             self.close()
         else:
-            self._arrivals.add((at,))
+            self._arrivals.own.append(_STAMP.pack(at))
+            self._arrivals.count += 1
             self.peer.received((data,), self._arrivals)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -66,6 +66,10 @@ SGLANG_ITL = (
 )
 SGLANG_QUEUE = (
     0,
+    0.001,
+    0.005,
+    0.01,
+    0.05,
     0.1,
     0.2,
     0.5,
@@ -85,9 +89,13 @@ SGLANG_QUEUE = (
 SGLANG_LATENCY = (0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 8, 10, 20, 40, 60, 80, 100, 200, 400, 600, 1200, 1800, 2400)
 TGI = tuple(float(f"{0.0001 * 1.5 ** (n + 1):.12g}") for n in range(35))
 LITELLM = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 420, 600)
-DYNAMO = (0.001, 0.0022, 0.0047, 0.01, 0.022, 0.047, 0.1, 0.22, 0.47, 1, 2.2, 4.7, 10, 22, 48, 100, 220, 480)
-DYNAMO_ITL = (0.001, 0.0019, 0.0035, 0.0067, 0.013, 0.024, 0.045, 0.084, 0.16, 0.3, 0.56, 1.1, 2)
-DYNAMO_DURATION = (1, 1.9, 3.4, 6.3, 12, 22, 40, 75, 140, 260)
+DYNAMO = (0, 0.0022, 0.0047, 0.01, 0.022, 0.047, 0.1, 0.22, 0.47, 1, 2.2, 4.7, 10, 22, 48, 100, 220, 480)
+DYNAMO_ITL = (
+    *(0, 0.0018, 0.0033, 0.0059, 0.011, 0.02, 0.035, 0.064, 0.12, 0.21),
+    *(0.38, 0.69, 1.2, 2.3, 4.1, 7.4, 13, 24, 44, 80),
+)
+DYNAMO_DURATION = (0, 2, 4, 8, 16, 32, 64, 130, 260, 510)
+LMDEPLOY_ITL = (0.005, *ITL)
 
 
 class Histogram:
@@ -167,7 +175,13 @@ def pages() -> dict[str, Exposition]:
                 "gauge",
             )
             | dict.fromkeys(
-                ("sglang:prompt_tokens_total", "sglang:generation_tokens_total", "sglang:num_requests_total"), "counter"
+                (
+                    "sglang:prompt_tokens_total",
+                    "sglang:generation_tokens_total",
+                    "sglang:num_requests_total",
+                    "sglang:num_aborted_requests_total",
+                ),
+                "counter",
             ),
         ),
         "tensorrt_llm": Exposition(
@@ -208,7 +222,7 @@ def pages() -> dict[str, Exposition]:
             'model_name="llama-8b",engine="0"',
             {
                 "lmdeploy:time_to_first_token_seconds": TTFT,
-                "lmdeploy:time_per_output_token_seconds": ITL,
+                "lmdeploy:time_per_output_token_seconds": LMDEPLOY_ITL,
                 "lmdeploy:e2e_request_latency_seconds": LATENCY,
             },
             dict.fromkeys(

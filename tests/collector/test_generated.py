@@ -100,9 +100,19 @@ def test_family_is_a_digest_of_the_edges_as_json(edges: tuple[float, ...], json_
 def test_base_uses_the_vocabulary() -> None:
     text = BASE.read_text()
     assert bucket_family.STATEMENT in text
-    ours = (conventions.ENGINE, conventions.ENGINE_RANK, conventions.VANTAGE, conventions.FINISH_REASON)
+    ours = (
+        conventions.BUCKET_FAMILY,
+        conventions.ENGINE,
+        conventions.ENGINE_RANK,
+        conventions.FINISH_REASON,
+        conventions.SERIES,
+        conventions.TRAFFIC,
+        conventions.VANTAGE,
+    )
     listed = ", ".join(f'"{name}"' for name in (*sorted(conventions.METRIC_ATTRIBUTES), *ours))
-    assert f'aggregate_on_attributes("sum", [{listed}])' in text
+    assert f"keep_keys(datapoint.attributes, [{listed}])" in text
+    pattern = listed.replace('"', "").replace(".", "[.]").replace(", ", "|")
+    assert f'delete_matching_keys(datapoint.cache["others"], "^({pattern})$$")' in text
 
 
 def table_text(**changes: str) -> str:

@@ -1,16 +1,12 @@
 """The way of a measured call through our modules to the SDK: what docs/architecture.md says, and no longer."""
 
-import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 import otel_llm
 from tests.telemetry_in_memory import Seen
-from tests.traced import modules_crossed
-
-PAGE = (Path(__file__).parents[2] / "docs/architecture.md").read_text("utf-8")
+from tests.traced import modules_crossed, modules_on_the_page
 
 
 @otel_llm.metrics
@@ -32,13 +28,6 @@ def stream() -> None:
         pass
 
 
-def said(heading: str) -> list[str]:
-    """Return the modules in the table under a heading of the page, in order."""
-    _, _, below = PAGE.partition(f"### {heading}\n")
-    section = re.split(r"\n##", below)[0]
-    return ["otel_llm." + name for name in re.findall(r"^\| \d+ \| `([\w.]+)` \|", section, re.MULTILINE)]
-
-
 @pytest.mark.parametrize(
     ("heading", "drive", "most"), [("A decorated function", call, 12), ("A decorated generator", stream, 13)]
 )
@@ -47,5 +36,5 @@ def test_a_decorated_call_crosses_the_modules_that_the_page_names(
 ) -> None:
     drive()  # what a first call makes once: instruments, classes of stand-ins
     crossed = modules_crossed(drive)
-    assert crossed == said(heading)
+    assert crossed == modules_on_the_page(heading)
     assert len(crossed) <= most

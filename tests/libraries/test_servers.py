@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from otel_llm.testing import OtlpReceiver
+from tests.vocabulary import metric_name
 
 PAGE = (Path(__file__).parents[2] / "docs/instrumentation.md").read_text("utf-8")
 
@@ -95,6 +96,6 @@ def test_uvicorn_told_to_stop_loses_no_call(recipe: str, options: tuple[str, ...
         assert bodies == [b"a " * 10]
         spans = [span for span in receiver.spans if span.scope == "otel_llm"]
         assert [span.attributes["otel_llm.stream.outcome"] for span in spans] == ["complete"] * 4
-        found = receiver.histogram("otel_llm.client.time_to_first_token")
+        found = receiver.histogram(metric_name("time_to_first_token"))
         assert found is not None
         assert found.count == 4

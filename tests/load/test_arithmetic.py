@@ -21,7 +21,7 @@ from otel_llm.load.plan.arrivals import ARRIVALS, ArrivalProcess, constant, imme
 from otel_llm.load.plan.option_values import parse_key_values, read_prompt
 from otel_llm.load.show import llmuses_format as document
 from otel_llm.load.show.redact import redact, redact_url
-from otel_llm.load.worker.worker import Share
+from otel_llm.load.worker.stock import Share
 from otel_llm.measures import Facts, request_latency
 from otel_llm.record import Chunks, StreamRecord
 from otel_llm.sinks import Ended

@@ -14,6 +14,7 @@ from otel_llm.load.worker.exchange import Exchange
 from otel_llm.load.worker.raw import Raw
 from otel_llm.observation import StreamObservation
 from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.connection import note_reads
 from otel_llm.wire.repeats import Content
 from otel_llm_plugins.openai_chat import OpenAIChat
 
@@ -61,7 +62,7 @@ def exchange() -> tuple[Exchange, Callable[..., None]]:
     own, stamps = range(TOGETHER), (bytes(16),) * TOGETHER
 
     def some(*reads: bytes) -> None:
-        arrivals.add(own[: len(reads)], stamps[: len(reads)], 5)
+        note_reads(arrivals, own[: len(reads)], stamps[: len(reads)], 5)
         one.received(reads, arrivals)
 
     some(HEAD + READ)

@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from otel_llm import measures
-from otel_llm.load.coordinator.reckoning import reckon
+from otel_llm.load.coordinator.reckoning import Reckoning
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.exchange import Exchange
 from otel_llm.load.worker.raw import Raw
 from otel_llm.record import StreamRecord
 from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.connection import note_reads
 from otel_llm.wire.protocol import Ask, Protocol
 from otel_llm.wire.repeats import Content
 from otel_llm.wire.target import Target
@@ -71,14 +72,14 @@ class Wire:
     def together(self, *reads: bytes) -> "Wire":
         """Reads that were held back, and are handed on at once."""
         for _ in reads:
-            self.arrivals.add((SENT + (self.arrivals.count + 1) * GAP,))
+            note_reads(self.arrivals, (SENT + (self.arrivals.count + 1) * GAP,))
         self.exchange.received(reads, self.arrivals)
         return self
 
     @property
     def record(self) -> StreamRecord:
         assert self.done == 1
-        (item,) = reckon([self.raw], self.plan)
+        (item,) = Reckoning(self.plan).reckon([self.raw])
         return item.record
 
     @property

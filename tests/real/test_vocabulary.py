@@ -85,7 +85,7 @@ def test_nothing_else_is_taken_and_no_label_of_a_person(store: Prometheus) -> No
     unlisted = {
         name
         for name in names
-        if not name.startswith(("gen_ai_", "otel_llm_", "otel_llm:", "up", "scrape_", "target_info"))
+        if not name.startswith(("gen_ai_", "otel_llm_", "otel_llm:", "up", "scrape_", "target_info", "ALERTS"))
     }
     assert unlisted == set()
     labels = {label for sample in found for label in sample["metric"]}

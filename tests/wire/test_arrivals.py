@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from otel_llm.clock import KernelClock, now_ns
 from otel_llm.load.coordinator.reckoning import moments
 from otel_llm.wire.arrivals import NO_STAMP, Arrivals
+from otel_llm.wire.connection import note_reads
 
 MS = 1_000_000
 
@@ -21,7 +22,7 @@ def stamp(wall_ns: int) -> bytes:
 def test_a_kernel_stamp_becomes_the_same_moment_on_our_clock() -> None:
     clock, arrivals = KernelClock(), Arrivals()
     wall, own = time.clock_gettime_ns(time.CLOCK_REALTIME), now_ns()
-    arrivals.add([own], [stamp(wall)], clock.offset)
+    note_reads(arrivals, [own], [stamp(wall)], clock.offset)
     (at,), (lag,) = moments([arrivals])
     assert at == own - lag
     assert 0 <= lag < 5 * MS
@@ -30,7 +31,7 @@ def test_a_kernel_stamp_becomes_the_same_moment_on_our_clock() -> None:
 def test_a_stamp_from_the_future_or_of_long_ago_gives_way_to_our_own() -> None:
     arrivals, own, offset = Arrivals(), 10**12, 10**18
     stamps = [stamp(own + offset + 1), stamp(own + offset - 5_000 * MS), stamp(own + offset - 4_999 * MS), NO_STAMP]
-    arrivals.add([own] * 4, stamps, offset)
+    note_reads(arrivals, [own] * 4, stamps, offset)
     at, lag = moments([arrivals])
     assert lag.tolist() == [0, 0, 4_999 * MS, 0]
     assert at.tolist() == [own, own, own - 4_999 * MS, own]
@@ -38,17 +39,17 @@ def test_a_stamp_from_the_future_or_of_long_ago_gives_way_to_our_own() -> None:
 
 def test_reads_before_a_step_of_the_wall_clock_are_reckoned_as_it_stood_then() -> None:
     arrivals, offset, step = Arrivals(), 10**18, 3_600_000 * MS
-    arrivals.add([100 * MS, 110 * MS], [stamp(99 * MS + offset), stamp(109 * MS + offset)], offset)
-    arrivals.add([120 * MS], [stamp(119 * MS + offset + step)], offset + step)
-    arrivals.add([130 * MS], [stamp(129 * MS + offset + step)], offset + step)
+    note_reads(arrivals, [100 * MS, 110 * MS], [stamp(99 * MS + offset), stamp(109 * MS + offset)], offset)
+    note_reads(arrivals, [120 * MS], [stamp(119 * MS + offset + step)], offset + step)
+    note_reads(arrivals, [130 * MS], [stamp(129 * MS + offset + step)], offset + step)
     assert moments([arrivals])[0].tolist() == [99 * MS, 109 * MS, 119 * MS, 129 * MS]
     assert [arrivals.at(number) for number in (1, 2, 3, 4)] == [99 * MS, 109 * MS, 119 * MS, 129 * MS]
 
 
 def test_without_the_kernels_stamps_our_own_are_the_moments() -> None:
     arrivals = Arrivals()
-    arrivals.add([5])
-    arrivals.add([7, 8])
+    note_reads(arrivals, [5])
+    note_reads(arrivals, [7, 8])
     at, lag = moments([arrivals])
     assert (at.tolist(), lag.tolist()) == ([5, 7, 8], [0, 0, 0])
     assert arrivals.at(2) == 7
@@ -73,7 +74,7 @@ def test_one_by_one_or_many_at_once_is_the_same(
         for part, offset in parts:
             stamps = [stamp(own + offset - lag) if there else NO_STAMP for own, lag, there in part]
             own = [own for own, _, _ in part]
-            arrivals.add(own, stamps, offset) if kernel else arrivals.add(own)
+            note_reads(arrivals, own, stamps, offset) if kernel else note_reads(arrivals, own)
         found.append(arrivals)
     at, _ = moments(found)
     assert at.tolist() == [arrivals.at(n) for arrivals in found for n in range(1, arrivals.count + 1)]
@@ -83,5 +84,5 @@ def test_one_by_one_or_many_at_once_is_the_same(
 def test_parts_of_any_size_are_one_answer(count: int) -> None:
     arrivals = Arrivals()
     for start in range(0, 12, count):
-        arrivals.add(range(start, start + count))
+        note_reads(arrivals, range(start, start + count))
     assert moments([arrivals])[0].tolist() == list(range(12))

@@ -1,13 +1,12 @@
 """`otel-llm perf` as a command."""
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 
-from otel_llm.load.coordinator.run import Run, RunResult
+from otel_llm.load.coordinator.run import Run
 from otel_llm.load.figures import machine_limits as calibration
 from otel_llm.load.figures.health import Health
 from otel_llm.load.outputs.otlp import Export, RunTelemetry
@@ -16,9 +15,8 @@ from otel_llm.load.plan.arguments import add_arguments
 from otel_llm.load.plan.from_options import plan_of
 from otel_llm.load.plan.option_values import parse_key_values
 from otel_llm.load.show.live import set_level
-from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.redact import redact, redact_url
-from otel_llm.load.show.report import console, print_report, write_json
+from otel_llm.load.show.report import print_run, write_json
 from otel_llm.sinks import Sink
 from otel_llm.sinks.jsonl import JSON_LINES, JsonLines
 from otel_llm.wire.proxy import Proxy
@@ -42,12 +40,12 @@ def run(args: argparse.Namespace) -> int:
     def sinks(head: Mapping[str, Any], health: Health) -> Sequence[Sink]:
         found: list[Sink] = [RunTelemetry(export, head, plan.mode, health)] if export.wanted else []
         if args.wandb_api_key:
-            found.append(WandbSink(args.wandb_api_key, head, plan.model, plan.number, load.concurrency))
+            found.append(WandbSink(args.wandb_api_key, head, plan.model, plan.number, load_run.concurrency))
         if args.jsonl is not None:
             found.append(JsonLines(args.jsonl))
         return found
 
-    load = Run(
+    load_run = Run(
         plan,
         name=args.name,
         slo=planned.slo,
@@ -58,10 +56,10 @@ def run(args: argparse.Namespace) -> int:
         sinks=sinks,
         append=args.append,
     )
-    result = load.go()
+    result = load_run.go()
     if args.json is not None:
         write_json(args.json, result.report)
-    show(result, load.concurrency)
+    print_run(result.stats, load_run.concurrency, result.report, result.path, result.health)
     return result.exit_code(strict=args.strict)
 
 
@@ -76,21 +74,6 @@ def _calibrate() -> int:
     calibrate.print_levels(levels, out)
     out.print(f"kept in {calibration.save_levels(levels)}; later runs are compared with it", soft_wrap=True)
     return 0
-
-
-def show(result: RunResult, concurrency: int) -> None:
-    """Print the summaries on standard output, and a line on standard error for each thing that went wrong."""
-    sys.stdout.write(summary_block(result.stats, concurrency) + "\n")
-    out = console()
-    print_report(result.report, out)
-    if note := calibration.compare_with_levels(result.report, calibration.load_levels()):
-        out.print(f"[dim]{note}[/]", highlight=False, soft_wrap=True)
-    out.print(f"run file  {result.path}", highlight=False, soft_wrap=True)
-    sys.stdout.flush()
-    if result.health.unreachable is not None:
-        sys.stderr.write(f"otel-llm perf: {result.health.unreachable[1]}\n")
-    for line in result.health.died:
-        sys.stderr.write(f"otel-llm perf: {line}\n")
 
 
 def _written(args: argparse.Namespace) -> dict[str, Any]:

@@ -11,18 +11,21 @@ import struct
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from typing import IO
 
 from otel_llm.clock import now_ns
-from otel_llm.load.coordinator.reckoning import FinishedCall, reckon
+from otel_llm.load.coordinator.reckoning import FinishedCall, Reckoning
+from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.health import Health
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.channel import DRAIN, GO, STOP, Batch, Inbox, LastWord, Message, Ready
-from otel_llm.load.worker.worker import Share, work
+from otel_llm.load.worker.stock import Share
+from otel_llm.load.worker.worker import work
 
-__all__ = ["Coordinator"]
+__all__ = ["Coordinator", "warm_up"]
 
 _LEAD_NS = 10_000_000
 _POLL_S = 0.1
@@ -43,8 +46,10 @@ class _Worker:
 class Coordinator:
     """Runs a plan in worker processes. Call `start`, then `run` once, and always `close`."""
 
-    def __init__(self, plan: LoadPlan) -> None:
+    def __init__(self, plan: LoadPlan, counting: Counting | None = None) -> None:
+        """counting: counts tokens where the server does not; None leaves them unknown"""
         self.plan = plan
+        self._reckoning = Reckoning(plan, counting)
         self.health = Health(min(plan.workers, plan.number))
         self.start_ns: int | None = None
         self._workers: list[_Worker] = []
@@ -103,7 +108,7 @@ class Coordinator:
                     worker.sent, worker.in_flight = message.sent, message.in_flight
                     self.health.loop_lag_ns += message.loop_lag_ns
                     if message.ended:
-                        on_finished(reckon(message.ended, self.plan))
+                        on_finished(self._reckoning.reckon(message.ended))
                 else:
                     self._ended(worker, message)
             on_turn()
@@ -175,6 +180,32 @@ class Coordinator:
         self._selector.unregister(worker.socket)
         worker.process.join(timeout=2)
         self.health.died.append(f"worker {worker.number} died (exit code {worker.process.exitcode})")
+
+
+def warm_up(plan: LoadPlan, stopping: Callable[[], bool]) -> dict[str, int] | None:
+    """Send the plan's warm-up, as many requests at a time as the run will have in flight; return how they ended.
+
+    It is a closed loop without a ramp, on its own connections. With `--cache-bust` its prompts differ from the run's.
+    """
+    if not plan.warmup:
+        return None
+    parallel = (plan.max_concurrency or 1) if plan.open_loop else plan.parallel
+    coordinator = Coordinator(
+        replace(
+            plan, number=plan.warmup, rate=None, parallel=min(parallel, plan.warmup), ramp_s=None, duration_s=None,
+            keep_events=False, warmup=0, cache_salt=plan.cache_salt and f"{plan.cache_salt}-warm-up-",
+        )
+    )  # fmt: skip
+    ended = {"requests": plan.warmup, "succeeded": 0, "failed": 0}
+
+    def finished(batch: Sequence[FinishedCall]) -> None:
+        for call in batch:
+            ended["succeeded" if call.record.ok else "failed"] += 1
+
+    with closing(coordinator):
+        coordinator.start()
+        coordinator.run(finished, lambda: None, stopping)
+    return ended
 
 
 def _in_child(

@@ -1,24 +1,35 @@
-"""Turns what workers noted into records: each request is observed again from its notes, many requests at once."""
+"""Turns what workers noted into records, many requests at once, with their tokens counted and their oddities flagged.
+
+A record is the one that an observation on the spot would have given. Nothing is observed here: the stamps are those
+that the workers took.
+"""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, chain, pairwise
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from otel_llm import tokens
+from otel_llm.load.figures.counting import Counting
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.raw import Raw
-from otel_llm.observation import StreamObservation
-from otel_llm.record import StreamRecord
+from otel_llm.record import CONTENT_KINDS, Chunks, StreamRecord, TokenSource
 from otel_llm.wire.arrivals import NO_STAMP, OLDEST_NS, Arrivals
 from otel_llm.wire.repeats import Content
+from otel_llm.wire.said import Said
 
-__all__ = ["FinishedCall", "moments", "reckon"]
+__all__ = ["FinishedCall", "Reckoning", "moments"]
 
 _CODES: Final = {1: "B", 4: "I", 8: "q"}
 _NEVER: Final = -(1 << 62)  # an offset by which a stamp is from the future, and refused
+_LENGTH: Final = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
+_LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
+_NESTED: Final = ("parameters", "options")
+_BEARS: Final = bytes(kind in CONTENT_KINDS for kind in range(256))
 
 Ints = NDArray[np.int64]
 
@@ -35,29 +46,103 @@ class FinishedCall(NamedTuple):
     content: Content | None
 
 
-def reckon(raws: Sequence[Raw], plan: LoadPlan) -> list[FinishedCall]:
-    """Return requests of a plan that ended, as if each had been observed live."""
-    arrived, waited = moments([raw.arrivals for raw in raws])
-    before = list(accumulate((raw.arrivals.count for raw in raws), initial=-1))  # reads are numbered from 1
-    counts = [sum(map(len, raw.kind)) for raw in raws]
-    read = _joined(raws, "read", np.uint32)
-    which = read + np.repeat(np.array(before[:-1], np.int64), counts)
-    columns = {
-        "at_ns": arrived[which],
-        "kind": _joined(raws, "kind", np.uint8),
-        "tokens": _joined(raws, "tokens", np.uint32),
-        "lag_ns": waited[which],
-        "read": read,
-        "size": _joined(raws, "size", np.uint32),
-        "length": _joined(raws, "length", np.uint32),
-    }
-    found = []
-    for raw, first, (start, stop) in zip(raws, before, pairwise(accumulate(counts, initial=0)), strict=False):
-        chunks = {name: array(_CODES[x.itemsize], x[start:stop].tobytes()) for name, x in columns.items()}
-        headers_ns = int(arrived[first + raw.head]) if raw.head else None
-        record = _replay(raw, plan, headers_ns, chunks)
-        found.append(FinishedCall(record, plan.request(raw.index).body, raw.content))
-    return found
+class Reckoning:
+    """Makes the records of one plan. counting: counts tokens where the server does not; None leaves them unknown."""
+
+    def __init__(self, plan: LoadPlan, counting: Counting | None = None) -> None:
+        self._plan, self._counting = plan, counting
+        self._bodies = [request.body for request in plan.requests]
+        self._heads: list[dict[str, Any]] = [
+            {
+                "operation": plan.protocol.operation,
+                "provider": plan.protocol.provider,
+                "model": plan.model,
+                "kind": "client",
+                "stream": plan.stream,
+                "server_address": target.unix or target.host,
+                "server_port": None if target.unix else target.port,
+            }
+            for target in plan.endpoints
+        ]
+
+    def reckon(self, raws: Sequence[Raw]) -> list[FinishedCall]:
+        """Return requests that ended, in their order."""
+        arrived, waited = moments([raw.arrivals for raw in raws])
+        before = list(accumulate((raw.arrivals.count for raw in raws), initial=-1))  # reads are numbered from 1
+        counts = [sum(map(len, raw.kind)) for raw in raws]
+        read = _joined(raws, "read", np.uint32)
+        which = read + np.repeat(np.array(before[:-1], np.int64), counts)
+        columns = {
+            "at_ns": arrived[which],
+            "read": read,
+            "kind": _joined(raws, "kind", np.uint8),
+            "size": _joined(raws, "size", np.uint32),
+            "tokens": _joined(raws, "tokens", np.uint32),
+            "lag_ns": waited[which],
+            "length": _joined(raws, "length", np.uint32),
+        }
+        found = []
+        for raw, first, (start, stop) in zip(raws, before, pairwise(accumulate(counts, initial=0)), strict=False):
+            mine = {name: array(_CODES[x.itemsize], x[start:stop].tobytes()) for name, x in columns.items()}
+            headers_ns = int(arrived[first + raw.head]) if raw.head else None
+            found.append(self._finish(raw, self._record(raw, headers_ns, mine.pop("length"), Chunks(**mine))))
+        return found
+
+    def _record(self, raw: Raw, headers_ns: int | None, length: "array[int]", chunks: Chunks) -> StreamRecord:
+        said, error, message = raw.said, raw.error_type, raw.error_message
+        shares, output, source, flags = _count_tokens(said, length, chunks)
+        ended_ns = raw.ended_ns
+        if raw.outcome == "cancelled":  # ends at its last chunk: when it was *noticed* to be unfinished is an accident
+            ended_ns, error = chunks.at_ns[-1] if chunks.at_ns else ended_ns, "interrupted"
+        lag_ns = chunks.lag_ns if any(chunks.lag_ns) else array("q")
+        return StreamRecord(
+            **self._heads[raw.index % len(self._heads)],
+            index=raw.index,
+            trace_id=raw.trace_id,
+            span_id=raw.span_id,
+            intended_ns=raw.intended_ns,
+            due_ns=raw.due_ns,
+            sent_ns=raw.sent_ns,
+            connect_ns=raw.connect_ns,
+            headers_ns=headers_ns,
+            ended_ns=ended_ns,
+            chunks=msgspec.structs.replace(chunks, tokens=shares, lag_ns=lag_ns),
+            outcome=raw.outcome or "cancelled",
+            error_type=error or ("error" if raw.outcome == "error" else None),
+            error_message=message,
+            status=raw.status,
+            finish_reasons=said.finish_reasons,
+            response_model=said.response_model,
+            response_id=said.response_id,
+            input_tokens=said.input_tokens,
+            output_tokens=output,
+            cached_tokens=said.cached_tokens,
+            reasoning_tokens=said.reasoning_tokens,
+            token_source=source,
+            flags=(("unsent",) if raw.unsent else ()) + flags,
+        )
+
+    def _finish(self, raw: Raw, record: StreamRecord) -> FinishedCall:
+        """Return the request with its tokens counted and its oddities flagged."""
+        plan, body = self._plan, self._bodies[raw.index % len(self._bodies)]
+        if plan.cache_salt:
+            body = plan.request(raw.index).body
+        if self._counting is not None and raw.content is not None:
+            record = self._counting.recount(record, body, raw.content.events())
+        if record.outcome == "complete" and (oddities := tuple(_oddities(record, body))):
+            record = msgspec.structs.replace(record, flags=(*record.flags, *oddities))
+        return FinishedCall(record, body, raw.content)
+
+
+def _count_tokens(
+    said: Said, length: "array[int]", chunks: Chunks
+) -> tuple["array[int]", int | None, TokenSource | None, tuple[str, ...]]:
+    """Return what `tokens.resolve` does; at once for the usual answer, each chunk of which brought one token."""
+    bears, total = chunks.kind.tobytes().translate(_BEARS), said.output_tokens
+    count = bears.count(1)
+    if not said.reasoning_tokens and count and (total == count or (total is None and not any(chunks.tokens))):
+        return array("I", list(bears)), count, "chunks" if total is None else "provider", ()
+    return tokens.resolve(chunks.kind, chunks.tokens, length, provider=total, hidden=said.reasoning_tokens)
 
 
 def moments(answers: Sequence[Arrivals]) -> tuple[Ints, Ints]:
@@ -85,35 +170,26 @@ def _joined(raws: Sequence[Raw], column: str, dtype: type) -> Ints:
     return np.frombuffer(b"".join(chain.from_iterable(getattr(raw, column) for raw in raws)), dtype)
 
 
-def _replay(raw: Raw, plan: LoadPlan, headers_ns: int | None, chunks: dict[str, Any]) -> StreamRecord:
-    """Return the record of an observation that is opened, marked and ended in one go."""
-    target = plan.endpoint(raw.index)
-    observation = StreamObservation(
-        sent_ns=raw.sent_ns,
-        operation=plan.protocol.operation,
-        provider=plan.protocol.provider,
-        model=plan.model,
-        kind="client",
-        stream=plan.stream,
-        server_address=target.unix or target.host,
-        server_port=None if target.unix else target.port,
-        index=raw.index,
-        trace_id=raw.trace_id,
-        span_id=raw.span_id,
-        due_ns=raw.due_ns,
-        intended_ns=raw.intended_ns,
-        connect_ns=raw.connect_ns,
-        headers_ns=headers_ns,
-        status=raw.status,
-        flags=("unsent",) if raw.unsent else (),
-    )
-    observation.mark_all(**chunks)
-    observation.take(raw.said)
-    if raw.outcome == "complete":
-        observation.end(raw.ended_ns)
-    elif raw.outcome == "error":
-        observation.fail(raw.error_type or "error", raw.error_message, at_ns=raw.ended_ns)
-    else:
-        observation.cancel("interrupted", at_ns=raw.ended_ns)
-    assert observation.record is not None  # noqa: S101  # each of the three ends it
-    return observation.record
+def _oddities(record: StreamRecord, body: bytes) -> Iterator[str]:
+    """Yield what is odd about an answer that arrived whole. See `figures.flags`."""
+    output = record.output_tokens
+    bearing = record.chunks.kind.tobytes().translate(_BEARS).count(1)
+    if not output and not bearing:
+        yield "no_tokens"
+    elif record.token_source == "provider" and record.stream and output is not None and output < bearing:
+        yield "usage_below_chunks"
+    if output is not None and not _LENGTH.isdisjoint(record.finish_reasons):
+        limit = _limit(body)
+        if limit is not None and output < limit:
+            yield "short"
+
+
+def _limit(body: bytes) -> int | None:
+    """Return how many tokens the request allowed, where it says so."""
+    try:
+        asked = msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None
+    places: list[Mapping[str, Any]] = [asked, *(asked[name] for name in _NESTED if isinstance(asked.get(name), dict))]
+    found = (place.get(name) for place in places for name in _LIMITS)
+    return next((limit for limit in found if isinstance(limit, int)), None)

@@ -13,15 +13,13 @@ from typing import Any
 
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.load.coordinator.coordinator import Coordinator
+from otel_llm.load.coordinator.coordinator import Coordinator, warm_up
 from otel_llm.load.coordinator.garbage import rare_collections
 from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.coordinator.reckoning import FinishedCall
 from otel_llm.load.coordinator.stopping import Stopping
-from otel_llm.load.coordinator.warmup import warm_up
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.health import Health
-from otel_llm.load.figures.scrutiny import scrutinise
 from otel_llm.load.figures.slo import Slo
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.figures.verdict import ClientError
@@ -30,7 +28,6 @@ from otel_llm.load.show.live import Display, log
 from otel_llm.load.show.report import SCHEMA, notes_of
 from otel_llm.load.show.transcript import Transcript
 from otel_llm.measures import Facts
-from otel_llm.record import StreamRecord
 from otel_llm.sinks import Ended, Sink
 from otel_llm.sinks.sqlite import RUN_FILE, RunFile, check_appendable
 
@@ -114,7 +111,7 @@ class Run:
 
     def go(self) -> RunResult:
         """Run it. Whatever ends it (its end, Ctrl-C, a worker's death), what was measured is written and reported."""
-        coordinator = Coordinator(self.plan)
+        coordinator = Coordinator(self.plan, self._counting)
         with ExitStack() as stack:
             interrupts = stack.enter_context(Interrupts())
             warmed = warm_up(self.plan, interrupts.asked)
@@ -163,7 +160,7 @@ class Run:
 
     def _take(self, batch: Sequence[FinishedCall], sinks: Sequence[Sink]) -> None:
         """Give requests that ended to the figures and to every sink."""
-        facts = Facts.of(*[self._look_at(call) for call in batch])
+        facts = Facts.of(*[call.record for call in batch])
         met = self.slo.add(facts) if self.slo is not None else [None] * len(facts)
         ended = [Ended(fact, call.body, call.content, good) for fact, call, good in zip(facts, batch, met, strict=True)]
         self.stats.add(facts)
@@ -174,13 +171,6 @@ class Run:
             ended = [call._replace(body=None, content=None) for call in ended]
         for sink in sinks:
             sink.take(ended)
-
-    def _look_at(self, call: FinishedCall) -> StreamRecord:
-        """Return the record with its tokens counted and its oddities flagged."""
-        record, body, content = call
-        if self._counting is not None and content is not None:
-            record = self._counting.recount(record, body, content.events())
-        return scrutinise(record, body)
 
     def _account(self, health: Health, stopping: Stopping, sent: int) -> None:
         """Make sure that every planned request is counted as ended in some way."""

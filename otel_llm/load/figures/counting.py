@@ -5,16 +5,28 @@ The coordinator counts, from the events of an answer: no tokenizer ever runs on 
 
 from array import array
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from otel_llm import tokens
-from otel_llm.load.figures.scrutiny import disagrees
 from otel_llm.record import StreamRecord
 from otel_llm.wire.protocol import Protocol as WireProtocol
 
-__all__ = ["Counting", "Counts"]
+__all__ = ["Counting", "Counts", "disagrees"]
+
+
+_SHARE: Final = 0.1
+_FEW: Final = 2
+
+
+def disagrees(said: int, counted: int) -> bool:
+    """Return whether two counts of one text differ more than tokenizers and end markers explain.
+
+    >>> disagrees(64, 66), disagrees(164, 64)
+    (False, True)
+    """
+    return abs(said - counted) > max(_FEW, _SHARE * counted)
 
 
 class Counts(Protocol):

@@ -3,7 +3,7 @@
 import textwrap
 from typing import Final
 
-from otel_llm.load.figures.scrutiny import FLAGS
+from otel_llm.load.figures.flags import FLAGS
 from otel_llm.measures import MEASURES
 
 __all__ = ["format_glossary"]

@@ -6,20 +6,58 @@ Every value comes from `measures`; this module only collects, orders and counts.
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from os import SEEK_END
+from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
 import numpy as np
 
 from otel_llm.load.figures.intervals import Interval, clustered_interval, enclosing_ranks, independent_interval
-from otel_llm.load.figures.spilled_values import SpilledValues
 from otel_llm.measures import MEASURES, Facts, Floats, percentile
 from otel_llm.percentiles import REPORTED, percentile_name
 from otel_llm.record import StreamRecord
 
-__all__ = ["Stats", "describe"]
+__all__ = ["Stats", "Values", "describe"]
 
 _NAMES: Final = {q: percentile_name(q) for q in REPORTED}
+_IN_MEMORY: Final = 1 << 18
 _CENSORED: Final = frozenset(("corrected_time_to_first_token", "corrected_request_latency"))
+
+
+class Values:
+    """float64 values in the order in which they were added. Beyond 256 KiB they lie in a file that has no name."""
+
+    def __init__(self, in_memory: int = _IN_MEMORY) -> None:
+        self._file = SpooledTemporaryFile[bytes](in_memory, prefix="otel-llm-")  # as long as this object
+        self._count, self._sum = 0, 0.0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def extend(self, values: Floats) -> None:
+        """Append values, float64[n]."""
+        if len(values):
+            self._count, self._sum = self._count + len(values), self._sum + float(values.sum())
+            self._file.seek(0, SEEK_END)
+            self._file.write(np.ascontiguousarray(values, np.float64).tobytes())
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of all values, None when there are none."""
+        return self._sum / self._count if self._count else None
+
+    def recent(self, count: int) -> Floats:
+        """Return the latest values, at most `count`."""
+        self._file.seek(max(self._count - count, 0) * 8)
+        return np.frombuffer(self._file.read())
+
+    def all(self) -> Floats:
+        """Return every value, in memory, in an array that may be changed."""
+        found = np.empty(self._count)
+        self._file.seek(0)
+        if self._count:
+            self._file.readinto(found.data.cast("B"))
+        return found
 
 
 class Stats:
@@ -38,7 +76,7 @@ class Stats:
         self.flags: Counter[str] = Counter()
         self.first_sent_ns: int | None = None
         self.last_ended_ns: int | None = None
-        self.values = {measure.name: SpilledValues() for measure in MEASURES}
+        self.values = {measure.name: Values() for measure in MEASURES}
         # how many gaps each request brought: the gaps of one request are not independent of each other
         self._gaps = {"inter_token_latency": array("q"), "inter_chunk_latency": array("q")}
 

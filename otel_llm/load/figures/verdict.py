@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from otel_llm.load.figures.health import Health
-from otel_llm.load.figures.spilled_values import SpilledValues
+from otel_llm.load.figures.stats import Values
 from otel_llm.measures import Facts, Floats, Ints, joined, send_lag, token_gaps
 from otel_llm.percentiles import BRIEF, percentile_name
 from otel_llm.record import Chunks, StreamRecord
@@ -28,6 +28,8 @@ _SEND_LAG_S: Final = 0.010
 _MERGED_SHARE: Final = 0.01
 _STALE_NS: Final = 5_000_000
 
+_BRIEF: Final = tuple(map(percentile_name, BRIEF))
+
 _Span = Mapping[str, float]
 
 
@@ -35,7 +37,7 @@ class ClientError:
     """Collects the client's own error over a run."""
 
     def __init__(self) -> None:
-        self._receive = SpilledValues()
+        self._receive = Values()
         self._send = array("d")
         self._doubtful = array("d")
         """The inter-token latencies that merged reads produced."""
@@ -76,7 +78,7 @@ class ClientError:
             gaps, tokens = gap_s[doubtful], tokens[doubtful]
             self._doubtful.frombytes(np.repeat(gaps / np.maximum(tokens, 1), tokens).tobytes())
 
-    def report(self, health: Health, start_ns: int | None = None, itl: SpilledValues | None = None) -> dict[str, Any]:
+    def report(self, health: Health, start_ns: int | None = None, itl: Values | None = None) -> dict[str, Any]:
         """Return the `client` member of a report; times in seconds, windows of one second from `start_ns`.
 
         itl: every inter-token latency of the run, to give its percentiles without those of merged reads
@@ -161,7 +163,7 @@ def _describe(values: Floats) -> dict[str, float] | None:
     if not len(values):
         return None
     found = np.percentile(values, BRIEF, overwrite_input=True).tolist()
-    return {**dict(zip(map(percentile_name, BRIEF), found, strict=True)), "max": float(values.max())}
+    return {**dict(zip(_BRIEF, found, strict=True)), "max": float(values.max())}
 
 
 def _reasons(receive: _Span | None, loop: _Span | None, send: _Span | None, merged: float) -> list[str]:

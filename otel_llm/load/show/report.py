@@ -1,5 +1,6 @@
 """The report of a run: written as JSON, and printed as a table."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -10,12 +11,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from otel_llm.errors import ConfigError
+from otel_llm.load.figures import machine_limits
+from otel_llm.load.figures.flags import FLAGS
+from otel_llm.load.figures.health import Health
 from otel_llm.load.figures.intervals import values_needed
-from otel_llm.load.figures.scrutiny import FLAGS
+from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.percentiles import BRIEF, IN_TABLE, percentile_name
 
-__all__ = ["SCHEMA", "console", "notes_of", "print_report", "write_json"]
+__all__ = ["SCHEMA", "console", "notes_of", "print_report", "print_run", "write_json"]
 
 SCHEMA: Final = 1
 
@@ -37,6 +42,7 @@ _MANY: Final = 10
 _WIDE: Final = 120
 """Columns that the whole table takes; on a narrower terminal it goes without the interval."""
 
+_BRIEF: Final = tuple(map(percentile_name, BRIEF))
 _COLUMNS: Final = ("mean", *map(percentile_name, IN_TABLE), "max")
 
 
@@ -79,6 +85,19 @@ def console(width: int = _WIDE) -> Console:
     """Return where results are printed: as wide as the terminal, or `width` columns where there is none."""
     there = Console(highlight=False)
     return there if there.is_terminal else Console(highlight=False, width=width)
+
+
+def print_run(stats: Stats, concurrency: int, report: Mapping[str, Any], path: Path, health: Health) -> None:
+    """Print a run that has ended: its figures on standard output, what went wrong on standard error, a line each."""
+    sys.stdout.write(summary_block(stats, concurrency) + "\n")
+    out = console()
+    print_report(report, out)
+    if note := machine_limits.compare_with_levels(report, machine_limits.load_levels()):
+        out.print(f"[dim]{note}[/]", highlight=False, soft_wrap=True)
+    out.print(f"run file  {path}", highlight=False, soft_wrap=True)
+    sys.stdout.flush()
+    for line in [*(health.unreachable or ())[1:], *health.died]:
+        sys.stderr.write(f"otel-llm perf: {line}\n")
 
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
@@ -177,7 +196,7 @@ def _client(client: Mapping[str, Any]) -> list[str]:
             lags.append(f"{label} {lag['p50'] * 1e3:.3f} / {lag['p99'] * 1e3:.2f} / {lag['max'] * 1e3:.1f}")
     lines = [_verdict(client)]
     if apart := client["inter_token_latency_without_merged"]:
-        figures = "  ".join(f"{percentile_name(q)} {_digits(apart[percentile_name(q)] * 1e3)}" for q in BRIEF)
+        figures = "  ".join(f"{name} {_digits(apart[name] * 1e3)}" for name in _BRIEF)
         lines.append(f"  inter-token latency without the {client['merged_reads']:,} merged reads, ms:  {figures}")
     if lags:
         lines.append(f"[dim]own lateness, ms p50 / p99 / max:  {'  ·  '.join(lags)}  ·  {client['clock']}[/]")

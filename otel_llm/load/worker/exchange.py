@@ -15,8 +15,9 @@ from otel_llm.errors import RemoteError
 from otel_llm.load.worker.raw import Raw
 from otel_llm.record import CONTENT_KINDS, Outcome
 from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.framing import Framer, framer_of
 from otel_llm.wire.http import Answer
-from otel_llm.wire.ndjson import Ndjson, Whole
+from otel_llm.wire.ndjson import Whole
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.repeats import Content, Repeats
 from otel_llm.wire.sse import Sse
@@ -57,7 +58,7 @@ class Exchange:
         self.raw, self._plugin, self._on_done, self._stream = raw, plugin, on_done, stream
         self._content = raw.content or Content()
         self._answer, self._repeats = Answer(), Repeats(plugin.__class__, self._content.around)
-        self._framer: Sse | Ndjson | Whole | None = None
+        self._framer: Framer | None = None
         self._ended = 0  # number of the read with the end marker or an error
         self.mid_stream_tail = b""  # until the first token: from then on it is `_later_tail`
         self._later_tail = b""
@@ -202,22 +203,12 @@ class Exchange:
         raw.tokens.append(bytes(4 * len(events)) if tokens is None else pack(numbers, *tokens))
         raw.kind.append(kinds)
 
-    def _choose_framer(self) -> Sse | Ndjson | Whole | None:
-        """Choose the framer by the content type of the answer; None while the head is incomplete."""
+    def _choose_framer(self) -> Framer | None:
+        """Choose the framer, and with it the tail of reads in the middle; None while the head is incomplete."""
         answer = self._answer
-        if not answer.status:
-            return None
-        framer: Sse | Ndjson | Whole = Whole()
-        if 200 <= answer.status < 300:
-            if answer.content_type == "text/event-stream":
-                framer = Sse()
-            elif answer.content_type in ("application/x-ndjson", "application/jsonl", "application/ndjson"):
-                framer = Ndjson()
-            elif answer.content_type != "application/json" and self._stream:
-                framer = Ndjson() if self._plugin.framing == "ndjson" else Sse()
-        if answer.chunked and not isinstance(framer, Whole):
+        self._framer = framer = framer_of(answer, self._plugin.framing, stream=self._stream)
+        if answer.chunked and framer is not None and not isinstance(framer, Whole):
             self._later_tail = b"\n\n\r\n" if isinstance(framer, Sse) else b"}\n\r\n"
-        self._framer = framer
         return framer
 
     # -- the end -----------------------------------------------------------------------------------------------

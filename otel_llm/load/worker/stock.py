@@ -3,6 +3,7 @@
 import secrets
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -10,10 +11,22 @@ import msgspec
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.wire.http import request_bytes
 
-__all__ = ["Prepared", "Stock"]
+__all__ = ["Prepared", "Share", "Stock"]
 
 _KEPT: Final = 64
 _HEADS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of a plan that a worker does: every `workers`-th request and slot, from number `worker` on."""
+
+    worker: int
+    workers: int
+
+    def of(self, total: int) -> int:
+        """Return how many of `total` belong to this share."""
+        return len(range(self.worker, total, self.workers))
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
@@ -28,11 +41,11 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
 class Stock:
     """The requests of one worker, in order; the next few are ready."""
 
-    def __init__(self, plan: LoadPlan, indices: range) -> None:
+    def __init__(self, plan: LoadPlan, share: Share) -> None:
         self._plan = plan
         self._traceparent = plan.traceparent and "traceparent" not in {name.lower() for name in plan.headers}
         self._ready: deque[Prepared] = deque()
-        self._ahead = self._prepare(indices)
+        self._ahead = self._prepare(range(share.worker, plan.number, share.workers))
 
     def take(self) -> Prepared | None:
         """Return the next request, prepared earlier where there was time; None when there are no more."""

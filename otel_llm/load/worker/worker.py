@@ -10,9 +10,7 @@ import gc
 import signal
 import socket
 import struct
-from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -21,13 +19,14 @@ from otel_llm.errors import RemoteError
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.channel import DRAIN, GO, Batch, LastWord, Outbox, Ready
 from otel_llm.load.worker.exchange import Exchange
+from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.pool import Connection, Pool
 from otel_llm.load.worker.raw import Raw
-from otel_llm.load.worker.stock import Prepared, Stock
+from otel_llm.load.worker.stock import Prepared, Share
 from otel_llm.wire.loop import new_loop
 from otel_llm.wire.repeats import Content
 
-__all__ = ["Share", "work"]
+__all__ = ["work"]
 
 _TICK_S: Final = 0.02
 _SWEEP_TICKS: Final = 5
@@ -36,24 +35,10 @@ _CHECK_TICKS: Final = 50
 _MANY: Final = 64
 _MOMENT_NS: Final = 250_000
 _QUIET_NS: Final = 100_000_000
-_RAMP_GAP_NS: Final = 5_000_000
 _SPARE: Final = 8
 _READY: Final = 64
 _BURST: Final = 512
 _AFTER_END_NS: Final = 1_000_000_000
-_NAP_S: Final = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """The part of a plan that a worker does: every `workers`-th request and slot, from number `worker` on."""
-
-    worker: int
-    workers: int
-
-    def of(self, total: int) -> int:
-        """Return how many of `total` belong to this share."""
-        return len(range(self.worker, total, self.workers))
 
 
 def work(plan: LoadPlan, share: Share, sock: socket.socket, file: int | None) -> None:
@@ -68,14 +53,12 @@ class _Worker:
     def __init__(self, plan: LoadPlan, share: Share) -> None:
         self.plan, self.share = plan, share
         self.pool = Pool(plan)
-        self.stock = Stock(plan, range(share.worker, plan.number, share.workers))
-        self.draining = False
+        self.pacing = Pacing(plan, share, self.pool, self.perform)
         self.live: dict[Exchange, Connection] = {}
         self.ended: list[Raw] = []
         self.loop_lag_ns: list[int] = []
         self.sent = self.in_flight = self.ticks = 0
         self.tick_due_ns = 0
-        self.first_took_ns: int | None = None
 
     # -- its life ----------------------------------------------------------------------------------------------
 
@@ -86,16 +69,16 @@ class _Worker:
         self.main: asyncio.Task[None] | None = None
         self.outbox = await Outbox.open(sock, self.word, file)
         ready = await self.warm_up()
-        self.stock.refill(_READY)
+        self.pacing.stock.refill(_READY)
         self.outbox.send(ready)
-        self.start_ns = await self.go
+        start_ns = await self.go
         if not self.stopped:
             gc.collect()
             gc.freeze()
             gc.disable()  # nothing made per packet or per request is cyclic, and a collection would be read as a stall
             self.tick_due_ns = now_ns()
             self.tick()
-            self.main = asyncio.create_task(self.open_loop() if self.plan.open_loop else self.closed_loop())
+            self.main = asyncio.create_task(self.pacing.run(start_ns))
             with contextlib.suppress(asyncio.CancelledError):
                 await self.main
             self.next_tick.cancel()
@@ -111,7 +94,7 @@ class _Worker:
             self.go.set_result(struct.unpack("!q", word[1:9])[0])
             word = word[9:]
         if word[:1] == DRAIN:
-            self.draining, word = True, word[1:]
+            self.pacing.draining, word = True, word[1:]
         if said and not word:
             return
         self.stopped = True
@@ -176,76 +159,7 @@ class _Worker:
         self.outbox.send(Batch(self.ended, self.sent, self.in_flight, self.loop_lag_ns))
         self.ended, self.loop_lag_ns = [], []
 
-    # -- when to send ------------------------------------------------------------------------------------------
-
-    async def until(self, at_ns: int) -> None:
-        """Sleep until then, or until the worker drains; an `asyncio.Event` would cost a task switch per request."""
-        while (delay := at_ns - now_ns()) > 0 and not self.draining:  # noqa: ASYNC110
-            await asyncio.sleep(min(delay / 1e9, _NAP_S))
-
-    async def closed_loop(self) -> None:
-        """Keep every slot busy: each sends its next request when the one before has ended."""
-        slots = self.share.of(self.plan.parallel)
-        at = self.start_ns + self.ramp_gap_ns(slots) * self.share.worker // self.share.workers
-        async with asyncio.TaskGroup() as group:
-            for _ in range(slots):
-                await self.until(at)
-                group.create_task(self.slot())
-                at += self.ramp_gap_ns(slots)
-
-    def ramp_gap_ns(self, slots: int) -> int:
-        """Return the time between the starts of two slots.
-
-        Slots that all start in one turn of the loop delay each other's first byte, in any client, and the server's
-        lock-step answers then do it again. So the start takes one answer's time, or 5 ms a slot where that is less.
-        """
-        if self.plan.ramp_s is not None:
-            return round(self.plan.ramp_s * 1e9 / slots)
-        gap = _RAMP_GAP_NS * self.share.workers
-        return gap if self.first_took_ns is None else min(gap, self.first_took_ns // slots)
-
-    async def slot(self) -> None:
-        due = now_ns()
-        connection: Connection | None = None
-        while (prepared := self.take()) is not None:
-            connection, due = await self.perform(prepared, connection, due, None)
-            if connection is not None and self.pool.endpoints > 1:  # the next one goes elsewhere
-                self.pool.put_back(connection, prepared.index % self.pool.endpoints)
-                connection = None
-
-    async def open_loop(self) -> None:
-        """Send each request at its planned time, whatever has come back."""
-        most = self.plan.max_concurrency
-        limit = asyncio.Semaphore(max(self.share.of(most), 1)) if most else None
-        own = islice(self.plan.arrivals(), self.share.worker, self.plan.number, self.share.workers)
-        async with asyncio.TaskGroup() as group:
-            for offset in own:
-                intended = self.start_ns + offset
-                await self.until(intended)
-                if limit is not None:
-                    await limit.acquire()
-                if (prepared := self.take()) is None:
-                    break
-                group.create_task(self.arrival(prepared, intended, limit))
-
-    async def arrival(self, prepared: Prepared, intended: int, limit: asyncio.Semaphore | None) -> None:
-        where = prepared.index % self.pool.endpoints
-        performing = self.perform(prepared, self.pool.take(where), intended, intended)
-        self.pool.keep_spare(where)
-        connection, _ = await performing
-        if connection is not None:
-            self.pool.put_back(connection, where)
-        if limit is not None:
-            limit.release()
-
     # -- one request -------------------------------------------------------------------------------------------
-
-    def take(self) -> Prepared | None:
-        """Return the next request; None when there are no more, or no more may begin."""
-        within = self.plan.duration_s
-        if self.draining or (within is not None and now_ns() - self.start_ns >= within * 1e9):
-            return None
-        return self.stock.take()
 
     async def perform(
         self, prepared: Prepared, connection: Connection | None, due: int, intended: int | None
@@ -270,7 +184,7 @@ class _Worker:
         self.sent += 1
         self.in_flight += 1
         raw.sent_ns = connection.send(prepared.wire, exchange)
-        self.loop.call_soon(self.stock.refill)
+        self.loop.call_soon(self.pacing.stock.refill)
         try:
             await done
         finally:
@@ -285,8 +199,8 @@ class _Worker:
         return connection if connection.open else None, ended
 
     def hand_over(self, raw: Raw) -> int:
-        if self.first_took_ns is None and raw.outcome == "complete":
-            self.first_took_ns = raw.ended_ns - raw.sent_ns
+        if self.pacing.first_took_ns is None and raw.outcome == "complete":
+            self.pacing.first_took_ns = raw.ended_ns - raw.sent_ns
         self.ended.append(raw)
         return raw.ended_ns
 

@@ -20,6 +20,8 @@ EVALUATED_S, SCRAPED = 3, "2s"
 
 COMPARED = ({"run": "steady", "baseline": "burst"}, {"run": "burst", "baseline": "steady"})
 """Which load runs a person compares: one has exponential histograms, the other explicit ones, so it takes both ways."""
+SHOWN = ({}, {"left_out": "nothing"})
+"""Beside that: once the boards as they come, without load runs among users, and once with them."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,10 @@ def fed(real_program: RealProgram, tmp_path_factory: pytest.TempPathFactory) -> 
         with part, feeding(part, fakes, folder) as reports:
             asking = Asking(prometheus.url)
             ids = {name: report["run"]["id"] for name, report in reports.items()}
-            opened = [Opened(asking, {name: ids[run] for name, run in picked.items()}) for picked in COMPARED]
+            opened = [
+                Opened(asking, {**{name: ids[run] for name, run in picked.items()}, **shown})
+                for picked, shown in zip(COMPARED, SHOWN, strict=True)
+            ]
             yield Fed(asking, jaeger, reports, opened)
 
 

@@ -28,6 +28,8 @@ PER_TICK = 200
 EDGES = (0.1, 0.25, 0.5, 1.0)
 LATE = ("time_to_first_token", "inter_token_latency", "time_per_output_token", "operation_duration")
 LATE_MODEL = {conventions.REQUEST_MODEL: "late-model"}
+# And who measures less than his first edge: nobody can say how little.
+EARLY_MODEL = {conventions.REQUEST_MODEL: "early-model"}
 ENDS_S = 30.0
 
 
@@ -93,6 +95,7 @@ def feeding(collector: Collector, engines: FakeEngines, folder: Path) -> Iterato
         ]
         stack.enter_context(_every_second(lambda: engines.add(PER_TICK)))
         stack.enter_context(_every_second(lambda: [each.record(5 * EDGES[-1], LATE_MODEL) for each in late]))
+        stack.enter_context(_every_second(lambda: [each.record(EDGES[0] / 5, EARLY_MODEL) for each in late]))
         for application in APPLICATIONS:
             stack.enter_context(_running(application, sim.url, collector, folder))
         yield _load_runs(sim.url, collector, folder)

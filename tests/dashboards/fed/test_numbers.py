@@ -82,5 +82,25 @@ def test_errors_of_applications_are_told_by_kind(fed: Fed) -> None:
     assert {"TimeoutError", "InternalServerError"} <= kinds
 
 
+@pytest.mark.parametrize(
+    ("panel", "label"),
+    [("overview: Requests per second A", "job"), ("slo: Time to first token within its threshold A", "job")],
+)
+def test_load_runs_are_among_users_only_if_somebody_asks_for_them(panel: str, label: str, fed: Fed) -> None:
+    def jobs(opened: Opened) -> set[str]:
+        return {each["metric"][label] for each in fed.asking.range(opened.filled(BY_ID[panel]))}
+
+    as_they_come, with_runs = fed.opened
+    assert until(lambda: {"otel-llm-perf", "decorated-app"} <= jobs(with_runs), WITHIN_S)
+    assert "decorated-app" in jobs(as_they_come)
+    assert "otel-llm-perf" not in jobs(as_they_come)
+
+
+def test_load_runs_fire_no_alert(fed: Fed) -> None:
+    """The run `steady` misses its own promise, and `burst` a larger one."""
+    assert fed.asking.instant('otel_llm:time_to_first_token:slow_ratio{job="otel-llm-perf"}')
+    assert fed.asking.instant('ALERTS{job="otel-llm-perf"}') == []
+
+
 def _is_of(row: Mapping[str, Any], report: Mapping[str, Any]) -> bool:
     return bool(row["metric"].get("otel_llm_run_id") == report["run"]["id"])

@@ -5,12 +5,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from otel_llm.load.figures.spilled_values import SpilledValues
+from otel_llm.load.figures.stats import Values
 
 
-@pytest.mark.parametrize("block", [3, 1000])
+@pytest.mark.parametrize("block", [24, 8000])
 def test_values_come_back_in_order_wherever_they_were_kept(block: int) -> None:
-    column, expected = SpilledValues(block), np.random.default_rng(1).random(200)
+    column, expected = Values(block), np.random.default_rng(1).random(200)
     assert column.mean is None
     for part in np.split(expected, [1, 7, 8, 50, 50, 120]):
         column.extend(part)
@@ -22,7 +22,7 @@ def test_values_come_back_in_order_wherever_they_were_kept(block: int) -> None:
 
 
 def test_a_long_run_stays_out_of_memory() -> None:
-    column, part = SpilledValues(block=10_000), np.ones(10_000)
+    column, part = Values(in_memory=80_000), np.ones(10_000)
     column.extend(part)
     tracemalloc.start()
     try:

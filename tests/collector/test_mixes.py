@@ -1,0 +1,84 @@
+"""How far off percentiles across engines are, for mixes of their traffic: the ranges that docs/percentiles.md states.
+
+The arithmetic of the rules, on the same two engines as in tests/real/test_percentiles.py.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from otel_llm_collector.rule_sources.grid import grid_edges, log_spread_edge
+from otel_llm_collector.vocabulary.measures import TTFT
+from tests.collector.fake_engines import SGLANG_TTFT
+from tests.collector.fake_engines import TTFT as VLLM_TTFT
+
+QUANTILES = (0.5, 0.9, 0.99)
+GRID = grid_edges(*TTFT.bounds)
+MIXES = ((1, 4), (1, 2), (1, 1), (2, 1), (4, 1))
+DRAWN = 200_000
+PAGE = Path(__file__).parent.parent.parent / "docs" / "percentiles.md"
+
+
+def drawn(median: float, sigma: float, count: int) -> np.ndarray:
+    """A lognormal's quantiles, evenly spaced: a sample without chance."""
+    ranks = (np.arange(count) + 0.5) / count
+    normal = np.sort(np.random.default_rng(1).standard_normal(400_000))
+    return np.asarray(median * np.exp(sigma * np.quantile(normal, ranks)))
+
+
+VLLM, SGLANG = drawn(0.35, 0.7, DRAWN), drawn(1.2, 0.6, DRAWN)
+
+
+def read_at(edge: float, values: np.ndarray, edges: Sequence[float]) -> float:
+    """What `histogram_fraction` gives at a grid edge: evenly inside a bucket, at the edge that the rule asks for."""
+    at = log_spread_edge(edge, edges)
+    known = (0.0, *edges)
+    below = np.searchsorted(values, known, side="right") / len(values)
+    return float(np.interp(at, known, below))
+
+
+def quantile(q: float, below: np.ndarray) -> float:
+    """What `histogram_quantile` gives: evenly inside a bucket."""
+    return float(np.interp(q, below, GRID))
+
+
+def errors(vllm: int, sglang: int) -> list[float]:
+    """How far off each percentile is, for so many requests of each engine."""
+    all_of_them = np.concatenate([np.tile(VLLM, vllm), np.tile(SGLANG, sglang)])
+    weights = {"v": vllm / (vllm + sglang), "s": sglang / (vllm + sglang)}
+    below = np.array(
+        [
+            sum(
+                weight * read_at(edge, values, edges)
+                for weight, values, edges in (
+                    (weights["v"], VLLM, VLLM_TTFT),
+                    (weights["s"], SGLANG, SGLANG_TTFT),
+                )
+                if weight
+            )
+            for edge in GRID
+        ]
+    )
+    return [quantile(q, below) / float(np.quantile(all_of_them, q)) - 1 for q in QUANTILES]
+
+
+def ranges(*mixes: tuple[int, int]) -> list[tuple[int, int]]:
+    """The smallest and the largest error of each percentile, in whole percent, over some mixes."""
+    found = np.array([errors(*mix) for mix in mixes]) * 100
+    return [(round(low), round(high)) for low, high in zip(found.min(axis=0), found.max(axis=0), strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("row", "mixes"), [("two engines, traffic from 1:4 to 4:1", MIXES), ("one engine alone", ((1, 0), (0, 1)))]
+)
+def test_ranges_are_those_of_the_page(row: str, mixes: Sequence[tuple[int, int]]) -> None:
+    (cells,) = re.findall(rf"\| {re.escape(row)} \| (.*) \|", PAGE.read_text("utf-8"))
+    stated = [tuple(int(number) for number in re.findall(r"[+-]\d+", cell)) for cell in cells.split(" | ")]
+    assert stated == [tuple(pair) for pair in ranges(*mixes)]
+
+
+def test_equal_traffic_is_what_the_real_parts_measured() -> None:
+    assert [round(error, 2) for error in errors(1, 1)] == pytest.approx([0.01, 0.05, 0.04], abs=0.011)

@@ -1,0 +1,190 @@
+"""What engines and gateways really expose where a name says otherwise: failures, totals beside parts, aliases."""
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from tests.real.accuracy import RealProgram, collector, fast_prometheus, value
+from tests.real.pages import serving
+from tools.services import Prometheus
+from tools.waiting import until
+
+pytestmark = pytest.mark.timeout(120)
+
+KEY = "sk-of-the-proxy"
+
+
+def page(kinds: Mapping[str, str], *samples: str) -> str:
+    """A page of metrics of these types."""
+    types = (f"# TYPE {name} {kind}" for name, kind in kinds.items())
+    return "\n".join((*types, *samples, ""))
+
+
+PAGES = {
+    "vllm": page(
+        {
+            "vllm:request_success_total": "counter",
+            "vllm:admission_rejections_total": "counter",
+            "http_requests_total": "counter",
+        },
+        'vllm:request_success_total{model_name="m",engine="0",finished_reason="stop"} 75',
+        'vllm:request_success_total{model_name="m",engine="0",finished_reason="error"} 5',
+        'vllm:request_success_total{model_name="m",engine="0",finished_reason="abort"} 2',
+        'vllm:admission_rejections_total{model_name="m",reason="max_num_queued_reqs"} 3',
+        'http_requests_total{handler="/v1/chat/completions",method="POST",status="2xx"} 82',
+        'http_requests_total{handler="/v1/chat/completions",method="POST",status="4xx"} 7',
+        # what a router asks before each request, and is refused
+        'http_requests_total{handler="/v1/chat/completions/render",method="POST",status="4xx"} 89',
+        'http_requests_total{handler="/metrics",method="GET",status="4xx"} 1',
+    ),
+    "sglang": page(
+        {
+            "sglang:num_requests_total": "counter",
+            "sglang:num_aborted_requests_total": "counter",
+            "sglang:http_responses_total": "counter",
+            "sglang:num_running_reqs": "gauge",
+            "sglang:num_queue_reqs": "gauge",
+        },
+        'sglang:num_requests_total{model_name="m",engine_type="unified"} 100',
+        'sglang:num_aborted_requests_total{model_name="m",engine_type="unified"} 10',
+        'sglang:http_responses_total{endpoint="/v1/chat/completions",method="POST",status_code="200"} 100',
+        'sglang:http_responses_total{endpoint="/v1/chat/completions",method="POST",status_code="400"} 4',
+        'sglang:http_responses_total{endpoint="/health",method="GET",status_code="503"} 9',
+        # two data-parallel ranks of two tensor-parallel ones each; the total stands beside its priorities
+        *(
+            f'sglang:{name}{{model_name="m",engine_type="unified",dp_rank="{rank // 2}",tp_rank="{rank}",'
+            f'pp_rank="0",moe_ep_rank="0",priority="{priority}"}} {count}'
+            for rank in range(4)
+            for name, counts in (("num_running_reqs", (12, 7, 5)), ("num_queue_reqs", (4, 3, 1)))
+            for priority, count in zip(("", "0", "5"), counts, strict=True)
+        ),
+    ),
+    "tensorrt_llm": page(
+        {"trtllm_request_success_total": "counter", "trtllm_request_error_total": "counter"},
+        'trtllm_request_success_total{model_name="m",engine_type="trtllm",finished_reason="stop"} 90',
+        'trtllm_request_success_total{model_name="m",engine_type="trtllm",finished_reason="timeout"} 2',
+        'trtllm_request_error_total{model_name="m",engine_type="trtllm",http_code="400"} 8',
+    ),
+    "tgi": page(
+        {"tgi_request_success": "counter", "tgi_request_failure": "counter"},
+        "tgi_request_success 9",
+        'tgi_request_failure{err="overloaded"} 1',
+    ),
+    "triton": page(
+        {"nv_inference_request_success": "counter", "nv_inference_request_failure": "counter"},
+        'nv_inference_request_success{model="m",version="1"} 50',
+        'nv_inference_request_failure{model="m",version="1",reason="REJECTED"} 40',
+        'nv_inference_request_failure{model="m",version="1",reason="CANCELED"} 10',
+    ),
+    "lmdeploy": page(
+        {"lmdeploy:request_success_total": "counter"},
+        'lmdeploy:request_success_total{model_name="m",engine="0",finished_reason="ResponseType.FINISH"} 60',
+        'lmdeploy:request_success_total{model_name="m",engine="0",finished_reason="ResponseType.CANCEL"} 3',
+        'lmdeploy:request_success_total{model_name="m",engine="0",finished_reason="ResponseType.OUT_OF_MEMORY"} 40',
+    ),
+    "dynamo": page(
+        {
+            "dynamo_frontend_requests_total": "counter",
+            "dynamo_frontend_inflight_requests": "gauge",
+            "dynamo_frontend_queued_requests": "gauge",
+        },
+        'dynamo_frontend_requests_total{model="m",endpoint="chat",status="success",error_type=""} 60',
+        'dynamo_frontend_requests_total{model="m",endpoint="chat",status="error",error_type="internal"} 30',
+        'dynamo_frontend_requests_total{model="m",endpoint="chat",status="error",error_type="overload"} 9',
+        # a release without the label
+        'dynamo_frontend_requests_total{model="m",endpoint="chat",status="error"} 1',
+        'dynamo_frontend_inflight_requests{model="m"} 10',
+        'dynamo_frontend_queued_requests{model="m"} 10',
+    ),
+    "litellm": page(
+        {
+            "litellm_proxy_total_requests_metric_total": "counter",
+            "litellm_proxy_failed_requests_metric_total": "counter",
+            "litellm_in_flight_requests": "gauge",
+            "litellm_input_tokens_metric_total": "counter",
+        },
+        'litellm_proxy_total_requests_metric_total{requested_model="alias",status_code="200",user="a"} 40',
+        'litellm_proxy_total_requests_metric_total{requested_model="alias",status_code="200",user="b"} 20',
+        'litellm_proxy_total_requests_metric_total{requested_model="bad",status_code="429",user="a"} 20',
+        'litellm_proxy_total_requests_metric_total{requested_model="bad",status_code="None",user="a"} 10',
+        'litellm_proxy_failed_requests_metric_total{requested_model="bad",exception_class="RateLimitError"} 30',
+        "litellm_in_flight_requests 1",
+        'litellm_input_tokens_metric_total{requested_model="alias",model="good",user="a"} 300',
+        'litellm_input_tokens_metric_total{requested_model="None",model="plain",user="a"} 7',
+    ),
+}
+ENDED = {
+    "vllm": {"": 77, "error": 5, "max_num_queued_reqs": 3, "4xx": 7},
+    "sglang": {"": 100, "400": 4},
+    "tensorrt_llm": {"": 90, "timeout": 2, "400": 8},
+    "tgi": {"": 9, "overloaded": 1},
+    "triton": {"": 50, "REJECTED": 40, "CANCELED": 10},
+    "lmdeploy": {"": 63, "ResponseType.OUT_OF_MEMORY": 40},
+    "dynamo": {"": 60, "internal": 30, "overload": 9, "error": 1},
+    "litellm": {"": 60, "429": 20, "_OTHER": 10},
+}
+"""Requests that ended, by their error.type."""
+
+
+@pytest.fixture(scope="module")
+def store(real_program: RealProgram, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    data = tmp_path_factory.mktemp("pages")
+    with (
+        fast_prometheus(real_program("prometheus"), data / "prometheus") as prometheus,
+        serving(PAGES, {"litellm": KEY}) as variables,
+    ):
+        told = {
+            **variables,
+            "LITELLM_AUTHORIZATION": f"{{credentials: {KEY}}}",
+            "DEPLOYMENT_ENVIRONMENT": "production",
+        }
+        with collector(real_program("otelcol"), data / "otelcol", prometheus, list(PAGES), told) as part:
+            up = "count(up == 1)"
+            assert until(lambda: prometheus.query(up) and value(prometheus, up) == len(PAGES) + 1, 30), part.log_tail()
+            assert until(lambda: bool(prometheus.query('otel_llm:requests_running:sum{job="dynamo"}')), 20)
+            yield prometheus
+
+
+def by(label: str, store: Prometheus, expression: str) -> dict[str, float]:
+    return {each["metric"].get(label, ""): float(each["value"][1]) for each in store.query(expression)}
+
+
+@pytest.mark.parametrize("name", ENDED)
+def test_failures_have_their_type(name: str, store: Prometheus) -> None:
+    ended = f'sum by (error_type) (otel_llm_server_requests_total{{job="{name}"}})'
+    assert by("error_type", store, ended) == ENDED[name]
+
+
+def test_failures_counted_beside_all_requests_are_no_more_requests(store: Prometheus) -> None:
+    apart = 'otel_llm_server_requests_failed_total{job="sglang"}'
+    assert by("error_type", store, apart) == {"abort": 10}
+
+
+def test_total_is_not_added_to_its_priorities_nor_ranks_that_share_a_request(store: Prometheus) -> None:
+    assert value(store, 'otel_llm:requests_running:sum{job="sglang"}') == 2 * 12
+    assert value(store, 'otel_llm:requests_waiting:sum{job="sglang"}') == 2 * 4
+    ranks = by("otel_llm_engine_rank", store, 'otel_llm_server_requests_running{job="sglang"}')
+    assert ranks == {"0": 12, "1": 12}
+
+
+def test_requests_in_flight_are_not_all_running(store: Prometheus) -> None:
+    assert value(store, 'otel_llm:requests_running:sum{job="dynamo"}') == 0
+    assert value(store, 'otel_llm:requests_waiting:ratio{job="dynamo"}') == 1
+
+
+def test_model_of_a_gateway_is_the_one_that_was_asked_for(store: Prometheus) -> None:
+    tokens = by("gen_ai_request_model", store, 'otel_llm_server_prompt_tokens_total{job="litellm"}')
+    assert tokens == {"alias": 300, "plain": 7}
+    failed = by("gen_ai_request_model", store, 'otel_llm_server_requests_total{job="litellm", error_type="429"}')
+    assert failed == {"bad": 20}
+
+
+def test_gateways_work_on_other_requests_is_no_load(store: Prometheus) -> None:
+    assert store.query('{__name__=~"otel_llm_server_requests_(running|in_flight|waiting)", job="litellm"}') == []
+
+
+def test_every_series_of_an_engine_has_the_environment(store: Prometheus) -> None:
+    for name in PAGES:
+        found = store.query(f'{{job="{name}", __name__=~"(gen_ai|otel_llm)_.+"}}')
+        assert found
+        assert {each["metric"].get("deployment_environment_name") for each in found} == {"production"}
