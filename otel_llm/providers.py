@@ -8,8 +8,7 @@ OTEL_*_EXPORTER variable.
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from uuid import uuid4
@@ -32,6 +31,7 @@ from otel_llm.sinks.exporters import (
     exporter_names,
     make_metric_reader,
     make_span_exporter,
+    silent_exporters,
 )
 from otel_llm.sinks.finished_spans import FinishedSpans
 from otel_llm.sinks.ledger import CountedSpanProcessor, Ledger
@@ -95,7 +95,7 @@ class Providers:
         """Shut down at the end of the process, within 5 s, and say in one line what was dropped."""
         if self._shut:
             return
-        with _one_voice():
+        with silent_exporters():
             self.shutdown(_EXIT_S)
         if self.ledger.spans.dropped or self.ledger.points.dropped:
             _log.warning("dropped at the end: %s", self._missing())
@@ -105,21 +105,6 @@ class Providers:
         tallies = {"spans": self.ledger.spans, "data points": self.ledger.points}
         counts = (f"{t.recorded - t.exported:,} of {t.recorded:,} {name}" for name, t in tallies.items() if t.recorded)
         return f"{' and '.join(counts) or 'everything'}; next step: see that something receives OTLP at the endpoint"
-
-
-@contextmanager
-def _one_voice() -> Iterator[None]:
-    """Keep the exporters from logging each of their tries: what became of them all is said at the end."""
-    known = logging.Logger.manager.loggerDict.items()
-    heard = [log for name, log in known if name.startswith("opentelemetry.") and isinstance(log, logging.Logger)]
-    quieted = [log for log in heard if not log.disabled]
-    for log in quieted:
-        log.disabled = True
-    try:
-        yield
-    finally:
-        for log in quieted:
-            log.disabled = False
 
 
 def _deadline(timeout_s: float) -> int:

@@ -17,6 +17,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, Protocol
 
@@ -27,7 +28,8 @@ __all__ = ["ENDING", "Ending", "Exporting"]
 _WAIT_S: Final = 6.0
 """How long a signal handler waits: a little more than those who export wait by themselves."""
 _AGAIN_S: Final = 0.01
-_TRIES: Final = 100
+_TRIES: Final = 600
+"""How often a signal is put off, 10 ms each time: as long as the main thread itself may wait for an export."""
 
 
 class Exporting(Protocol):
@@ -126,8 +128,9 @@ def _send_again(number: int) -> None:
 def _wait_for(step: Callable[[], object]) -> None:
     """Run a step in another thread, for the locks that the main thread holds, and wait for it."""
     thread = threading.Thread(target=step, name="otel_llm-ending", daemon=True)
-    thread.start()
-    thread.join(_WAIT_S)
+    with suppress(RuntimeError):  # the interpreter exits already, and starts no thread: it tells of all itself
+        thread.start()
+        thread.join(_WAIT_S)
 
 
 ENDING: Final = Ending()

@@ -14,7 +14,8 @@ _LOCKING: Final = ("opentelemetry.sdk", "opentelemetry.exporter", "otel_llm.sink
 def may_hold_a_lock(frame: FrameType | None) -> bool:
     """Return whether `frame`, or one that called it, is of a module that records while it holds a lock."""
     while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith(_LOCKING):
+        name = frame.f_globals.get("__name__", "")
+        if name.startswith(_LOCKING) and any(name == room or name.startswith(f"{room}.") for room in _LOCKING):
             return True
         frame = frame.f_back
     return False

@@ -1,7 +1,10 @@
 """The exporters that arguments and OTEL_* variables name. Each is imported when it is made."""
 
+import logging
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Final, Literal
@@ -22,6 +25,7 @@ __all__ = [
     "exporter_names",
     "make_metric_reader",
     "make_span_exporter",
+    "silent_exporters",
 ]
 
 Histograms = Literal["exponential", "explicit"]
@@ -153,3 +157,18 @@ def _plugin(group: str, name: str) -> Any:
         return entry.load()
     known = sorted({entry.name for entry in entry_points(group=group)} | {"none", "otlp"})
     raise ConfigError(f"one of the exporters {', '.join(known)}", name, "install the one you want, or correct its name")
+
+
+@contextmanager
+def silent_exporters() -> Iterator[None]:
+    """Keep the exporters from logging each of their tries: what became of them all is said at the end."""
+    known = logging.Logger.manager.loggerDict.items()
+    heard = [log for name, log in known if name.startswith("opentelemetry.") and isinstance(log, logging.Logger)]
+    quieted = [log for log in heard if not log.disabled]
+    for log in quieted:
+        log.disabled = True
+    try:
+        yield
+    finally:
+        for log in quieted:
+            log.disabled = False

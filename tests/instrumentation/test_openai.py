@@ -215,6 +215,16 @@ def test_a_body_that_is_read_by_hand_asynchronously(sim: str, seen_live: Seen) -
         assert attributes(seen_live)["gen_ai.usage.output_tokens"] == 8
 
 
+def test_a_stream_that_is_read_by_hand_and_left_was_closed_early(client: openai.OpenAI, seen_live: Seen) -> None:
+    with client.chat.completions.with_streaming_response.create(**ASKED, stream=True) as response:
+        lines = response.iter_lines()
+        while "tok" not in next(lines):
+            pass
+        assert next(lines) == ""  # where the event ends
+    assert seen_live.outcome() == "closed_early"
+    assert attributes(seen_live)["otel_llm.output_tokens"] == 1
+
+
 def test_a_body_that_is_left_unread_is_a_call_all_the_same(client: openai.OpenAI, seen_live: Seen) -> None:
     with client.chat.completions.with_streaming_response.create(**ASKED):
         pass

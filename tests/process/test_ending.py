@@ -236,6 +236,40 @@ def test_a_signal_that_comes_inside_of_the_sdk_waits_until_its_locks_are_free() 
     assert done.returncode == -signal.SIGTERM
 
 
+LEAVING = (
+    MEASURED
+    + """
+import http.server
+
+class Slow(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        os.kill(os.getpid(), signal.SIGTERM)   # while the last export is under way
+        threading.Event().wait(0.3)
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+        print("took it", flush=True)
+
+    def log_message(self, *_):
+        pass
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+os.environ["OTEL_METRICS_EXPORTER"] = "none"
+otel_llm.configure(f"http://127.0.0.1:{server.server_port}", protocol="http/protobuf")
+list(stream())
+"""
+)
+
+
+def test_a_signal_that_comes_while_the_last_export_is_under_way_waits_for_it() -> None:
+    done = run(LEAVING, "")
+    assert done.stdout == "took it\n"
+    assert done.stderr == ""
+    assert done.returncode in (0, -signal.SIGTERM)
+
+
 def test_frames_of_an_sdk_may_hold_a_lock_and_others_do_not() -> None:
     def ask() -> bool:
         return may_hold_a_lock(sys._getframe(0))
@@ -247,5 +281,7 @@ def test_frames_of_an_sdk_may_hold_a_lock_and_others_do_not() -> None:
         return FunctionType(caller.__code__, {"__name__": module}, closure=caller.__closure__)()
 
     assert called_from("opentelemetry.sdk.trace") is True
+    assert called_from("logging") is True
     assert called_from("opentelemetry.trace") is False
+    assert called_from("logging_of_theirs") is False
     assert may_hold_a_lock(None) is False

@@ -57,6 +57,13 @@ class ReadBody:
         else:
             self._call.returned(said)
 
+    def close(self) -> None:
+        """End the call of a response that is closed: a stream was left before its end, anything else is complete."""
+        if self._open and self._framer is not None:
+            self._open = False
+            self._call.close_early()
+        self.finish()
+
     def _take(self, piece: Any, end: bytes = b"") -> None:
         if not self._open:
             return

@@ -103,12 +103,12 @@ class _Raw(Looks):
         return body.pass_on_later(pieces, end) if hasattr(pieces, "__anext__") else body.pass_on(pieces, end)
 
     def close(self) -> Any:
-        """Close the response; one that was read without being parsed is complete."""
+        """Close the response, which ends the call where nothing has."""
         return _then(self.__wrapped__.close(), self._closed)
 
     def _closed(self, done: Any) -> Any:
         if self._self_owner:
-            self._self_body.finish()
+            self._self_body.close()
         return done
 
 
