@@ -28,6 +28,8 @@ __all__ = ["RUN_FILE", "RunFile", "check_appendable", "read_answers", "read_reco
 RUN_FILE: Final = PrivateFile("a run file", "another --name, or --append", "look at --name")
 
 _COMMIT_NS: Final = 500_000_000
+_LOCKED_MS: Final = 200
+_LOCKED_AT_AN_END_MS: Final = 5_000
 _VERSION: Final = 1
 """Of the tables below; `run.schema` says by which one a run was written."""
 
@@ -117,7 +119,7 @@ class RunFile:
     """A sink that writes a run to a file that only its owner can read."""
 
     def __init__(self, path: Path, run: Mapping[str, Any], planned: int | None, *, append: bool = False) -> None:
-        """Create or open the file. Raises ConfigError when it cannot be created, or exists and must not be continued.
+        """Create or open the file. Raises ConfigError when it cannot be written, or exists and must not be continued.
 
         run:     `id`, `name`, `started_at`, `arguments` (without secrets) and `versions`, as in the JSON report
         planned: None where only the clock ends the run
@@ -129,6 +131,19 @@ class RunFile:
             RUN_FILE.create(path)
         self._id = run["id"]
         self._db = sqlite3.connect(path)
+        try:
+            self._begin(run, planned)
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            if self._new:
+                path.unlink()
+            raise ConfigError("a run file that can be written", f"{path} ({error})", "look at --name") from error
+        self._waiting: list[list[Any]] = []
+        self._dirty_since: int | None = None
+        self.written = 0
+        """Requests of this run that are on disk."""
+
+    def _begin(self, run: Mapping[str, Any], planned: int | None) -> None:
         self._db.execute("PRAGMA page_size = 32768")  # rows are long: fewer writes, a third less time
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -139,29 +154,49 @@ class RunFile:
             (run["id"], _VERSION, run["name"], run["started_at"], *texts.values(), SYSTEM.wall_ns(0), planned),
         )
         self._db.commit()
-        self._dirty_since: int | None = None
+        self._db.execute(f"PRAGMA busy_timeout = {_LOCKED_MS}")
 
     def take(self, ended: Sequence[Ended]) -> None:
-        """Insert requests that ended."""
+        """Take requests that ended. Raises sqlite3.Error as `commit` does."""
         rows = [_Row(self._id, call) for call in ended]
-        self._db.executemany(_INSERT, [[column.get(row) for column in COLUMNS] for row in rows])
+        self._waiting += [[column.get(row) for column in COLUMNS] for row in rows]
         if self._dirty_since is None:
             self._dirty_since = now_ns()
         self.commit()
 
     def commit(self, *, now: bool = False) -> None:
-        """Put on disk what was inserted more than half a second ago; with `now`, everything."""
+        """Put on disk what was taken more than half a second ago; with `now`, everything.
+
+        While another program has locked the file, it waits in memory for the next time. Raises sqlite3.Error for what
+        does not pass by itself, such as a full disk.
+        """
         if self._dirty_since is not None and (now or now_ns() - self._dirty_since >= _COMMIT_NS):
-            self._db.commit()
-            self._dirty_since = None
+            try:
+                self._write()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    raise
+                self._dirty_since = now_ns()
+
+    def _write(self) -> None:
+        with self._db:  # all of it or nothing
+            self._db.executemany(_INSERT, self._waiting)
+        self.written += len(self._waiting)
+        self._waiting.clear()
+        self._dirty_since = None
 
     def close(self, report: Mapping[str, Any] | None = None) -> None:
-        """Write the report as the run's summary, if there is one, and close the file."""
-        if report is not None:
-            text = msgspec.json.encode(report).decode()
-            self._db.execute("UPDATE run SET summary = ? WHERE id = ?", (text, self._id))
-        self._db.commit()
-        self._db.close()
+        """Write the report as the run's summary, if there is one, and close the file. Raises sqlite3.Error.
+
+        It waits for 5 s where another program has locked the file.
+        """
+        with closing(self._db):
+            self._db.execute(f"PRAGMA busy_timeout = {_LOCKED_AT_AN_END_MS}")
+            self._write()
+            if report is not None:
+                text = msgspec.json.encode(report).decode()
+                self._db.execute("UPDATE run SET summary = ? WHERE id = ?", (text, self._id))
+            self._db.commit()
 
     def discard(self) -> None:
         """Undo what opening did, for a run that never began."""
