@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Final
 
 __all__ = ["main"]
@@ -30,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0: done; 1: it failed; 2: bad usage; 3: the client was the limit, under --strict; 130: interrupted
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a sign that a terminal does not have is no reason to break
+            stream.reconfigure(errors="replace")
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(_usage())

@@ -87,7 +87,7 @@ class OpenAIChat(Protocol):
         return WireRequest(json_body(body, ask.parameters))
 
     def decode(self, event: bytes) -> Delta | None:
-        if event == b"[DONE]":
+        if event.strip() == b"[DONE]":
             self.done = True
             return None
         said = self.said

@@ -46,7 +46,7 @@ class OpenAICompletions(Protocol):
         return WireRequest(json_body(body, ask.parameters))
 
     def decode(self, event: bytes) -> Delta | None:
-        if event == b"[DONE]":
+        if event.strip() == b"[DONE]":
             self.done = True
             return None
         said = self.said

@@ -101,7 +101,7 @@ class OpenAIResponses(Protocol):
         return WireRequest(json_body(body, ask.parameters))
 
     def decode(self, event: bytes) -> Delta | None:
-        if event == b"[DONE]":  # the protocol has no such marker; some servers send it by habit
+        if event.strip() == b"[DONE]":  # the protocol has no such marker; some servers send it by habit
             self.done = True
             return None
         try:

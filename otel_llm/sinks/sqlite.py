@@ -8,7 +8,7 @@ disk at most half a second later.
 import sqlite3
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -28,9 +28,8 @@ __all__ = ["RUN_FILE", "RunFile", "check_appendable", "read_answers", "read_reco
 RUN_FILE: Final = PrivateFile("a run file", "another --name, or --append", "look at --name")
 
 _COMMIT_NS: Final = 500_000_000
-_BUSY_MS: Final = 100
-_PATIENCE_MS: Final = 15_000
-_MOST_WAITING: Final = 50_000
+_LOCKED_MS: Final = 200
+_LOCKED_AT_AN_END_MS: Final = 5_000
 _NEXT: Final = "try again when nothing else writes to it"
 _VERSION: Final = 1
 """Of the tables below; `run.schema` says by which one a run was written."""
@@ -121,7 +120,7 @@ class RunFile:
     """A sink that writes a run to a file that only its owner can read."""
 
     def __init__(self, path: Path, run: Mapping[str, Any], planned: int | None, *, append: bool = False) -> None:
-        """Create or open the file. Raises ConfigError when it cannot be created, or exists and must not be continued.
+        """Create or open the file. Raises ConfigError when it cannot be written, or exists and must not be continued.
 
         run:     `id`, `name`, `started_at`, `arguments` (without secrets) and `versions`, as in the JSON report
         planned: None where only the clock ends the run
@@ -132,20 +131,22 @@ class RunFile:
         if self._new:
             RUN_FILE.create(path)
         self._id = run["id"]
-        self._db = sqlite3.connect(path.absolute())  # there are names, such as :memory:, that mean something to SQLite
+        self._db = sqlite3.connect(path.absolute())  # some names, such as :memory:, mean something to SQLite
         try:
-            self._open(run, planned)
-        except sqlite3.Error as error:
+            self._begin(run, planned)
+        except sqlite3.OperationalError as error:
             self._db.close()
-            raise ConfigError("a run file that can be written to", f"{path} ({error})", _NEXT) from error
+            if self._new:
+                path.unlink()
+            raise ConfigError(
+                "a run file that can be written", f"{path} ({error})", "try again when nothing else writes to it"
+            ) from error
         self._waiting: list[list[Any]] = []
-        """Rows that are not on disk yet."""
         self._dirty_since: int | None = None
-        self._lost = 0
-        self.problem: str | None = None
-        """What is missing in the file, and why; None when nothing is."""
+        self.written = 0
+        """Requests of this run that are on disk."""
 
-    def _open(self, run: Mapping[str, Any], planned: int | None) -> None:
+    def _begin(self, run: Mapping[str, Any], planned: int | None) -> None:
         self._db.execute("PRAGMA page_size = 32768")  # rows are long: fewer writes, a third less time
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -156,10 +157,10 @@ class RunFile:
             (run["id"], _VERSION, run["name"], run["started_at"], *texts.values(), SYSTEM.wall_ns(0), planned),
         )
         self._db.commit()
-        self._db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")  # the run goes on while somebody else writes
+        self._db.execute(f"PRAGMA busy_timeout = {_LOCKED_MS}")
 
     def take(self, ended: Sequence[Ended]) -> None:
-        """Take requests that ended, to be inserted together with those of the same half second."""
+        """Take requests that ended. Raises sqlite3.Error as `commit` does."""
         rows = [_Row(self._id, call) for call in ended]
         self._waiting += [[column.get(row) for column in COLUMNS] for row in rows]
         if self._dirty_since is None:
@@ -169,43 +170,36 @@ class RunFile:
     def commit(self, *, now: bool = False) -> None:
         """Put on disk what was taken more than half a second ago; with `now`, everything.
 
-        What cannot be written, because somebody holds a lock or the disk is full, is kept and tried again.
+        While another program has locked the file, it waits in memory for the next time. Raises sqlite3.Error for what
+        does not pass by itself, such as a full disk.
         """
-        if self._dirty_since is None or not (now or now_ns() - self._dirty_since >= _COMMIT_NS):
-            return
-        try:
-            self._db.executemany(_INSERT, self._waiting)
-            self._db.commit()
-        except sqlite3.Error as error:
-            self._keep(error)
-        else:
-            self._waiting, self._dirty_since = [], None
-            self.problem = None if not self._lost else self.problem
+        if self._dirty_since is not None and (now or now_ns() - self._dirty_since >= _COMMIT_NS):
+            try:
+                self._write()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    raise
+                self._dirty_since = now_ns()
 
-    def _keep(self, error: sqlite3.Error) -> None:
-        """Undo what was half written; keep the rows, the latest of them when they become too many."""
-        with suppress(sqlite3.Error):
-            self._db.rollback()
-        self._dirty_since = now_ns()
-        if (over := len(self._waiting) - _MOST_WAITING) > 0:
-            del self._waiting[:over]
-            self._lost += over
-        self.problem = f"{len(self._waiting) + self._lost:,} requests are not in the run file: {error}"
+    def _write(self) -> None:
+        with self._db:  # all of it or nothing
+            self._db.executemany(_INSERT, self._waiting)
+        self.written += len(self._waiting)
+        self._waiting.clear()
+        self._dirty_since = None
 
     def close(self, report: Mapping[str, Any] | None = None) -> None:
-        """Write the report as the run's summary, if there is one, and close the file. `problem` says what failed."""
-        with suppress(sqlite3.Error):
-            self._db.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
-        self.commit(now=True)
-        try:
+        """Write the report as the run's summary, if there is one, and close the file. Raises sqlite3.Error.
+
+        It waits for 5 s where another program has locked the file.
+        """
+        with closing(self._db):
+            self._db.execute(f"PRAGMA busy_timeout = {_LOCKED_AT_AN_END_MS}")
+            self._write()
             if report is not None:
                 text = msgspec.json.encode(report).decode()
                 self._db.execute("UPDATE run SET summary = ? WHERE id = ?", (text, self._id))
             self._db.commit()
-        except sqlite3.Error as error:
-            self.problem = self.problem or f"the report is not in the run file: {error}"
-        finally:
-            self._db.close()
 
     def discard(self) -> None:
         """Undo what opening did, for a run that never began."""
@@ -296,7 +290,7 @@ def _reading(path: Path, mode: Literal["ro", "rw"] = "ro") -> Iterator[sqlite3.C
     still = mode == "ro" and not path.with_name(f"{path.name}-wal").exists()
     uri = f"{path.absolute().as_uri()}?mode={mode}" + ("&immutable=1" if still else "")
     try:
-        with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_MS / 1e3)) as db:
+        with closing(sqlite3.connect(uri, uri=True, timeout=_LOCKED_MS / 1e3)) as db:
             db.execute("SELECT id, schema, arguments, summary FROM run LIMIT 1")
             db.execute("SELECT run_id, record, chunks FROM result LIMIT 1")
             yield db

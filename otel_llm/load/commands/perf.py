@@ -1,12 +1,17 @@
 """`otel-llm perf` as a command."""
 
 import argparse
+import os
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
 
-from otel_llm.load.coordinator.run import Run
+from otel_llm.errors import ConfigError
+from otel_llm.load.coordinator.interrupts import Interrupts
+from otel_llm.load.coordinator.run import Run, RunResult
 from otel_llm.load.figures import machine_limits as calibration
 from otel_llm.load.figures.health import Health
 from otel_llm.load.outputs.otlp import Export, RunTelemetry
@@ -18,7 +23,7 @@ from otel_llm.load.plan.other_tools import OTHER_NAMES
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.live import set_level
 from otel_llm.load.show.redact import redact, redact_url
-from otel_llm.load.show.report import print_run, write_json
+from otel_llm.load.show.report import check_json, print_run, write_json
 from otel_llm.load.show.secrets import secrets_of
 from otel_llm.sinks import Sink
 from otel_llm.sinks.jsonl import JSON_LINES, JsonLines
@@ -38,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
         load_wandb()
     if args.jsonl is not None:
         JSON_LINES.check_new(args.jsonl)
+    if args.json is not None:
+        check_json(args.json)
     export = Export(args.otlp_endpoint, args.otlp_protocol, args.histograms)
 
     def sinks(head: Mapping[str, Any], health: Health) -> Sequence[Sink]:
@@ -61,11 +68,39 @@ def run(args: argparse.Namespace) -> int:
         append=args.append,
         secrets=secrets_of(args, plan),
     )
-    result = load_run.go()
+    with Interrupts() as interrupts:
+        result = load_run.go(interrupts)
+        code = _tell(load_run, result, args)
+    if result.abandoned:  # an exporter that waits for its receiver would hold the process up at its end
+        os._exit(code)
+    return code
+
+
+def _tell(load_run: Run, result: RunResult, args: argparse.Namespace) -> int:
+    """Write and print the result, as far as there is room and a reader; return the exit code."""
+    code, lost = result.exit_code(strict=args.strict), list[str]()
     if args.json is not None:
-        write_json(args.json, result.report)
-    print_run(result.stats, load_run.concurrency, result.report, result.path, result.health)
-    return result.exit_code(strict=args.strict)
+        try:
+            write_json(args.json, result.report)
+        except ConfigError as error:
+            lost.append(str(error))
+    try:
+        print_run(result.stats, load_run.concurrency, result.report, result.path, result.health)
+    except BrokenPipeError:  # who read it has gone, and wants no more
+        _leave_stdout()
+    except OSError as error:
+        lost.append(f"nothing could be printed: {error}")
+        _leave_stdout()
+    with suppress(OSError):
+        sys.stderr.writelines(f"otel-llm perf: {line}\n" for line in lost)
+        sys.stderr.flush()
+    return code or bool(lost)
+
+
+def _leave_stdout() -> None:
+    """Let what is still to be flushed go nowhere: the interpreter would fail at it when it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _calibrate() -> int:

@@ -16,6 +16,7 @@ import msgspec
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.coordinator.coordinator import Coordinator, warm_up
+from otel_llm.load.coordinator.delivery import Delivery
 from otel_llm.load.coordinator.garbage import rare_collections
 from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.coordinator.reckoning import FinishedCall
@@ -45,7 +46,11 @@ MakeSinks = Callable[[Mapping[str, Any], Health], Sequence[Sink]]
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run left: the report, where the run file is, and the exit code it calls for."""
+    """What a run left: the report, where the run file is, and the exit code it calls for.
+
+    failures:  a sentence for each place where results lack something
+    abandoned: whether a thread is still exporting, for which an interrupted run does not wait
+    """
 
     report: Mapping[str, Any]
     path: Path
@@ -53,17 +58,20 @@ class RunResult:
     health: Health
     stats: Stats
     notes: Sequence[str] = ()
+    failures: Sequence[str] = ()
+    abandoned: bool = False
 
     def exit_code(self, *, strict: bool = False) -> int:
         """Return 0 when done, 3 when strict and client-limited, 130 when interrupted.
 
-        1: every request failed, or too many of them for `max_errors`, or the SLO was missed.
+        1: every request failed, or too many of them for `max_errors`, or the SLO was missed; a worker was lost, or
+        results could not be written.
         """
         if self.interrupted:
             return 130
         slo = self.report["slo"]
-        stopped = self.report["ended_by"] == "max_errors"
-        if not self.stats.succeeded or stopped or (slo is not None and not slo["met"]):
+        broken = self.report["ended_by"] == "max_errors" or self.health.died or self.failures
+        if not self.stats.succeeded or broken or (slo is not None and not slo["met"]):
             return 1
         return 3 if strict and self.report["client"]["saturated"] else 0
 
@@ -124,46 +132,59 @@ class Run:
             Transcript(plan, log, self._secrets or Secrets()) if log.isEnabledFor(logging.DEBUG) else None
         )
 
-    def go(self) -> RunResult:
-        """Run it. Whatever ends it (its end, Ctrl-C, a worker's death), what was measured is written and reported."""
+    def go(self, interrupts: Interrupts | None = None) -> RunResult:
+        """Run it. Whatever ends it (its end, Ctrl-C, a worker's death), what was measured is written and reported.
+
+        interrupts: entered by who prints the result; None: entered here
+        """
+        if interrupts is None:
+            with Interrupts() as own:
+                return self.go(own)
         coordinator = Coordinator(self.plan, self._counting)
         with ExitStack() as stack:
-            interrupts = stack.enter_context(Interrupts())
-            warmed = warm_up(self.plan, interrupts.asked)
+            warmed = warm_up(self.plan, interrupts)
             stack.callback(coordinator.close)
             coordinator.start()  # before anything here starts a thread
-            file = RunFile(self.path, self.head, None if self.plan.endless else self.plan.number, append=self._append)
-            try:
-                others = self._make_sinks(self.head, coordinator.health)
-            except ConfigError:
-                file.discard()
-                raise
+            delivery = Delivery(*self._open_sinks(coordinator.health), interrupts, self.stats)
             display = stack.enter_context(self._display())
 
             def finished(batch: Sequence[FinishedCall]) -> None:
                 while batch:
                     part, batch = batch[: self._until_log], batch[self._until_log :]
-                    self._take(part, (file, *others))
+                    self._take(part, delivery)
                     self._until_log -= len(part)
                     if not self._until_log:
                         self._until_log = self._log_every
                         display.log()
 
             def turn() -> None:
-                file.commit()
+                delivery.commit()
                 display.turn(coordinator.sent, coordinator.in_flight)
 
             stopping = Stopping(self.plan, self.stats, coordinator, interrupts.asked)
             stack.enter_context(rare_collections())
-            health = coordinator.run(finished, turn, stopping)
+            health = coordinator.run(finished, turn, stopping, interrupts.hurried)
+        delivery.commit(now=True)
         self._account(health, stopping, coordinator.sent)
         report = self._report(health, coordinator.start_ns) | {"ended_by": stopping.ended_by, "warmup": warmed}
         report["notes"] = notes = [*notes_of(self.plan, report), *self._notes]
-        report["telemetry"] = _close(others, report)
-        file.close(report)
-        if file.problem is not None:
-            notes.append(file.problem)
-        return RunResult(report, self.path, interrupts.asked(), health, self.stats, notes)
+        report["telemetry"] = delivery.close_others(report)
+        if delivery.abandoned:
+            notes.append("interrupted while telemetry was exported: not all of it may have arrived")
+        delivery.close_file(report)
+        notes += delivery.failures
+        return RunResult(
+            report, self.path, interrupts.asked(), health, self.stats, notes, delivery.failures, delivery.abandoned
+        )
+
+    def _open_sinks(self, health: Health) -> tuple[RunFile, Sequence[Sink]]:
+        """Return the run file and the other sinks. Raises ConfigError, and leaves nothing, when one cannot be made."""
+        file = RunFile(self.path, self.head, None if self.plan.endless else self.plan.number, append=self._append)
+        try:
+            return file, self._make_sinks(self.head, health)
+        except ConfigError:
+            file.discard()
+            raise
 
     def _display(self) -> Display:
         plan = self.plan
@@ -175,7 +196,7 @@ class Run:
         """What the summary of `llmuses perf` calls concurrency."""
         return self.plan.parallel
 
-    def _take(self, batch: Sequence[FinishedCall], sinks: Sequence[Sink]) -> None:
+    def _take(self, batch: Sequence[FinishedCall], delivery: Delivery) -> None:
         """Give requests that ended to the figures and to every sink."""
         if self._secrets is not None:
             batch = [_without_secrets(call, self._secrets) for call in batch]
@@ -190,8 +211,11 @@ class Run:
             self._transcript.take(ended)
         if not self._keep_content:
             ended = [call._replace(body=None, content=None) for call in ended]
-        for sink in sinks:
-            sink.take(ended)
+        for sink in delivery.sinks:
+            try:
+                sink.take(ended)
+            except Exception as error:
+                delivery.drop(sink, error)
 
     def _account(self, health: Health, stopping: Stopping, sent: int) -> None:
         """Make sure that every planned request is counted as ended in some way."""
@@ -231,11 +255,3 @@ def _without_echo(call: FinishedCall) -> FinishedCall:
     if record.error_message is None or record.status is None:
         return call
     return call._replace(record=msgspec.structs.replace(record, error_message="[left out]"))
-
-
-def _close(sinks: Sequence[Sink], report: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Close the sinks; return what became of the calls that they were given, for the report's `telemetry`."""
-    found: dict[str, Any] = {}
-    for sink in sinks:
-        found |= sink.close(report) or {}
-    return found or None

@@ -1,5 +1,6 @@
 """The report of a run: written as JSON, and printed as a table."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ from otel_llm.load.show.visible import on_one_line
 from otel_llm.percentiles import BRIEF, IN_TABLE, percentile_name
 from otel_llm.sinks.private_file import write_private
 
-__all__ = ["SCHEMA", "console", "notes_of", "print_report", "print_run", "write_json"]
+__all__ = ["SCHEMA", "check_json", "console", "notes_of", "print_report", "print_run", "write_json"]
 
 SCHEMA: Final = 1
 
@@ -78,6 +79,14 @@ def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
     for flag, count in report["flags"].items():
         kind = flag.partition(":")[0]
         yield f"{flag}: {count:,} of {requests['sent']:,} requests: {FLAGS.get(kind, 'see the run file')}"
+
+
+def check_json(path: Path) -> None:
+    """Check, before a run, that its report can be written. Raises ConfigError."""
+    if path.is_dir():
+        raise ConfigError("a file for the JSON report", f"{path}, which is a folder", "look at --json")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ConfigError("a folder to write the JSON report in", str(path.parent), "look at --json")
 
 
 def write_json(path: Path, report: Mapping[str, Any]) -> None:

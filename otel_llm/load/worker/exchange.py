@@ -18,7 +18,7 @@ from otel_llm.record import CONTENT_KINDS, OTHER, PADDING, Outcome
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.framing import Framer, framer_of
 from otel_llm.wire.http import Answer
-from otel_llm.wire.ndjson import Whole
+from otel_llm.wire.ndjson import Ndjson, Whole
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.repeats import Content, Repeats
 from otel_llm.wire.said import WORDS, without_surrogates
@@ -146,7 +146,10 @@ class Exchange:
         """Turn reads into bodies: HTTP."""
         answer = self._answer
         bodies = answer.feed_each(reads)
-        self._frame(bodies, numbers)
+        try:
+            self._frame(bodies, numbers)
+        except RemoteError as error:
+            self._broke(error.with_traceback(None), numbers[0])
         if self.open:
             if answer.error is not None:
                 self._broke(answer.error, numbers[len(bodies)])
@@ -155,10 +158,9 @@ class Exchange:
 
     def _frame(self, bodies: Sequence[bytes], numbers: Sequence[int]) -> None:
         """Turn bodies into events, each with the number of its read: framing."""
-        framer = self._framer or self._choose_framer()
+        framer = self._framer or self._choose_framer(b"".join(bodies), numbers[0])
         if framer is None:
             return
-        self.raw.head = self.raw.head or numbers[0]
         found = framer.singles(bodies) if len(bodies) > 1 and isinstance(framer, Sse) else None
         if found is not None:
             self._decode(found, numbers)
@@ -238,11 +240,15 @@ class Exchange:
         raw.tokens.append(bytes(4 * len(events)) if tokens is None else pack(numbers, *tokens))
         raw.kind.append(kinds)
 
-    def _choose_framer(self) -> Framer | None:
-        """Choose the framer, and with it the tail of reads in the middle; None while the head is incomplete."""
+    def _choose_framer(self, beginning: bytes, read: int) -> Framer | None:
+        """Choose the framer, and with it the tail of reads in the middle; None until the body has begun."""
         answer = self._answer
-        self._framer = framer = framer_of(answer, self._plugin.framing, stream=self._stream)
-        if answer.chunked and framer is not None and not isinstance(framer, Whole):
+        if answer.status:
+            self.raw.head = self.raw.head or read
+        if not answer.status or not beginning:
+            return None
+        self._framer = framer = framer_of(answer, beginning, self._plugin.framing, stream=self._stream)
+        if answer.chunked and isinstance(framer, Sse | Ndjson):
             self._later_tail = b"\n\n\r\n" if isinstance(framer, Sse) else b"}\n\r\n"
         return framer
 
@@ -253,7 +259,10 @@ class Exchange:
         rest = self._framer.end() if self._framer is not None else ()
         self.reusable = reusable and answer.keep_alive
         if not 200 <= answer.status < 300:
-            return self.fail(str(answer.status), b"".join(rest)[:WORDS].decode("utf-8", "replace"), at_ns)
+            text = b"".join(rest)[:WORDS].decode("utf-8", "replace")
+            where = answer.location.partition("?")[0]  # what follows may be a secret
+            moved = f"redirects to {where}, which is not followed: give it as --url" if where else ""
+            return self.fail(str(answer.status), moved or text, at_ns)
         if rest:
             self._decode(rest, (self.raw.arrivals.count,))
             if not self.open:
@@ -286,7 +295,9 @@ class Exchange:
     def _broke(self, error: Exception, read: int, event: bytes = b"") -> None:
         at_ns = self.raw.arrivals.at(read)
         if isinstance(error, RemoteError):
-            return self.fail(error.kind, str(error), at_ns)
+            status = self._answer.status
+            refused = status and not 200 <= status < 300
+            return self.fail(str(status) if refused else error.kind, str(error), at_ns)
         theirs = isinstance(error, ValueError | msgspec.MsgspecError | RecursionError)
         said = _quoted(event[:WORDS].decode("utf-8", "replace"))
         return self.fail("bad_event" if theirs else "plugin_error", f"{type(error).__name__}: {error}{said}", at_ns)

@@ -18,7 +18,7 @@ from typing import Final
 from otel_llm.clock import cpu_ns, now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.load.plan.plan import LoadPlan
-from otel_llm.load.worker.channel import DRAIN, GO, Batch, LastWord, Outbox, Ready
+from otel_llm.load.worker.channel import DRAIN, GO, INTERRUPTS, Batch, LastWord, Outbox, Ready
 from otel_llm.load.worker.exchange import CLOSED_IDLE, Exchange
 from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.pool import Connection, Pool
@@ -27,10 +27,7 @@ from otel_llm.load.worker.stock import Prepared, Share
 from otel_llm.wire.loop import new_loop
 from otel_llm.wire.repeats import Content
 
-__all__ = ["INTERRUPTS", "work"]
-
-INTERRUPTS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that ask a run to end. Workers are told by their coordinator."""
+__all__ = ["work"]
 
 _TICK_S: Final = 0.02
 _SWEEP_TICKS: Final = 5
