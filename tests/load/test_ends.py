@@ -249,7 +249,7 @@ def test_a_report_that_cannot_be_written_in_the_end_is_printed_all_the_same(perf
     with ScriptedServer(SLOW) as server:
         run = perf.start(*asked(server, "-n", "20"))  # type: ignore[attr-defined]
         wait_until(lambda: bool(server.requests))
-        (run.folder / "report.json.part").mkdir()
+        (run.folder / "report.json").mkdir()
         run.wait()
     assert run.code == 1
     assert "Benchmarking summary" in run.out
