@@ -151,7 +151,7 @@ class Exchange:
         self.raw.head = self.raw.head or numbers[0]
         found = framer.singles(bodies) if len(bodies) > 1 and isinstance(framer, Sse) else None
         if found is not None:
-            self._decode(found, numbers)
+            self._decode(found, numbers[: len(found)])  # a read that is no HTTP has no body
             return
         events: list[bytes] = []
         read: list[int] = []
@@ -182,7 +182,8 @@ class Exchange:
             for event, text, number in zip(events, texts, read, strict=True):
                 deltas.append((kind, len(text.decode()), 0) if text else self._ask(event, number))
         except Exception as broken:  # a server's nonsense, or a plugin's bug: it must not take the run with it
-            error = broken.with_traceback(None)  # it would refer to this frame
+            error = broken.with_traceback(None)  # it would refer to this frame, as would those that led to it
+            error.__context__ = error.__cause__ = None
             at_fault, event = read[len(deltas)], events[len(deltas)]
         self._content.add(events[: len(deltas)])
         events, read = list(compress(events, deltas)), list(compress(read, deltas))  # an end marker is no chunk
