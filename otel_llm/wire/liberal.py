@@ -72,13 +72,12 @@ def _fit(value: Any, kind: inspect.Type) -> Any:
 
 def _fit_one_of(value: Any, kind: inspect.UnionType) -> Any:
     """Return the value as the first of several types that it fits; None when it fits none and may be None."""
-    failed: ValueError | None = None
     for each in sorted(kind.types, key=lambda each: not _is_of(value, each)):
         try:
             return None if isinstance(each, inspect.NoneType) else _fit(value, each)
-        except ValueError as error:
-            failed = error
-    raise failed or _unfit("a value", value)
+        except ValueError:
+            continue
+    raise _unfit("another value", value)
 
 
 def _is_of(value: Any, kind: inspect.Type) -> bool:

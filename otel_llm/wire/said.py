@@ -60,7 +60,9 @@ class Said(msgspec.Struct, array_like=True):
         self.response_model = None if self.response_model is None else _words(self.response_model)
         self.response_id = None if self.response_id is None else _words(self.response_id)
         if self.error is not None:
-            kind, message = self.error
+            kind, message = (
+                self.error if isinstance(self.error, tuple) and len(self.error) == 2 else ("error", self.error)
+            )
             self.error = _words(kind), _words(message)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from otel_llm import measures
+from otel_llm.load.figures.flags import FLAGS
 from otel_llm.record import KIND_NAMES, StreamRecord
 from otel_llm.wire.discovery import load_protocol
 from tests.load.test_exchange import DONE, END, HEAD, HELLO, ROLE, STOP, USAGE, WORLD, Wire, chunk, event
@@ -177,3 +178,27 @@ def test_a_server_without_finish_reasons_can_be_measured() -> None:
     taken = Wire(finish_reason=False).read(HEAD + chunk(ROLE), chunk(HELLO), chunk(WORLD), END).record
     assert (taken.ok, taken.output_tokens) == (True, 2)
     assert not Wire(finish_reason=False).read(HEAD + chunk(ROLE), END).record.ok  # nothing came
+
+
+TRAPS = (Path(__file__).parent.parent.parent / "docs/traps.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("trap", "events", "flag"),
+    [
+        ("special tokens alone", [ROLE, *[EMPTY] * 5, STOP, bill(5, 6)], "no_text"),
+        ("tokens without text", [ROLE, HELLO, *[EMPTY] * 5, STOP, bill(5, 7)], "silent_tokens"),
+        ("tokens without text", [ROLE, HELLO, WORLD, *[EMPTY] * 6, STOP, bill(5, 30)], "pace_unknown"),
+        ("a usage that is no count", [HELLO, STOP, bill(5, -1)], "usage_refused"),
+        ("a usage of zeros beside text", [HELLO, STOP, bill(0, 0)], "usage_zero"),
+        ("a bill beyond the answer's bytes", [HELLO, STOP, bill(5, 9_000_000)], "usage_beyond_answer"),
+        ("events of another shape", [HELLO, delta(content=7), STOP], "malformed"),
+        ("no finish reason, but the bill and [DONE]", [HELLO, USAGE], "no_finish_reason"),
+    ],
+)
+def test_the_page_of_traps_says_what_an_odd_answer_is_called(trap: str, events: list[bytes], flag: str) -> None:
+    record = answer(*events, DONE)
+    assert (record.ok, flag in record.flags) == (True, True)
+    row = next(line for line in TRAPS.splitlines() if line.startswith(f"| {trap} |"))
+    assert f"`{flag}`" in row
+    assert flag in FLAGS

@@ -193,3 +193,9 @@ def test_whatever_a_plugin_notes_can_be_sent_on() -> None:
     assert sys.getsizeof(found.error) < 1000
     raw = Raw(0, sent_ns=1, ended_ns=2, outcome="complete", said=found)
     assert Reckoning(PLAN).reckon([raw])[0].record.flags[0] == "usage_refused"
+
+
+def test_what_is_no_http_in_a_batch_of_reads_costs_that_request_alone() -> None:
+    wire = Wire().read(HEAD + chunk(ROLE), chunk(HELLO))
+    wire.together(*[chunk(WORLD)] * 3, b"zz\r\n" + WORLD + b"\n\n\r\n", chunk(STOP) + END)
+    assert (wire.record.error_type, wire.record.chunks.kind.tolist().count(1)) == ("bad_http", 4)

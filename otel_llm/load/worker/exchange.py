@@ -9,10 +9,9 @@ from itertools import compress
 from struct import pack
 from typing import Final
 
-import msgspec
-
 from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
+from otel_llm.load.worker.judging import failure_of, find_failure
 from otel_llm.load.worker.raw import Raw
 from otel_llm.record import CONTENT_KINDS, OTHER, PADDING, Outcome
 from otel_llm.wire.arrivals import Arrivals
@@ -22,7 +21,6 @@ from otel_llm.wire.ndjson import Ndjson, Whole
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.repeats import Content, Repeats
 from otel_llm.wire.said import WORDS, without_surrogates
-from otel_llm.wire.server_words import error_in
 from otel_llm.wire.sse import Sse
 
 __all__ = ["CLOSED_IDLE", "Exchange"]
@@ -47,36 +45,17 @@ class Exchange:
     """
 
     __slots__ = (
-        "_answer",
-        "_content",
-        "_ended",
-        "_framer",
-        "_kept",
-        "_later_tail",
-        "_needs_finish",
-        "_on_done",
-        "_opening",
-        "_plugin",
-        "_repeats",
-        "_silent",
-        "_stream",
-        "mid_stream_tail",
-        "raw",
-        "reusable",
-    )
+        "_answer", "_content", "_ended", "_finish_reason", "_framer", "_kept", "_later_tail", "_on_done", "_opening",
+        "_plugin", "_repeats", "_silent", "_stream", "mid_stream_tail", "raw", "reusable",
+    )  # fmt: skip
 
     def __init__(
-        self,
-        raw: Raw,
-        plugin: Protocol,
-        on_done: Callable[[], object],
-        *,
-        stream: bool = True,
+        self, raw: Raw, plugin: Protocol, on_done: Callable[[], object], *, stream: bool = True,
         finish_reason: bool = True,
         kept: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.raw, self._plugin, self._on_done, self._stream, self._kept = raw, plugin, on_done, stream, kept
-        self._needs_finish = finish_reason and plugin.finishes
+        self._finish_reason = finish_reason
         self._content = raw.content or Content()
         self._answer, self._repeats = Answer(), Repeats(plugin.__class__, self._content.around)
         self._framer: Framer | None = None
@@ -148,11 +127,12 @@ class Exchange:
         bodies = answer.feed_each(reads)
         try:
             self._frame(bodies, numbers)
-        except RemoteError as error:
-            self._broke(error.with_traceback(None), numbers[0])
+        except RemoteError as error:  # a body that cannot be taken apart; of a refusal, the refusal is what counts
+            refused = answer.status and not 200 <= answer.status < 300
+            self.fail(str(answer.status) if refused else error.kind, str(error), self.raw.arrivals.at(numbers[0]))
         if self.open:
             if answer.error is not None:
-                self._broke(answer.error, numbers[len(bodies)])
+                self.fail(*failure_of(answer.error, b""), self.raw.arrivals.at(numbers[len(bodies)]))
             elif answer.complete:
                 self._complete(self.raw.arrivals.at(numbers[-1]))
 
@@ -163,7 +143,7 @@ class Exchange:
             return
         found = framer.singles(bodies) if len(bodies) > 1 and isinstance(framer, Sse) else None
         if found is not None:
-            self._decode(found, numbers)
+            self._decode(found, numbers[: len(found)])  # a read that is no HTTP has no body
             return
         events: list[bytes] = []
         read: list[int] = []
@@ -194,7 +174,8 @@ class Exchange:
             for event, text, number in zip(events, texts, read, strict=True):
                 deltas.append((kind, len(text.decode()), 0) if text else self._ask(event, number))
         except Exception as broken:  # a server's nonsense, or a plugin's bug: it must not take the run with it
-            error = broken.with_traceback(None)  # it would refer to this frame
+            error = broken.with_traceback(None)  # it would refer to this frame, as would those that led to it
+            error.__context__ = error.__cause__ = None
             at_fault, event = read[len(deltas)], events[len(deltas)]
         self._content.add(events[: len(deltas)])
         events, read = list(compress(events, deltas)), list(compress(read, deltas))  # an end marker is no chunk
@@ -202,7 +183,7 @@ class Exchange:
             kinds, lengths, tokens = zip(*filter(None, deltas), strict=True)
             self._note(events, read, lengths, bytes(kinds), tokens)
         if error is not None:
-            self._broke(error, at_fault, event)
+            self.fail(*failure_of(error, event), self.raw.arrivals.at(at_fault))
 
     def _ask(self, event: bytes, read: int) -> _Delta | None:
         """Have the plugin decode one event, and learn from it."""
@@ -267,40 +248,14 @@ class Exchange:
             self._decode(rest, (self.raw.arrivals.count,))
             if not self.open:
                 return None
-        if (error := plugin.said.error) is not None:
-            if error[1] in ("", "True"):  # {"error": true, "message": ...}: its neighbours say it
-                error = error_in(self._silent) or error
-            return self.fail("stream_error", ": ".join(error), at_ns)
-        if not plugin.said.finish_reasons and (broken := self._find_break()):
-            return self.fail(*broken, at_ns)
+        plugin.said.settle()
+        kinds = b"".join(self.raw.kind)
+        failure = find_failure(plugin, kinds, self._silent, self._opening, finish_reason=self._finish_reason)
+        if failure is not None:
+            return self.fail(*failure, at_ns)
         if self._stream and isinstance(self._framer, Whole):
             plugin.said.flag("whole_answer")
         return self._end("complete", self.raw.arrivals.at(self._ended) if self._ended else at_ns)
-
-    def _find_break(self) -> tuple[str, str] | None:
-        """Return (kind, message) of an answer that ended without a finish reason; None where it is whole without."""
-        said, kinds = self._plugin.said, b"".join(self.raw.kind)
-        if (error := error_in(self._silent or self._opening)) is not None:
-            return "stream_error", ": ".join(error)
-        if not self._needs_finish and (said.output_tokens or any(map(kinds.count, CONTENT_KINDS))):
-            return None
-        if self._plugin.done and kinds[-1:] == bytes((OTHER,)) and said.output_tokens:
-            said.flag("no_finish_reason")  # but the bill came by itself, and the end marker: nothing is missing
-            return None
-        if not kinds:
-            words = self._opening.decode("utf-8", "replace")
-            return "no_finish", f"the answer ended without an event{_quoted(words)}"
-        return "no_finish", "the answer ended without a finish reason; --no-finish-reason takes it as whole"
-
-    def _broke(self, error: Exception, read: int, event: bytes = b"") -> None:
-        at_ns = self.raw.arrivals.at(read)
-        if isinstance(error, RemoteError):
-            status = self._answer.status
-            refused = status and not 200 <= status < 300
-            return self.fail(str(status) if refused else error.kind, str(error), at_ns)
-        theirs = isinstance(error, ValueError | msgspec.MsgspecError | RecursionError)
-        said = _quoted(event[:WORDS].decode("utf-8", "replace"))
-        return self.fail("bad_event" if theirs else "plugin_error", f"{type(error).__name__}: {error}{said}", at_ns)
 
     def _end(self, outcome: Outcome, at_ns: int) -> None:
         raw = self.raw
@@ -314,7 +269,3 @@ class Exchange:
 def _lengths(texts: Sequence[bytes]) -> list[int]:
     """Return the characters of each text."""
     return list(map(len, texts if b"".join(texts).isascii() else map(bytes.decode, texts)))
-
-
-def _quoted(words: str) -> str:
-    return f"; the server said: {words}" if words else ""
