@@ -14,6 +14,7 @@ __all__ = ["Pacing"]
 
 _RAMP_GAP_NS: Final = 5_000_000
 _NAP_S: Final = 0.2
+_NEVER_NS: Final = 1 << 62
 
 _Perform = Callable[[Prepared, Connection | None, int, int | None], Awaitable[tuple[Connection | None, int]]]
 """Sends a request on a connection (None: any) that is due, and was intended, at these times; see `worker`."""
@@ -31,16 +32,20 @@ class Pacing:
         self.stock = Stock(plan, share)
         self.draining = False
         self.first_took_ns: int | None = None
-        self._start_ns = 0
+        self._start_ns, self._ends_ns = 0, _NEVER_NS
+        self._over = False
+        """Whether there is nothing more to begin."""
 
     async def run(self, start_ns: int) -> None:
         """Return when every request has ended."""
         self._start_ns = start_ns
+        within = self._plan.duration_s
+        self._ends_ns = _NEVER_NS if within is None else start_ns + round(within * 1e9)
         await (self._open_loop() if self._plan.open_loop else self._closed_loop())
 
     async def _until(self, at_ns: int) -> None:
         """Sleep until then, or until the worker drains; an `asyncio.Event` would cost a task switch per request."""
-        while (delay := at_ns - now_ns()) > 0 and not self.draining:  # noqa: ASYNC110
+        while (delay := at_ns - now_ns()) > 0 and not (self.draining or self._over):  # noqa: ASYNC110
             await asyncio.sleep(min(delay / 1e9, _NAP_S))
 
     async def _closed_loop(self) -> None:
@@ -49,7 +54,9 @@ class Pacing:
         at = self._start_ns + self._ramp_gap_ns(slots) * self._share.worker // self._share.workers
         async with asyncio.TaskGroup() as group:
             for _ in range(slots):
-                await self._until(at)
+                await self._until(min(at, self._ends_ns))
+                if self._over or self.draining or now_ns() >= self._ends_ns:
+                    break  # a ramp does not outlast its run
                 group.create_task(self._slot())
                 at += self._ramp_gap_ns(slots)
 
@@ -78,19 +85,25 @@ class Pacing:
         most = self._plan.max_concurrency
         limit = asyncio.Semaphore(max(self._share.of(most), 1)) if most else None
         own = islice(self._plan.arrivals(), self._share.worker, self._plan.number, self._share.workers)
+        freed_ns = 0
         async with asyncio.TaskGroup() as group:
             for offset in own:
                 intended = self._start_ns + offset
                 await self._until(intended)
                 if limit is not None:
-                    await limit.acquire()
+                    if limit.locked():
+                        await limit.acquire()
+                        freed_ns = now_ns()
+                    else:
+                        await limit.acquire()
+                due = max(intended, freed_ns)  # a wait for a place, and behind one who waits, is no lateness of ours
                 if (prepared := self._take()) is None:
                     break
-                group.create_task(self._arrival(prepared, intended, limit))
+                group.create_task(self._arrival(prepared, intended, due, limit))
 
-    async def _arrival(self, prepared: Prepared, intended: int, limit: asyncio.Semaphore | None) -> None:
+    async def _arrival(self, prepared: Prepared, intended: int, due: int, limit: asyncio.Semaphore | None) -> None:
         where = prepared.index % self._pool.endpoints
-        performing = self._perform(prepared, self._pool.take(where), intended, intended)
+        performing = self._perform(prepared, self._pool.take(where), due, intended)
         self._pool.keep_spare(where)
         connection, _ = await performing
         if connection is not None:
@@ -100,7 +113,6 @@ class Pacing:
 
     def _take(self) -> Prepared | None:
         """Return the next request; None when there are no more, or no more may begin."""
-        within = self._plan.duration_s
-        if self.draining or (within is not None and now_ns() - self._start_ns >= within * 1e9):
-            return None
-        return self.stock.take()
+        found = None if self.draining or now_ns() >= self._ends_ns else self.stock.take()
+        self._over = found is None
+        return found

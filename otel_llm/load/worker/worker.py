@@ -70,12 +70,12 @@ class _Worker:
         self.outbox = await Outbox.open(sock, self.word, file)
         ready = await self.warm_up()
         self.pacing.stock.refill(_READY)
+        gc.collect()  # before the start is set: it copies the pages of a forked process, which takes 20 to 100 ms
+        gc.freeze()
+        gc.disable()  # nothing made per packet or per request is cyclic, and a collection would be read as a stall
         self.outbox.send(ready)
         start_ns = await self.go
         if not self.stopped:
-            gc.collect()
-            gc.freeze()
-            gc.disable()  # nothing made per packet or per request is cyclic, and a collection would be read as a stall
             self.tick_due_ns = now_ns()
             self.tick()
             self.main = asyncio.create_task(self.pacing.run(start_ns))
