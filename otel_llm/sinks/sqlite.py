@@ -140,7 +140,7 @@ class RunFile:
             raise ConfigError("a run file that can be written to", f"{path} ({error})", _NEXT) from error
         self._waiting: list[list[Any]] = []
         """Rows that are not on disk yet."""
-        self._dirty_since: int | None = None
+        self._wrote_ns = now_ns() - _COMMIT_NS
         self._lost = 0
         self.problem: str | None = None
         """What is missing in the file, and why; None when nothing is."""
@@ -159,34 +159,32 @@ class RunFile:
         self._db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")  # the run goes on while somebody else writes
 
     def take(self, ended: Sequence[Ended]) -> None:
-        """Take requests that ended, to be inserted together with those of the same half second."""
+        """Take requests that ended; those of the same half second are inserted together."""
         rows = [_Row(self._id, call) for call in ended]
         self._waiting += [[column.get(row) for column in COLUMNS] for row in rows]
-        if self._dirty_since is None:
-            self._dirty_since = now_ns()
         self.commit()
 
     def commit(self, *, now: bool = False) -> None:
-        """Put on disk what was taken more than half a second ago; with `now`, everything.
+        """Put on disk what was taken, if that was not done in the last half second; with `now`, in any case.
 
         What cannot be written, because somebody holds a lock or the disk is full, is kept and tried again.
         """
-        if self._dirty_since is None or not (now or now_ns() - self._dirty_since >= _COMMIT_NS):
+        if not self._waiting or not (now or now_ns() - self._wrote_ns >= _COMMIT_NS):
             return
+        self._wrote_ns = now_ns()
         try:
             self._db.executemany(_INSERT, self._waiting)
             self._db.commit()
         except sqlite3.Error as error:
             self._keep(error)
         else:
-            self._waiting, self._dirty_since = [], None
+            self._waiting = []
             self.problem = None if not self._lost else self.problem
 
     def _keep(self, error: sqlite3.Error) -> None:
         """Undo what was half written; keep the rows, the latest of them when they become too many."""
         with suppress(sqlite3.Error):
             self._db.rollback()
-        self._dirty_since = now_ns()
         if (over := len(self._waiting) - _MOST_WAITING) > 0:
             del self._waiting[:over]
             self._lost += over

@@ -10,9 +10,9 @@ from benchmarks.coverage import CASES, cells
 from otel_llm.cli import main
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.dependence import inflation, ranks_of
+from otel_llm.load.figures.intervals import rate_interval
 from otel_llm.load.figures.slo import Slo, parse_term
 from otel_llm.load.figures.stats import Stats, describe
-from otel_llm.load.figures.throughput import rate_interval
 from otel_llm.load.figures.verdict import ClientError
 from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord

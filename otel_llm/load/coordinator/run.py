@@ -159,7 +159,11 @@ class Run:
         self._account(health, stopping, coordinator.sent)
         report = self._report(health, coordinator.start_ns) | {"ended_by": stopping.ended_by, "warmup": warmed}
         report["notes"] = notes = [*notes_of(self.plan, report), *self._notes]
-        report["telemetry"] = _close(others, report)
+        telemetry = _close(others, report)
+        problem = telemetry.pop("problem", None)
+        report["telemetry"] = telemetry or None
+        if problem is not None:
+            notes.append(_dropped(telemetry, problem))
         file.close(report)
         if file.problem is not None:
             notes.append(file.problem)
@@ -233,9 +237,16 @@ def _without_echo(call: FinishedCall) -> FinishedCall:
     return call._replace(record=msgspec.structs.replace(record, error_message="[left out]"))
 
 
-def _close(sinks: Sequence[Sink], report: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Close the sinks; return what became of the calls that they were given, for the report's `telemetry`."""
+def _dropped(telemetry: Mapping[str, Any], problem: str) -> str:
+    """Return what to say of telemetry that was not taken."""
+    kinds = {"spans": "spans", "metric_points": "metric points"}
+    parts = [f"{telemetry[name]['dropped']:,} of {telemetry[name]['recorded']:,} {kinds[name]}" for name in kinds]
+    return f"telemetry dropped: {' and '.join(parts)}: {problem}"
+
+
+def _close(sinks: Sequence[Sink], report: Mapping[str, Any]) -> dict[str, Any]:
+    """Close the sinks; return what became of the calls that they were given, and `problem` where some were dropped."""
     found: dict[str, Any] = {}
     for sink in sinks:
         found |= sink.close(report) or {}
-    return found or None
+    return found

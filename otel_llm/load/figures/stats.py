@@ -19,8 +19,8 @@ from otel_llm.load.figures.intervals import (
     dependent_interval,
     enclosing_ranks,
     independent_interval,
+    rate_interval,
 )
-from otel_llm.load.figures.throughput import rate_interval
 from otel_llm.measures import MEASURES, Facts, Floats, percentile
 from otel_llm.percentiles import REPORTED, percentile_name
 from otel_llm.record import StreamRecord
@@ -29,6 +29,8 @@ __all__ = ["Stats", "Values", "describe"]
 
 _NAMES: Final = {q: percentile_name(q) for q in REPORTED}
 _IN_MEMORY: Final = 1 << 18
+_FEW: Final = 10
+"""Fewer values say nothing of how much they depend on each other."""
 _CENSORED: Final = frozenset(("corrected_time_to_first_token", "corrected_request_latency"))
 
 
@@ -236,7 +238,7 @@ def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None =
     if infinite:
         out["infinite"] = infinite
     if count:
-        tau = inflation(ranks_of(values)) if clusters is None else 1.0
+        tau = inflation(ranks_of(values)) if clusters is None and len(values) >= _FEW else 1.0
         if clusters is None:
             out["independent"] = round(count / tau)
         found = {name: _interval(out[name], ordered, values, count, clusters, q, tau) for q, name in _NAMES.items()}
@@ -256,7 +258,7 @@ def _interval(
 ) -> tuple[Interval, bool]:
     """Return the interval of the percentile whose value is `at`, and whether there are enough values for it."""
     if clusters is None:
-        if at is not None and (tau := max(tau, inflation(values <= at))) > 1:
+        if len(values) >= _FEW and at is not None and (tau := max(tau, inflation(values <= at))) > 1:
             interval = dependent_interval(ordered, count, q, tau)
             return interval, None not in interval
         return independent_interval(ordered, count, q), None not in enclosing_ranks(count, q)
