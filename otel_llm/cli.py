@@ -1,6 +1,7 @@
 """The command `otel-llm` and its subcommands. A subcommand's module is imported only when it is called."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -51,6 +52,9 @@ def _run(command: str, words: Sequence[str]) -> int:
     from otel_llm.errors import ConfigError, OtelLLMError, PluginError
 
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy starts a thread for each core, which spins a while
+    for stream in (sys.stdout, sys.stderr):  # a sign that the terminal's encoding lacks is no reason to fail
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
     where, about = _COMMANDS[command]
     module = import_module(where)
     parser = _Parser(prog=f"otel-llm {command}", description=about, allow_abbrev=False)

@@ -163,12 +163,10 @@ class RunFile:
         """Take requests that ended. Raises sqlite3.Error as `commit` does."""
         rows = [_Row(self._id, call) for call in ended]
         self._waiting += [[column.get(row) for column in COLUMNS] for row in rows]
-        if self._dirty_since is None:
-            self._dirty_since = now_ns()
         self.commit()
 
     def commit(self, *, now: bool = False) -> None:
-        """Put on disk what was taken more than half a second ago; with `now`, everything.
+        """Put on disk what was taken, if that was not done in the last half second; with `now`, in any case.
 
         While another program has locked the file, it waits in memory for the next time. Raises sqlite3.Error for what
         does not pass by itself, such as a full disk.

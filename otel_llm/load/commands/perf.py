@@ -24,7 +24,7 @@ from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.live import set_level
 from otel_llm.load.show.redact import redact, redact_url
 from otel_llm.load.show.report import check_json, print_run, write_json
-from otel_llm.load.show.secrets import secrets_of
+from otel_llm.load.show.secrets import Secrets, secrets_of
 from otel_llm.sinks import Sink
 from otel_llm.sinks.jsonl import JSON_LINES, JsonLines
 from otel_llm.wire.proxy import Proxy
@@ -47,8 +47,12 @@ def run(args: argparse.Namespace) -> int:
         check_json(args.json)
     export = Export(args.otlp_endpoint, args.otlp_protocol, args.histograms)
 
+    secrets = secrets_of(args, plan)
+
     def sinks(head: Mapping[str, Any], health: Health) -> Sequence[Sink]:
-        found: list[Sink] = [RunTelemetry(export, head, plan.mode, health)] if export.wanted else []
+        found: list[Sink] = []
+        if export.wanted:
+            found.append(RunTelemetry(export, head, plan.mode, health, (secrets or Secrets()).strike))
         if args.wandb_api_key:
             found.append(WandbSink(args.wandb_api_key, head, plan.model, plan.number, load_run.concurrency))
         if args.jsonl is not None:
@@ -66,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         log_every=args.log_every_n_query,
         sinks=sinks,
         append=args.append,
-        secrets=secrets_of(args, plan),
+        secrets=secrets,
     )
     with Interrupts() as interrupts:
         result = load_run.go(interrupts)

@@ -168,7 +168,11 @@ class Run:
         self._account(health, stopping, coordinator.sent)
         report = self._report(health, coordinator.start_ns) | {"ended_by": stopping.ended_by, "warmup": warmed}
         report["notes"] = notes = [*notes_of(self.plan, report), *self._notes]
-        report["telemetry"] = delivery.close_others(report)
+        telemetry = delivery.close_others(report) or {}
+        problem = telemetry.pop("problem", None)
+        report["telemetry"] = telemetry or None
+        if problem is not None:
+            notes.append(_dropped(telemetry, problem))
         if delivery.abandoned:
             notes.append("interrupted while telemetry was exported: not all of it may have arrived")
         delivery.close_file(report)
@@ -255,3 +259,10 @@ def _without_echo(call: FinishedCall) -> FinishedCall:
     if record.error_message is None or record.status is None:
         return call
     return call._replace(record=msgspec.structs.replace(record, error_message="[left out]"))
+
+
+def _dropped(telemetry: Mapping[str, Any], problem: str) -> str:
+    """Return what to say of telemetry that was not taken."""
+    kinds = {"spans": "spans", "metric_points": "metric points"}
+    parts = [f"{telemetry[name]['dropped']:,} of {telemetry[name]['recorded']:,} {kinds[name]}" for name in kinds]
+    return f"telemetry dropped: {' and '.join(parts)}: {problem}"

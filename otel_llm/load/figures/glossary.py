@@ -28,7 +28,8 @@ _RULES: Final = (
         "95 % interval",
         (
             "of a percentile: by order statistics (binomial) where values are one per request; by the spread between "
-            "requests (Woodruff) for gaps, of which a request has many. docs/report.md has the sources"
+            "requests (Woodruff) for gaps, of which a request has many; longer, or none, where values are like those "
+            "before them. docs/report.md has the sources"
         ),
     ),
     ("n too small", "the interval of that percentile has no end: p99 takes 368 values, p99.9 takes 3688"),

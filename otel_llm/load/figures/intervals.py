@@ -5,10 +5,17 @@ Independent values (one per request): order statistics. Of n values the number b
 H. N. Nagaraja, Order Statistics, 3rd ed., 7.1; NIST/SEMATECH e-Handbook, 2.6.2.6). Where the upper rank would be beyond
 the largest value, the interval has no upper end: there are too few values for that percentile.
 
+Values that depend on those before them, as the latencies of requests in one queue: the same share, with as many values
+as independent ones would say as much (`dependence`). Where those are too few to tell how much the values depend on each
+other, there is no interval. `benchmarks/coverage.py` shows how often intervals hold the truth where it is known.
+
 Gaps between tokens (many per request) are not independent: the gaps of one answer arose under the same load. For them
 the share of values at or below the percentile has the standard error of a ratio over requests, and the two ends of the
 share are looked up in the ordered values (R. S. Woodruff, 1952, J. Am. Stat. Assoc. 47). There are too few values when
 the share is closer to 1 than its error, and below 30 requests, too few to estimate the spread between them.
+
+A throughput: what ended in each of twenty equal parts of the run is counted, and the parts vary about their mean as the
+mean varies about the truth (batch means). Start and end are parts, too: a short run is less sure.
 """
 
 import math
@@ -19,13 +26,34 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from otel_llm.load.figures.dependence import inflation
 from otel_llm.measures import Floats
 
-__all__ = ["CONFIDENCE", "Interval", "clustered_interval", "enclosing_ranks", "independent_interval", "values_needed"]
+__all__ = [
+    "CONFIDENCE",
+    "Interval",
+    "clustered_interval",
+    "dependent_interval",
+    "enclosing_ranks",
+    "independent_interval",
+    "rate_interval",
+    "values_needed",
+]
+
+_PARTS: Final = 20
+_T: Final = 2.093
+"""Student's quantile, 97.5 %, 19 degrees of freedom."""
+_FEWEST: Final = 40
 
 CONFIDENCE: Final = 0.95
 _Z: Final = 1.959963984540054
 _FEW: Final = 30
+_FEW_DEPENDENT: Final = 40
+"""Fewer values than these many independent ones do not say how much they depend on each other."""
+_FEW_BEYOND: Final = 10
+"""Of them, as many must lie beyond a percentile for the end on that side, and half of them on the other."""
+_DOUBT: Final = 1.5
+"""How doubtful their number is: it counts as known from this share of them (chosen by `benchmarks/coverage.py`)."""
 
 Interval = tuple[float | None, float | None]
 """Both ends; None for an end that the values do not give."""
@@ -54,6 +82,33 @@ def enclosing_ranks(count: int, q: float) -> tuple[int | None, int | None]:
     low = int(np.searchsorted(below, tail, side="right"))
     high = int(np.searchsorted(below, 1 - tail, side="left")) + 1
     return (low - 1 if low >= 1 else None), (high - 1 if high <= count else None)
+
+
+def dependent_interval(ordered: Floats, count: int, q: float, tau: float) -> Interval:
+    """Return the interval of the q-th percentile of `count` values that are worth `count / tau` independent ones.
+
+    Both ends are None where these are too few. `ordered` has the finite values, ascending.
+    """
+    share = q / 100
+    if (worth := _worth(count, tau)) is None:
+        return None, None
+    middle, reach = share * worth + _Z**2 / 2, math.sqrt(share * (1 - share) * worth + _Z**2 / 4)
+    low, high = ((middle + side * _Z * reach) / (worth + _Z**2) for side in (-1, 1))  # Wilson's limits
+    above, below = worth * (1 - share), worth * share
+    has_low, has_high = min(below, 2 * above) >= _FEW_BEYOND, min(above, 2 * below) >= _FEW_BEYOND
+    return (
+        _at(ordered, max(math.floor(low * count) - 1, 0)) if has_low else None,
+        _at(ordered, min(math.ceil(high * count), count) - 1) if has_high else None,
+    )
+
+
+def _worth(count: float, tau: float) -> float | None:
+    """Return how many independent values to reckon with, fewer for the doubt about tau; None where none can say."""
+    independent = count / tau
+    if independent < _FEW_DEPENDENT:
+        return None
+    wider = 1 + (_Z**2 + 1) * _DOUBT / (4 * independent)  # Student's quantile to the normal one, at so many degrees
+    return independent / wider**2
 
 
 def values_needed(q: float) -> int:
@@ -92,12 +147,31 @@ def clustered_interval(
     within = np.add.reduceat(values <= at, starts, dtype=np.uint32).astype(np.int64)
     share = within.sum() / sizes.sum()
     spread = float(((within - share * sizes) ** 2).sum()) * clusters / (clusters - 1)
+    if (tau := inflation(within - share * sizes)) > 1:  # the pace of an answer is like that of the one before
+        if (worth := _worth(clusters, tau)) is None:
+            return None, None
+        spread *= clusters / worth
     error = max(math.sqrt(spread) / sizes.sum(), math.sqrt(q / 100 * (1 - q / 100) / sizes.sum()))
     low, high = q / 100 - _Z * error, q / 100 + _Z * error
     last = len(ordered) - 1
     lower = float(ordered[int(low * last)]) if low > 0 else None
     upper = float(ordered[math.ceil(high * last)]) if high < 1 else None
     return lower, upper
+
+
+def rate_interval(at_s: Floats, amounts: Floats, start_s: float, end_s: float) -> Interval:
+    """Return the interval of the sum of `amounts` per second, from the moments at which they were added.
+
+    Both ends are None for fewer than 40 moments, and for a run that took no time.
+    """
+    if len(at_s) < _FEWEST or end_s <= start_s:
+        return None, None
+    part = np.clip((at_s - start_s) / (end_s - start_s) * _PARTS, 0, _PARTS - 1).astype(np.int64)
+    sums = np.bincount(part, amounts, _PARTS)
+    error = _T * float(sums.std(ddof=1)) * math.sqrt(inflation(sums) / _PARTS)
+    scale = _PARTS / (end_s - start_s)
+    middle = float(sums.mean())
+    return max(middle - error, 0.0) * scale, (middle + error) * scale
 
 
 def _at(ordered: Floats, rank: int | None) -> float | None:

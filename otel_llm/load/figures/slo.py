@@ -95,12 +95,19 @@ class Slo:
         self.terms, self.attainment = tuple(terms), attainment
         self.good = 0
         self._within = dict.fromkeys(self.terms, 0)
+        self._judged = dict.fromkeys(self.terms, 0)
+        """Requests that have what the term bounds: whole answers have no first token."""
+        self._succeeded = 0
 
     def add(self, facts: Sequence[Facts]) -> list[bool]:
         """Count requests that ended. Return, for each, whether it met every term."""
         verdicts = []
         for fact in facts:
             met = [fact.record.ok and term.met(fact) for term in self.terms]
+            if fact.record.ok:
+                self._succeeded += 1
+                for term in self.terms:
+                    self._judged[term] += QUANTITIES[term.name].value(fact) is not None
             for term, within in zip(self.terms, met, strict=True):
                 self._within[term] += within
             verdicts.append(all(met))
@@ -108,9 +115,13 @@ class Slo:
         return verdicts
 
     def report(self, planned: int, duration_s: float) -> dict[str, Any]:
-        """Return the `slo` member of a report. Shares are of all planned requests."""
+        """Return the `slo` member of a report. Shares are of all planned requests.
+
+        The attainment of a term that no answer had a value for is None.
+        """
         terms = {
-            term.name: {"limit": term.limit_s, "attainment": within / planned} for term, within in self._within.items()
+            term.name: {"limit": term.limit_s, "attainment": within / planned if self._known(term) else None}
+            for term, within in self._within.items()
         }
         return {
             "met": self.met(planned),
@@ -121,5 +132,8 @@ class Slo:
         }
 
     def met(self, planned: int) -> bool:
-        """Return whether the SLO was met, of so many planned requests."""
-        return all(within / planned >= self.attainment for within in self._within.values())
+        """Return whether the SLO was met, of so many planned requests: not by a term that bounded nothing."""
+        return all(self._known(term) and within / planned >= self.attainment for term, within in self._within.items())
+
+    def _known(self, term: Term) -> bool:
+        return self._judged[term] > 0 or not self._succeeded

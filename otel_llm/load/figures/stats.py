@@ -14,7 +14,15 @@ from typing import IO, Any, Final
 
 import numpy as np
 
-from otel_llm.load.figures.intervals import Interval, clustered_interval, enclosing_ranks, independent_interval
+from otel_llm.load.figures.dependence import inflation, ranks_of
+from otel_llm.load.figures.intervals import (
+    Interval,
+    clustered_interval,
+    dependent_interval,
+    enclosing_ranks,
+    independent_interval,
+    rate_interval,
+)
 from otel_llm.measures import MEASURES, Facts, Floats, percentile
 from otel_llm.percentiles import REPORTED, percentile_name
 from otel_llm.record import StreamRecord
@@ -25,6 +33,8 @@ __all__ = ["Stats", "Values", "describe"]
 _NAMES: Final = {q: percentile_name(q) for q in REPORTED}
 _IN_MEMORY: Final = 1 << 18
 _SAMPLE: Final = 500
+_FEW: Final = 10
+"""Fewer values say nothing of how much they depend on each other."""
 _CENSORED: Final = frozenset(("corrected_time_to_first_token", "corrected_request_latency"))
 
 
@@ -104,6 +114,7 @@ class Stats:
         self.flags: Counter[str] = Counter()
         self.first_sent_ns: int | None = None
         self.last_ended_ns: int | None = None
+        self._ended_s, self._tokens = Values(), Values()
         self.values = {measure.name: Values() for measure in MEASURES}
         # how many gaps each request brought: the gaps of one request are not independent of each other
         self._gaps = {"inter_token_latency": array("q"), "inter_chunk_latency": array("q")}
@@ -120,7 +131,11 @@ class Stats:
 
     @property
     def duration_s(self) -> float:
-        """Seconds from the first byte sent to the end of the last answer; 0 before anything ended."""
+        """Seconds from the first byte sent to the end of the last answer; 0 before anything ended.
+
+        A request that was cut off, or timed out, counts until the last byte that came for it: how long it was waited
+        for is no work of the server's.
+        """
         if self.first_sent_ns is None or self.last_ended_ns is None:
             return 0.0
         return (self.last_ended_ns - self.first_sent_ns) / 1e9
@@ -130,6 +145,8 @@ class Stats:
         good = [fact for fact in facts if fact.record.ok]
         for fact in facts:
             self._count(fact.record)
+        self._ended_s.extend(np.array([fact.record.ended_ns for fact in good], np.float64) / 1e9)
+        self._tokens.extend(np.array([fact.record.output_tokens or 0 for fact in good], np.float64))
         for measure in MEASURES:
             found = measure.values(good if measure.successes_only else facts)
             self.values[measure.name].extend(found)
@@ -171,9 +188,18 @@ class Stats:
             "request_throughput": _per(self.succeeded, took),
             "output_token_throughput": _per(self.output_tokens, took),
             "total_token_throughput": _per(self.all_tokens, took),
+            "throughput_ci95": self._throughput_intervals(),
             "tokens": {"input": self.input_tokens, "output": self.output_tokens, "source": self.source},
             "measures": {name: self._describe(name) for name in self.values},
             "flags": dict(sorted(self.flags.items())),
+        }
+
+    def _throughput_intervals(self) -> dict[str, list[float | None]]:
+        start, end = (self.first_sent_ns or 0) / 1e9, (self.last_ended_ns or 0) / 1e9
+        at, tokens = self._ended_s.all(), self._tokens.all()
+        return {
+            "request_throughput": list(rate_interval(at, np.ones(len(at)), start, end)),
+            "output_token_throughput": list(rate_interval(at, tokens, start, end)),
         }
 
     @property
@@ -186,8 +212,9 @@ class Stats:
         if not unsent:
             if self.first_sent_ns is None or record.sent_ns < self.first_sent_ns:
                 self.first_sent_ns = record.sent_ns
-            if self.last_ended_ns is None or record.ended_ns > self.last_ended_ns:
-                self.last_ended_ns = record.ended_ns
+            last_ns = _last_sign_ns(record)
+            if self.last_ended_ns is None or last_ns > self.last_ended_ns:
+                self.last_ended_ns = last_ns
         self.unsent += unsent
         self.flags.update(flag for flag in record.flags if flag != "unsent")
         if record.ok:
@@ -208,14 +235,23 @@ class Stats:
     def _describe(self, name: str) -> dict[str, Any]:
         values = self.values[name].all()
         if name in _CENSORED and len(self.values["queue_delay"]):
-            return describe(values, infinite=max(self.due - len(values), 0))
+            defined = len(values) or not self.succeeded  # whole answers have no first token, and miss none
+            return describe(values, infinite=max(self.due - self.succeeded, 0) if defined else 0)
         return describe(values, clusters=self._gaps.get(name))
+
+
+def _last_sign_ns(record: StreamRecord) -> int:
+    """Return when a request ended; of one that was cut off or timed out, when the last of it came."""
+    if record.outcome != "cancelled" and "timeout" not in (record.error_type or ""):
+        return record.ended_ns
+    return record.chunks.at_ns[-1] if record.chunks.at_ns else record.sent_ns
 
 
 def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None = None) -> dict[str, Any]:
     """Return count, mean, stddev (of a sample), min, max and percentiles by numpy's linear rule, None where undefined.
 
-    `ci95` has the confidence interval of each percentile; `too_few_for` names the percentiles that have too few values.
+    `ci95` has the confidence interval of each percentile; `too_few_for` names the percentiles that have too few values;
+    `independent` is how many independent values the values, in the order in which they arose, are worth.
 
     infinite: how many more values there are, above all others: requests that an open loop planned and nobody answered.
               The mean, the maximum and each percentile that falls among them are None
@@ -234,17 +270,29 @@ def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None =
     if infinite:
         out["infinite"] = infinite
     if count:
-        found = {name: _interval(out[name], ordered, values, count, clusters, q) for q, name in _NAMES.items()}
+        tau = inflation(ranks_of(values)) if clusters is None and len(values) >= _FEW else 1.0
+        if clusters is None:
+            out["independent"] = round(count / tau)
+        found = {name: _interval(out[name], ordered, values, count, clusters, q, tau) for q, name in _NAMES.items()}
         out["ci95"] = {name: list(interval) for name, (interval, _) in found.items()}
         out["too_few_for"] = [name for name, (_, enough) in found.items() if not enough]
     return out
 
 
 def _interval(
-    at: float | None, ordered: Floats, values: Floats, count: int, clusters: Sequence[int] | None, q: float
+    at: float | None,
+    ordered: Floats,
+    values: Floats,
+    count: int,
+    clusters: Sequence[int] | None,
+    q: float,
+    tau: float,
 ) -> tuple[Interval, bool]:
     """Return the interval of the percentile whose value is `at`, and whether there are enough values for it."""
     if clusters is None:
+        if len(values) >= _FEW and at is not None and (tau := max(tau, inflation(values <= at))) > 1:
+            interval = dependent_interval(ordered, count, q, tau)
+            return interval, None not in interval
         return independent_interval(ordered, count, q), None not in enclosing_ranks(count, q)
     if at is None:
         return (None, None), False

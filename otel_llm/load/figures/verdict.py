@@ -27,6 +27,8 @@ _LOOP_LAG_S: Final = 0.020
 _SEND_LAG_S: Final = 0.010
 _MERGED_SHARE: Final = 0.01
 _STALE_NS: Final = 5_000_000
+_TOGETHER_NS: Final = 500_000
+"""Packets that are closer to each other were written together by the server, as far as anyone could tell."""
 
 _BRIEF: Final = tuple(map(percentile_name, BRIEF))
 
@@ -141,7 +143,7 @@ class _Table(NamedTuple):
         starts = np.flatnonzero(np.concatenate(([True], self.owner[1:] != self.owner[:-1])))
         ends = np.concatenate((starts[1:], [len(self.owner)])) - 1
         mean = (self.at[ends] - self.at[starts]) / np.maximum(ends - starts, 1)
-        usual = np.repeat(np.clip(mean, 1, _STALE_NS), ends - starts + 1)
+        usual = np.repeat(np.clip(mean, _TOGETHER_NS, _STALE_NS), ends - starts + 1)
         return np.unique(self.keys[~self.opens & (self.lag > usual)])
 
 

@@ -6,15 +6,18 @@ recorded, exported and dropped.
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from otel_llm import conventions
 from otel_llm.clock import now_ns
+from otel_llm.errors import ConfigError
 from otel_llm.load.figures.health import Health
+from otel_llm.load.outputs.complaints import Complaints
 from otel_llm.sinks import Ended
 
 __all__ = ["Export", "RunTelemetry"]
@@ -34,6 +37,23 @@ class Export:
     histograms: Literal["exponential", "explicit"] = "exponential"
 
     @property
+    def checked_endpoint(self) -> str | None:
+        """The endpoint, None for none. Raises ConfigError for one with a query, or with a port that is no number."""
+        if self.endpoint is None:
+            return None
+        try:
+            port_known = urlsplit(self.endpoint if "://" in self.endpoint else f"//{self.endpoint}").port != 0
+        except ValueError:
+            port_known = False
+        if not port_known:  # what stands there may be a password
+            raise ConfigError("--otlp-endpoint such as http://localhost:4317", "one whose port is no number")
+        if "?" in self.endpoint:
+            raise ConfigError(
+                "--otlp-endpoint to be a base URL", "one with a query", "give a key with OTEL_EXPORTER_OTLP_HEADERS"
+            )
+        return self.endpoint
+
+    @property
     def wanted(self) -> bool:
         """Whether anything is to be exported: an endpoint was given, or the environment names one or an exporter."""
         named = (name for name, value in os.environ.items() if name.startswith("OTEL_") and value)
@@ -47,8 +67,20 @@ class Export:
 class RunTelemetry:
     """A sink that sends a run to an OTLP endpoint. Make it after the workers were forked: exporters start threads."""
 
-    def __init__(self, export: Export, head: Mapping[str, Any], mode: str, health: Health) -> None:
-        """`head` is the `run` of a report; `health` is read when the run is over."""
+    def __init__(
+        self,
+        export: Export,
+        head: Mapping[str, Any],
+        mode: str,
+        health: Health,
+        strike: Callable[[str], str] = lambda text: text,
+    ) -> None:
+        """Raises ConfigError for settings that no exporter can be made of.
+
+        head:   the `run` of a report
+        health: read when the run is over
+        strike: takes secrets out of what exporters say
+        """
         from otel_llm.providers import build_providers
         from otel_llm.sinks.otel import OTelSink
 
@@ -58,14 +90,24 @@ class RunTelemetry:
             conventions.RUN_MODE: mode,
         }
         interval = None if "OTEL_METRIC_EXPORT_INTERVAL" in os.environ else _INTERVAL_S
-        self._telemetry = build_providers(
-            None if "OTEL_SERVICE_NAME" in os.environ else _SERVICE,
-            export.endpoint,
-            export.protocol,
-            export.histograms,
-            resource_attributes={conventions.RUN_ID: head["id"]},
-            export_interval_s=interval,
-        )
+        self._complaints = Complaints(strike)
+        self._complaints.listen()
+        try:
+            self._telemetry = build_providers(
+                None if "OTEL_SERVICE_NAME" in os.environ else _SERVICE,
+                export.checked_endpoint,
+                export.protocol,
+                export.histograms,
+                resource_attributes={conventions.RUN_ID: head["id"]},
+                export_interval_s=interval,
+            )
+        except ConfigError:
+            self._complaints.stop()
+            raise
+        except Exception as error:  # whatever the SDK makes of an option or of a variable
+            self._complaints.stop()
+            said = strike(f"{type(error).__name__}: {error}")
+            raise ConfigError("settings to export telemetry by", said, "look at --otlp-endpoint and OTEL_*") from None
         self._sink = OTelSink(self._telemetry.tracer_provider, self._telemetry.meter_provider)
         self._sink.feed("run_info", (1,), self._run)
         self._health = health
@@ -85,14 +127,20 @@ class RunTelemetry:
         self._waiting, self._waits_since = [], now_ns()
 
     def close(self, report: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Export what is left; return the ledger of spans and of metric points: recorded = exported + dropped."""
+        """Export what is left; return the ledger of spans and of metric points: recorded = exported + dropped.
+
+        `problem` says why some were dropped, where some were.
+        """
         self._feed()
         self._sink.feed("loop_lag", np.asarray(self._health.loop_lag_ns, np.float64) / 1e9, {})
         if report is not None:
             limited = {conventions.CLIENT_LIMITED: bool(report["client"]["saturated"])}
             self._sink.feed("run_info", (1,), {**self._run, **limited})
         ledger = self._telemetry.shutdown()
-        return {
+        self._complaints.stop()
+        found: dict[str, Any] = {
             name: {"recorded": tally.recorded, "exported": tally.exported, "dropped": tally.dropped}
             for name, tally in (("spans", ledger.spans), ("metric_points", ledger.points))
         }
+        dropped = ledger.spans.dropped + ledger.points.dropped
+        return found | ({"problem": self._complaints.last or "the receiver did not take it"} if dropped else {})

@@ -67,6 +67,10 @@ def plan_of(args: argparse.Namespace) -> Planned:
         tls={"insecure": args.insecure, "ca": args.ca, "certificate": args.cert, "key": args.key},
     ).within_duration()
     slo = Slo([parse_term(text) for text in args.slo], args.slo_attainment) if args.slo else None
+    if slo is not None and not plan.stream and (timed := [term.name for term in slo.terms if term.name != "latency"]):
+        raise ConfigError(
+            "--slo latency=SECONDS with --no-stream", timed[0], "whole answers have no first token and no gaps"
+        )
     return Planned(plan, None if counts is None else Counting(protocol, counts), slo, tuple(dict.fromkeys(notes)))
 
 

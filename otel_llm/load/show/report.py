@@ -140,7 +140,10 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
         console.print(table)
     if any(row.get("too_few_for") for row in report["measures"].values()):
         console.print(
-            f"[yellow]*[/] n too small for this percentile: p99 takes {values_needed(99)} requests", highlight=False
+            f"[yellow]*[/] n too small for this percentile: p99 takes {values_needed(99)} requests, more where each "
+            "answer is like those before it",
+            highlight=False,
+            soft_wrap=True,
         )
     if table.row_count:
         console.print()
@@ -181,12 +184,34 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         lines += [f"  {escape(f'{_kind(kind)}: {on_one_line(said)}')}" for kind, said in samples]
     if infinite := report["measures"]["corrected_request_latency"].get("infinite"):
         lines.append(f"unanswered requests count as ∞ above: {infinite / requests['planned']:.2%}")
+    lines += _throughput(report)
+    if alike := _alike(report["measures"]["request_latency"]):
+        lines.append(alike)
     if tokens["source"]:
         lines.append(f"tokens  {_TOKEN_SOURCE[tokens['source']]}")
     lines += [f"[yellow]note[/]  {escape(on_one_line(note))}" for note in report.get("notes", ())]
     if report["slo"]:
         lines += _slo(report["slo"])
     return [*lines, *_client(report["client"])] if _measured(report) else lines
+
+
+def _throughput(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line with the throughputs and their intervals; nothing where there are none."""
+    found = []
+    for name, unit in (("request_throughput", "requests/s"), ("output_token_throughput", "tokens/s")):
+        low, high = report.get("throughput_ci95", {}).get(name, (None, None))
+        if report[name] and low is not None:
+            found.append(f"{report[name]:,.4g} {unit} [dim]({low:,.4g} – {high:,.4g})[/]")
+    if found:
+        yield f"throughput  {', '.join(found)}  [dim]with 95 % intervals[/]"
+
+
+def _alike(latencies: Mapping[str, Any]) -> str | None:
+    """Return what says that answers resemble those before them; None where they hardly do."""
+    count, independent = latencies["count"], latencies.get("independent", latencies["count"])
+    if count < _MANY or independent > count / 2:
+        return None
+    return f"each answer is like those before it: {count:,} latencies say as much as {independent:,} independent ones"
 
 
 _TOKEN_SOURCE: Final = {
@@ -203,9 +228,13 @@ def _kind(kind: str) -> str:
 
 def _slo(slo: Mapping[str, Any]) -> list[str]:
     verdict = "[bold green]met[/]" if slo["met"] else "[bold red]missed[/]"
-    terms = ", ".join(f"{name} ≤ {t['limit']:g} s: {t['attainment']:.2%}" for name, t in slo["terms"].items())
+    terms = ", ".join(f"{name} ≤ {t['limit']:g} s: {_share(t['attainment'])}" for name, t in slo["terms"].items())
     goodput = "-" if slo["goodput"] is None else f"{slo['goodput']:.2f} requests/s"
     return [f"SLO  {verdict} (each term for {slo['required_attainment']:.2%} of requests)  {terms}  goodput {goodput}"]
+
+
+def _share(attainment: float | None) -> str:
+    return "no answer has it" if attainment is None else f"{attainment:.2%}"
 
 
 def _client(client: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ __all__ = ["Pacing"]
 
 _RAMP_GAP_NS: Final = 5_000_000
 _NAP_S: Final = 0.2
+_NEVER_NS: Final = 1 << 62
 
 _Perform = Callable[[Prepared, Connection | None, int, int | None], Awaitable[tuple[Connection | None, int]]]
 """Sends a request on a connection (None: any) that is due, and was intended, at these times; see `worker`."""
@@ -31,19 +32,19 @@ class Pacing:
         self.stock = Stock(plan, share)
         self.draining = False
         self.first_took_ns: int | None = None
-        self._start_ns = self._freed_ns = 0
+        self._start_ns, self._ends_ns = 0, _NEVER_NS
 
     async def run(self, start_ns: int) -> None:
         """Return when every request has ended."""
         self._start_ns = start_ns
+        within = self._plan.duration_s
+        self._ends_ns = _NEVER_NS if within is None else start_ns + round(within * 1e9)
         await (self._open_loop() if self._plan.open_loop else self._closed_loop())
 
     @property
     def _over(self) -> bool:
         """Whether nothing more may begin."""
-        within = self._plan.duration_s
-        late = within is not None and now_ns() - self._start_ns >= within * 1e9
-        return self.draining or late or self.stock.empty
+        return self.draining or self.stock.empty or now_ns() >= self._ends_ns
 
     async def _until(self, at_ns: int) -> None:
         """Sleep until then, or until it is over; an `asyncio.Event` would cost a task switch per request."""
@@ -56,7 +57,9 @@ class Pacing:
         at = self._start_ns + self._ramp_gap_ns() * share.worker
         async with asyncio.TaskGroup() as group:
             for _ in range(share.own_slots):
-                await self._until(at)
+                await self._until(min(at, self._ends_ns))
+                if self._over:
+                    break  # a ramp does not outlast its run
                 group.create_task(self._slot())
                 at += self._ramp_gap_ns() * share.workers
 
@@ -88,23 +91,26 @@ class Pacing:
         """Send each request at its planned time, whatever has come back."""
         limit = asyncio.Semaphore(self._share.own_slots) if self._plan.max_concurrency else None
         planned = enumerate(islice(self._plan.arrivals(), self._plan.number))
+        freed_ns = 0
         async with asyncio.TaskGroup() as group:
             for intended in (self._start_ns + offset for index, offset in planned if self._share.owns(index)):
                 await self._until(intended)
                 if limit is not None:
-                    await limit.acquire()
+                    if limit.locked():
+                        await limit.acquire()
+                        freed_ns = now_ns()
+                    else:
+                        await limit.acquire()
+                due = max(intended, freed_ns)  # a wait for a place, and behind one who waits, is no lateness of ours
                 if (prepared := self._take()) is None:
                     break
-                due = (
-                    max(intended, self._freed_ns) if limit is not None else intended
-                )  # a place is the server's to free
                 group.create_task(self._arrival(prepared, due, intended, limit))
 
     async def _arrival(self, prepared: Prepared, due: int, intended: int, limit: asyncio.Semaphore | None) -> None:
         where = prepared.index % self._pool.endpoints
         performing = self._perform(prepared, self._pool.take(where), due, intended)
         self._pool.keep_spare(where)
-        connection, self._freed_ns = await performing
+        connection, _ = await performing
         if connection is not None:
             self._pool.put_back(connection, where)
         if limit is not None:
