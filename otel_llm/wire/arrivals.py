@@ -14,6 +14,8 @@ __all__ = ["NO_STAMP", "OLDEST_NS", "Arrivals"]
 _TIMESPEC: Final = Struct("qq")
 OLDEST_NS: Final = 5_000_000_000
 """A kernel stamp that is this much older than ours cannot be true: the wall clock was stepped."""
+_STEP_NS: Final = 2_000_000
+"""A wall clock that moves by more than this against ours was stepped; by less, it is being slewed."""
 NO_STAMP: Final = bytes(_TIMESPEC.size)
 """What stands for the kernel's stamp of a read that has none."""
 
@@ -39,4 +41,11 @@ class Arrivals(msgspec.Struct, array_like=True):
         seconds, nanoseconds = _TIMESPEC.unpack_from(b"".join(self.stamps), (number - 1) * _TIMESPEC.size)
         offset = next(offset for before, offset in reversed(self.offsets) if before < number)
         kernel = seconds * 1_000_000_000 + nanoseconds - offset
-        return kernel if 0 <= own - kernel < OLDEST_NS else int(own)
+        return kernel if 0 <= own - kernel < self.oldest_ns else int(own)
+
+    @property
+    def oldest_ns(self) -> int:
+        """How old a kernel stamp may be: half of a step that the wall clock made in the course of the answer."""
+        known = [offset for _, offset in self.offsets]
+        step = max(known) - min(known) if len(known) > 1 else 0
+        return min(step // 2, OLDEST_NS) if step > _STEP_NS else OLDEST_NS

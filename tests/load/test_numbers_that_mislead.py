@@ -1,5 +1,6 @@
 """Figures that would be right and yet mislead: of dependent values, hung requests, and what a request does not have."""
 
+import struct
 from dataclasses import replace
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from benchmarks.coverage import CASES, cells
 from otel_llm.cli import main
 from otel_llm.errors import ConfigError
+from otel_llm.load.coordinator.reckoning import moments
 from otel_llm.load.figures.dependence import inflation, ranks_of
 from otel_llm.load.figures.intervals import rate_interval
 from otel_llm.load.figures.slo import Slo, parse_term
@@ -17,6 +19,8 @@ from otel_llm.load.figures.verdict import ClientError
 from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
 from otel_llm.testing import timeline
+from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.connection import note_reads
 from tests.load.test_exchange import PLAN
 
 
@@ -143,3 +147,17 @@ def test_a_server_that_writes_several_tokens_at_once_is_no_limit_of_the_client()
     client = ClientError()
     client.add(Facts.of(*[msgspec.structs.replace(record, chunks=together)] * 50))
     assert client.merged == 0
+
+
+def test_a_stepped_wall_clock_makes_no_negative_times() -> None:
+    """Stepped back by 50 ms, noticed at the sixth read: until then the kernel's stamps are 50 ms early."""
+    ms, offset = 1_000_000, 1_700_000_000_000_000_000
+    true = [(10_020 + 10 * i) * ms for i in range(10)]
+    arrivals = Arrivals()
+    for i, moment in enumerate(true):
+        wall = moment + offset - 50 * ms
+        stamp = struct.pack("qq", wall // 10**9, wall % 10**9)
+        note_reads(arrivals, [moment + 10_000], [stamp], offset if i < 5 else offset - 50 * ms)
+    found, lag = moments([arrivals])
+    assert found.tolist() == [moment + (10_000 if i < 5 else 0) for i, moment in enumerate(true)]
+    assert lag.tolist() == [0] * 5 + [10_000] * 5

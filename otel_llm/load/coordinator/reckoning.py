@@ -161,7 +161,8 @@ def moments(answers: Sequence[Arrivals]) -> tuple[Ints, Ints]:
     """Return when each read of several answers arrived, ns on our clock, and how long it then waited for us, ns.
 
     The moment is that of the kernel's stamp. Where there is none, or one that cannot be true (later than our own, or
-    five seconds before it: the wall clock was stepped), it is our own, and the wait is 0.
+    five seconds before it: the wall clock was stepped), it is our own, and the wait is 0. So it is where the wall clock
+    was stepped in the course of an answer, and a read seems to have waited for half of that step, or longer.
     """
     own = np.frombuffer(b"".join(chain.from_iterable(a.own for a in answers)), np.int64)
     parts = chain.from_iterable(a.stamps or (NO_STAMP * a.count,) for a in answers)
@@ -175,6 +176,11 @@ def moments(answers: Sequence[Arrivals]) -> tuple[Ints, Ints]:
     at = stamps[::2] * 1_000_000_000 + stamps[1::2] - np.repeat(np.array(offsets, np.int64), reads)
     lag = own - at
     lag[(lag < 0) | (lag >= OLDEST_NS)] = 0
+    first = 0
+    for answer in answers:
+        mine, first = slice(first, first + answer.count), first + answer.count
+        if len(answer.offsets) > 1:
+            lag[mine][lag[mine] >= answer.oldest_ns] = 0
     return own - lag, lag
 
 
