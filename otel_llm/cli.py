@@ -3,9 +3,11 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Final
 
 __all__ = ["main"]
@@ -29,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0: done; 1: it failed; 2: bad usage; 3: the client was the limit, under --strict; 130: interrupted
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a sign that a terminal does not have is no reason to break
+            stream.reconfigure(errors="replace")
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(_usage())
@@ -50,7 +55,10 @@ def _run(command: str, words: Sequence[str]) -> int:
     module = import_module(where)
     parser = _Parser(prog=f"otel-llm {command}", description=about, allow_abbrev=False)
     module.add_arguments(parser)
-    args = parser.parse_args(words)
+    parser.other_names = getattr(module, "OTHER_NAMES", {})
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.error(parser.describe_unknown(unknown))
     try:
         code: int = module.run(args)
     except OtelLLMError as error:
@@ -66,7 +74,27 @@ def _run(command: str, words: Sequence[str]) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports bad usage in one line and exits with code 2."""
+    """Reports bad usage in one line and exits with code 2.
+
+    other_names: what the command calls options that users may know under the names of other tools
+    """
+
+    other_names: Mapping[str, str]
+
+    def describe_unknown(self, words: Sequence[str]) -> str:
+        """Return which options there are not, and which may be meant; never a value, which may be a key."""
+        options = [word.partition("=")[0] for word in words if word.startswith("-")]
+        if not options:
+            return "a word that belongs to no option; quote what has spaces in it"
+        meant = list(dict.fromkeys(filter(None, map(self._meant, options))))
+        guess = f"; did you mean {' and '.join(meant)}?" if meant else ""
+        return f"unrecognized arguments: {' '.join(options)}{guess}"
+
+    def _meant(self, option: str) -> str | None:
+        name = option.lstrip("-").replace("_", "-").lower()
+        known = [flag for action in self._actions for flag in action.option_strings]
+        near = f"--{name}" if f"--{name}" in known else self.other_names.get(name)
+        return near or next(iter(get_close_matches(option, known, 1, 0.75)), None)
 
     def error(self, message: str) -> "None":  # type: ignore[override]  # it ends the process all the same
         sys.stderr.write(f"{self.prog}: {message}; see {self.prog} --help\n")

@@ -65,10 +65,11 @@ def _token_reads(records: Sequence[StreamRecord]) -> tuple[Ints, Ints, Ints, Int
     """
     chunks = [r.chunks if r.stream else _NO_CHUNKS for r in records]
     kind = joined([c.kind for c in chunks], np.uint8)
-    bearing = (kind > PADDING) & (kind < OTHER)
+    tokens = joined([c.tokens for c in chunks], np.uint32).astype(np.int64)
+    bearing = ((kind > PADDING) & (kind < OTHER)) | (tokens > 0)  # a token may come without text
+    tokens = tokens[bearing]
     at = joined([c.at_ns for c in chunks], np.int64)[bearing]
     read = joined([c.read for c in chunks], np.uint32)[bearing]
-    tokens = joined([c.tokens for c in chunks], np.uint32)[bearing].astype(np.int64)
     owner = np.repeat(np.arange(len(chunks)), [len(c.at_ns) for c in chunks])[bearing]
     if not len(at):
         return at, tokens, owner, tokens, read
@@ -177,9 +178,12 @@ def time_per_output_token(record: StreamRecord) -> float | None:
     """Return (tL - t1) / (n - k1), the mean pace after the first chunk. None when n <= k1."""
     chunks = record.chunks
     bears = chunks.kind.tobytes().translate(_BEARS) if record.stream else b""
-    first, last = bears.find(1), bears.rfind(1)
-    rest = int(np.frombuffer(chunks.tokens, np.uint32).sum()) - chunks.tokens[first] if first >= 0 else 0
-    return (chunks.at_ns[last] - chunks.at_ns[first]) / 1e9 / rest if rest > 0 else None
+    first, last, tokens = bears.find(1), bears.rfind(1), np.frombuffer(chunks.tokens, np.uint32)
+    rest = int(tokens.sum()) - chunks.tokens[first] if first >= 0 else 0
+    if rest <= 0:
+        return None
+    last = max(last, int(np.flatnonzero(tokens)[-1]))  # the last token may come without text
+    return (chunks.at_ns[last] - chunks.at_ns[first]) / 1e9 / rest
 
 
 def server_time_per_output_token(record: StreamRecord) -> float | None:

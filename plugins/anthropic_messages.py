@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from otel_llm.record import OTHER, REASONING, TEXT, TOOL
+from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import error_of
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body, reasoning, text, tool
 
@@ -91,7 +92,10 @@ class AnthropicMessages(Protocol):
         return WireRequest(json_body(body, ask.parameters), {"anthropic-version": "2023-06-01"})
 
     def decode(self, event: bytes) -> Delta | None:
-        chunk = _decode(event)
+        try:
+            chunk = _decode(event)
+        except ValueError:
+            chunk = read(event, _Event, self.said)
         match chunk.type:
             case "content_block_delta":
                 return _content(chunk.delta) if chunk.delta else NOTHING
@@ -109,7 +113,7 @@ class AnthropicMessages(Protocol):
             case "message_delta":
                 self._take(chunk)
                 if chunk.delta and chunk.delta.stop_reason:
-                    self.said.finish_reasons += (chunk.delta.stop_reason,)
+                    self.said.finish(chunk.delta.stop_reason)
                 return OTHER, "", 0
             case "message":
                 return self._whole(chunk)
@@ -138,7 +142,7 @@ class AnthropicMessages(Protocol):
         """Take an answer that was not streamed. Of several kinds of content, text says more than thinking or tools."""
         self._take(message)
         if message.stop_reason:
-            self.said.finish_reasons += (message.stop_reason,)
+            self.said.finish(message.stop_reason)
         words = {TEXT: "", TOOL: "", REASONING: ""}
         for block in message.content:
             kind, content, _ = _content(block)

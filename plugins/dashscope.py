@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
+from otel_llm.wire.liberal import read
+from otel_llm.wire.openai_json import arguments_of
 from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body
 
 __all__ = ["DashScope"]
@@ -35,7 +37,7 @@ class _Part(msgspec.Struct, gc=False):
 
 class _Function(msgspec.Struct, gc=False):
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Any] | None = None
 
 
 class _ToolCall(msgspec.Struct, gc=False):
@@ -49,6 +51,7 @@ class _Message(msgspec.Struct, gc=False):
 
 
 class _Choice(msgspec.Struct, gc=False):
+    index: int | None = None
     message: _Message | None = None
     finish_reason: str | None = None
 
@@ -76,17 +79,19 @@ class DashScope(Protocol):
     Cumulative texts are recognised by the answer itself: an event that repeats everything before it and adds to it.
     The first event that does not settles that the pieces are increments. A second piece that begins with the whole
     first one ("1", "10") is read as its repetition until then; only its text, not its arrival, is the shorter for it.
+    Of several choices each event of a stream brings one, with the usage of that one: the answer's is their sum.
     """
 
     name = "dashscope"
     paths = ("/text-generation/generation", "/multimodal-generation/generation")
 
-    __slots__ = ("_increments", "_so_far")
+    __slots__ = ("_billed", "_increments", "_so_far")
 
     def __init__(self) -> None:
         super().__init__()
         self._increments = False
-        self._so_far = {TEXT: "", REASONING: "", TOOL: ""}
+        self._so_far: dict[tuple[int, int], str] = {}  # by choice and kind
+        self._billed: dict[int, int] = {}  # output tokens by choice
 
     @classmethod
     def encode(cls, ask: Ask) -> WireRequest:
@@ -103,16 +108,20 @@ class DashScope(Protocol):
         return WireRequest(json_body(body, top), {"X-DashScope-SSE": "enable"} if ask.stream else {})
 
     def decode(self, event: bytes) -> Delta | None:
-        chunk = _decode(event)
+        try:
+            chunk = _decode(event)
+        except ValueError:
+            chunk = read(event, _Event, self.said)
         self.said.response_id = chunk.request_id or self.said.response_id
         if chunk.code not in (None, "") and chunk.output is None:
             self.said.error = str(chunk.code), chunk.message or ""
             return OTHER, "", 0
-        tokens = self._bill(chunk.usage) if chunk.usage else 0
+        choice = _choice_of(chunk.output)
+        tokens = self._bill(chunk.usage, choice) if chunk.usage else 0
         kind, content = PADDING, ""
         for brought, words in self._words(chunk.output) if chunk.output else ():
             # of several kinds in one event, text says more than a tool call or reasoning
-            if (added := self._added(brought, words, tokens)) and kind != TEXT:
+            if (added := self._added(choice, brought, words, tokens)) and kind != TEXT:
                 kind, content = brought, added
         return (kind, content, tokens) if content else (OTHER if chunk.usage else PADDING, "", 0)
 
@@ -130,37 +139,47 @@ class DashScope(Protocol):
                 if content := message.content:
                     found.append((TEXT, content if isinstance(content, str) else _joined(content)))
         if reason and reason != "null":
-            self.said.finish_reasons += (reason,)
+            self.said.finish(reason)
         return found
 
-    def _added(self, kind: int, words: str, tokens: int) -> str:
-        """Return what `words` add to what was said before in this kind."""
-        before = self._so_far[kind]
+    def _added(self, choice: int, kind: int, words: str, tokens: int) -> str:
+        """Return what `words` add to what a choice said before in this kind."""
+        before = self._so_far.get((choice, kind), "")
         if not words or self._increments:
             return words
         if not before:
-            self._so_far[kind] = words
+            self._so_far[choice, kind] = words
             return words
         repeats = words.startswith(before) and (len(words) > len(before) or not tokens)
         if repeats:
-            self._so_far[kind] = words
+            self._so_far[choice, kind] = words
             return words[len(before) :]
         self._increments = True
         return words
 
-    def _bill(self, usage: _Usage) -> int:
-        """Take the running usage; return the output tokens it adds to the one before."""
-        said, before = self.said, self.said.output_tokens or 0
-        said.input_tokens, said.output_tokens = usage.input_tokens, usage.output_tokens
+    def _bill(self, usage: _Usage, choice: int) -> int:
+        """Take the running usage of a choice; return the output tokens it adds to the one before."""
+        said, before, total = self.said, self._billed.get(choice, 0), usage.output_tokens
+        said.input_tokens = usage.input_tokens or said.input_tokens
+        if total or (total is not None and choice not in self._billed):
+            self._billed[choice] = total
+            said.output_tokens = sum(self._billed.values())
         if cache := usage.prompt_tokens_details or usage.input_tokens_details:
             said.cached_tokens = cache.cached_tokens
         if usage.output_tokens_details:
             said.reasoning_tokens = usage.output_tokens_details.reasoning_tokens
-        return max((usage.output_tokens or 0) - before, 0)
+        return max((total or 0) - before, 0)
+
+
+def _choice_of(output: _Output | None) -> int:
+    """Return the index of the one choice of an event; 0 where there are several, or none: the usage is of all."""
+    choices = output.choices if output is not None else None
+    return (choices[0].index or 0) if choices and len(choices) == 1 else 0
 
 
 def _calls(calls: list[_ToolCall]) -> str:
-    return "".join((call.function.name or "") + (call.function.arguments or "") for call in calls if call.function)
+    functions = [call.function for call in calls if call.function]
+    return "".join((function.name or "") + arguments_of(function.arguments) for function in functions)
 
 
 def _joined(parts: list[_Part]) -> str:

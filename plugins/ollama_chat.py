@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from otel_llm.record import OTHER
+from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import error_of
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body, reasoning, text, tool
 
@@ -66,7 +67,11 @@ class OllamaChat(Protocol):
         return WireRequest(json_body(body, top))
 
     def decode(self, event: bytes) -> Delta | None:
-        line, said = _decode(event), self.said
+        said = self.said
+        try:
+            line = _decode(event)
+        except ValueError:
+            line = read(event, _Line, said)
         if line.error:
             said.error = error_of(line.error)
             return OTHER, "", 0
@@ -75,7 +80,7 @@ class OllamaChat(Protocol):
         if not line.done:
             return delta
         self.done = True
-        said.finish_reasons += (line.done_reason or "stop",)  # before 0.1.38 Ollama said no more than `done`
+        said.finish(line.done_reason or "stop")  # before 0.1.38 Ollama said no more than `done`
         said.input_tokens, said.output_tokens = line.prompt_eval_count, line.eval_count
         return delta if delta[1] else (OTHER, "", 0)
 

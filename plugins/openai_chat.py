@@ -1,9 +1,17 @@
-"""OpenAI chat completions, as OpenAI, vLLM, SGLang, TensorRT-LLM, llama.cpp, TGI and many others speak it."""
+"""OpenAI chat completions, as OpenAI, vLLM, SGLang, TensorRT-LLM, llama.cpp, TGI and many others speak it.
+
+Thinking has five forms: `reasoning_content` (DeepSeek, vLLM, SGLang), `reasoning` (vLLM, OpenRouter, Groq), `thinking`,
+`reasoning_details` (OpenRouter, MiniMax) and parts of the content of type `thinking` (Mistral).
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
-from otel_llm.wire.openai_json import Usage, bill, error_of
+from otel_llm.wire.liberal import load, read
+from otel_llm.wire.openai_json import Usage, arguments_of, bill, error_of
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body
 
 __all__ = ["OpenAIChat"]
@@ -11,7 +19,12 @@ __all__ = ["OpenAIChat"]
 
 class _Function(msgspec.Struct, gc=False):
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Any] | None = None
+
+
+class _Audio(msgspec.Struct, gc=False):
+    data: str | None = None
+    transcript: str | None = None
 
 
 class _ToolCall(msgspec.Struct, gc=False):
@@ -24,6 +37,9 @@ class _Message(msgspec.Struct, gc=False):
     content: str | list[msgspec.Raw] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    thinking: str | None = None
+    reasoning_details: list[msgspec.Raw] | None = None
+    audio: _Audio | None = None
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
     function_call: _Function | None = None
@@ -71,12 +87,15 @@ class OpenAIChat(Protocol):
         return WireRequest(json_body(body, ask.parameters))
 
     def decode(self, event: bytes) -> Delta | None:
-        if event == b"[DONE]":
+        if event.strip() == b"[DONE]":
             self.done = True
             return None
         said = self.said
         named = said.response_model is not None
-        chunk = _decode(event) if named else _decode_named(event)
+        try:
+            chunk = _decode(event) if named else _decode_named(event)
+        except ValueError:
+            chunk = read(event, _Named, said)
         choices = chunk.choices
         if len(choices) == 1 and named:  # nearly every event: one choice, text, nothing else
             choice = choices[0]
@@ -93,7 +112,7 @@ class OpenAIChat(Protocol):
         kind, text, tokens = NOTHING
         for choice in choices:
             if choice.finish_reason:
-                said.finish_reasons += (choice.finish_reason,)
+                said.finish(choice.finish_reason)
             if message := choice.delta or choice.message:
                 brought, words = _content(message)
                 text += words
@@ -110,20 +129,47 @@ class OpenAIChat(Protocol):
 
 
 def _content(message: _Message) -> tuple[int, str]:
-    """Return (kind, text) of a message or delta."""
-    if message.content:
-        return TEXT, message.content if isinstance(message.content, str) else _parts(message.content)
-    if thought := message.reasoning_content or message.reasoning:
+    """Return (kind, text) of a message or delta. Sound is content too, with the words that come with it."""
+    if isinstance(message.content, str) and message.content:
+        return TEXT, message.content
+    words, thought = _parts(message.content) if isinstance(message.content, list) else ("", "")
+    if words:
+        return TEXT, words
+    thought = thought or message.reasoning_content or message.reasoning or message.thinking or ""
+    if thought or (message.reasoning_details and (thought := "".join(map(_detail, message.reasoning_details)))):
         return REASONING, thought
     if message.refusal:
         return TEXT, message.refusal
+    if (audio := message.audio) and (audio.transcript or audio.data):
+        return TEXT, audio.transcript or ""
     if message.tool_calls or message.function_call:
         calls = [call.function for call in message.tool_calls or ()] + [message.function_call]
-        if words := "".join((call.name or "") + (call.arguments or "") for call in calls if call):
+        if words := "".join((call.name or "") + arguments_of(call.arguments) for call in calls if call):
             return TOOL, words
     return PADDING, ""
 
 
-def _parts(parts: list[msgspec.Raw]) -> str:
-    """Return the text of a content that came as a list of typed parts."""
-    return "".join(str(msgspec.json.decode(part, type=dict).get("text") or "") for part in parts)
+def _parts(parts: Sequence[msgspec.Raw]) -> tuple[str, str]:
+    """Return (text, thinking) of a content that came as a list of parts: typed ones, or bare strings."""
+    words, thoughts = "", ""
+    for part in map(load, map(bytes, parts)):
+        if isinstance(part, str):
+            words += part
+        elif isinstance(part, dict):
+            words += _text_in(part.get("text"))
+            thoughts += _text_in(part.get("thinking"))
+    return words, thoughts
+
+
+def _detail(raw: msgspec.Raw) -> str:
+    """Return what a reasoning detail says: its text, its summary, or what stands in for thoughts that are kept back."""
+    detail = load(bytes(raw))
+    found = (detail.get(name) for name in ("text", "summary", "data")) if isinstance(detail, dict) else (detail,)
+    return next((text for text in found if isinstance(text, str) and text), "")
+
+
+def _text_in(value: object) -> str:
+    """Return a text, or the texts of a list of parts."""
+    if isinstance(value, list):
+        return "".join(_text_in(part.get("text")) for part in value if isinstance(part, dict))
+    return value if isinstance(value, str) else ""

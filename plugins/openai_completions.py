@@ -3,6 +3,7 @@
 import msgspec
 
 from otel_llm.record import OTHER, PADDING, TEXT
+from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import Usage, bill, error_of
 from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body
 
@@ -45,16 +46,20 @@ class OpenAICompletions(Protocol):
         return WireRequest(json_body(body, ask.parameters))
 
     def decode(self, event: bytes) -> Delta | None:
-        if event == b"[DONE]":
+        if event.strip() == b"[DONE]":
             self.done = True
             return None
-        chunk, said = _decode(event), self.said
+        said = self.said
+        try:
+            chunk = _decode(event)
+        except ValueError:
+            chunk = read(event, _Chunk, said)
         kind, text, tokens = PADDING, "", 0
         for choice in chunk.choices:
             if choice.text:
                 kind, text = TEXT, text + choice.text
             if choice.finish_reason:
-                said.finish_reasons += (choice.finish_reason,)
+                said.finish(choice.finish_reason)
         if said.response_model is None and chunk.model:
             said.response_model, said.response_id = chunk.model, None if chunk.id is None else str(chunk.id)
         if chunk.usage is not None:

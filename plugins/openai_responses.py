@@ -4,10 +4,13 @@ Source: the reference of the Responses API and its streaming events, read in 202
 and needs no asking for.
 """
 
+from typing import Any
+
 import msgspec
 
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
-from otel_llm.wire.openai_json import error_of
+from otel_llm.wire.liberal import read
+from otel_llm.wire.openai_json import arguments_of, error_of
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body
 
 __all__ = ["OpenAIResponses"]
@@ -49,8 +52,8 @@ class _Item(msgspec.Struct, gc=False):
 
     type: str | None = None
     name: str | None = None
-    arguments: str | None = None
-    input: str | None = None
+    arguments: str | dict[str, Any] | None = None
+    input: str | dict[str, Any] | None = None
     content: list[_Part] | None = None
     summary: list[_Part] | None = None
 
@@ -98,10 +101,13 @@ class OpenAIResponses(Protocol):
         return WireRequest(json_body(body, ask.parameters))
 
     def decode(self, event: bytes) -> Delta | None:
-        if event == b"[DONE]":  # the protocol has no such marker; some servers send it by habit
+        if event.strip() == b"[DONE]":  # the protocol has no such marker; some servers send it by habit
             self.done = True
             return None
-        chunk = _decode(event)
+        try:
+            chunk = _decode(event)
+        except ValueError:
+            chunk = read(event, _Event, self.said)
         kind = chunk.type
         if kind in _DELTAS:
             return (_DELTAS[kind], chunk.delta, 0) if isinstance(chunk.delta, str) and chunk.delta else NOTHING
@@ -134,7 +140,7 @@ class OpenAIResponses(Protocol):
                 said.error = said.error or (response.status, f"the response has status {response.status!r}")
             else:
                 why = response.incomplete_details.reason if response.incomplete_details else None
-                said.finish_reasons += (why or response.status or "completed",)
+                said.finish(why or response.status or "completed")
 
     def _whole(self, response: _Response) -> Delta:
         """Take an answer that was not streamed. Of several kinds of output, text says more than reasoning or tools."""
@@ -145,7 +151,7 @@ class OpenAIResponses(Protocol):
                 words[REASONING] += _joined(item.content or item.summary)
             else:
                 words[TEXT] += _joined(item.content)
-                words[TOOL] += (item.name or "") + (item.arguments or item.input or "")
+                words[TOOL] += (item.name or "") + arguments_of(item.arguments or item.input)
         return next(((kind, content, 0) for kind, content in words.items() if content), (OTHER, "", 0))
 
 

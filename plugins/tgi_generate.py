@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from otel_llm.record import OTHER
+from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import error_of
 from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body, text
 
@@ -64,7 +65,10 @@ class TGIGenerate(Protocol):
         return WireRequest(json_body(body, top))
 
     def decode(self, event: bytes) -> Delta | None:
-        decoded = _decode(event)
+        try:
+            decoded = _decode(event)
+        except ValueError:
+            decoded = read(event, _Event, self.said)
         chunk = decoded[0] if isinstance(decoded, list) and decoded else decoded
         if isinstance(chunk, list):
             raise ValueError("expected an answer, got an empty list")
@@ -77,7 +81,7 @@ class TGIGenerate(Protocol):
             said.output_tokens = details.generated_tokens
             said.input_tokens = details.input_length or len(details.prefill) or None
             if details.finish_reason:
-                said.finish_reasons += (details.finish_reason,)
+                said.finish(details.finish_reason)
         if chunk.token is None:
             return text(chunk.generated_text or "")
         if chunk.token.special:

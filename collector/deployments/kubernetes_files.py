@@ -65,11 +65,15 @@ spec:
   mode: statefulset
   replicas: 2
   image: otel/opentelemetry-collector-contrib:0.155.0
+  env:
+    # A name here tells this cluster's engines from those of others.
+    - {{name: DEPLOYMENT_ENVIRONMENT, value: ""}}
   resources:
     requests: {{cpu: 200m, memory: 256Mi}}
     limits: {{memory: 512Mi}}
   targetAllocator:
     enabled: true
+    serviceAccount: otel-llm-targets
     allocationStrategy: consistent-hashing
     prometheusCR:
       enabled: true

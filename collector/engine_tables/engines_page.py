@@ -15,7 +15,7 @@ _COLUMNS: Final = (
     ("per token", ("server_time_per_output_token",)),
     ("request", ("server_request_duration", "server_request_time")),
     ("queue", ("server_queue_duration", "server_queue_time")),
-    ("load", ("server_requests_running", "server_requests_waiting")),
+    ("load", ("server_requests_running", "server_requests_in_flight", "server_requests_waiting")),
     ("cache", ("server_kv_cache_utilization",)),
 )
 
@@ -35,13 +35,14 @@ def _summary() -> Iterator[str]:
         "empty, measure at the client: the load generator and the instrumentation see every token."
     )
     yield ""
-    yield f"| engine | vantage | {' | '.join(title for title, _ in _COLUMNS)} | edges can be aligned |"
-    yield f"|---|---|{'---|' * len(_COLUMNS)}---|"
+    yield f"| engine | vantage | {' | '.join(title for title, _ in _COLUMNS)} | errors | edges can be aligned |"
+    yield f"|---|---|{'---|' * len(_COLUMNS)}---|---|"
     for table in engine_tables():
         cells = " | ".join(_cell(table, keys) for _, keys in _COLUMNS)
+        errors = "✓" if any(map(_tells_errors, table.metrics)) else ""
         aligned = "✓" if table.profile else ""
-        yield f"| [{table.title}](#{_anchor(table)}) | {table.vantage} | {cells} | {aligned} |"
-    yield "| Ollama | | | | | | | | | |"
+        yield f"| [{table.title}](#{_anchor(table)}) | {table.vantage} | {cells} | {errors} | {aligned} |"
+    yield "| Ollama | | | | | | | | | | |"
     yield ""
     yield "Ollama has no metrics endpoint at all; it is measured at the client, or behind LiteLLM at the gateway."
     yield ""
@@ -60,6 +61,10 @@ def _cell(table: EngineTable, keys: tuple[str, ...]) -> str:
     if any(metric.type == "counter" for metric in found):
         return "mean"
     return "✓" if found else ""
+
+
+def _tells_errors(metric: Metric) -> bool:
+    return bool(metric.error_when or metric.error)
 
 
 def _section(table: EngineTable) -> Iterator[str]:
@@ -82,11 +87,25 @@ def _row(table: EngineTable, metric: Metric) -> str:
     kind: str = metric.type
     if metric.buckets:
         edges = table.edges(metric)
-        kind = f"histogram, {edges[0]:g} to {edges[-1]:g} s, family `{bucket_family.name(edges)}`"
-    notes = "; ".join(
-        filter(None, (metric.note, metric.optional, f"error.type={metric.error}" if metric.error else ""))
-    )
+        families = [f"`{bucket_family.name(each)}`" for each in table.edges_by_version(metric).values()]
+        earlier = f" (earlier {', '.join(families[1:])})" if families[1:] else ""
+        kind = f"histogram, {edges[0]:g} to {edges[-1]:g} s, family {families[0]}{earlier}"
+    notes = "; ".join(filter(None, (*_conditions(metric), metric.note, metric.optional)))
     return f"| `{metric.name}` | {kind} | {becomes} | {notes} |"
+
+
+def _conditions(metric: Metric) -> Iterator[str]:
+    """Yield which of its series are taken, and what their error.type is."""
+    for label, pattern in metric.only.items():
+        yield f"only `{label}` = `{_cell_text(pattern)}`" if pattern else f"only without `{label}`"
+    for label, pattern in metric.error_when.items():
+        yield f"error.type: `{label}` = `{_cell_text(pattern)}`"
+    if metric.error:
+        yield f"error.type={metric.error}"
+
+
+def _cell_text(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _anchor(table: EngineTable) -> str:

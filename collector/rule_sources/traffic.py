@@ -57,17 +57,18 @@ def _means() -> Iterator[Rule]:
 def _requests() -> Iterator[Rule]:
     """Yield requests per second by how they ended, as counted by clients and by engines, and the share that failed.
 
-    Some engines count failures only beside all requests: there the others are the difference. A failure that names no
-    model, such as a request refused before it was read, is a share of all requests of its service.
+    A gateway's own count goes before the calls that it made for it. Some engines count failures only beside all
+    requests: there the others are the difference. A failure that names no model, such as a request refused before it
+    was read, is a share of all requests of its service.
     """
     by = f"{BY}, {_ERROR}"
     duration = conventions.instrument("operation_duration")
     names = [series_name(duration, name) for name in (duration.v1_41, duration.latest)]
-    counts = [f"histogram_count(sum by ({by}) (rate({name}[5m])))" for name in names]
-    counts += [f"sum by ({by}) (rate({name}_count[5m]))" for name in names]
     ended, apart = (series_for(key) for key in ("server_requests", "server_requests_failed"))
     unfailed = f'sum by ({BY}) (rate({ended}{{{_ERROR}=""}}[5m])) - sum by ({BY}) (rate({apart}[5m]))'
-    counts += [f"clamp_min({unfailed}, 0)", *(f"sum by ({by}) (rate({name}[5m]))" for name in (ended, apart))]
+    counts = [f"clamp_min({unfailed}, 0)", *(f"sum by ({by}) (rate({name}[5m]))" for name in (ended, apart))]
+    counts += [f"histogram_count(sum by ({by}) (rate({name}[5m])))" for name in names]
+    counts += [f"sum by ({by}) (rate({name}_count[5m]))" for name in names]
     yield Rule("otel_llm:requests:rate5m", "\nor\n".join(counts))
     failed = f'sum by ({BY}) (otel_llm:requests:rate5m{{{_ERROR}!=""%s}})'
     every = f"sum by ({BY}) (otel_llm:requests:rate5m%s)"

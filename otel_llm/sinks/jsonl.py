@@ -1,6 +1,8 @@
 """Records as JSON lines, one call a line: what `jq`, a notebook or another process reads."""
 
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +12,7 @@ from otel_llm.sinks.private_file import PrivateFile
 
 __all__ = ["JSON_LINES", "JsonLines"]
 
+_log: Final = logging.getLogger("otel_llm")
 JSON_LINES: Final = PrivateFile("a file of JSON lines", "another --jsonl", "look at --jsonl")
 
 
@@ -20,12 +23,20 @@ class JsonLines:
         """Raises ConfigError when there is a file at `path`, or none can be created."""
         JSON_LINES.create(path)
         self._file = path.open("ab")
+        self._broken = False
 
     def take(self, ended: Sequence[Ended]) -> None:
-        """Write a line for each call."""
-        self._file.write(b"".join(to_json(call.record) + b"\n" for call in ended))
-        self._file.flush()
+        """Write a line for each call. When the disk is full, say so once, and go on without."""
+        if self._broken:
+            return
+        try:
+            self._file.write(b"".join(to_json(call.record) + b"\n" for call in ended))
+            self._file.flush()
+        except OSError as error:
+            self._broken = True
+            _log.warning("%s has no further requests in it: %s", self._file.name, error)
 
     def close(self, report: Mapping[str, Any] | None = None) -> None:
         """Close the file."""
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()

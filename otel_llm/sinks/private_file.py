@@ -1,12 +1,13 @@
 """New files that only their owner can read: what a run writes down may be confidential."""
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["PrivateFile"]
+__all__ = ["PrivateFile", "write_private"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,11 @@ class PrivateFile:
 
     def check_new(self, path: Path) -> None:
         """Raises ConfigError when there is something at `path`."""
-        if path.exists():
+        try:
+            there = path.exists()
+        except OSError as error:  # a name that is too long
+            raise self._unusable(error) from error
+        if there:
             raise self._exists(path)
 
     def create(self, path: Path) -> None:
@@ -34,8 +39,25 @@ class PrivateFile:
         except FileExistsError:
             raise self._exists(path) from None
         except OSError as error:
-            name = self.what.removeprefix("a ")
-            raise ConfigError(f"a folder to write the {name} in", error, self.unusable) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> ConfigError:
+        return ConfigError(f"a folder to write the {self.what.removeprefix('a ')} in", error, self.unusable)
 
     def _exists(self, path: Path) -> ConfigError:
         return ConfigError(f"{self.what} that does not exist yet", str(path), self.exists)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file of mode 0600 in place of any that is there, whole or not at all. Raises OSError."""
+    if path.exists() and not path.is_file():  # a pipe, a terminal
+        path.write_bytes(data)
+        return
+    number, name = tempfile.mkstemp(prefix=f".{path.name[:40]}-", dir=path.parent)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(data)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

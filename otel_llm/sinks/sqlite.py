@@ -8,9 +8,9 @@ disk at most half a second later.
 import sqlite3
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,6 +28,9 @@ __all__ = ["RUN_FILE", "RunFile", "check_appendable", "read_answers", "read_reco
 RUN_FILE: Final = PrivateFile("a run file", "another --name, or --append", "look at --name")
 
 _COMMIT_NS: Final = 500_000_000
+_LOCKED_MS: Final = 200
+_LOCKED_AT_AN_END_MS: Final = 5_000
+_NEXT: Final = "try again when nothing else writes to it"
 _VERSION: Final = 1
 """Of the tables below; `run.schema` says by which one a run was written."""
 
@@ -117,7 +120,7 @@ class RunFile:
     """A sink that writes a run to a file that only its owner can read."""
 
     def __init__(self, path: Path, run: Mapping[str, Any], planned: int | None, *, append: bool = False) -> None:
-        """Create or open the file. Raises ConfigError when it cannot be created, or exists and must not be continued.
+        """Create or open the file. Raises ConfigError when it cannot be written, or exists and must not be continued.
 
         run:     `id`, `name`, `started_at`, `arguments` (without secrets) and `versions`, as in the JSON report
         planned: None where only the clock ends the run
@@ -128,7 +131,22 @@ class RunFile:
         if self._new:
             RUN_FILE.create(path)
         self._id = run["id"]
-        self._db = sqlite3.connect(path)
+        self._db = sqlite3.connect(path.absolute())  # some names, such as :memory:, mean something to SQLite
+        try:
+            self._begin(run, planned)
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            if self._new:
+                path.unlink()
+            raise ConfigError(
+                "a run file that can be written", f"{path} ({error})", "try again when nothing else writes to it"
+            ) from error
+        self._waiting: list[list[Any]] = []
+        self._dirty_since: int | None = None
+        self.written = 0
+        """Requests of this run that are on disk."""
+
+    def _begin(self, run: Mapping[str, Any], planned: int | None) -> None:
         self._db.execute("PRAGMA page_size = 32768")  # rows are long: fewer writes, a third less time
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -139,29 +157,49 @@ class RunFile:
             (run["id"], _VERSION, run["name"], run["started_at"], *texts.values(), SYSTEM.wall_ns(0), planned),
         )
         self._db.commit()
-        self._dirty_since: int | None = None
+        self._db.execute(f"PRAGMA busy_timeout = {_LOCKED_MS}")
 
     def take(self, ended: Sequence[Ended]) -> None:
-        """Insert requests that ended."""
+        """Take requests that ended. Raises sqlite3.Error as `commit` does."""
         rows = [_Row(self._id, call) for call in ended]
-        self._db.executemany(_INSERT, [[column.get(row) for column in COLUMNS] for row in rows])
+        self._waiting += [[column.get(row) for column in COLUMNS] for row in rows]
         if self._dirty_since is None:
             self._dirty_since = now_ns()
         self.commit()
 
     def commit(self, *, now: bool = False) -> None:
-        """Put on disk what was inserted more than half a second ago; with `now`, everything."""
+        """Put on disk what was taken more than half a second ago; with `now`, everything.
+
+        While another program has locked the file, it waits in memory for the next time. Raises sqlite3.Error for what
+        does not pass by itself, such as a full disk.
+        """
         if self._dirty_since is not None and (now or now_ns() - self._dirty_since >= _COMMIT_NS):
-            self._db.commit()
-            self._dirty_since = None
+            try:
+                self._write()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    raise
+                self._dirty_since = now_ns()
+
+    def _write(self) -> None:
+        with self._db:  # all of it or nothing
+            self._db.executemany(_INSERT, self._waiting)
+        self.written += len(self._waiting)
+        self._waiting.clear()
+        self._dirty_since = None
 
     def close(self, report: Mapping[str, Any] | None = None) -> None:
-        """Write the report as the run's summary, if there is one, and close the file."""
-        if report is not None:
-            text = msgspec.json.encode(report).decode()
-            self._db.execute("UPDATE run SET summary = ? WHERE id = ?", (text, self._id))
-        self._db.commit()
-        self._db.close()
+        """Write the report as the run's summary, if there is one, and close the file. Raises sqlite3.Error.
+
+        It waits for 5 s where another program has locked the file.
+        """
+        with closing(self._db):
+            self._db.execute(f"PRAGMA busy_timeout = {_LOCKED_AT_AN_END_MS}")
+            self._write()
+            if report is not None:
+                text = msgspec.json.encode(report).decode()
+                self._db.execute("UPDATE run SET summary = ? WHERE id = ?", (text, self._id))
+            self._db.commit()
 
     def discard(self) -> None:
         """Undo what opening did, for a run that never began."""
@@ -177,6 +215,9 @@ def check_appendable(path: Path) -> None:
     with _reading(path) as db, closing(sqlite3.connect(":memory:")) as ours:
         ours.executescript(_SCHEMA)
         same = all(_names(db, table) == _names(ours, table) for table in ("run", "result"))
+    with _reading(path, mode="rw") as db:  # whether it can be written to is seen before any request
+        db.execute("BEGIN IMMEDIATE")
+        db.rollback()
     if versions != {_VERSION} or not same:
         others = ", ".join(str(version) for version in sorted(versions - {_VERSION})) or "other columns"
         raise ConfigError(f"a run file of schema {_VERSION}", f"{path} ({others})", "write to another --name")
@@ -190,13 +231,16 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
     """Return the `run` rows of a run file, oldest first, JSON columns decoded. Raises ConfigError for no run file."""
     with _reading(path) as db:
         db.row_factory = sqlite3.Row
-        rows = [dict(row) for row in db.execute("SELECT * FROM run ORDER BY rowid")]
+        rows = [
+            {
+                name: msgspec.json.decode(value) if name in _JSON and value else value
+                for name, value in dict(row).items()
+            }
+            for row in db.execute("SELECT * FROM run ORDER BY rowid")
+        ]
     if not rows:
         raise ConfigError("a run file", f"{path} (no run in it)")
-    return [
-        {key: msgspec.json.decode(value) if key in _JSON and value else value for key, value in row.items()}
-        for row in rows
-    ]
+    return rows
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -236,14 +280,23 @@ def read_answers(path: Path, run_id: str) -> Iterator[AnsweredRequest]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a run file to read it. Raises ConfigError when it is no run file."""
+def _reading(path: Path, mode: Literal["ro", "rw"] = "ro") -> Iterator[sqlite3.Connection]:
+    """Open a run file to read it. Raises ConfigError when it is no run file, or turns out to be damaged.
+
+    Reading writes nothing beside it: a file without a log is read as one that does not change.
+    """
     if not path.is_file():
         raise ConfigError("a run file", str(path), "look for the .db file that the run named at its end")
-    with ExitStack() as stack:
-        try:
-            db = stack.enter_context(closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)))
-            db.execute("SELECT 1 FROM run, result LIMIT 1")
-        except sqlite3.DatabaseError as error:
-            raise ConfigError("a run file", f"{path} ({error})") from error
-        yield db
+    still = mode == "ro" and not path.with_name(f"{path.name}-wal").exists()
+    uri = f"{path.absolute().as_uri()}?mode={mode}" + ("&immutable=1" if still else "")
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=_LOCKED_MS / 1e3)) as db:
+            db.execute("SELECT id, schema, arguments, summary FROM run LIMIT 1")
+            db.execute("SELECT run_id, record, chunks FROM result LIMIT 1")
+            yield db
+    except sqlite3.OperationalError as error:
+        raise ConfigError("a run file", f"{path} ({error})", _NEXT if "locked" in str(error) else "") from error
+    except (sqlite3.Error, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            "a run file", f"{path} (damaged: {error})", "the rest of it may be read with sqlite3"
+        ) from error

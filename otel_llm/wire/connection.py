@@ -98,7 +98,11 @@ class Connection:
         self.peer, self._arrivals = peer, Arrivals()
         self.used += 1
         if self._tls is not None:
-            wire = self._tls.encrypt(wire)
+            try:
+                wire = self._tls.encrypt(wire)
+            except ssl.SSLError as error:  # its other side has ended the session
+                self._loop.call_soon(self._lost, error)
+                wire = b""
         self.last_ns = sent = now_ns()
         self._write(wire)
         return sent
@@ -204,7 +208,11 @@ async def connect(
 async def _open(target: Target) -> socket.socket:
     loop, last = asyncio.get_running_loop(), OSError(errno.EADDRNOTAVAIL, "no address")
     for family, address in await target.addresses():
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            last = error
+            continue
         sock.setblocking(False)
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

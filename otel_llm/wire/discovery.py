@@ -25,10 +25,10 @@ def load_protocol(name: str) -> type[Protocol]:
     return _load(points[name])
 
 
-def protocol_for_path(path: str) -> type[Protocol]:
+def protocol_for_path(path: str, otherwise: type[Protocol] | None = None) -> type[Protocol]:
     """Return the protocol that serves a URL path: the one whose ending in `paths` is the longest match.
 
-    Raises ConfigError when none does.
+    When none does, return `otherwise`; without that raise ConfigError.
     """
     best: tuple[int, type[Protocol]] | None = None
     for point in protocols().values():
@@ -39,6 +39,8 @@ def protocol_for_path(path: str) -> type[Protocol]:
         length = max((len(end) for end in protocol.paths if path.rstrip("/").endswith(end)), default=0)
         if length and (best is None or length > best[0]):
             best = length, protocol
+    if best is None and otherwise is not None:
+        return otherwise
     if best is None:
         raise ConfigError(
             "a URL whose path says the protocol, such as /v1/chat/completions", path, "name it with --protocol"

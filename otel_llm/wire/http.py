@@ -38,8 +38,8 @@ def request_bytes(path: str, host: str, headers: Mapping[str, str], body: bytes,
 class Answer:
     """One response, fed as it arrives.
 
-    `status`, `content_type`, `chunked` and `retry_after` are set when the head is complete; `complete` when the body
-    is. A parser lives for one answer: its state after the last byte is not reusable.
+    `status` and what the head says are set when the head is complete; `complete` when the body is. A parser lives for
+    one answer: its state after the last byte is not reusable.
     """
 
     __slots__ = (
@@ -50,8 +50,10 @@ class Answer:
         "chunked",
         "complete",
         "content_type",
+        "encoding",
         "error",
         "keep_alive",
+        "location",
         "on_body",
         "retry_after",
         "status",
@@ -63,7 +65,7 @@ class Answer:
         self.error: RemoteError | None = None
         self.status, self.complete, self.keep_alive, self._framed = 0, False, False, False
         self.chunked = False
-        self.content_type = self.retry_after = ""
+        self.content_type = self.encoding = self.location = self.retry_after = ""
         self._parser = httptools.HttpResponseParser(self)
         self._feed = self._parser.feed_data
 
@@ -117,6 +119,10 @@ class Answer:
             self.chunked = value.lower().endswith(b"chunked")
         elif field == b"content-length":
             self._framed = True
+        elif field == b"content-encoding":
+            self.encoding = value.decode("latin-1").strip().lower()
+        elif field == b"location":
+            self.location = value.decode("latin-1")
         elif field == b"retry-after":
             self.retry_after = value.decode("latin-1")
 

@@ -1,10 +1,14 @@
-"""The objects that every OpenAI-like answer shares: usage and error."""
+"""The objects that every OpenAI-like answer shares: usage, error, and the arguments of a tool call."""
+
+from typing import Any
 
 import msgspec
+import orjson
 
+from otel_llm.wire.liberal import load
 from otel_llm.wire.said import Said
 
-__all__ = ["Usage", "bill", "error_of"]
+__all__ = ["Usage", "arguments_of", "bill", "error_of"]
 
 
 class _Details(msgspec.Struct, gc=False):
@@ -24,22 +28,32 @@ class Usage(msgspec.Struct, gc=False):
 def bill(said: Said, usage: Usage) -> int:
     """Write a usage object into `said`; return the output tokens that it adds to the one before.
 
-    A server that sends usage with every chunk says by this how many tokens each chunk brought.
+    A server that sends usage with every chunk says by this how many tokens each chunk brought. An empty usage, or one
+    of zeros, takes back nothing: some gateways send one behind the true one.
     """
-    before = said.output_tokens
-    said.input_tokens, said.output_tokens = usage.prompt_tokens, usage.completion_tokens
+    before, total = said.output_tokens, usage.completion_tokens
+    said.input_tokens = usage.prompt_tokens or said.input_tokens
+    if total or before is None:
+        said.output_tokens = total
     if usage.prompt_tokens_details:
         said.cached_tokens = usage.prompt_tokens_details.cached_tokens
     if usage.completion_tokens_details:
         said.reasoning_tokens = usage.completion_tokens_details.reasoning_tokens
-    return max((usage.completion_tokens or 0) - (before or 0), 0)
+    return max((total or 0) - (before or 0), 0)
 
 
 def error_of(raw: msgspec.Raw) -> tuple[str, str] | None:
     """Return (type, message) of an `error` member of any form; None when it is absent or null."""
     if not raw or bytes(raw) == b"null":  # a Raw equals no bytes
         return None
-    error = msgspec.json.decode(raw)
+    error = load(bytes(raw))
     if isinstance(error, dict):
         return str(error.get("type") or error.get("code") or "error"), str(error.get("message") or error)
     return "error", str(error)
+
+
+def arguments_of(arguments: str | dict[str, Any] | None) -> str:
+    """Return the arguments of a tool call as JSON: a piece of it, or an object that some servers send whole."""
+    if isinstance(arguments, dict):
+        return orjson.dumps(arguments).decode()
+    return arguments or ""

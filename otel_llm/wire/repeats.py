@@ -53,7 +53,7 @@ class Repeats:
             before, after = self._before, self._after
             known = [event.startswith(before) and event.endswith(after) for event in events]
             texts = [text if same else b"" for text, same in zip(texts, known, strict=True)]
-        if not _stands_for_itself(b"".join(texts)):
+        if not _stands_for_itself(b" ".join(texts)):  # halves of a character would make a whole one without the space
             texts = [text if _stands_for_itself(text) else b"" for text in texts]
         self._used += len(texts) - texts.count(b"")
         return texts
@@ -61,8 +61,10 @@ class Repeats:
     def learn(self, event: bytes, delta: Delta) -> None:
         """Learn from a decoded event, which the next one may repeat."""
         kind, text, tokens = delta
-        quoted = text.encode()
-        if not self._tries or tokens or kind not in CONTENT_KINDS or not _stands_for_itself(quoted):
+        if not self._tries or tokens or kind not in CONTENT_KINDS:
+            return
+        quoted = text.encode("utf-8", "surrogatepass")
+        if not _stands_for_itself(quoted):
             return
         # where each event has a number or a time of its own, learning is not worth its price
         self._tries, self._used = _TRIES if self._used >= _WORTH else self._tries - 1, 0
@@ -74,9 +76,15 @@ class Repeats:
             self._around.append((before, after))
 
     def _says_nothing_else(self, before: bytes, after: bytes, kind: int) -> bool:
-        """Return whether a fresh plugin finds the text between the two, and nothing else that is new."""
+        """Return whether a fresh plugin finds the text between the two, and nothing else that is new.
+
+        A text such as `,` stands between two keys as well: what is made there may be no JSON, and no server sent it.
+        """
         fresh = self._plugin()
-        found = fresh.decode(before + _PROBE.encode() + after)
+        try:
+            found = fresh.decode(before + _PROBE.encode() + after)
+        except Exception:  # what was found is no text: the same bytes stand between two members, as a comma may
+            return False
         said = fresh.said
         counts = {said.input_tokens, said.output_tokens, said.cached_tokens, said.reasoning_tokens}
         news = fresh.done or said.finish_reasons or said.error or counts != {None}
@@ -138,4 +146,4 @@ class Content(msgspec.Struct, array_like=True):
 
 
 def _escaped(part: bytes) -> bytes:
-    return orjson.dumps(part.decode())[1:-1]
+    return orjson.dumps(part.decode("utf-8", "replace"))[1:-1]

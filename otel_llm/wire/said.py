@@ -1,8 +1,20 @@
 """What an answer states about itself."""
 
+from typing import Final
+
 import msgspec
 
-__all__ = ["Said"]
+__all__ = ["MOST_TOKENS", "WORDS", "Said", "without_surrogates"]
+
+MOST_TOKENS: Final = 10**8
+"""A count above this is no count: no model's context comes near it."""
+
+WORDS: Final = 2000
+"""Characters of a server's own words that are kept."""
+
+_COUNTS: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+_REASONS: Final = 128
+_REPLACED: Final = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 
 class Said(msgspec.Struct, array_like=True):
@@ -11,6 +23,7 @@ class Said(msgspec.Struct, array_like=True):
     All but `error` have the names that they have in `StreamRecord`, which takes them (`StreamObservation.take`).
 
     error: (type, message) that the server reports inside an answer that began well
+    flags: what is odd about the answer (`otel_llm.load.figures.flags`)
     """
 
     input_tokens: int | None = None
@@ -21,3 +34,42 @@ class Said(msgspec.Struct, array_like=True):
     response_model: str | None = None
     response_id: str | None = None
     error: tuple[str, str] | None = None
+    flags: tuple[str, ...] = ()
+
+    def finish(self, reason: str) -> None:
+        """Note a finish reason. A server that repeats it with every event is not listened to for ever."""
+        if len(self.finish_reasons) < _REASONS:
+            self.finish_reasons += (reason,)
+
+    def flag(self, name: str) -> None:
+        """Note an oddity, once."""
+        if name not in self.flags:
+            self.flags += (name,)
+
+    def settle(self) -> None:
+        """Leave nothing that cannot be sent on and written down, whatever the server or a plugin put here.
+
+        A count that is none (negative, huge, of another type) becomes None, and the answer is flagged.
+        """
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if value is not None and not (value.__class__ is int and 0 <= value <= MOST_TOKENS):
+                setattr(self, name, None)
+                self.flag("usage_refused")
+        self.finish_reasons = tuple(map(_words, self.finish_reasons[:_REASONS]))
+        self.response_model = None if self.response_model is None else _words(self.response_model)
+        self.response_id = None if self.response_id is None else _words(self.response_id)
+        if self.error is not None:
+            kind, message = (
+                self.error if isinstance(self.error, tuple) and len(self.error) == 2 else ("error", self.error)
+            )
+            self.error = _words(kind), _words(message)
+
+
+def without_surrogates(text: str) -> str:
+    """Return the text with U+FFFD in place of each half of a character, which UTF-8 cannot write."""
+    return text if text.isascii() else text.translate(_REPLACED)
+
+
+def _words(value: object) -> str:
+    return without_surrogates(str(value)[:WORDS])

@@ -3,10 +3,15 @@
 Framing to the WHATWG standard (HTML, section 9.2.6, "Interpreting an event stream"): LF, CRLF and CR, split anywhere,
 comments, data over several lines, a byte order mark. An event ended by a bare CR is given at once, without waiting
 for the LF that may follow. Names, ids and retry times are dropped: every LLM protocol says it all in the data.
+
+Three things are taken as clients take them, not as the standard says: an event without data is a sign of life and no
+event, the end of a body ends its last event, and a line that is a whole JSON object needs no empty line after it.
 """
 
 from collections.abc import Sequence
 from typing import Final
+
+import orjson
 
 __all__ = ["JOINT", "Sse"]
 
@@ -38,7 +43,7 @@ class Sse:
         if read[:6] == b"data: " and (self._plain or (self._fresh and not self._tail)) and 13 not in read:
             end = read.rfind(b"\n\n")
             events = read[6:end].split(JOINT) if end > 0 else []
-            if 10 not in b"".join(events):
+            if 10 not in b"".join(events) and all(events) and (end > 0 or 10 not in read):
                 self._plain, self._fresh, self._rest = True, False, read[end + 2 :] if end > 0 else read
                 return events
         self._plain = False
@@ -48,12 +53,13 @@ class Sse:
         """Return the data of reads that are one whole event each. Else return None and change nothing."""
         events = [read[6:-2] for read in reads]
         inside = b"".join(events)
-        plain = self._plain and not self._rest and 10 not in inside and 13 not in inside
+        plain = self._plain and not self._rest and 10 not in inside and 13 not in inside and all(events)
         return events if plain and b"data: %b\n\n" % JOINT.join(events) == b"".join(reads) else None
 
     def end(self) -> Sequence[bytes]:
-        """Return nothing: the standard drops an event that was not closed by an empty line."""
-        return ()
+        """Return the data of an event that no empty line has closed, if there is one."""
+        rest, self._rest = self._rest, b""
+        return [*self._lines(rest), *self._lines(b"\n\n")]
 
     def _lines(self, read: bytes) -> Sequence[bytes]:
         if self._fresh:
@@ -78,15 +84,23 @@ class Sse:
 
     def _events(self, lines: Sequence[bytes]) -> Sequence[bytes]:
         data, events = self._data, []
-        for line in lines:
-            if line[:6] == b"data: ":
-                data.append(line[6:])
-            elif not line:
-                if data:
-                    events.append(data[0] if len(data) == 1 else b"\n".join(data))
+        for line, after in zip(lines, (*lines[1:], None), strict=False):
+            if line[:5] == b"data:":
+                data.append(line[6:] if line[5:6] == b" " else line[5:])
+                if after != b"" and len(data) == 1 and _is_object(data[0]):
+                    events += data
                     data.clear()
-            elif line[:5] == b"data:":
-                data.append(line[5:])
+            elif not line:
+                if any(data):
+                    events.append(data[0] if len(data) == 1 else b"\n".join(data))
+                data.clear()
             elif line == b"data":
                 data.append(b"")
         return events
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return line[:1] == b"{" and line[-1:] == b"}" and bool(orjson.loads(line))
+    except orjson.JSONDecodeError:
+        return False

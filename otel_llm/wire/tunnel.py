@@ -18,11 +18,14 @@ async def tunnel(sock: socket.socket, proxy: Proxy, authority: str) -> None:
     lines = [f"CONNECT {authority} HTTP/1.1", f"host: {authority}"]
     if proxy.authorization is not None:
         lines.append(f"proxy-authorization: {proxy.authorization}")
-    await loop.sock_sendall(sock, "\r\n".join((*lines, "", "")).encode())
-    while answer.status < 200:
-        received = await loop.sock_recv(sock, _READ)
-        if not received:
-            raise RemoteError("proxy", f"a tunnel to {authority} through {proxy}", "a closed connection")
-        answer.feed(received)
+    try:
+        await loop.sock_sendall(sock, "\r\n".join((*lines, "", "")).encode())
+        while answer.status < 200:
+            received = await loop.sock_recv(sock, _READ)
+            if not received:
+                raise RemoteError("proxy", f"a tunnel to {authority} through {proxy}", "a closed connection")
+            answer.feed(received)
+    except OSError as error:
+        raise RemoteError("proxy", f"a tunnel to {authority} through {proxy}", error) from error
     if not 200 <= answer.status < 300:
         raise RemoteError("proxy", f"a tunnel to {authority} through {proxy}", f"HTTP {answer.status}")

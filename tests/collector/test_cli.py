@@ -8,6 +8,7 @@ import pytest
 
 from otel_llm.cli import main
 from otel_llm_collector.engine_tables.bucket_profiles import ALIGNED_EDGES
+from otel_llm_collector.engine_tables.table import EngineTable, engine_tables
 
 COLLECTOR = Path(__file__).parent.parent.parent / "collector"
 BOARDS = Path("compose/grafana/boards")
@@ -38,6 +39,21 @@ def test_vllm_profile_is_one_option_with_json(capsys: pytest.CaptureFixture[str]
     option, value = shlex.split(capsys.readouterr().out)
     assert option == "--custom-histogram-buckets"
     assert json.loads(value)["time_to_first_token"] == list(ALIGNED_EDGES)
+
+
+def test_vllm_profile_has_the_families_that_vllm_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    """It does not start with another key: one family sets the edges of several histograms."""
+    assert main(["collector", "buckets", "--engine", "vllm"]) == 0
+    _, value = shlex.split(capsys.readouterr().out)
+    assert set(json.loads(value)) == {"time_to_first_token", "inter_token_latency", "request_latency"}
+    assert all(edges == sorted(set(edges)) and edges[0] > 0 for edges in json.loads(value).values())
+
+
+@pytest.mark.parametrize("table", [table for table in engine_tables() if table.profile], ids=lambda table: table.name)
+def test_aligned_edges_do_not_end_where_answers_are_slow(table: EngineTable) -> None:
+    """At the first edge below its own longest, an engine would know less of slow answers than before."""
+    for metric in table.metrics:
+        assert not metric.buckets or ALIGNED_EDGES[-1] >= 0.8 * table.edges(metric)[-1], metric.name
 
 
 def test_sglang_profile_is_an_option_per_histogram(capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,6 +84,24 @@ def test_every_engine_has_a_monitor_and_every_rule_file_is_an_object() -> None:
     assert kinds.count("PrometheusRule") == len(list((COLLECTOR / "rules").glob("*.yaml")))
 
 
+def test_target_allocator_may_read_what_it_allocates() -> None:
+    """The operator gives it no rights: without these it finds neither monitors nor pods, and nothing is scraped."""
+    by_kind = {found["kind"]: found for found in objects()}
+    account = by_kind["OpenTelemetryCollector"]["spec"]["targetAllocator"]["serviceAccount"]
+    assert by_kind["ServiceAccount"]["metadata"]["name"] == account
+    (subject,) = by_kind["ClusterRoleBinding"]["subjects"]
+    assert (subject["name"], subject["namespace"]) == (account, by_kind["Namespace"]["metadata"]["name"])
+    assert by_kind["ClusterRoleBinding"]["roleRef"]["name"] == by_kind["ClusterRole"]["metadata"]["name"]
+    granted = {
+        resource
+        for rule in by_kind["ClusterRole"]["rules"]
+        if {"list", "watch"} <= set(rule["verbs"])
+        for resource in rule["resources"]
+    }
+    assert {"podmonitors", "pods", "namespaces"} <= granted
+    assert all(set(rule["verbs"]) == {"get", "list", "watch"} for rule in by_kind["ClusterRole"]["rules"])
+
+
 def test_no_object_is_larger_than_what_kubectl_annotates() -> None:
     for found in objects():
         assert len(yaml.safe_dump(found)) < 250_000, found["metadata"]["name"]

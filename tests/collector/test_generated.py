@@ -16,6 +16,7 @@ from otel_llm_collector.generate import generate_files
 from otel_llm_collector.rule_sources.attainment import PROMISES
 from otel_llm_collector.rule_sources.catalog import recorded_names
 from otel_llm_collector.rule_sources.dimensions import QUANTILES
+from otel_llm_collector.rule_sources.grid import known_families
 from otel_llm_collector.vocabulary import bucket_family
 from tests.collector import fake_engines
 
@@ -64,6 +65,38 @@ def test_every_recorded_percentile_is_one_of_the_list_and_none_is_missing(name: 
 def test_exposition_has_every_listed_name(engine: EngineTable) -> None:
     page = fake_engines.pages()[engine.name]
     assert find_mismatches(engine, page.text()) == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "metric", "first"),
+    [
+        ("sglang", "sglang:queue_time_seconds", (0, 0.001, 0.005)),
+        ("sglang", "sglang:queue_time_seconds", (0, 0.1, 0.2)),
+        ("lmdeploy", "lmdeploy:time_per_output_token_seconds", (0.005, 0.01, 0.025)),
+        ("lmdeploy", "lmdeploy:time_per_output_token_seconds", (0.01, 0.025, 0.05)),
+        ("dynamo", "dynamo_frontend_time_to_first_token_seconds", (0, 0.0022, 0.0047)),
+        ("dynamo", "dynamo_frontend_time_to_first_token_seconds", (0.001, 0.0022, 0.0047)),
+    ],
+)
+def test_edges_of_every_listed_version_are_read_in_the_logarithm(
+    engine: str, metric: str, first: tuple[float, ...]
+) -> None:
+    """A family that nobody knows is spread evenly, which reads too high."""
+    table = find_engine_table(engine)
+    (found,) = (each for each in table.metrics if each.name == metric)
+    (edges,) = (each for each in table.edges_by_version(found).values() if each[:3] == first)
+    rules = (ROOT / "collector" / "rules").glob("union_*.yaml")
+    assert bucket_family.name(edges) in known_families({found.to})
+    assert any(bucket_family.name(edges) in file.read_text() for file in rules)
+
+
+def test_page_with_the_edges_of_an_earlier_version_is_no_mismatch() -> None:
+    text = fake_engines.pages()["lmdeploy"].text()
+    earlier = "\n".join(
+        line for line in text.splitlines() if "per_output_token" not in line or 'le="0.005"' not in line
+    )
+    assert earlier != text.rstrip()
+    assert find_mismatches(find_engine_table("lmdeploy"), earlier) == []
 
 
 def test_name_that_an_engine_dropped_is_told() -> None:

@@ -35,7 +35,7 @@ def test_poisson_gaps_have_the_mean_and_the_spread_of_an_exponential() -> None:
     """`--rate` draws exponential gaps with the mean of one over the rate. (S4.12)"""
     at = np.array(list(itertools.islice(poisson(50, seed=3), 20_001)))
     gaps = np.diff(at) / 1e9
-    assert at[0] == 0
+    assert at[0] > 0  # what is certain at 0 is no arrival of a Poisson process
     assert gaps.mean() == pytest.approx(0.02, rel=0.03)  # 20,000 gaps: the mean's own deviation is 0.7 %
     assert gaps.std() == pytest.approx(0.02, rel=0.05)
     assert (gaps < 0.02).mean() == pytest.approx(1 - np.exp(-1), abs=0.015)
@@ -53,10 +53,18 @@ def test_workers_share_one_schedule() -> None:
     assert [Share(worker, 3).of(11) for worker in range(3)] == [4, 4, 3]
 
 
+@pytest.mark.parametrize(("rate", "seconds"), [(10, 1), (2, 1), (0.5, 2)])
+def test_poisson_plans_as_many_requests_as_rate_times_duration(rate: float, seconds: float) -> None:
+    counts = [
+        sum(1 for _ in itertools.takewhile(lambda at: at < seconds * 1e9, poisson(rate, seed))) for seed in range(2000)
+    ]
+    assert np.mean(counts) == pytest.approx(rate * seconds, abs=4 * np.sqrt(rate * seconds / 2000))
+
+
 @pytest.mark.parametrize("process", ARRIVALS.values())
-def test_every_arrival_process_begins_at_once_ascends_and_keeps_the_rate(process: ArrivalProcess) -> None:
+def test_every_arrival_process_begins_soon_ascends_and_keeps_the_rate(process: ArrivalProcess) -> None:
     at = list(itertools.islice(process.moments(50, 3), 20_001))
-    assert at[0] == 0
+    assert 0 <= at[0] < 0.2e9
     assert at == sorted(at)
     assert at[-1] / 1e9 == pytest.approx(20_000 / 50, rel=0.03)
 

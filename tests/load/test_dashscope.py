@@ -87,3 +87,40 @@ def test_its_errors_are_failures(perf: Callable[..., Perf], script: list[Step], 
     assert run.report["requests"]["errors"] == {kind: 2}
     (said,) = {record.error_message for record in read_records(run.run_file)}
     assert "DataInspectionFailed" in str(said) or "InvalidApiKey" in str(said)
+
+
+def whole(content_type: bytes, body: bytes) -> list[Step]:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n" % (content_type, len(body))
+    return [head + body]
+
+
+ONE = json.dumps({"output": {"text": "Why not?"}, "usage": {"input_tokens": 7, "output_tokens": 3}}).encode()
+OWN = json.dumps({"words": "Why not?", "usage": {"input_tokens": 7, "output_tokens": 3}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("script", "flags"),
+    [
+        (GOOD, {}),
+        (whole(b"application/json", ONE), {"whole_answer": 2}),
+        (whole(b"text/event-stream", b"data: " + OWN + b"\n\n"), {}),
+        (whole(b"text/event-stream", b"data:" + OWN + b"\n\ndata: [DONE]\n\n"), {}),
+        (whole(b"application/x-ndjson", OWN + b"\n" + OWN + b"\n"), {}),
+    ],
+)
+def test_the_guides_file_works_with_any_url_and_any_framing(
+    perf: Callable[..., Perf], script: list[Step], flags: dict[str, int]
+) -> None:
+    with ScriptedServer(script) as server:
+        url = f"{server.url}/api"
+        run = perf("--url", url, "--model", "q", "--parser", PLUGIN, "--prompt", "Why?", "-n", "2")
+    assert run.code == 0, run.err
+    assert (run.report["tokens"]["input"], run.report["tokens"]["output"]) == (14, 6)
+    assert {flag: run.report["flags"].get(flag) for flag in flags} == flags
+    assert not any(flag.startswith("not_counted") for flag in run.report["flags"])
+
+
+def test_an_error_of_a_server_that_no_url_names_is_a_failure(perf: Callable[..., Perf]) -> None:
+    with ScriptedServer(whole(b"application/json", json.dumps(REFUSED).encode())) as server:
+        run = perf("--url", f"{server.url}/api", "--model", "q", "--parser", PLUGIN, "--prompt", "Why?")
+    assert (run.code, run.report["error_samples"]) == (1, {"stream_error": f"{REFUSED['code']}: {REFUSED['message']}"})

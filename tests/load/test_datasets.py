@@ -13,6 +13,7 @@ from otel_llm.entry_points import installed
 from otel_llm.errors import ConfigError, PluginError
 from otel_llm.load.prompts.datasets import DATASETS, as_messages, length, open_dataset
 from otel_llm.load.prompts.datasets.samples import FILES, contents, sample
+from otel_llm.load.prompts.formats import format_of
 
 
 def write(folder: Path, text: str | bytes, name: str = "data") -> Path:
@@ -138,6 +139,88 @@ def test_an_unknown_option_names_those_there_are(tmp_path: Path) -> None:
 def test_a_csv_column_by_name_and_delimiter(tmp_path: Path) -> None:
     path = write(tmp_path, "id;said\n1;hello\n")
     assert list(open_dataset("csv_column", path, options={"column": "said", "delimiter": ";"})) == ["hello"]
+
+
+SHARED = {"conversations": [{"from": "human", "value": "Yo"}]}
+OPENING = [{"role": "user", "content": "Yo"}]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "name", "prompts"),
+    [
+        ("p.jsonl", '{"prompt":"Why?"}\n\n{"prompt":"How?"}\n', "json_column", ["Why?", "How?"]),
+        ("p.txt", '{"prompt":"Why?"}\n{"prompt":"How?"}\n', "json_column", ["Why?", "How?"]),
+        ("p.json", '[{"question":"Why?"},{"question":"How?"}]', "json_column", ["Why?", "How?"]),
+        ("p.json", json.dumps({"version": 1, "data": [{"text": "Why?"}]}, indent=1), "json_column", ["Why?"]),
+        ("p.json", '["Why?", "How?"]', "json_column", ["Why?", "How?"]),
+        ("p.jsonl", '{"messages": [{"role": "user", "content": "Yo"}]}', "json_column", [OPENING]),
+        ("p.json", json.dumps(OPENING), "json_column", [OPENING]),
+        ("p.jsonl", json.dumps({"custom_id": "1", "body": {"messages": OPENING}}), "json_column", [OPENING]),
+        ("p.jsonl", '{"question_id": 81, "turns": ["Why?", "And then?"]}', "json_column", ["Why?"]),
+        ("p", json.dumps([SHARED]), "sharegpt", [OPENING]),
+        ("p.json", json.dumps([SHARED], indent=2), "sharegpt", [OPENING]),
+        ("p.jsonl", f"{json.dumps(SHARED)}\n{json.dumps(SHARED)}\n", "sharegpt", [OPENING, OPENING]),
+        ("p.tsv", "id\tprompt\n1\tHow, then?\n", "csv_column", ["How, then?"]),
+        ("p.csv", "id;prompt\n1;How?\n", "csv_column", ["How?"]),
+        ("p.txt", "[INST] Why? [/INST]\n{curly\n", "line_by_line", ["[INST] Why? [/INST]", "{curly"]),
+        ("p.txt", "prompt\n1\n", "line_by_line", ["prompt", "1"]),
+    ],
+)
+def test_a_file_is_read_by_what_is_in_it(tmp_path: Path, file: str, text: str, name: str, prompts: list[Any]) -> None:
+    path = tmp_path / file
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path.write_text(text, encoding=encoding)
+        assert format_of(path) == name
+        assert list(open_dataset(name, path)) == prompts
+
+
+def test_json_without_a_prompt_is_refused_and_never_sent(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"timestamp":0,"input_length":6758,"hash_ids":[0,1]}\n{"timestamp":1}\n')
+    with pytest.raises(ConfigError, match=r"a column out of prompt, .*data:1, got .*input_length.*column=NAME"):
+        open_dataset(format_of(path), path)
+    path.write_bytes(b"\x1f\x8b\x08" + bytes(20))
+    with pytest.raises(ConfigError, match=r"got 'gzip data'; unpack the file"):
+        format_of(path)
+    path.write_text('{"prompt": "a"}\n{oops\n')
+    with pytest.raises(ConfigError, match=r"expected JSON at .*data:2"):
+        list(open_dataset(format_of(path), path))
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        {"conversations": [{"from": "bard", "value": "Ho"}, {"from": "human", "value": "Yo"}]},
+        {"conversations": [{"from": "observation", "value": "o"}, {"from": "Human", "value": "Yo"}]},
+        {"conversation": [{"from": "human", "value": "Yo"}]},
+        {"conversations": [{"role": "user", "content": "Yo"}]},
+        {
+            "conversations": [
+                None,
+                {"from": "human", "value": None},
+                {"from": "narrator"},
+                {"from": "user", "value": "Yo"},
+            ]
+        },
+    ],
+)
+def test_conversations_of_many_writers_are_read(tmp_path: Path, turns: dict[str, Any]) -> None:
+    assert list(open_dataset("sharegpt", write(tmp_path, json.dumps([turns])))) == [OPENING]
+
+
+def test_cells_of_any_size_and_encoding(tmp_path: Path) -> None:
+    long = "x" * 200_000
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):
+        path = write(tmp_path, f'id,prompt\n1,"{long}"\n2,Grüße\n'.encode(encoding))
+        assert list(open_dataset("csv_column", path)) == [long, "Grüße"]
+    path.write_bytes(b"prompt\n\x81\x8d\n")  # no UTF-8 and no Windows-1252
+    assert list(open_dataset("csv_column", path)) == ["\x81\x8d"]
+    with pytest.raises(ConfigError, match="delimiter to be one character"):
+        list(open_dataset("csv_column", path, options={"delimiter": "::"}))
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^expected prompts in .*data, got 'none'; give another file$"):
+        open_dataset("line_by_line", write(tmp_path, ""))
 
 
 # -- tables ------------------------------------------------------------------------------------------------------

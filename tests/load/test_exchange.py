@@ -54,12 +54,19 @@ SENT, GAP = 1_000_000_000, 10_000_000
 class Wire:
     """A connection's end of an exchange; every read comes 10 ms after the one before."""
 
-    def __init__(self, plugin: type[Protocol] = OpenAIChat, *, stream: bool = True) -> None:
+    def __init__(
+        self,
+        plugin: type[Protocol] = OpenAIChat,
+        *,
+        stream: bool = True,
+        finish_reason: bool = True,
+        kept: bool = False,
+    ) -> None:
         self.plan = replace(PLAN, protocol=plugin, stream=stream)
         self.raw = Raw(0, sent_ns=SENT, content=Content())
         self.done = 0
         self.arrivals = Arrivals()
-        self.exchange = Exchange(self.raw, plugin(), self._done, stream=stream)
+        self.exchange = Exchange(self.raw, plugin(), self._done, stream=stream, finish_reason=finish_reason, kept=kept)
 
     def _done(self) -> None:
         self.done += 1

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from otel_llm.record import REASONING, TEXT
+from otel_llm.record import REASONING, TEXT, TOOL
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
 from otel_llm.wire.openai_json import error_of
 from otel_llm.wire.protocol import Ask
@@ -29,6 +29,7 @@ def dashscope(words: str, tokens: int) -> bytes:
         ("/v1/messages", "anthropic_messages"),
         ("/anthropic/v1/messages", "anthropic_messages"),
         ("/api/chat", "ollama_chat"),
+        ("/api/generate", "ollama_generate"),
         ("/generate", "tgi_generate"),
         ("/generate_stream", "tgi_generate"),
         ("/v1/chat/completions", "openai_chat"),
@@ -87,6 +88,38 @@ def test_dashscope_takes_a_second_piece_that_begins_with_the_first_for_its_repet
     answer = load_protocol("dashscope")()
     pieces = [answer.decode(dashscope(words, n)) for n, words in enumerate(("1", "10", " is", "1", "10!"), 1)]
     assert pieces == [(TEXT, "1", 1), (TEXT, "0", 1), (TEXT, " is", 1), (TEXT, "1", 1), (TEXT, "10!", 1)]
+
+
+def test_dashscope_bills_each_of_several_choices() -> None:
+    """With `n` each event brings one choice, and the running usage of that choice alone."""
+    answer, told = load_protocol("dashscope")(), []
+    for total, word in enumerate(("alpha ", "beta ", "gamma"), 1):
+        for index in range(2):
+            choice = {"index": index, "message": {"content": word}, "finish_reason": "stop" if total == 3 else "null"}
+            body = {"output": {"choices": [choice]}, "usage": {"input_tokens": 10, "output_tokens": total}}
+            told.append(answer.decode(json.dumps(body).encode()))
+    assert told == [(TEXT, word, 1) for word in ("alpha ", "beta ", "gamma") for _ in range(2)]
+    assert (answer.said.input_tokens, answer.said.output_tokens) == (10, 6)
+    assert answer.said.finish_reasons == ("stop", "stop")
+
+
+def test_dashscope_bills_choices_that_come_together_as_one() -> None:
+    answer = load_protocol("dashscope")()
+    choices = [{"index": index, "message": {"content": "a"}, "finish_reason": "stop"} for index in range(2)]
+    answer.decode(json.dumps({"output": {"choices": choices}, "usage": {"output_tokens": 6}}).encode())
+    assert answer.said.output_tokens == 6
+
+
+def test_a_tool_call_may_hold_its_arguments_as_an_object() -> None:
+    function = {"name": "f", "arguments": {"a": 1}}
+    for name, body in (
+        ("openai_chat", {"choices": [{"delta": {"tool_calls": [{"function": function}]}}]}),
+        ("dashscope", {"output": {"choices": [{"message": {"tool_calls": [{"function": function}]}}]}}),
+        ("openai_responses", {"status": "completed", "output": [{"type": "function_call", **function}]}),
+    ):
+        answer = load_protocol(name)()
+        assert answer.decode(json.dumps(body).encode()) == (TOOL, 'f{"a":1}', 0), name
+        assert answer.said.flags == ()
 
 
 def test_dashscope_tells_cumulative_reasoning_from_text() -> None:

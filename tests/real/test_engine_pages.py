@@ -26,7 +26,11 @@ PAGES = {
             "vllm:request_success_total": "counter",
             "vllm:admission_rejections_total": "counter",
             "http_requests_total": "counter",
+            "vllm:num_requests_running": "gauge",
         },
+        'vllm:num_requests_running{model_name="m",engine="0"} 3',
+        # the production-stack router beside it has the same once more
+        'vllm:num_requests_running{server="http://10.0.0.7:8000"} 3',
         'vllm:request_success_total{model_name="m",engine="0",finished_reason="stop"} 75',
         'vllm:request_success_total{model_name="m",engine="0",finished_reason="error"} 5',
         'vllm:request_success_total{model_name="m",engine="0",finished_reason="abort"} 2',
@@ -165,6 +169,10 @@ def test_total_is_not_added_to_its_priorities_nor_ranks_that_share_a_request(sto
     assert value(store, 'otel_llm:requests_waiting:sum{job="sglang"}') == 2 * 4
     ranks = by("otel_llm_engine_rank", store, 'otel_llm_server_requests_running{job="sglang"}')
     assert ranks == {"0": 12, "1": 12}
+
+
+def test_router_that_repeats_an_engines_load_is_not_another_engine(store: Prometheus) -> None:
+    assert value(store, 'sum(otel_llm_server_requests_running{job="vllm"})') == 3
 
 
 def test_requests_in_flight_are_not_all_running(store: Prometheus) -> None:

@@ -77,6 +77,8 @@ def test_an_event_that_says_anything_else_has_to_be_decoded(event: bytes) -> Non
     "event",
     [
         chat("m"),  # which is the model's name too: where the text stands is not sure
+        chat(", "),  # which stands between two keys too, in this spacing of JSON
+        chat(": "),
         chat('"'),
         chat(""),
         chat("Hello", usage={"prompt_tokens": 1, "completion_tokens": 1}),

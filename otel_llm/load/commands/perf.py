@@ -1,27 +1,35 @@
 """`otel-llm perf` as a command."""
 
 import argparse
+import os
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
 
-from otel_llm.load.coordinator.run import Run
+from otel_llm.errors import ConfigError
+from otel_llm.load.coordinator.interrupts import Interrupts
+from otel_llm.load.coordinator.run import Run, RunResult
 from otel_llm.load.figures import machine_limits as calibration
 from otel_llm.load.figures.health import Health
 from otel_llm.load.outputs.otlp import Export, RunTelemetry
 from otel_llm.load.outputs.wandb import WandbSink, load_wandb
 from otel_llm.load.plan.arguments import add_arguments
 from otel_llm.load.plan.from_options import plan_of
-from otel_llm.load.plan.option_values import parse_key_values
+from otel_llm.load.plan.option_values import parse_headers, parse_key_values, prompt_file
+from otel_llm.load.plan.other_tools import OTHER_NAMES
+from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.live import set_level
 from otel_llm.load.show.redact import redact, redact_url
-from otel_llm.load.show.report import print_run, write_json
+from otel_llm.load.show.report import check_json, print_run, write_json
+from otel_llm.load.show.secrets import secrets_of
 from otel_llm.sinks import Sink
 from otel_llm.sinks.jsonl import JSON_LINES, JsonLines
 from otel_llm.wire.proxy import Proxy
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["OTHER_NAMES", "add_arguments", "run"]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
         load_wandb()
     if args.jsonl is not None:
         JSON_LINES.check_new(args.jsonl)
+    if args.json is not None:
+        check_json(args.json)
     export = Export(args.otlp_endpoint, args.otlp_protocol, args.histograms)
 
     def sinks(head: Mapping[str, Any], health: Health) -> Sequence[Sink]:
@@ -49,18 +59,48 @@ def run(args: argparse.Namespace) -> int:
         plan,
         name=args.name,
         slo=planned.slo,
-        arguments=_written(args),
+        arguments=_written(args, plan),
+        notes=planned.notes,
         counting=planned.counting,
         keep_content=not args.no_content,
         log_every=args.log_every_n_query,
         sinks=sinks,
         append=args.append,
+        secrets=secrets_of(args, plan),
     )
-    result = load_run.go()
+    with Interrupts() as interrupts:
+        result = load_run.go(interrupts)
+        code = _tell(load_run, result, args)
+    if result.abandoned:  # an exporter that waits for its receiver would hold the process up at its end
+        os._exit(code)
+    return code
+
+
+def _tell(load_run: Run, result: RunResult, args: argparse.Namespace) -> int:
+    """Write and print the result, as far as there is room and a reader; return the exit code."""
+    code, lost = result.exit_code(strict=args.strict), list[str]()
     if args.json is not None:
-        write_json(args.json, result.report)
-    print_run(result.stats, load_run.concurrency, result.report, result.path, result.health)
-    return result.exit_code(strict=args.strict)
+        try:
+            write_json(args.json, result.report)
+        except ConfigError as error:
+            lost.append(str(error))
+    try:
+        print_run(result.stats, load_run.concurrency, result.report, result.path, result.health)
+    except BrokenPipeError:  # who read it has gone, and wants no more
+        _leave_stdout()
+    except OSError as error:
+        lost.append(f"nothing could be printed: {error}")
+        _leave_stdout()
+    with suppress(OSError):
+        sys.stderr.writelines(f"otel-llm perf: {line}\n" for line in lost)
+        sys.stderr.flush()
+    return code or bool(lost)
+
+
+def _leave_stdout() -> None:
+    """Let what is still to be flushed go nowhere: the interpreter would fail at it when it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _calibrate() -> int:
@@ -76,15 +116,17 @@ def _calibrate() -> int:
     return 0
 
 
-def _written(args: argparse.Namespace) -> dict[str, Any]:
+def _written(args: argparse.Namespace, plan: LoadPlan) -> dict[str, Any]:
     """Return the options as the run file and the report keep them: without secrets, headers and parameters by name."""
     given = {name: value for name, value in vars(args).items() if name not in ("run", "command")}
-    urls = [redact_url(url) for url in args.url]
+    urls = [redact_url(target.url) for target in plan.endpoints]
+    given["model"] = plan.model
     given["url"] = urls[0] if len(urls) == 1 else urls
     given["proxy"] = None if args.proxy is None else repr(Proxy.parse(args.proxy))
-    given["headers"] = parse_key_values("--headers", args.headers, typed=False)
+    given["otlp_endpoint"] = None if args.otlp_endpoint is None else redact_url(args.otlp_endpoint)
+    given["headers"] = parse_headers(args.headers)
     given["parameters"] = parse_key_values("--parameters", args.parameters)
     given |= {name: None if given[name] is None else str(given[name]) for name in ("json", "jsonl")}
-    if args.no_content and args.prompt is not None and not args.prompt.startswith("@"):
+    if args.no_content and args.prompt is not None and prompt_file(args.prompt) is None:
         given["prompt"] = "[left out]"
     return redact(given)

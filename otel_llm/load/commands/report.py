@@ -15,8 +15,10 @@ from otel_llm.load.figures.stats import Stats
 from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.report import SCHEMA, console, print_report, write_json
+from otel_llm.load.show.visible import on_one_line, visible
 from otel_llm.measures import Facts
 from otel_llm.sinks.sqlite import read_answers, read_records, read_runs
+from otel_llm.wire.any_events import AnyEvents
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
 from otel_llm.wire.protocol import Protocol
 
@@ -40,16 +42,20 @@ def run(args: argparse.Namespace) -> int:
     if not 1 <= number <= len(runs):
         raise ConfigError(f"--run to be 1 to {len(runs)}", number)
     row = runs[number - 1]
-    if args.requests:
-        for line in _lines(args.file, row):
-            sys.stdout.write(line + "\n")
-    report, stats = _report(args.file, row)
-    if args.json is not None:
-        write_json(args.json, report)
-    out = console()
-    out.print(f"run {number} of {len(runs)}  {row['name']}  {row['started_at']}", soft_wrap=True)
-    sys.stdout.write(summary_block(stats, row["arguments"].get("parallel") or 1) + "\n")
-    print_report(report, out)
+    try:
+        if args.requests:
+            for line in _lines(args.file, row):
+                sys.stdout.write(visible(line) + "\n")
+        report, stats = _report(args.file, row)
+        if args.json is not None:
+            write_json(args.json, report)
+        out = console()
+        title = f"run {number} of {len(runs)}  {row['name']}  {row['started_at']}"
+        out.print(on_one_line(title), soft_wrap=True, markup=False)
+        sys.stdout.write(summary_block(stats, row["arguments"].get("parallel") or 1) + "\n")
+        print_report(report, out)
+    except (KeyError, TypeError, AttributeError, msgspec.MsgspecError) as error:  # JSON of another shape than ours
+        raise ConfigError("a run file", f"{args.file} (damaged: {error!r})", "try another --run") from error
     return 0
 
 
@@ -78,14 +84,15 @@ def _lines(path: Path, row: Mapping[str, Any]) -> Iterator[str]:
             raise ConfigError("a run file with prompts and answers", "one of --no-content", "go without --requests")
         prompt = prompt_text_of(msgspec.json.decode(request))
         answer = _answer_of(protocol, msgspec.json.decode(messages))
-        yield f"prompt: {prompt}, tokens: {inputs}, completion: {answer}, tokens: {outputs}"
+        yield visible(f"prompt: {prompt}, tokens: {inputs}, completion: {answer}, tokens: {outputs}")
 
 
 def _protocol(arguments: Mapping[str, Any]) -> type[Protocol]:
     if name := arguments.get("protocol"):
         return load_protocol(name)
     url = arguments.get("url") or ""
-    return protocol_for_path(urlsplit(url if isinstance(url, str) else url[0]).path)
+    otherwise = AnyEvents if arguments.get("parser") else None
+    return protocol_for_path(urlsplit(url if isinstance(url, str) else url[0]).path, otherwise)
 
 
 def _answer_of(protocol: type[Protocol], events: Sequence[str]) -> str:

@@ -17,18 +17,23 @@ from multiprocessing.process import BaseProcess
 from typing import IO
 
 from otel_llm.clock import now_ns
+from otel_llm.load.coordinator.descriptors import raise_descriptor_limit
+from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.coordinator.reckoning import FinishedCall, Reckoning
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.health import Health
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.channel import DRAIN, GO, STOP, Batch, Inbox, LastWord, Message, Ready
-from otel_llm.load.worker.stock import Share
+from otel_llm.load.worker.stock import Share, deal
 from otel_llm.load.worker.worker import work
 
 __all__ = ["Coordinator", "warm_up"]
 
 _LEAD_NS = 10_000_000
 _POLL_S = 0.1
+_PATIENCE_NS = 3_000_000_000
+_HURRIED_NS = 500_000_000
+_GOING_NS = 2_000_000_000
 
 
 @dataclass(slots=True)
@@ -40,6 +45,7 @@ class _Worker:
     inbox: Inbox
     sent: int = 0
     in_flight: int = 0
+    heard_ns: int = 0
     ended: bool = False
 
 
@@ -47,10 +53,15 @@ class Coordinator:
     """Runs a plan in worker processes. Call `start`, then `run` once, and always `close`."""
 
     def __init__(self, plan: LoadPlan, counting: Counting | None = None) -> None:
-        """counting: counts tokens where the server does not; None leaves them unknown"""
+        """Raises ConfigError for a closed loop of more connections than a process may open.
+
+        counting: counts tokens where the server does not; None leaves them unknown
+        """
         self.plan = plan
         self._reckoning = Reckoning(plan, counting)
-        self.health = Health(min(plan.workers, plan.number))
+        self._shares = deal(plan)
+        raise_descriptor_limit(plan, self._shares)
+        self.health = Health(len(self._shares))
         self.start_ns: int | None = None
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
@@ -68,16 +79,16 @@ class Coordinator:
         forks = sys.platform == "linux"
         context = multiprocessing.get_context("fork") if forks else multiprocessing.get_context("spawn")
         ours: list[socket.socket] = []
-        for number in range(self.health.workers):
+        for share in self._shares:
             near, far = socket.socketpair()
             ours.append(near)
-            file = tempfile.TemporaryFile(prefix="otel-llm-", buffering=0) if forks else None  # noqa: SIM115
+            file = _overflow() if forks else None
             shared = None if file is None else file.fileno()
-            arguments = (self.plan, Share(number, self.health.workers), far, shared, ours if forks else [])
+            arguments = (self.plan, share, far, shared, ours if forks else [])
             process = context.Process(target=_in_child, args=arguments, daemon=True)
             process.start()
             far.close()
-            worker = _Worker(number, process, near, file, Inbox(shared))
+            worker = _Worker(share.worker, process, near, file, Inbox(shared))
             self._workers.append(worker)
             self._selector.register(near, selectors.EVENT_READ, worker)
 
@@ -86,24 +97,24 @@ class Coordinator:
         on_finished: Callable[[Sequence[FinishedCall]], object],
         on_turn: Callable[[], object],
         stopping: Callable[[], bool],
+        hurried: Callable[[], bool] = lambda: False,
     ) -> Health:
         """Return when every worker has ended.
 
         `on_finished` gets the requests that ended since its last call, `on_turn` is called about ten times a second,
-        and the workers are told to stop as soon as `stopping` says so.
+        and the workers are told to stop as soon as `stopping` says so. One that is silent for 3 s after that is killed,
+        for half a second when `hurried`.
         """
-        ready = 0
-        told = False
+        ready, told_ns = 0, None
         while any(not worker.ended for worker in self._workers):
-            if not told and stopping():
-                told = True
-                self._say(STOP)
+            if told_ns is None and stopping():
+                told_ns = self._stop()
             for worker, message in self._messages():
                 if isinstance(message, Ready):
                     ready += 1
                     self.health.unreachable = self.health.unreachable or message.error
-                    if ready == len(self._workers) and not told:
-                        told = self._begin()
+                    if ready == len(self._workers) and told_ns is None:
+                        told_ns = self._begin()
                 elif isinstance(message, Batch):
                     worker.sent, worker.in_flight = message.sent, message.in_flight
                     self.health.loop_lag_ns += message.loop_lag_ns
@@ -111,6 +122,8 @@ class Coordinator:
                         on_finished(self._reckoning.reckon(message.ended))
                 else:
                     self._ended(worker, message)
+            if told_ns is not None:
+                self._give_up(now_ns() - (_HURRIED_NS if hurried() else _PATIENCE_NS), told_ns)
             on_turn()
         return self.health
 
@@ -129,21 +142,32 @@ class Coordinator:
             worker.socket.close()
             if worker.file is not None:
                 worker.file.close()
+        until = now_ns() + _GOING_NS
         for worker in self._workers:
-            worker.process.join(timeout=2)
+            worker.process.join(timeout=max(until - now_ns(), 0) / 1e9)
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
         self._selector.close()
 
-    def _begin(self) -> bool:
-        """Start the workers, or stop them when nobody could connect; return whether they were told to stop."""
+    def _begin(self) -> int | None:
+        """Start the workers, or stop them when nobody could connect; return when they were told to stop."""
         if self.health.unreachable is not None:
-            self._say(STOP)
-            return True
+            return self._stop()
         self.start_ns = now_ns() + _LEAD_NS
         self._say(GO + struct.pack("!q", self.start_ns))
-        return False
+        return None
+
+    def _stop(self) -> int:
+        self._say(STOP)
+        return now_ns()
+
+    def _give_up(self, silent_since_ns: int, told_ns: int) -> None:
+        """Kill workers that were told to stop and have not been heard since."""
+        for worker in self._workers:
+            if not worker.ended and max(worker.heard_ns, told_ns) < silent_since_ns:
+                worker.process.kill()
+                self._gone(worker, "did not stop and was killed")
 
     def _say(self, word: bytes) -> None:
         for worker in self._workers:
@@ -162,6 +186,7 @@ class Coordinator:
             except OSError:
                 data = b""
             if data:
+                worker.heard_ns = now_ns()
                 found += [(worker, message) for message in worker.inbox.feed(data)]
             else:
                 self._gone(worker)
@@ -175,14 +200,22 @@ class Coordinator:
         self.health.clocks.add(message.clock)
         self.health.clock_steps += message.clock_steps
 
-    def _gone(self, worker: _Worker) -> None:
+    def _gone(self, worker: _Worker, how: str = "died") -> None:
         worker.ended, worker.in_flight = True, 0
         self._selector.unregister(worker.socket)
         worker.process.join(timeout=2)
-        self.health.died.append(f"worker {worker.number} died (exit code {worker.process.exitcode})")
+        self.health.died.append(f"worker {worker.number} {how} (exit code {worker.process.exitcode})")
 
 
-def warm_up(plan: LoadPlan, stopping: Callable[[], bool]) -> dict[str, int] | None:
+def _overflow() -> IO[bytes] | None:
+    """Return a file for messages that cannot be taken yet; None where there is no place for one: memory has to do."""
+    try:
+        return tempfile.TemporaryFile(prefix="otel-llm-", buffering=0)
+    except OSError:
+        return None
+
+
+def warm_up(plan: LoadPlan, interrupts: Interrupts) -> dict[str, int] | None:
     """Send the plan's warm-up, as many requests at a time as the run will have in flight; return how they ended.
 
     It is a closed loop without a ramp, on its own connections. With `--cache-bust` its prompts differ from the run's.
@@ -204,7 +237,7 @@ def warm_up(plan: LoadPlan, stopping: Callable[[], bool]) -> dict[str, int] | No
 
     with closing(coordinator):
         coordinator.start()
-        coordinator.run(finished, lambda: None, stopping)
+        coordinator.run(finished, lambda: None, interrupts.asked, interrupts.hurried)
     return ended
 
 

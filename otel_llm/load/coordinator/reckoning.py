@@ -66,7 +66,15 @@ class Reckoning:
         ]
 
     def reckon(self, raws: Sequence[Raw]) -> list[FinishedCall]:
-        """Return requests that ended, in their order."""
+        """Return requests that ended, in their order. One that cannot be reckoned is one that failed."""
+        try:
+            return self._reckon(raws)
+        except Exception as error:  # no answer is worth the run
+            if len(raws) == 1:
+                return self._reckon([_stripped(raws[0], error)])
+        return [call for raw in raws for call in self.reckon([raw])]
+
+    def _reckon(self, raws: Sequence[Raw]) -> list[FinishedCall]:
         arrived, waited = moments([raw.arrivals for raw in raws])
         before = list(accumulate((raw.arrivals.count for raw in raws), initial=-1))  # reads are numbered from 1
         counts = [sum(map(len, raw.kind)) for raw in raws]
@@ -95,8 +103,11 @@ class Reckoning:
         if raw.outcome == "cancelled":  # ends at its last chunk: when it was *noticed* to be unfinished is an accident
             ended_ns, error = chunks.at_ns[-1] if chunks.at_ns else ended_ns, "interrupted"
         lag_ns = chunks.lag_ns if any(chunks.lag_ns) else array("q")
+        head = self._heads[raw.index % len(self._heads)]
+        if "whole_answer" in said.flags:  # what came in one piece has no first token
+            head = {**head, "stream": False}
         return StreamRecord(
-            **self._heads[raw.index % len(self._heads)],
+            **head,
             index=raw.index,
             trace_id=raw.trace_id,
             span_id=raw.span_id,
@@ -114,12 +125,12 @@ class Reckoning:
             finish_reasons=said.finish_reasons,
             response_model=said.response_model,
             response_id=said.response_id,
-            input_tokens=said.input_tokens,
+            input_tokens=None if "usage_zero" in flags else said.input_tokens,
             output_tokens=output,
             cached_tokens=said.cached_tokens,
             reasoning_tokens=said.reasoning_tokens,
             token_source=source,
-            flags=(("unsent",) if raw.unsent else ()) + flags,
+            flags=("unsent",) * raw.unsent + ("resent",) * raw.resent + said.flags + flags,
         )
 
     def _finish(self, raw: Raw, record: StreamRecord) -> FinishedCall:
@@ -142,7 +153,8 @@ def _count_tokens(
     count = bears.count(1)
     if not said.reasoning_tokens and count and (total == count or (total is None and not any(chunks.tokens))):
         return array("I", list(bears)), count, "chunks" if total is None else "provider", ()
-    return tokens.resolve(chunks.kind, chunks.tokens, length, provider=total, hidden=said.reasoning_tokens)
+    size = int(np.frombuffer(chunks.size, np.uint32).sum())
+    return tokens.resolve(chunks.kind, chunks.tokens, length, provider=total, hidden=said.reasoning_tokens, size=size)
 
 
 def moments(answers: Sequence[Arrivals]) -> tuple[Ints, Ints]:
@@ -166,6 +178,14 @@ def moments(answers: Sequence[Arrivals]) -> tuple[Ints, Ints]:
     return own - lag, lag
 
 
+def _stripped(raw: Raw, error: Exception) -> Raw:
+    """Return what is left of a request whose notes cannot be reckoned: that it was sent, and ended."""
+    left = Raw(raw.index, raw.trace_id, raw.span_id, raw.due_ns, raw.intended_ns, raw.sent_ns, raw.connect_ns)
+    left.outcome, left.ended_ns, left.unsent = "error", raw.ended_ns, raw.unsent
+    left.error_type, left.error_message = "not_reckoned", f"{type(error).__name__}: {error}"
+    return left
+
+
 def _joined(raws: Sequence[Raw], column: str, dtype: type) -> Ints:
     return np.frombuffer(b"".join(chain.from_iterable(getattr(raw, column) for raw in raws)), dtype)
 
@@ -176,6 +196,8 @@ def _oddities(record: StreamRecord, body: bytes) -> Iterator[str]:
     bearing = record.chunks.kind.tobytes().translate(_BEARS).count(1)
     if not output and not bearing:
         yield "no_tokens"
+    elif not bearing:
+        yield "no_text"
     elif record.token_source == "provider" and record.stream and output is not None and output < bearing:
         yield "usage_below_chunks"
     if output is not None and not _LENGTH.isdisjoint(record.finish_reasons):

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.coordinator.coordinator import Coordinator, warm_up
+from otel_llm.load.coordinator.delivery import Delivery
 from otel_llm.load.coordinator.garbage import rare_collections
 from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.coordinator.reckoning import FinishedCall
@@ -26,6 +29,7 @@ from otel_llm.load.figures.verdict import ClientError
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.live import Display, log
 from otel_llm.load.show.report import SCHEMA, notes_of
+from otel_llm.load.show.secrets import Secrets
 from otel_llm.load.show.transcript import Transcript
 from otel_llm.measures import Facts
 from otel_llm.sinks import Ended, Sink
@@ -33,13 +37,20 @@ from otel_llm.sinks.sqlite import RUN_FILE, RunFile, check_appendable
 
 __all__ = ["MakeSinks", "Run", "RunResult", "run_name"]
 
+_LONGEST: Final = 200
+"""Bytes of a model's name in a file name."""
+
 MakeSinks = Callable[[Mapping[str, Any], Health], Sequence[Sink]]
 """Makes the sinks of a run beside its run file: (the `run` of its report, how the client fares while it goes on)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run left: the report, where the run file is, and the exit code it calls for."""
+    """What a run left: the report, where the run file is, and the exit code it calls for.
+
+    failures:  a sentence for each place where results lack something
+    abandoned: whether a thread is still exporting, for which an interrupted run does not wait
+    """
 
     report: Mapping[str, Any]
     path: Path
@@ -47,27 +58,34 @@ class RunResult:
     health: Health
     stats: Stats
     notes: Sequence[str] = ()
+    failures: Sequence[str] = ()
+    abandoned: bool = False
 
     def exit_code(self, *, strict: bool = False) -> int:
         """Return 0 when done, 3 when strict and client-limited, 130 when interrupted.
 
-        1: every request failed, or too many of them for `max_errors`, or the SLO was missed.
+        1: every request failed, or too many of them for `max_errors`, or the SLO was missed; a worker was lost, or
+        results could not be written.
         """
         if self.interrupted:
             return 130
         slo = self.report["slo"]
-        stopped = self.report["ended_by"] == "max_errors"
-        if not self.stats.succeeded or stopped or (slo is not None and not slo["met"]):
+        broken = self.report["ended_by"] == "max_errors" or self.health.died or self.failures
+        if not self.stats.succeeded or broken or (slo is not None and not slo["met"]):
             return 1
         return 3 if strict and self.report["client"]["saturated"] else 0
 
 
 def run_name(model: str, name: str | None, now: datetime | None = None) -> tuple[str, Path]:
-    """Return the name of a run and its file: NAME and ./NAME, else from the model and the time, `/` replaced."""
+    """Return the name of a run and its file: NAME and ./NAME, else from the model and the time, `/` replaced.
+
+    A model whose name is longer than file names can be is cut short in it.
+    """
     if name is not None:
         return name, Path(name)
     stamp = f"{now or datetime.now(UTC).astimezone():%Y_%m_%d_%H_%M_%S_%f}"
-    name = f"{model.replace('/', '_')}_benchmark_{stamp}"
+    model = "".join(each if each.isprintable() else "_" for each in model.replace("/", "_"))
+    name = f"{model.encode()[:_LONGEST].decode(errors='ignore')}_benchmark_{stamp}"
     return name, Path(f"{name}.db")
 
 
@@ -85,9 +103,12 @@ class Run:
         keep_content: bool = True,
         log_every: int = 10,
         append: bool = False,
+        secrets: Secrets | None = None,
+        notes: Sequence[str] = (),
         sinks: MakeSinks = lambda *_: (),
     ) -> None:
         """arguments: the command line without its secrets; sinks: called when the workers have been forked"""
+        self._secrets, self._notes = secrets, notes
         self.plan, self.slo, self._make_sinks = plan, slo, sinks
         self._log_every = self._until_log = log_every
         self._counting, self._keep_content = counting, keep_content
@@ -107,46 +128,63 @@ class Run:
         }
         self.stats = Stats(plan.number)
         self.client = ClientError()
-        self._transcript = Transcript(plan, log) if log.isEnabledFor(logging.DEBUG) else None
+        self._transcript = (
+            Transcript(plan, log, self._secrets or Secrets()) if log.isEnabledFor(logging.DEBUG) else None
+        )
 
-    def go(self) -> RunResult:
-        """Run it. Whatever ends it (its end, Ctrl-C, a worker's death), what was measured is written and reported."""
+    def go(self, interrupts: Interrupts | None = None) -> RunResult:
+        """Run it. Whatever ends it (its end, Ctrl-C, a worker's death), what was measured is written and reported.
+
+        interrupts: entered by who prints the result; None: entered here
+        """
+        if interrupts is None:
+            with Interrupts() as own:
+                return self.go(own)
         coordinator = Coordinator(self.plan, self._counting)
         with ExitStack() as stack:
-            interrupts = stack.enter_context(Interrupts())
-            warmed = warm_up(self.plan, interrupts.asked)
+            warmed = warm_up(self.plan, interrupts)
             stack.callback(coordinator.close)
             coordinator.start()  # before anything here starts a thread
-            file = RunFile(self.path, self.head, None if self.plan.endless else self.plan.number, append=self._append)
-            try:
-                others = self._make_sinks(self.head, coordinator.health)
-            except ConfigError:
-                file.discard()
-                raise
+            delivery = Delivery(*self._open_sinks(coordinator.health), interrupts, self.stats)
             display = stack.enter_context(self._display())
 
             def finished(batch: Sequence[FinishedCall]) -> None:
                 while batch:
                     part, batch = batch[: self._until_log], batch[self._until_log :]
-                    self._take(part, (file, *others))
+                    self._take(part, delivery)
                     self._until_log -= len(part)
                     if not self._until_log:
                         self._until_log = self._log_every
                         display.log()
 
             def turn() -> None:
-                file.commit()
+                delivery.commit()
                 display.turn(coordinator.sent, coordinator.in_flight)
 
             stopping = Stopping(self.plan, self.stats, coordinator, interrupts.asked)
             stack.enter_context(rare_collections())
-            health = coordinator.run(finished, turn, stopping)
+            health = coordinator.run(finished, turn, stopping, interrupts.hurried)
+        delivery.commit(now=True)
         self._account(health, stopping, coordinator.sent)
         report = self._report(health, coordinator.start_ns) | {"ended_by": stopping.ended_by, "warmup": warmed}
-        report["notes"] = notes = list(notes_of(self.plan, report))
-        report["telemetry"] = _close(others, report)
-        file.close(report)
-        return RunResult(report, self.path, interrupts.asked(), health, self.stats, notes)
+        report["notes"] = notes = [*notes_of(self.plan, report), *self._notes]
+        report["telemetry"] = delivery.close_others(report)
+        if delivery.abandoned:
+            notes.append("interrupted while telemetry was exported: not all of it may have arrived")
+        delivery.close_file(report)
+        notes += delivery.failures
+        return RunResult(
+            report, self.path, interrupts.asked(), health, self.stats, notes, delivery.failures, delivery.abandoned
+        )
+
+    def _open_sinks(self, health: Health) -> tuple[RunFile, Sequence[Sink]]:
+        """Return the run file and the other sinks. Raises ConfigError, and leaves nothing, when one cannot be made."""
+        file = RunFile(self.path, self.head, None if self.plan.endless else self.plan.number, append=self._append)
+        try:
+            return file, self._make_sinks(self.head, health)
+        except ConfigError:
+            file.discard()
+            raise
 
     def _display(self) -> Display:
         plan = self.plan
@@ -158,8 +196,12 @@ class Run:
         """What the summary of `llmuses perf` calls concurrency."""
         return self.plan.parallel
 
-    def _take(self, batch: Sequence[FinishedCall], sinks: Sequence[Sink]) -> None:
+    def _take(self, batch: Sequence[FinishedCall], delivery: Delivery) -> None:
         """Give requests that ended to the figures and to every sink."""
+        if self._secrets is not None:
+            batch = [_without_secrets(call, self._secrets) for call in batch]
+        if not self._keep_content:
+            batch = [_without_echo(call) for call in batch]
         facts = Facts.of(*[call.record for call in batch])
         met = self.slo.add(facts) if self.slo is not None else [None] * len(facts)
         ended = [Ended(fact, call.body, call.content, good) for fact, call, good in zip(facts, batch, met, strict=True)]
@@ -169,8 +211,11 @@ class Run:
             self._transcript.take(ended)
         if not self._keep_content:
             ended = [call._replace(body=None, content=None) for call in ended]
-        for sink in sinks:
-            sink.take(ended)
+        for sink in delivery.sinks:
+            try:
+                sink.take(ended)
+            except Exception as error:
+                delivery.drop(sink, error)
 
     def _account(self, health: Health, stopping: Stopping, sent: int) -> None:
         """Make sure that every planned request is counted as ended in some way."""
@@ -198,9 +243,15 @@ class Run:
         }
 
 
-def _close(sinks: Sequence[Sink], report: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Close the sinks; return what became of the calls that they were given, for the report's `telemetry`."""
-    found: dict[str, Any] = {}
-    for sink in sinks:
-        found |= sink.close(report) or {}
-    return found or None
+def _without_secrets(call: FinishedCall, secrets: Secrets) -> FinishedCall:
+    """Return the call without secrets, so that nothing which sees it writes one down."""
+    body, content = secrets.clean_body(call.body), secrets.clean_content(call.content)
+    return FinishedCall(secrets.clean_record(call.record), body, content)
+
+
+def _without_echo(call: FinishedCall) -> FinishedCall:
+    """Return the call without what the server wrote when it failed: that may repeat the prompt."""
+    record = call.record
+    if record.error_message is None or record.status is None:
+        return call
+    return call._replace(record=msgspec.structs.replace(record, error_message="[left out]"))

@@ -11,7 +11,9 @@ import msgspec
 
 from otel_llm import tokens
 from otel_llm.record import StreamRecord
+from otel_llm.wire.protocol import Delta
 from otel_llm.wire.protocol import Protocol as WireProtocol
+from otel_llm.wire.said import MOST_TOKENS
 
 __all__ = ["Counting", "Counts", "disagrees"]
 
@@ -50,7 +52,9 @@ class Counting:
         if not record.ok:
             return record
         try:
-            inputs, outputs = self._counts.tokens([event.decode() for event in events], msgspec.json.decode(body))
+            deltas = self._deltas(events)
+            chunks = [event for event, delta in zip(events, deltas, strict=True) if delta is not None]
+            inputs, outputs = self._count(chunks, body)
         except Exception as error:
             flag = f"not_counted: {type(error).__name__}"
             return msgspec.structs.replace(record, flags=(*record.flags, flag))
@@ -58,10 +62,22 @@ class Counting:
             return self._compare(record, outputs)
         if outputs is None:
             return msgspec.structs.replace(record, input_tokens=inputs)
+        lengths = [len(delta[1]) for delta in deltas if delta is not None]
+        return self._share(record, lengths, inputs, outputs)
+
+    def _share(self, record: StreamRecord, lengths: Sequence[int], inputs: int | None, outputs: int) -> StreamRecord:
+        """Return the record with a counted total, shared over its chunks."""
         chunks = record.chunks
-        lengths = array("I", self._lengths(events, len(chunks)))
-        none = array("I", bytes(4 * len(chunks)))
-        shares, total, source, flags = tokens.resolve(chunks.kind, none, lengths, provider=None, counted=outputs)
+        count = len(chunks)
+        none = array("I", bytes(4 * count))
+        shares, total, source, flags = tokens.resolve(
+            chunks.kind,
+            none,
+            array("I", [*lengths, *[0] * count][:count]),
+            provider=None,
+            counted=outputs,
+            size=sum(chunks.size),
+        )
         return msgspec.structs.replace(
             record,
             chunks=chunks.with_tokens(shares),
@@ -71,13 +87,19 @@ class Counting:
             flags=(*record.flags, *flags),
         )
 
+    def _count(self, events: Sequence[bytes], body: bytes) -> tuple[int | None, int | None]:
+        """Return (of the prompt, of the answer). Raises ValueError for a number that no count can have."""
+        counts = self._counts.tokens([event.decode("utf-8", "replace") for event in events], msgspec.json.decode(body))
+        if any(count is not None and count > MOST_TOKENS for count in counts):
+            raise ValueError(f"expected counts of at most {MOST_TOKENS:,} tokens, got {counts}")
+        return counts
+
     def _compare(self, record: StreamRecord, counted: int | None) -> StreamRecord:
-        streamed = sum(record.chunks.tokens) if record.stream else record.output_tokens or 0
+        streamed = (sum(record.chunks.tokens) if record.stream else 0) or record.output_tokens or 0
         if counted is None or not disagrees(streamed, counted):
             return record
         return msgspec.structs.replace(record, flags=(*record.flags, "usage_disagrees"))
 
-    def _lengths(self, events: Sequence[bytes], count: int) -> list[int]:
+    def _deltas(self, events: Sequence[bytes]) -> list[Delta | None]:
         answer = self._protocol()
-        found = [len(delta[1]) for event in events if (delta := answer.decode(event)) is not None]
-        return (found + [0] * count)[:count]
+        return [answer.decode(event) for event in events]

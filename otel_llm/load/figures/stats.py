@@ -3,12 +3,14 @@
 Every value comes from `measures`; this module only collects, orders and counts.
 """
 
+import math
+import os
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from os import SEEK_END
-from tempfile import SpooledTemporaryFile
-from typing import Any, Final
+from io import SEEK_END, BytesIO
+from tempfile import TemporaryFile
+from typing import IO, Any, Final
 
 import numpy as np
 
@@ -16,11 +18,13 @@ from otel_llm.load.figures.intervals import Interval, clustered_interval, enclos
 from otel_llm.measures import MEASURES, Facts, Floats, percentile
 from otel_llm.percentiles import REPORTED, percentile_name
 from otel_llm.record import StreamRecord
+from otel_llm.wire.server_words import sentence_of
 
 __all__ = ["Stats", "Values", "describe"]
 
 _NAMES: Final = {q: percentile_name(q) for q in REPORTED}
 _IN_MEMORY: Final = 1 << 18
+_SAMPLE: Final = 500
 _CENSORED: Final = frozenset(("corrected_time_to_first_token", "corrected_request_latency"))
 
 
@@ -28,7 +32,8 @@ class Values:
     """float64 values in the order in which they were added. Beyond 256 KiB they lie in a file that has no name."""
 
     def __init__(self, in_memory: int = _IN_MEMORY) -> None:
-        self._file = SpooledTemporaryFile[bytes](in_memory, prefix="otel-llm-")  # as long as this object
+        self._file: IO[bytes] = BytesIO()
+        self._in_memory: float = in_memory
         self._count, self._sum = 0, 0.0
 
     def __len__(self) -> int:
@@ -36,10 +41,19 @@ class Values:
 
     def extend(self, values: Floats) -> None:
         """Append values, float64[n]."""
-        if len(values):
-            self._count, self._sum = self._count + len(values), self._sum + float(values.sum())
-            self._file.seek(0, SEEK_END)
-            self._file.write(np.ascontiguousarray(values, np.float64).tobytes())
+        if not len(values):
+            return
+        data, before = np.ascontiguousarray(values, np.float64).tobytes(), self._count * 8
+        try:
+            if before + len(data) > self._in_memory and isinstance(self._file, BytesIO):
+                self._file = _moved(self._file)
+            _write_at_end(self._file, data)
+        except OSError:  # no room in the folder for temporary files: memory has to do
+            if not isinstance(self._file, BytesIO):
+                self._file = BytesIO(os.pread(self._file.fileno(), before, 0))
+            self._in_memory = math.inf
+            _write_at_end(self._file, data)
+        self._count, self._sum = self._count + len(values), self._sum + float(values.sum())
 
     @property
     def mean(self) -> float | None:
@@ -56,8 +70,21 @@ class Values:
         found = np.empty(self._count)
         self._file.seek(0)
         if self._count:
-            self._file.readinto(found.data.cast("B"))
+            found.data.cast("B")[:] = self._file.read()
         return found
+
+
+def _moved(memory: BytesIO) -> IO[bytes]:
+    """Return a file with the same bytes that is gone when it is closed. Raises OSError where there is no room."""
+    file = TemporaryFile(prefix="otel-llm-", buffering=0)  # noqa: SIM115  # as long as the values
+    _write_at_end(file, memory.getvalue())
+    return file
+
+
+def _write_at_end(file: IO[bytes], data: bytes) -> None:
+    file.seek(0, SEEK_END)
+    while data:
+        data = data[file.write(data) :]
 
 
 class Stats:
@@ -71,6 +98,7 @@ class Stats:
         self.planned = self.due = planned
         self.succeeded = self.failed = self.cancelled = self.unsent = 0
         self.errors: Counter[str] = Counter()
+        self.error_samples: dict[str, str] = {}
         self.input_tokens = self.output_tokens = 0
         self.sources: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
@@ -127,7 +155,7 @@ class Stats:
         self.failed, self.errors = requests["failed"], Counter(requests["errors"])
 
     def summary(self) -> dict[str, Any]:
-        """Return the `requests`, `duration`, throughput, `tokens` and `measures` of a report."""
+        """Return the `requests`, `error_samples`, `duration`, throughput, `tokens` and `measures` of a report."""
         took = self.duration_s
         return {
             "requests": {
@@ -138,6 +166,7 @@ class Stats:
                 "cancelled": self.cancelled,
                 "errors": dict(sorted(self.errors.items())),
             },
+            "error_samples": dict(sorted(self.error_samples.items())),
             "duration": took,
             "request_throughput": _per(self.succeeded, took),
             "output_token_throughput": _per(self.output_tokens, took),
@@ -171,7 +200,10 @@ class Stats:
             self.cancelled += 1
         else:
             self.failed += 1
-            self.errors[record.error_type or "error"] += 1
+            kind = record.error_type or "error"
+            self.errors[kind] += 1
+            if kind not in self.error_samples and (said := sentence_of(record.error_message or "")):
+                self.error_samples[kind] = said[:_SAMPLE]
 
     def _describe(self, name: str) -> dict[str, Any]:
         values = self.values[name].all()

@@ -46,10 +46,12 @@ def _add_group(to: "argparse._ArgumentGroup", of_plan: Sequence[Option], group: 
 
 
 def _add_ask(add: Add) -> None:
-    add("--model", help="model name, sent in every request")
+    add("--model", help="model name, sent in every request; default: the only one that the server lists")
     add("--protocol", metavar="NAME", help="default: what the URL's path says (`otel-llm plugins` lists them)")
-    add("--prompt", metavar="TEXT", help="one prompt for every request; @FILE takes it from a file")
-    add("--dataset", metavar="PATH", help="prompts from this file, line by line where nothing else is said; or a name")
+    add(
+        "--prompt", metavar="TEXT", help="one prompt for every request; @FILE takes it from a file, @@ begins it with @"
+    )
+    add("--dataset", metavar="PATH", help="prompts from this file, read by what is in it; or a name")
     add("--dataset-format", metavar="NAME", help="how to read the file (`otel-llm plugins` lists them)")
     add("--dataset-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="for that format")
     add("--max-prompt-length", type=int, default=sys.maxsize, metavar="N", help="only shorter prompts, characters")
@@ -87,7 +89,12 @@ def _add_good_enough(add: Add) -> None:
 
 
 def _add_reach(add: Add) -> None:
-    add("--url", nargs="+", default=[_URL], help=f"the endpoint, whole; several are asked in turn (default: {_URL})")
+    add(
+        "--url",
+        nargs="+",
+        default=[_URL],
+        help=f"the endpoint or its base URL; several are asked in turn (default: {_URL})",
+    )
     add(
         "--headers", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
         help="HTTP headers of every request, for example 'Authorization=Bearer …'",

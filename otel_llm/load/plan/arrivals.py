@@ -1,4 +1,4 @@
-"""When an open loop intends to send its requests: nanoseconds from the start of the run, ascending from 0.
+"""When an open loop intends to send its requests: nanoseconds from the start of the run, ascending.
 
 Nothing here reads a clock or sleeps. The same seed gives the same sequence, so N workers that each take every N-th
 request keep the schedule that a single worker would have kept.
@@ -26,16 +26,17 @@ def constant(rate: float, _seed: int = 0) -> Iterator[int]:
 
 
 def poisson(rate: float, seed: int) -> Iterator[int]:
-    """Yield the moments of a Poisson process of `rate` per second, the first at 0.
+    """Yield the moments of a Poisson process of `rate` per second, on average `rate` of them in each second.
 
-    The gaps are independent and exponential with mean 1/rate, as when many independent users send requests.
+    The gaps, also that before the first, are independent and exponential with mean 1/rate, as when many independent
+    users send requests.
     """
     rng = np.random.default_rng(seed)
     at = 0.0
     while True:
         for gap in rng.exponential(1e9 / rate, _BLOCK).tolist():
-            yield round(at)
             at += gap
+            yield round(at)
 
 
 class ArrivalProcess(NamedTuple):

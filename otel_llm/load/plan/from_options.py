@@ -2,19 +2,24 @@
 
 import argparse
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.slo import Slo, parse_term
 from otel_llm.load.plan.arrivals import DEFAULT_PROCESS
+from otel_llm.load.plan.endpoint import complete_url
 from otel_llm.load.plan.option import values_of
-from otel_llm.load.plan.option_values import parse_key_values, read_api_key, read_prompt
+from otel_llm.load.plan.option_values import parse_headers, parse_key_values, read_api_key, read_prompt
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
 from otel_llm.load.plan.request_bodies import requests_of
+from otel_llm.load.plan.server_model import find_model
+from otel_llm.load.prompts.parsers.named import NAMED
+from otel_llm.wire.any_events import AnyEvents
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.proxy import Proxy, proxy_for
-from otel_llm.wire.target import Target
+from otel_llm.wire.target import Target, tls_context
 
 __all__ = ["Planned", "plan_of"]
 
@@ -25,18 +30,29 @@ class Planned:
 
     counting: counts the tokens that the server did not; None without a tokenizer or parser
     slo:      None without --slo
+    notes:    what was found out or completed, for the reader of the report
     """
 
     plan: LoadPlan
     counting: Counting | None
     slo: Slo | None
+    notes: tuple[str, ...] = ()
 
 
 def plan_of(args: argparse.Namespace) -> Planned:
     """Return what the options ask for. Raises ConfigError or PluginError when that cannot be done."""
     _check(args)
-    targets = tuple(_target(url, args) for url in args.url)
-    protocol = _protocol(args.protocol, targets)
+    named = load_protocol(args.protocol) if args.protocol else None
+    any_events = None if args.parser in (None, *NAMED) else AnyEvents  # what a parser file needs is less
+    targets = tuple(_target(url if any_events else complete_url(url, named), args) for url in args.url)
+    protocol = named or _protocol(targets, any_events)
+    notes = [
+        f"{urlsplit(url).path or '/'} is a base path: requests went to {target.path.partition('?')[0]}"
+        for url, target in zip(args.url, targets, strict=True) if target.url != url
+    ]  # fmt: skip
+    if args.model is None:
+        args.model = _model_of(targets[0], args, protocol)
+        notes.append(f"no --model was given: {args.model} is the only one that the server lists")
     prompt = None if args.prompt is None else read_prompt(args.prompt)
     requests, counts = requests_of(args, protocol, prompt, parse_key_values("--parameters", args.parameters))
     plan = LoadPlan(
@@ -51,13 +67,11 @@ def plan_of(args: argparse.Namespace) -> Planned:
         tls={"insecure": args.insecure, "ca": args.ca, "certificate": args.cert, "key": args.key},
     ).within_duration()
     slo = Slo([parse_term(text) for text in args.slo], args.slo_attainment) if args.slo else None
-    return Planned(plan, None if counts is None else Counting(protocol, counts), slo)
+    return Planned(plan, None if counts is None else Counting(protocol, counts), slo, tuple(dict.fromkeys(notes)))
 
 
 def _check(args: argparse.Namespace) -> None:
     """Raise ConfigError for an option that is missing or that contradicts another."""
-    if args.model is None:
-        raise ConfigError("--model NAME", next_step="give the name that the server knows the model by")
     if args.rate is not None and args.parallel is not None:
         raise ConfigError(
             "either --rate or --parallel", f"--rate {args.rate:g} --parallel {args.parallel}",
@@ -69,6 +83,11 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("--log-every-n-query to be 1 or more", args.log_every_n_query)
     if args.grace is not None and args.duration is None:
         raise ConfigError("--grace together with --duration", f"--grace {args.grace:g} alone")
+    for name, length in (("max", args.max_prompt_length), ("min", args.min_prompt_length)):
+        if length < 0:
+            raise ConfigError(f"--{name}-prompt-length to be 0 or more", length)
+    if args.number is not None and args.number >= ENDLESS:
+        raise ConfigError(f"-n to be below {ENDLESS:,}", args.number)
     if args.append and args.name is None:
         raise ConfigError("--name NAME with --append", next_step="name the run file to continue")
     if args.rate == -1 and args.duration is not None and args.number is None:
@@ -76,17 +95,24 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _target(url: str, args: argparse.Namespace) -> Target:
-    target = Target.parse(url, args.uds)
+    try:
+        target = Target.parse(url, args.uds)
+    except ConfigError as error:  # it may have a key in it
+        raise ConfigError(error.expected, url if not set("?@") & set(url) else "another", error.next_step) from None
     if args.uds is not None:
         return target
     proxy = Proxy.parse(args.proxy) if args.proxy else proxy_for(target.host, tls=target.tls)
     return replace(target, proxy=proxy)
 
 
-def _protocol(name: str | None, targets: tuple[Target, ...]) -> type[Protocol]:
-    if name:
-        return load_protocol(name)
-    found = [protocol_for_path(target.path.partition("?")[0]) for target in targets]
+def _model_of(target: Target, args: argparse.Namespace, protocol: type[Protocol]) -> str:
+    tls = {"insecure": args.insecure, "ca": args.ca, "certificate": args.cert, "key": args.key}
+    return find_model(target, _headers(args, protocol), tls_context(**tls) if target.tls else None)
+
+
+def _protocol(targets: tuple[Target, ...], otherwise: type[Protocol] | None) -> type[Protocol]:
+    """Return the protocol that the URLs name; `otherwise` where they name none."""
+    found = [protocol_for_path(target.path.partition("?")[0], otherwise) for target in targets]
     if len(set(found)) > 1:
         names = ", ".join(protocol.name for protocol in found)
         raise ConfigError("URLs of one protocol", names, "name the one for all with --protocol")
@@ -95,7 +121,7 @@ def _protocol(name: str | None, targets: tuple[Target, ...]) -> type[Protocol]:
 
 def _headers(args: argparse.Namespace, protocol: type[Protocol]) -> dict[str, str]:
     """Return the headers for every request: those of --headers, and the API key unless they already have its header."""
-    given = {name: str(value) for name, value in parse_key_values("--headers", args.headers, typed=False).items()}
+    given = parse_headers(args.headers)
     key = read_api_key(args.api_key_env, args.api_key_file)
     name, _, form = protocol.authorization.partition(": ")
     if key is None or name.lower() in {header.lower() for header in given}:

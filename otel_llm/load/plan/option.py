@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from math import inf
 from typing import Any, Final, TypeVar
 
 from otel_llm.errors import ConfigError
@@ -48,7 +49,7 @@ class Check:
 
 ONE_OR_MORE: Final = Check("to be 1 or more", lambda value: value >= 1)
 ZERO_OR_MORE: Final = Check("to be 0 or more", lambda value: value >= 0)
-ABOVE_0: Final = Check("to be above 0 seconds", lambda value: value > 0)
+ABOVE_0: Final = Check("to be above 0 seconds", lambda value: 0 < value < inf)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
-"""Read the values of options: KEY=VALUE items, and prompts and API keys from files or the environment."""
+"""Read the values of options: KEY=VALUE items, headers, and prompts and API keys from files or the environment."""
 
+import codecs
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -9,44 +11,85 @@ import msgspec
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["parse_key_values", "read_api_key", "read_prompt"]
+__all__ = ["parse_headers", "parse_key_values", "prompt_file", "read_api_key", "read_prompt"]
 
-_BOOL: Final = {"bool_true": True, "bool_false": False}
+_WORDS: Final = {"bool_true": True, "bool_false": False, "True": True, "False": False, "None": None}
+_HEADER: Final = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*[=:]\s*(.*?)\s*", re.DOTALL)
+_NUMBER: Final = re.compile(r"-?(?:(?:0|[1-9]\d*)\.\d*|\.\d+)(?:[eE][+-]?\d+)?")
+"""A number as Python writes it, such as `.7` and `1.`, which are no JSON."""
+_NAME: Final = re.compile(r"[A-Za-z_]{1,20}")
+"""What is repeated in a message: a name, and no key."""
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def parse_key_values(option: str, items: Sequence[str], *, typed: bool = True) -> dict[str, Any]:
     """Return KEY=VALUE items as a mapping, split at the first `=`. Raises ConfigError for an item without one.
 
-    With `typed`, a value that is JSON is decoded ('"5"' is the text 5), `bool_true` and `bool_false` are booleans as in
-    `llmuses perf`, and anything else is text.
+    With `typed`, a value that is JSON is decoded ('"5"' is the text 5), so are a number without its 0 and the words of
+    Python and of `llmuses perf` (`True`, `None`, `bool_true`), and anything else is text.
     """
     out: dict[str, Any] = {}
     for item in items:
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
-            got = key if option != "--headers" else "an item without ="
+            got = key if option != "--headers" and _NAME.fullmatch(key) else "an item without ="
             raise ConfigError(f"{option} KEY=VALUE", got, "quote it where the shell would split it")
         out[key.strip()] = _typed(text) if typed else text
     return out
 
 
+def parse_headers(items: Sequence[str]) -> dict[str, str]:
+    """Return the headers of NAME=VALUE items, or NAME: VALUE as for curl. Raises ConfigError for any other item.
+
+    No name of a header has `=` or `:` in it, so the first of them ends the name. A message never repeats the item.
+
+    >>> parse_headers(["Authorization: Bearer a==", "X-Trace=a:b"])
+    {'Authorization': 'Bearer a==', 'X-Trace': 'a:b'}
+    """
+    out: dict[str, str] = {}
+    for item in items:
+        if (found := _HEADER.fullmatch(item)) is None:
+            raise ConfigError("--headers NAME=VALUE", "an item without =", "quote it where the shell would split it")
+        out[found[1]] = found[2]
+    return out
+
+
 def _typed(text: str) -> Any:
-    if text in _BOOL:
-        return _BOOL[text]
+    if text in _WORDS:
+        return _WORDS[text]
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
-        return text
+        return float(text) if _NUMBER.fullmatch(text) else text
 
 
 def read_prompt(prompt: str) -> str:
-    """Return the prompt: the text itself, or for @FILE the content of the file. Raises ConfigError if it has none."""
-    if not prompt.startswith("@"):
-        return prompt
+    """Return the prompt: the text itself, for @FILE the content of the file, for @@TEXT the text from the second @ on.
+
+    A text that begins with @, has spaces and names no file is a prompt. Raises ConfigError for a file that has no text.
+    """
+    if (file := prompt_file(prompt)) is None:
+        return prompt[1:] if prompt.startswith("@@") else prompt
     try:
-        return Path(prompt[1:]).read_text(encoding="utf-8")
+        data = file.read_bytes()
+        wide = len(data) > 2 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return data.decode("utf-16" if wide else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("--prompt @FILE to name a text file", error) from error
+        raise ConfigError(
+            "--prompt @FILE to name a text file", error, "write @@ for a prompt that begins with @"
+        ) from error
+
+
+def prompt_file(prompt: str) -> Path | None:
+    """Return the file that a prompt names; None for a prompt that is the text."""
+    if not prompt.startswith("@") or prompt.startswith("@@"):
+        return None
+    file = Path(prompt[1:]).expanduser()
+    try:
+        there = file.exists()
+    except (OSError, ValueError):  # a name that is none
+        there = False
+    return file if there or len(prompt.split()) == 1 else None
 
 
 def read_api_key(variable: str | None, file: str | None) -> str | None:
@@ -57,6 +100,8 @@ def read_api_key(variable: str | None, file: str | None) -> str | None:
     if variable is not None and file is not None:
         raise ConfigError("either --api-key-env or --api-key-file", "both")
     if variable is not None:
+        if not _VARIABLE.fullmatch(variable):
+            raise ConfigError("--api-key-env to name an environment variable", next_step="give its name, not the key")
         if not (key := os.environ.get(variable, "").strip()):
             raise ConfigError(
                 f"a key in the environment variable {variable}", next_step="export it, or use --api-key-file"

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice, takewhile
+from math import inf
 from operator import not_
 from typing import Any, Final, Literal
 
@@ -29,6 +30,7 @@ __all__ = ["ENDLESS", "LoadPlan"]
 ENDLESS: Final = 1 << 40
 """The number of requests in the plan of a closed loop that only the clock ends."""
 
+_SLOWEST: Final = 1e-9  # a request in 30 years
 _PROCESSES: Final = "; ".join(f"{name}, {process.about}" for name, process in ARRIVALS.items())
 
 
@@ -45,6 +47,7 @@ class LoadPlan:
     requests:        the bodies to send, in order and again from the start, until `number` were sent
     targets:         all endpoints when there are several: request i goes to endpoint i modulo their number
     tls:             arguments of `otel_llm.wire.target.tls_context`
+    finish_reason:   whether an answer without a finish reason counts as cut short
     keep_events:     keep the data of every event, and pass it on with its request
     cache_salt:      each prompt begins with 16 characters made from this; "" leaves the prompts as they are
     rate:            requests per second, spaced by `arrival_process`; -1 sends all at time 0; None is a closed loop
@@ -68,13 +71,18 @@ class LoadPlan:
         True, "--no-stream", group=Group.ASK, action="store_true", to_field=not_,
         help="ask for whole answers (there is no first token then)",
     )  # fmt: skip
+    finish_reason: bool = option(
+        True, "--no-finish-reason", group=Group.ASK, action="store_true", to_field=not_,
+        help="take an answer without a finish reason as whole",
+    )  # fmt: skip
     cache_salt: str = option(
         "", "--cache-bust", group=Group.ASK, action="store_true", to_field=draw_salt,
         help="begin every prompt differently, so that no cached prefix answers it",
     )  # fmt: skip
 
     number: int = option(
-        1, "-n", "--number", group=Group.AMOUNT, type=int, metavar="N", default=None, check=ONE_OR_MORE,
+        1, "-n", "--number", group=Group.AMOUNT, type=int, metavar="N", default=None,
+        check=Check("to be 1 or more", lambda number: 1 <= number <= ENDLESS),
         help="requests; default: one for --prompt, one pass of the dataset",
     )  # fmt: skip
     parallel: int = option(
@@ -83,7 +91,7 @@ class LoadPlan:
     )  # fmt: skip
     rate: float | None = option(
         None, "--rate", group=Group.AMOUNT, type=float, metavar="R",
-        check=Check("to be above 0, or -1 to send everything at once", lambda rate: rate > 0 or rate == -1),
+        check=Check("to be above 0, or -1 to send everything at once", lambda r: _SLOWEST <= r < inf or r == -1),
         help="open loop: requests per second, whatever comes back; -1 sends all at time 0",
     )  # fmt: skip
     arrival_process: str = option(
@@ -96,11 +104,12 @@ class LoadPlan:
         help="the most requests an open loop has under way; others wait",
     )  # fmt: skip
     seed: int = option(
-        0, "--seed", group=Group.AMOUNT, type=int, metavar="N",
+        0, "--seed", group=Group.AMOUNT, type=int, metavar="N", check=ZERO_OR_MORE,
         help="of the arrival times and synthetic prompts (default: %(default)s)",
     )  # fmt: skip
     ramp_s: float | None = option(
         None, "--ramp", group=Group.AMOUNT, type=float, metavar="S",
+        check=Check("to be 0 seconds or more", lambda seconds: 0 <= seconds < inf),
         help="seconds over which a closed loop starts; default: about one answer",
     )  # fmt: skip
     warmup: int = option(
@@ -118,7 +127,7 @@ class LoadPlan:
     )  # fmt: skip
     grace_s: float = option(
         30.0, "--grace", group=Group.STOP, type=float, metavar="S", default=None,
-        check=Check("to be 0 seconds or more", lambda seconds: seconds >= 0),
+        check=Check("to be 0 seconds or more", lambda seconds: seconds >= 0),  # inf: for as long as it takes
         help="then wait so long for those under way (default: 30)",
     )  # fmt: skip
     max_errors: int | None = option(
@@ -136,6 +145,10 @@ class LoadPlan:
     read_timeout_s: float = option(
         120, "--read-timeout", group=Group.STOP, type=float, metavar="S", check=ABOVE_0,
         help="seconds between two reads (default: %(default)s)",
+    )  # fmt: skip
+    request_timeout_s: float | None = option(
+        None, "--request-timeout", group=Group.STOP, type=float, metavar="S", check=ABOVE_0,
+        help="seconds for a whole request (default: no limit)",
     )  # fmt: skip
 
     traceparent: bool = option(
@@ -212,7 +225,12 @@ class LoadPlan:
         if self.rate is None or self.duration_s is None:
             return self
         end_ns = self.duration_s * 1e9
-        return replace(self, number=self._count(lambda at: at < end_ns))
+        if not (number := self._count(lambda at: at < end_ns)):
+            raise ConfigError(
+                "a request to arrive within --duration", f"none in {self.duration_s:g} s at {self.rate:g} a second",
+                "give more seconds, a higher --rate or another --seed",
+            )  # fmt: skip
+        return replace(self, number=number)
 
     def due_by(self, offset_ns: int) -> int:
         """Return how many requests an open loop intends to have sent this long after its start."""

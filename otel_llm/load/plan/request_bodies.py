@@ -4,7 +4,7 @@ import itertools
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -12,7 +12,9 @@ from otel_llm.entry_points import installed
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.counting import Counts
 from otel_llm.load.plan.cachebust import MARK, mark_body
+from otel_llm.load.plan.option_values import parse_key_values
 from otel_llm.load.prompts.datasets import DATASETS, Dataset, as_messages, open_dataset
+from otel_llm.load.prompts.formats import format_of
 from otel_llm.load.prompts.parsers import Source, open_parser
 from otel_llm.load.prompts.parsers.named import NAMED
 from otel_llm.load.prompts.tokenizers import Tokenizer, load_tokenizer
@@ -20,8 +22,6 @@ from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
 from otel_llm.wire.protocol import Ask, Protocol, WireRequest
 
 __all__ = ["requests_of"]
-
-_BY_SUFFIX: Final = {".csv": "csv_column", ".tsv": "csv_column", ".parquet": "parquet"}
 
 
 def requests_of(
@@ -52,7 +52,18 @@ def requests_of(
         for messages in (_mark_first(m) if args.cache_bust else m for m in _messages(args, prompt))
     )
     counts = _ByTokenizer(protocol, load_tokenizer(args.tokenizer_path)) if args.tokenizer_path else None
-    return tuple(protocol.encode(ask) for ask in asks), counts
+    return tuple(_encoded(protocol, number, ask) for number, ask in enumerate(asks, 1)), counts
+
+
+def _encoded(protocol: type[Protocol], number: int, ask: Ask) -> WireRequest:
+    """Return the request for a prompt. Raises ConfigError with its number when the protocol cannot say it."""
+    try:
+        return protocol.encode(ask)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ConfigError(
+            f"a prompt that {protocol.name} can send, as number {number}", f"one without {error}",
+            "give text, or messages with role and content",
+        ) from error  # fmt: skip
 
 
 def _messages(args: Namespace, prompt: str | None) -> Iterator[Sequence[Mapping[str, Any]]]:
@@ -80,9 +91,8 @@ def _dataset(args: Namespace) -> Dataset:
     if name is None and args.dataset in installed(DATASETS) and not Path(args.dataset).exists():
         name, path = args.dataset, None
     elif name is None:
-        file = Path(args.dataset).expanduser()
-        name = "huggingface_disk" if file.is_dir() else _BY_SUFFIX.get(file.suffix, "line_by_line")
-    options = {key: str(value) for key, _, value in (item.partition("=") for item in args.dataset_options)}
+        name = format_of(Path(args.dataset).expanduser())
+    options = parse_key_values("--dataset-options", args.dataset_options, typed=False)
     return open_dataset(
         name,
         path,

@@ -7,7 +7,7 @@ from otel_llm.errors import ConfigError
 
 __all__ = ["USUAL", "import_pyarrow", "pick_column", "prompt_of_cell"]
 
-USUAL: Final = ("prompt", "question", "instruction", "messages", "text")
+USUAL: Final = ("prompt", "question", "instruction", "messages", "text", "input", "query", "turns")
 """Columns that are read when none is named: the first of these that exists."""
 
 
@@ -25,6 +25,8 @@ def prompt_of_cell(cell: Any, place: object) -> str | Sequence[dict[str, Any]] |
     """Return a cell as a prompt, text or messages; None for an empty cell. Raises ConfigError for anything else."""
     if cell is None or (isinstance(cell, str) and not cell.strip()) or cell == []:
         return None
+    if isinstance(cell, list) and isinstance(cell[0], str):  # turns of one user, of which the first opens
+        cell = cell[0]
     if isinstance(cell, str):
         return cell
     if isinstance(cell, list) and all(isinstance(message, dict) and "role" in message for message in cell):

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Final, Self
 
 import numpy as np
@@ -67,9 +68,10 @@ class Display:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
         log.removeHandler(self._handler)
+        if self._live is not None:
+            with suppress(OSError):
+                self._live.stop()
 
     def log(self) -> None:
         """Log where the run stands."""
@@ -80,7 +82,8 @@ class Display:
         now = now_ns()
         if self._live is not None and now - self._drawn_ns >= _REDRAW_NS:
             self._drawn_ns = now
-            self._live.update(self._draw(sent, in_flight, (now - self._began_ns) / 1e9), refresh=True)
+            with suppress(OSError):  # a terminal that has gone takes no run with it
+                self._live.update(self._draw(sent, in_flight, (now - self._began_ns) / 1e9), refresh=True)
 
     def _draw(self, sent: int, in_flight: int, elapsed_s: float) -> Table:
         stats = self._stats

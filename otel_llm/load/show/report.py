@@ -1,5 +1,6 @@
 """The report of a run: written as JSON, and printed as a table."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,9 +19,11 @@ from otel_llm.load.figures.intervals import values_needed
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.llmuses_format import summary_block
+from otel_llm.load.show.visible import on_one_line
 from otel_llm.percentiles import BRIEF, IN_TABLE, percentile_name
+from otel_llm.sinks.private_file import write_private
 
-__all__ = ["SCHEMA", "console", "notes_of", "print_report", "print_run", "write_json"]
+__all__ = ["SCHEMA", "check_json", "console", "notes_of", "print_report", "print_run", "write_json"]
 
 SCHEMA: Final = 1
 
@@ -38,6 +41,9 @@ _SHOWN: Final = (
     ("output_tokens", "output tokens", ""),
     ("input_tokens", "input tokens", ""),
 )
+_REFUSALS: Final = frozenset(("400", "404", "405", "415", "422"))
+"""What a server answers to a request of another protocol."""
+
 _MANY: Final = 10
 _WIDE: Final = 120
 """Columns that the whole table takes; on a narrower terminal it goes without the interval."""
@@ -59,6 +65,10 @@ def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
             f"began nothing after {plan.duration_s:g} s and waited up to {plan.grace_s:g} s for what was under way: "
             f"{cut:,} requests were cut off"
         )
+    named = report["run"]["arguments"].get("protocol")
+    refused = requests["errors"] and _REFUSALS.issuperset(requests["errors"])
+    if refused and not requests["succeeded"] and plan.protocol.name and not named:
+        yield f"the path of --url was taken for {plan.protocol.name}; --protocol names another (`otel-llm plugins`)"
     if warmed := report["warmup"]:
         yield f"{warmed['requests']:,} warm-up requests before the run are not counted; {warmed['failed']:,} failed"
     if plan.repeats >= _MANY and requests["sent"]:
@@ -71,12 +81,19 @@ def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
         yield f"{flag}: {count:,} of {requests['sent']:,} requests: {FLAGS.get(kind, 'see the run file')}"
 
 
+def check_json(path: Path) -> None:
+    """Check, before a run, that its report can be written. Raises ConfigError."""
+    if path.is_dir():
+        raise ConfigError("a file for the JSON report", f"{path}, which is a folder", "look at --json")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ConfigError("a folder to write the JSON report in", str(path.parent), "look at --json")
+
+
 def write_json(path: Path, report: Mapping[str, Any]) -> None:
-    """Write the report, whole or not at all. Raises ConfigError when it cannot be written."""
-    partial = path.with_name(path.name + ".part")
+    """Write the report, whole or not at all, for its owner alone. Raises ConfigError when it cannot be written."""
+    text = msgspec.json.format(msgspec.json.encode(report)) + b"\n"
     try:
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-        partial.replace(path)
+        write_private(path, text)
     except OSError as error:
         raise ConfigError("a place to write the JSON report", error, "look at --json") from error
 
@@ -97,7 +114,7 @@ def print_run(stats: Stats, concurrency: int, report: Mapping[str, Any], path: P
     out.print(f"run file  {path}", highlight=False, soft_wrap=True)
     sys.stdout.flush()
     for line in [*(health.unreachable or ())[1:], *health.died]:
-        sys.stderr.write(f"otel-llm perf: {line}\n")
+        sys.stderr.write(f"otel-llm perf: {on_one_line(line)}\n")
 
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
@@ -160,11 +177,13 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     if requests["errors"]:
         kinds = ", ".join(f"{_kind(kind)} {count:,}" for kind, count in requests["errors"].items())
         lines.append(f"[bold red]failed[/]  {requests['failed']:,} of {requests['planned']:,}: {kinds}")
+        samples = report.get("error_samples", {}).items()
+        lines += [f"  {escape(f'{_kind(kind)}: {on_one_line(said)}')}" for kind, said in samples]
     if infinite := report["measures"]["corrected_request_latency"].get("infinite"):
         lines.append(f"unanswered requests count as ∞ above: {infinite / requests['planned']:.2%}")
     if tokens["source"]:
         lines.append(f"tokens  {_TOKEN_SOURCE[tokens['source']]}")
-    lines += [f"[yellow]note[/]  {escape(note)}" for note in report.get("notes", ())]
+    lines += [f"[yellow]note[/]  {escape(on_one_line(note))}" for note in report.get("notes", ())]
     if report["slo"]:
         lines += _slo(report["slo"])
     return [*lines, *_client(report["client"])] if _measured(report) else lines
@@ -179,7 +198,7 @@ _TOKEN_SOURCE: Final = {
 
 
 def _kind(kind: str) -> str:
-    return f"HTTP {kind}" if kind.isdigit() else kind
+    return f"HTTP {kind}" if kind.isdigit() else escape(on_one_line(kind))
 
 
 def _slo(slo: Mapping[str, Any]) -> list[str]:

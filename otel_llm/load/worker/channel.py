@@ -7,18 +7,23 @@ open.
 
 import asyncio
 import os
+import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import msgspec
 
 from otel_llm.load.worker.raw import Raw
 
-__all__ = ["DRAIN", "GO", "STOP", "Batch", "Inbox", "LastWord", "Message", "Outbox", "Ready"]
+__all__ = ["DRAIN", "GO", "INTERRUPTS", "STOP", "Batch", "Inbox", "LastWord", "Message", "Outbox", "Ready"]
 
 GO, DRAIN, STOP = b"g", b"d", b"s"
 """What the coordinator says: go (with the start, int64 ns), begin nothing more, stop. A worker needs no parser."""
+
+INTERRUPTS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that ask a run to end. They may reach every process: workers ignore them and hear of it from here."""
 
 _length = struct.Struct("!I")
 _WAITING = 4 << 20

@@ -7,24 +7,27 @@ the middle of a stream several packets are handed in together, and each step is 
 from collections.abc import Callable, Sequence
 from itertools import compress
 from struct import pack
-
-import msgspec
+from typing import Final
 
 from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
+from otel_llm.load.worker.judging import failure_of, find_failure
 from otel_llm.load.worker.raw import Raw
-from otel_llm.record import CONTENT_KINDS, Outcome
+from otel_llm.record import CONTENT_KINDS, OTHER, PADDING, Outcome
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.framing import Framer, framer_of
 from otel_llm.wire.http import Answer
-from otel_llm.wire.ndjson import Whole
+from otel_llm.wire.ndjson import Ndjson, Whole
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.repeats import Content, Repeats
+from otel_llm.wire.said import WORDS, without_surrogates
 from otel_llm.wire.sse import Sse
 
-__all__ = ["Exchange"]
+__all__ = ["CLOSED_IDLE", "Exchange"]
 
-_ERROR_TEXT = 2000
+CLOSED_IDLE: Final = "closed_idle"
+"""The error of a request on a kept connection that its server closed as it came: before a token of the answer."""
+
 _LONG = 20
 _PARTS = (slice(4), slice(4, -4), slice(-4, None))
 
@@ -35,33 +38,32 @@ _Delta = tuple[int, int, int]
 class Exchange:
     """The peer of a connection during one request. `on_done` is called once, when the answer has ended.
 
-    raw:    the notes; its `outcome` is set when the answer has ended
-    stream: whether an answer of no known type is a stream
+    raw:           the notes; its `outcome` is set when the answer has ended
+    stream:        whether a stream was asked for, so that an answer of no known type is one
+    finish_reason: whether an answer without a finish reason was cut short, where its protocol has one
+    kept:          whether its connection was not opened for this request
     """
 
     __slots__ = (
-        "_answer",
-        "_content",
-        "_ended",
-        "_framer",
-        "_later_tail",
-        "_on_done",
-        "_plugin",
-        "_repeats",
-        "_stream",
-        "mid_stream_tail",
-        "raw",
-        "reusable",
-    )
+        "_answer", "_content", "_ended", "_finish_reason", "_framer", "_kept", "_later_tail", "_on_done", "_opening",
+        "_plugin", "_repeats", "_silent", "_stream", "mid_stream_tail", "raw", "reusable",
+    )  # fmt: skip
 
-    def __init__(self, raw: Raw, plugin: Protocol, on_done: Callable[[], object], *, stream: bool = True) -> None:
-        self.raw, self._plugin, self._on_done, self._stream = raw, plugin, on_done, stream
+    def __init__(
+        self, raw: Raw, plugin: Protocol, on_done: Callable[[], object], *, stream: bool = True,
+        finish_reason: bool = True,
+        kept: bool = False,
+    ) -> None:  # fmt: skip
+        self.raw, self._plugin, self._on_done, self._stream, self._kept = raw, plugin, on_done, stream, kept
+        self._finish_reason = finish_reason
         self._content = raw.content or Content()
         self._answer, self._repeats = Answer(), Repeats(plugin.__class__, self._content.around)
         self._framer: Framer | None = None
         self._ended = 0  # number of the read with the end marker or an error
         self.mid_stream_tail = b""  # until the first token: from then on it is `_later_tail`
         self._later_tail = b""
+        self._opening = b""  # how the body begins, until an event came of it
+        self._silent = b""  # the latest event without content: where an answer breaks off, it may say why
         self.reusable = False
 
     # -- what the connection calls -----------------------------------------------------------------------------
@@ -84,7 +86,10 @@ class Exchange:
         if self._ended or (error is None and self._answer.end_of_stream()):
             self._complete(now_ns(), reusable=False)
         else:
-            self.fail("disconnect", str(error) if error else "the connection was closed in the middle")
+            begun = isinstance(self._framer, Whole) or not CONTENT_KINDS.isdisjoint(b"".join(self.raw.kind))
+            where = "in the middle" if self.raw.arrivals.count else "before a byte of the answer came"
+            kind = CLOSED_IDLE if self._kept and not begun else "disconnect"
+            self.fail(kind, str(error) if error else f"the connection was closed {where}")
 
     # -- what the worker calls ---------------------------------------------------------------------------------
 
@@ -101,7 +106,7 @@ class Exchange:
     def fail(self, kind: str, message: str, at_ns: int | None = None) -> None:
         """End it as failed. What was noted so far stays."""
         if self.open:
-            self.raw.error_type, self.raw.error_message = kind, message
+            self.raw.error_type, self.raw.error_message = kind, without_surrogates(message[: 2 * WORDS])
             self._end("error", now_ns() if at_ns is None else at_ns)
 
     def cancel(self) -> None:
@@ -120,22 +125,25 @@ class Exchange:
         """Turn reads into bodies: HTTP."""
         answer = self._answer
         bodies = answer.feed_each(reads)
-        self._frame(bodies, numbers)
+        try:
+            self._frame(bodies, numbers)
+        except RemoteError as error:  # a body that cannot be taken apart; of a refusal, the refusal is what counts
+            refused = answer.status and not 200 <= answer.status < 300
+            self.fail(str(answer.status) if refused else error.kind, str(error), self.raw.arrivals.at(numbers[0]))
         if self.open:
             if answer.error is not None:
-                self._broke(answer.error, numbers[len(bodies)])
+                self.fail(*failure_of(answer.error, b""), self.raw.arrivals.at(numbers[len(bodies)]))
             elif answer.complete:
                 self._complete(self.raw.arrivals.at(numbers[-1]))
 
     def _frame(self, bodies: Sequence[bytes], numbers: Sequence[int]) -> None:
         """Turn bodies into events, each with the number of its read: framing."""
-        framer = self._framer or self._choose_framer()
+        framer = self._framer or self._choose_framer(b"".join(bodies), numbers[0])
         if framer is None:
             return
-        self.raw.head = self.raw.head or numbers[0]
         found = framer.singles(bodies) if len(bodies) > 1 and isinstance(framer, Sse) else None
         if found is not None:
-            self._decode(found, numbers)
+            self._decode(found, numbers[: len(found)])  # a read that is no HTTP has no body
             return
         events: list[bytes] = []
         read: list[int] = []
@@ -146,6 +154,8 @@ class Exchange:
         if len(events) <= _LONG:
             if events:
                 self._decode(events, read)
+            elif not self.raw.kind and len(self._opening) < WORDS:
+                self._opening += b"".join(bodies)[:WORDS]
             return
         for part in _PARTS:  # the ends of an answer are unlike its middle: each is looked at by itself
             if self.open:
@@ -164,14 +174,16 @@ class Exchange:
             for event, text, number in zip(events, texts, read, strict=True):
                 deltas.append((kind, len(text.decode()), 0) if text else self._ask(event, number))
         except Exception as broken:  # a server's nonsense, or a plugin's bug: it must not take the run with it
-            error, at_fault = broken.with_traceback(None), read[len(deltas)]  # it would refer to this frame
+            error = broken.with_traceback(None)  # it would refer to this frame, as would those that led to it
+            error.__context__ = error.__cause__ = None
+            at_fault, event = read[len(deltas)], events[len(deltas)]
         self._content.add(events[: len(deltas)])
         events, read = list(compress(events, deltas)), list(compress(read, deltas))  # an end marker is no chunk
         if events:
             kinds, lengths, tokens = zip(*filter(None, deltas), strict=True)
             self._note(events, read, lengths, bytes(kinds), tokens)
         if error is not None:
-            self._broke(error, at_fault)
+            self.fail(*failure_of(error, event), self.raw.arrivals.at(at_fault))
 
     def _ask(self, event: bytes, read: int) -> _Delta | None:
         """Have the plugin decode one event, and learn from it."""
@@ -185,6 +197,12 @@ class Exchange:
         kind, text, tokens = delta
         if kind in CONTENT_KINDS:
             self.mid_stream_tail = self._later_tail
+        elif kind in (PADDING, OTHER):
+            self._silent = event
+        else:
+            raise TypeError(f"expected a kind of chunk, got {kind!r}")
+        if not 0 <= tokens <= len(event):  # a bill, or nonsense: no event brings more tokens than bytes
+            tokens = 0
         return kind, len(text), tokens
 
     def _note(
@@ -203,11 +221,15 @@ class Exchange:
         raw.tokens.append(bytes(4 * len(events)) if tokens is None else pack(numbers, *tokens))
         raw.kind.append(kinds)
 
-    def _choose_framer(self) -> Framer | None:
-        """Choose the framer, and with it the tail of reads in the middle; None while the head is incomplete."""
+    def _choose_framer(self, beginning: bytes, read: int) -> Framer | None:
+        """Choose the framer, and with it the tail of reads in the middle; None until the body has begun."""
         answer = self._answer
-        self._framer = framer = framer_of(answer, self._plugin.framing, stream=self._stream)
-        if answer.chunked and framer is not None and not isinstance(framer, Whole):
+        if answer.status:
+            self.raw.head = self.raw.head or read
+        if not answer.status or not beginning:
+            return None
+        self._framer = framer = framer_of(answer, beginning, self._plugin.framing, stream=self._stream)
+        if answer.chunked and isinstance(framer, Sse | Ndjson):
             self._later_tail = b"\n\n\r\n" if isinstance(framer, Sse) else b"}\n\r\n"
         return framer
 
@@ -218,28 +240,28 @@ class Exchange:
         rest = self._framer.end() if self._framer is not None else ()
         self.reusable = reusable and answer.keep_alive
         if not 200 <= answer.status < 300:
-            return self.fail(str(answer.status), b"".join(rest)[:_ERROR_TEXT].decode("utf-8", "replace"), at_ns)
+            text = b"".join(rest)[:WORDS].decode("utf-8", "replace")
+            where = answer.location.partition("?")[0]  # what follows may be a secret
+            moved = f"redirects to {where}, which is not followed: give it as --url" if where else ""
+            return self.fail(str(answer.status), moved or text, at_ns)
         if rest:
             self._decode(rest, (self.raw.arrivals.count,))
             if not self.open:
                 return None
-        if plugin.said.error is not None:
-            return self.fail("stream_error", ": ".join(plugin.said.error), at_ns)
-        if plugin.finishes and not plugin.said.finish_reasons:
-            return self.fail("no_finish", "the answer ended without a finish reason", at_ns)
+        plugin.said.settle()
+        kinds = b"".join(self.raw.kind)
+        failure = find_failure(plugin, kinds, self._silent, self._opening, finish_reason=self._finish_reason)
+        if failure is not None:
+            return self.fail(*failure, at_ns)
+        if self._stream and isinstance(self._framer, Whole):
+            plugin.said.flag("whole_answer")
         return self._end("complete", self.raw.arrivals.at(self._ended) if self._ended else at_ns)
-
-    def _broke(self, error: Exception, read: int) -> None:
-        at_ns = self.raw.arrivals.at(read)
-        if isinstance(error, RemoteError):
-            return self.fail(error.kind, str(error), at_ns)
-        theirs = isinstance(error, ValueError | msgspec.MsgspecError)
-        return self.fail("bad_event" if theirs else "plugin_error", f"{type(error).__name__}: {error}", at_ns)
 
     def _end(self, outcome: Outcome, at_ns: int) -> None:
         raw = self.raw
         raw.outcome, raw.ended_ns = outcome, at_ns
         raw.status, raw.said = self._answer.status or None, self._plugin.said
+        raw.said.settle()
         self._answer.close()
         self._on_done()
 

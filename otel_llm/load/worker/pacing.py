@@ -31,68 +31,80 @@ class Pacing:
         self.stock = Stock(plan, share)
         self.draining = False
         self.first_took_ns: int | None = None
-        self._start_ns = 0
+        self._start_ns = self._freed_ns = 0
 
     async def run(self, start_ns: int) -> None:
         """Return when every request has ended."""
         self._start_ns = start_ns
         await (self._open_loop() if self._plan.open_loop else self._closed_loop())
 
+    @property
+    def _over(self) -> bool:
+        """Whether nothing more may begin."""
+        within = self._plan.duration_s
+        late = within is not None and now_ns() - self._start_ns >= within * 1e9
+        return self.draining or late or self.stock.empty
+
     async def _until(self, at_ns: int) -> None:
-        """Sleep until then, or until the worker drains; an `asyncio.Event` would cost a task switch per request."""
-        while (delay := at_ns - now_ns()) > 0 and not self.draining:  # noqa: ASYNC110
+        """Sleep until then, or until it is over; an `asyncio.Event` would cost a task switch per request."""
+        while (delay := at_ns - now_ns()) > 0 and not self._over:  # noqa: ASYNC110
             await asyncio.sleep(min(delay / 1e9, _NAP_S))
 
     async def _closed_loop(self) -> None:
         """Keep every slot busy: each sends its next request when the one before has ended."""
-        slots = self._share.of(self._plan.parallel)
-        at = self._start_ns + self._ramp_gap_ns(slots) * self._share.worker // self._share.workers
+        share = self._share
+        at = self._start_ns + self._ramp_gap_ns() * share.worker
         async with asyncio.TaskGroup() as group:
-            for _ in range(slots):
+            for _ in range(share.own_slots):
                 await self._until(at)
                 group.create_task(self._slot())
-                at += self._ramp_gap_ns(slots)
+                at += self._ramp_gap_ns() * share.workers
 
-    def _ramp_gap_ns(self, slots: int) -> int:
-        """Return the time between the starts of two slots.
+    def _ramp_gap_ns(self) -> int:
+        """Return the time between the starts of two slots of the run, whosever they are.
 
         Slots that all start in one turn of the loop delay each other's first byte, in any client, and the server's
         lock-step answers then do it again. So the start takes one answer's time, or 5 ms a slot where that is less.
         """
         if self._plan.ramp_s is not None:
-            return round(self._plan.ramp_s * 1e9 / slots)
-        gap = _RAMP_GAP_NS * self._share.workers
-        return gap if self.first_took_ns is None else min(gap, self.first_took_ns // slots)
+            return round(self._plan.ramp_s * 1e9 / self._plan.parallel)
+        took = self.first_took_ns
+        return _RAMP_GAP_NS if took is None else min(_RAMP_GAP_NS, took // self._plan.parallel)
 
     async def _slot(self) -> None:
         due = now_ns()
         connection: Connection | None = None
         while (prepared := self._take()) is not None:
             connection, due = await self._perform(prepared, connection, due, None)
-            if connection is not None and self._pool.endpoints > 1:  # the next one goes elsewhere
-                self._pool.put_back(connection, prepared.index % self._pool.endpoints)
+            where = prepared.index % self._pool.endpoints
+            if connection is None:
+                due += self._pool.pause_ns(where)
+                await self._until(due)
+            elif self._pool.endpoints > 1:  # the next one goes elsewhere
+                self._pool.put_back(connection, where)
                 connection = None
 
     async def _open_loop(self) -> None:
         """Send each request at its planned time, whatever has come back."""
-        most = self._plan.max_concurrency
-        limit = asyncio.Semaphore(max(self._share.of(most), 1)) if most else None
-        own = islice(self._plan.arrivals(), self._share.worker, self._plan.number, self._share.workers)
+        limit = asyncio.Semaphore(self._share.own_slots) if self._plan.max_concurrency else None
+        planned = enumerate(islice(self._plan.arrivals(), self._plan.number))
         async with asyncio.TaskGroup() as group:
-            for offset in own:
-                intended = self._start_ns + offset
+            for intended in (self._start_ns + offset for index, offset in planned if self._share.owns(index)):
                 await self._until(intended)
                 if limit is not None:
                     await limit.acquire()
                 if (prepared := self._take()) is None:
                     break
-                group.create_task(self._arrival(prepared, intended, limit))
+                due = (
+                    max(intended, self._freed_ns) if limit is not None else intended
+                )  # a place is the server's to free
+                group.create_task(self._arrival(prepared, due, intended, limit))
 
-    async def _arrival(self, prepared: Prepared, intended: int, limit: asyncio.Semaphore | None) -> None:
+    async def _arrival(self, prepared: Prepared, due: int, intended: int, limit: asyncio.Semaphore | None) -> None:
         where = prepared.index % self._pool.endpoints
-        performing = self._perform(prepared, self._pool.take(where), intended, intended)
+        performing = self._perform(prepared, self._pool.take(where), due, intended)
         self._pool.keep_spare(where)
-        connection, _ = await performing
+        connection, self._freed_ns = await performing
         if connection is not None:
             self._pool.put_back(connection, where)
         if limit is not None:
@@ -100,7 +112,4 @@ class Pacing:
 
     def _take(self) -> Prepared | None:
         """Return the next request; None when there are no more, or no more may begin."""
-        within = self._plan.duration_s
-        if self.draining or (within is not None and now_ns() - self._start_ns >= within * 1e9):
-            return None
-        return self.stock.take()
+        return None if self._over else self.stock.take()

@@ -17,6 +17,8 @@ __all__ = ["Connection", "Pool"]
 _AT_ONCE: Final = 32
 _SPARE: Final = 8
 _IDLE_LIFE_NS: Final = 3_000_000_000
+_SHORTEST_PAUSE_NS: Final = 50_000_000
+_LONGEST_PAUSE_NS: Final = 1_000_000_000
 
 Connection = SocketConnection | stream.StreamConnection
 
@@ -32,6 +34,7 @@ class Pool:
         self._tls = [tls_context(**plan.tls) if target.tls else None for target in plan.endpoints]
         self._idle: list[deque[Connection]] = [deque() for _ in plan.endpoints]
         self._opening: set[asyncio.Task[None]] = set()
+        self._refusing_since_ns: list[int | None] = [None for _ in plan.endpoints]
 
     @property
     def endpoints(self) -> int:
@@ -64,10 +67,35 @@ class Pool:
 
     async def connect(self, where: int) -> Connection:
         """Return a new connection. Raises RemoteError when it cannot be opened."""
+        try:
+            connection = await self._connect(where)
+        except RemoteError:
+            self._refusing_since_ns[where] = self._refusing_since_ns[where] or now_ns()
+            raise
+        self._refusing_since_ns[where] = None
+        return connection
+
+    async def _connect(self, where: int) -> Connection:
         plan, target = self._plan, self._plan.endpoints[where]
-        if plan.transport == "stream":
-            return await stream.connect(target, self._tls[where], plan.connect_timeout_s)
-        return await connect(target, self.clock, self._tls[where], plan.connect_timeout_s, self.ripe)
+        try:
+            if plan.transport == "stream":
+                return await stream.connect(target, self._tls[where], plan.connect_timeout_s)
+            return await connect(target, self.clock, self._tls[where], plan.connect_timeout_s, self.ripe)
+        except (OSError, ValueError) as error:  # no descriptor is left, a name that TLS cannot check, ...
+            raise RemoteError("connect", f"a connection to {target.host_header}", error) from error
+
+    def pause_ns(self, where: int) -> int:
+        """Return how long to wait before the next connection to an endpoint, ns; 0 where the last one succeeded.
+
+        It grows with the time for which nothing could be opened, so that a restarting server finds most of a plan
+        unspent. Where that takes longer than a connection may, what is left of a counted plan ends without a pause.
+        """
+        since = self._refusing_since_ns[where]
+        if since is None:
+            return 0
+        refused = now_ns() - since
+        given_up = self._plan.duration_s is None and refused > self._plan.connect_timeout_s * 1e9
+        return 0 if given_up else min(max(refused, _SHORTEST_PAUSE_NS), _LONGEST_PAUSE_NS)
 
     def take(self, where: int) -> Connection | None:
         """Return an open connection that has not been idle for so long that its server may be closing it."""

@@ -46,3 +46,6 @@ class Raw(msgspec.Struct, array_like=True):
     # what the answer states about itself
     status: int | None = None
     said: Said = msgspec.field(default_factory=Said)
+
+    resent: bool = False
+    """Whether it was sent a second time, on a new connection: its server had closed the one that was kept."""

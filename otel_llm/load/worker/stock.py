@@ -4,6 +4,7 @@ import secrets
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, takewhile
 from typing import Final
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.wire.http import request_bytes
 
-__all__ = ["Prepared", "Share", "Stock"]
+__all__ = ["Prepared", "Share", "Stock", "deal"]
 
 _KEPT: Final = 64
 _HEADS: Final = 4096
@@ -19,14 +20,44 @@ _HEADS: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The part of a plan that a worker does: every `workers`-th request and slot, from number `worker` on."""
+    """The part of a plan that one worker does.
+
+    Request i is sent by slot i modulo `slots`, and slot s belongs to worker s modulo `workers`. So a worker with twice
+    the slots has twice the requests, and any number of workers keeps as many under way as one.
+
+    slots: places of all workers, each for one request under way; None where nothing bounds them
+    """
 
     worker: int
     workers: int
+    slots: int | None = None
+
+    @property
+    def own_slots(self) -> int:
+        """How many slots are this worker's."""
+        return len(range(self.worker, self.slots or self.workers, self.workers))
+
+    def owns(self, index: int) -> bool:
+        """Return whether request number `index` is this worker's."""
+        return index % (self.slots or self.workers) % self.workers == self.worker
 
     def of(self, total: int) -> int:
-        """Return how many of `total` belong to this share."""
-        return len(range(self.worker, total, self.workers))
+        """Return how many of the first `total` requests are this worker's."""
+        rounds, rest = divmod(total, self.slots or self.workers)
+        return rounds * self.own_slots + len(range(self.worker, rest, self.workers))
+
+    def indices(self, total: int) -> Iterator[int]:
+        """Yield the numbers of this worker's requests, of the first `total`, ascending."""
+        slots = self.slots or self.workers
+        numbers = (begin + slot for begin in count(0, slots) for slot in range(self.worker, slots, self.workers))
+        return takewhile(lambda number: number < total, numbers)
+
+
+def deal(plan: LoadPlan) -> list[Share]:
+    """Return the shares of a plan: one for each worker that gets a slot and a request."""
+    slots = plan.max_concurrency if plan.open_loop else plan.parallel
+    workers = min(plan.workers, plan.number, slots or plan.number)
+    return [Share(worker, workers, slots) for worker in range(workers)]
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
@@ -45,19 +76,26 @@ class Stock:
         self._plan = plan
         self._traceparent = plan.traceparent and "traceparent" not in {name.lower() for name in plan.headers}
         self._ready: deque[Prepared] = deque()
-        self._ahead = self._prepare(range(share.worker, plan.number, share.workers))
+        self._ahead = self._prepare(share.indices(plan.number))
+
+    @property
+    def empty(self) -> bool:
+        """Whether there are no more."""
+        if not self._ready:
+            self.refill(1)
+        return not self._ready
 
     def take(self) -> Prepared | None:
         """Return the next request, prepared earlier where there was time; None when there are no more."""
         return self._ready.popleft() if self._ready else next(self._ahead, None)
 
-    def refill(self, count: int = 2) -> None:
+    def refill(self, most: int = 2) -> None:
         """Prepare some more, while waiting for packets."""
-        for _ in range(count):
+        for _ in range(most):
             if len(self._ready) < _KEPT and (prepared := next(self._ahead, None)) is not None:
                 self._ready.append(prepared)
 
-    def _prepare(self, indices: range) -> Iterator[Prepared]:
+    def _prepare(self, indices: Iterator[int]) -> Iterator[Prepared]:
         """Yield the requests. The costly part is done once for each distinct request."""
         plan, heads = self._plan, dict[tuple[int, int], tuple[bytes, bytes]]()
         for index in indices:

@@ -7,6 +7,7 @@ display are the coordinator's, so that nothing of that stands between a packet a
 import asyncio
 import contextlib
 import gc
+import math
 import signal
 import socket
 import struct
@@ -17,8 +18,8 @@ from typing import Final
 from otel_llm.clock import cpu_ns, now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.load.plan.plan import LoadPlan
-from otel_llm.load.worker.channel import DRAIN, GO, Batch, LastWord, Outbox, Ready
-from otel_llm.load.worker.exchange import Exchange
+from otel_llm.load.worker.channel import DRAIN, GO, INTERRUPTS, Batch, LastWord, Outbox, Ready
+from otel_llm.load.worker.exchange import CLOSED_IDLE, Exchange
 from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.pool import Connection, Pool
 from otel_llm.load.worker.raw import Raw
@@ -43,8 +44,8 @@ _AFTER_END_NS: Final = 1_000_000_000
 
 def work(plan: LoadPlan, share: Share, sock: socket.socket, file: int | None) -> None:
     """Run one worker to its end, as a process. `file` takes messages that the coordinator is not ready for."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; who is to stop is told by the channel
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in INTERRUPTS:  # Ctrl-C reaches every process; who is to stop is told by the channel
+        signal.signal(number, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_Worker(plan, share).run(sock, file))
 
@@ -59,6 +60,7 @@ class _Worker:
         self.loop_lag_ns: list[int] = []
         self.sent = self.in_flight = self.ticks = 0
         self.tick_due_ns = 0
+        self.next_tick: asyncio.TimerHandle | None = None
 
     # -- its life ----------------------------------------------------------------------------------------------
 
@@ -68,24 +70,29 @@ class _Worker:
         self.stopped = False
         self.main: asyncio.Task[None] | None = None
         self.outbox = await Outbox.open(sock, self.word, file)
-        ready = await self.warm_up()
-        self.pacing.stock.refill(_READY)
-        self.outbox.send(ready)
-        start_ns = await self.go
         if not self.stopped:
-            gc.collect()
-            gc.freeze()
-            gc.disable()  # nothing made per packet or per request is cyclic, and a collection would be read as a stall
-            self.tick_due_ns = now_ns()
-            self.tick()
-            self.main = asyncio.create_task(self.pacing.run(start_ns))
+            self.main = asyncio.create_task(self.live_on())
             with contextlib.suppress(asyncio.CancelledError):
                 await self.main
+        if self.next_tick is not None:
             self.next_tick.cancel()
         self.flush()
         self.pool.close()
         self.outbox.send(LastWord(cpu_ns(), _waited_ns(), self.pool.stamps, self.pool.clock.steps))
         await self.outbox.close()
+
+    async def live_on(self) -> None:
+        """Get ready, wait for the start, do the requests. Cancelled when the worker is to stop."""
+        ready = await self.warm_up()
+        self.pacing.stock.refill(_READY)
+        gc.collect()
+        gc.freeze()
+        gc.disable()  # nothing made per packet or per request is cyclic, and a collection would be read as a stall
+        self.outbox.send(ready)
+        start_ns = await self.go
+        self.tick_due_ns = now_ns()
+        self.tick()
+        await self.pacing.run(start_ns)
 
     def word(self, word: bytes) -> None:
         """Obey the coordinator: go (with the start), or drain; anything else, or its end, means stop."""
@@ -98,8 +105,6 @@ class _Worker:
         if said and not word:
             return
         self.stopped = True
-        if not self.go.done():
-            self.go.set_result(0)
         for exchange, connection in list(self.live.items()):
             connection.settle()
             exchange.cancel()
@@ -111,9 +116,11 @@ class _Worker:
         """Open the first connections before the run begins, some at a time."""
         plan, own = self.plan, self.share.of(self.plan.number)
         if not plan.open_loop:
-            wanted = min(own, self.share.of(plan.parallel))
+            wanted = min(own, self.share.own_slots)
         else:
-            wanted = min(own, _BURST if plan.rate == -1 else _SPARE, plan.max_concurrency or own)
+            wanted = min(
+                own, _BURST if plan.rate == -1 else _SPARE, self.share.own_slots if plan.max_concurrency else own
+            )
         opened, refused = await self.pool.fill(wanted)
         return Ready(opened, (refused.kind, str(refused)) if refused is not None and not opened else None)
 
@@ -142,8 +149,9 @@ class _Worker:
                 return
 
     def sweep(self, now: int) -> None:
-        """Process held-back reads of quiet streams; end requests that have waited too long between two reads."""
-        limit = self.plan.read_timeout_s * 1e9
+        """Process held-back reads of quiet streams; end requests that have waited too long, or taken too long."""
+        plan = self.plan
+        limit, whole = plan.read_timeout_s * 1e9, (plan.request_timeout_s or math.inf) * 1e9
         for exchange, connection in list(self.live.items()):
             quiet = now - connection.last_ns
             if quiet > _QUIET_NS:
@@ -153,7 +161,11 @@ class _Worker:
                 exchange.finish()
             elif quiet > limit:
                 connection.close()
-                exchange.fail("read_timeout", f"nothing arrived for {self.plan.read_timeout_s:g} s", now)
+                exchange.fail("read_timeout", f"nothing arrived for {plan.read_timeout_s:g} s", now)
+            elif now - exchange.raw.sent_ns > whole:
+                connection.settle()
+                connection.close()
+                exchange.fail("request_timeout", f"no end within {plan.request_timeout_s:g} s", now)
 
     def flush(self) -> None:
         self.outbox.send(Batch(self.ended, self.sent, self.in_flight, self.loop_lag_ns))
@@ -164,24 +176,45 @@ class _Worker:
     async def perform(
         self, prepared: Prepared, connection: Connection | None, due: int, intended: int | None
     ) -> tuple[Connection | None, int]:
-        """Send one request and wait for its end; return the connection if it is reusable, and when it ended."""
+        """Send one request and wait for its end; return the connection if it is reusable, and when it ended.
+
+        A connection that was kept may have been closed by its server meanwhile, as any client finds out only when it
+        has sent. Then the request is sent once more, on a new one.
+        """
         where = prepared.index % self.pool.endpoints
         raw = Raw(prepared.index, prepared.trace_id, prepared.span_id, due, intended)
         if connection is None or not connection.open:
             connection = self.pool.take(where)
-        if connection is None:
-            try:
-                connection = await self.pool.connect(where)
-            except RemoteError as error:
-                raw.outcome, raw.error_type, raw.error_message, raw.unsent = "error", error.kind, str(error), True
-                raw.sent_ns = raw.ended_ns = now_ns()
-                return None, self.hand_over(raw)
+        if connection is not None:
+            await self.ask(raw, prepared, connection, kept=True)
+            if raw.error_type != CLOSED_IDLE:
+                return connection if connection.open else None, raw.ended_ns
+            raw = Raw(prepared.index, prepared.trace_id, prepared.span_id, raw.ended_ns, intended, resent=True)
+        try:
+            connection = await self.pool.connect(where)
+        except RemoteError as error:
+            raw.outcome, raw.error_type, raw.error_message, raw.unsent = "error", error.kind, str(error), True
+            raw.sent_ns = raw.ended_ns = now_ns()
+            return None, self.hand_over(raw)
+        await self.ask(raw, prepared, connection)
+        return connection if connection.open else None, raw.ended_ns
+
+    async def ask(self, raw: Raw, prepared: Prepared, connection: Connection, *, kept: bool = False) -> None:
+        """Send on a connection and note the answer until its end."""
         raw.connect_ns = None if connection.used else connection.connect_ns
         raw.content = Content() if self.plan.keep_events else None
         done: asyncio.Future[None] = self.loop.create_future()
-        exchange = Exchange(raw, self.plan.protocol(), partial(done.set_result, None), stream=self.plan.stream)
+        plan = self.plan
+        exchange = Exchange(
+            raw,
+            plan.protocol(),
+            partial(_settle, done),
+            stream=plan.stream,
+            finish_reason=plan.finish_reason,
+            kept=kept,
+        )
         self.live[exchange] = connection
-        self.sent += 1
+        self.sent += not raw.resent
         self.in_flight += 1
         raw.sent_ns = connection.send(prepared.wire, exchange)
         self.loop.call_soon(self.pacing.stock.refill)
@@ -193,16 +226,22 @@ class _Worker:
             connection.settle()
             connection.peer = None
             exchange.cancel()
-            ended = self.hand_over(raw)
+            if raw.error_type != CLOSED_IDLE:
+                self.hand_over(raw)
             if not exchange.reusable or self.plan.new_connection:
                 connection.close()
-        return connection if connection.open else None, ended
 
     def hand_over(self, raw: Raw) -> int:
         if self.pacing.first_took_ns is None and raw.outcome == "complete":
             self.pacing.first_took_ns = raw.ended_ns - raw.sent_ns
         self.ended.append(raw)
         return raw.ended_ns
+
+
+def _settle(done: "asyncio.Future[None]") -> None:
+    """Resolve the future of a request, unless the task that awaits it was cancelled, which cancels the future too."""
+    if not done.done():
+        done.set_result(None)
 
 
 def _waited_ns() -> int:

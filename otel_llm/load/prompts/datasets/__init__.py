@@ -96,11 +96,20 @@ def open_dataset(
     _check_options(name, prompts, options or {})
     dataset = Dataset(name, prompts, where, seed, min_length, max_length, dict(options or {}))
     if next(iter(dataset), None) is None:
-        raise ConfigError(
-            f"prompts of more than {min_length} and fewer than {max_length} characters in {where or name}",
-            next_step="widen --min-prompt-length and --max-prompt-length",
-        )
+        raise _nothing_in(dataset)
     return dataset
+
+
+def _nothing_in(dataset: Dataset) -> ConfigError:
+    """Return what is wrong with a dataset that yields nothing: it is empty, or no prompt is within the lengths."""
+    place = dataset.path or dataset.name
+    if dataset.min_length == 0 and dataset.max_length == sys.maxsize:
+        return ConfigError(f"prompts in {place}", "none", "give another file")
+    upper = "" if dataset.max_length == sys.maxsize else f" and fewer than {dataset.max_length}"
+    return ConfigError(
+        f"prompts of more than {dataset.min_length}{upper} characters in {place}",
+        next_step="widen --min-prompt-length and --max-prompt-length",
+    )
 
 
 def _load(name: str) -> Prompts:

@@ -1,15 +1,26 @@
-"""Recorded conversations in the form of ShareGPT: a JSON list of {"conversations": [{"from", "value"}, ...]}."""
+"""Recorded conversations in the form of ShareGPT and of its descendants: {"conversations": [{"from", "value"}, ...]}.
+
+Files in use differ: one JSON list or an object a line, `conversation` or `items`, `role` and `content`, many names of
+who spoke, turns that are null. What can be read is read.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.prompts.reading import read_json_list
+from otel_llm.load.prompts.reading import read_json_items
 
 __all__ = ["prompts"]
 
-_ROLES: Final = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
+_NAMES: Final = {
+    "user": ("human", "user", "prompter", "customer"),
+    "assistant": ("gpt", "assistant", "chatgpt", "bard", "bing", "claude", "model", "ai", "bot", "agent"),
+    "system": ("system", "developer"),
+    "tool": ("tool", "observation", "function", "function_call", "function_response", "tool_call", "ipython"),
+}
+_ROLES: Final = {name: role for role, names in _NAMES.items() for name in names}
+_LISTS: Final = ("conversations", "conversation", "items", "messages")
 
 
 def prompts(path: Path | None, seed: int) -> Iterator[list[dict[str, Any]]]:
@@ -17,21 +28,34 @@ def prompts(path: Path | None, seed: int) -> Iterator[list[dict[str, Any]]]:
 
     Skips a conversation without a user turn. Raises ConfigError for an item that is not a conversation.
     """
-    for place, item in read_json_list(path):
+    for place, item in read_json_items(path):
         opening: list[dict[str, Any]] = []
         for role, said in _turns(place, item):
-            if role != "assistant" and said.strip():
+            if role in ("system", "user") and said.strip():
                 opening.append({"role": role, "content": said})
             if role == "user" and said.strip():
                 yield opening
                 break
 
 
-def _turns(place: str, item: Any) -> Iterator[tuple[str, str]]:
-    turns = item.get("conversations") if isinstance(item, dict) else None
+def _turns(place: str, item: Any) -> list[tuple[str, str]]:
+    """Return (role, text) of the turns of a conversation. Raises ConfigError when nothing in it is a turn."""
+    turns = (
+        next((item[name] for name in _LISTS if item.get(name) is not None), None) if isinstance(item, dict) else None
+    )
     if not isinstance(turns, list):
         raise ConfigError(f"an object with a list under 'conversations' at {place}", type(item).__name__)
-    for turn in turns:
-        if not isinstance(turn, dict) or turn.get("from") not in _ROLES or not isinstance(turn.get("value"), str):
-            raise ConfigError(f'turns as {{"from": human|gpt|system, "value": text}} at {place}', turn)
-        yield _ROLES[turn["from"]], turn["value"]
+    found = [turn for turn in map(_turn, turns) if turn is not None]
+    if turns and not found:
+        raise ConfigError(f'turns as {{"from": human|gpt|system, "value": text}} at {place}', turns[0])
+    return found
+
+
+def _turn(turn: Any) -> tuple[str, str] | None:
+    """Return (role, text) of a turn, the text empty where it has none; None for what is no turn."""
+    if not isinstance(turn, dict):
+        return None
+    name = turn.get("from", turn.get("role"))
+    role = _ROLES.get(name.lower()) if isinstance(name, str) else None
+    text = turn.get("value", turn.get("content", turn.get("text")))
+    return None if role is None else (role, text if isinstance(text, str) else "")

@@ -1,0 +1,37 @@
+"""The endpoint that a URL means: servers document their base URL, and a request goes to a path below it."""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from otel_llm.wire.protocol import Protocol
+
+__all__ = ["complete_url"]
+
+_BASE: Final = re.compile(r"/?|.*/(?:v\d+[a-z0-9]*|openai|api)/?")
+
+
+def complete_url(url: str, protocol: type[Protocol] | None) -> str:
+    """Return the URL with the path of the endpoint, where it is a base URL; any other URL as it is.
+
+    protocol: the one that was named, None for OpenAI's chat completions
+
+    >>> complete_url("http://host:8000", None), complete_url("https://host/openai/v1/?a=b", None)
+    ('http://host:8000/v1/chat/completions', 'https://host/openai/v1/chat/completions?a=b')
+    >>> complete_url("http://host/v1/completions", None)
+    'http://host/v1/completions'
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    ends = ("/chat/completions",) if protocol is None else protocol.paths
+    if not ends or not parts.netloc or not _BASE.fullmatch(parts.path) or parts.path.rstrip("/").endswith(ends):
+        return url
+    base, end = parts.path.rstrip("/"), ends[0]
+    if not base and (protocol is None or protocol.provider == "openai"):
+        base = "/v1"
+    first = end[: end.find("/", 1)]
+    if base.endswith(first):  # `/v1` and `/v1/messages`
+        base = base.removesuffix(first)
+    return urlunsplit(parts._replace(path=base + end))

@@ -1,0 +1,65 @@
+"""What a server says is wrong, in whatever shape it says it.
+
+Known shapes: OpenAI's `{"error": {"message", "type", "code"}}`, vLLM's older `{"object": "error", "message"}`,
+FastAPI's `{"detail"}`, `{"code", "message"}` and `{"code", "msg"}` of gateways, `{"errors": [...]}`, problem details
+(RFC 9457).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from otel_llm.wire.liberal import load
+
+__all__ = ["error_in", "sentence_of"]
+
+_ANSWERS: Final = frozenset(("choices", "output", "candidates", "content", "response", "data"))
+"""Members that an answer has and an error has not."""
+
+_SENTENCES: Final = ("message", "msg", "detail", "error_message", "title", "error")
+_KINDS: Final = ("type", "code", "status")
+
+
+def error_in(body: bytes) -> tuple[str, str] | None:
+    """Return (type, message) of an error that came as JSON of any known shape; None when the body is no such thing."""
+    try:
+        value = load(body)
+    except ValueError:
+        return None
+    if isinstance(value, list) and len(value) == 1:
+        (value,) = value
+    if not isinstance(value, Mapping):
+        return None
+    if (error := value.get("error") or value.get("errors")) not in (None, False):
+        return _described(error, value)
+    if _ANSWERS.isdisjoint(value) and (message := _sentence(value)):
+        return _kind(value), message
+    return None
+
+
+def sentence_of(words: str) -> str:
+    """Return the sentence of an error body: its message where it is JSON of a known shape, else all of it."""
+    found = error_in(words.encode("utf-8", "replace"))
+    return words.strip() if found is None else found[1]
+
+
+def _described(error: Any, around: Mapping[str, Any]) -> tuple[str, str]:
+    if isinstance(error, list) and error:
+        error = error[0]
+    if isinstance(error, Mapping):
+        return _kind(error), _sentence(error) or str(error)
+    return _kind(around), str(error) if error is not True else _sentence(around) or str(around)
+
+
+def _kind(value: Mapping[str, Any]) -> str:
+    found = (value.get(name) for name in _KINDS)
+    return next((str(kind) for kind in found if isinstance(kind, str | int) and kind), "error")
+
+
+def _sentence(value: Mapping[str, Any]) -> str:
+    for name in _SENTENCES:
+        said = value.get(name)
+        if isinstance(said, str) and said:
+            return said
+        if name == "detail" and said:  # FastAPI's list of what is wrong with the request
+            return str(said)
+    return ""
