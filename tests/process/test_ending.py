@@ -246,10 +246,10 @@ class Slow(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["content-length"]))
         os.kill(os.getpid(), signal.SIGTERM)   # while the last export is under way
         threading.Event().wait(0.3)
+        print("took it", flush=True)
         self.send_response(200)
         self.send_header("content-length", "0")
         self.end_headers()
-        print("took it", flush=True)
 
     def log_message(self, *_):
         pass
