@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,16 @@ ANSWER: dict[str, Any] = {
     "usage": {"prompt_tokens": 5, "completion_tokens": 3},
 }
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _connections_closed() -> Iterator[None]:
+    """Leave nothing for the collector of the tests that come after: errors that were raised here hold connections."""
+    yield
+    for _ in range(20):
+        if not gc.collect():
+            return
+        threading.Event().wait(0.05)  # for the thread that closes them
 
 
 def whole(body: Any, status: str = "200 OK", kind: str = "application/json") -> bytes:
@@ -53,6 +64,7 @@ ERROR_BODIES = [
     {"code": 1, "msg": "quota"},
     {"detail": "not loaded"},
     {"choices": []},
+    {"choices": None, "message": "nothing"},
     {},
 ]
 
@@ -78,7 +90,6 @@ def test_an_error_of_any_shape_with_status_200_is_raised_in_the_servers_words(
         (b"[]", "bad_event"),
         (b"null", "bad_event"),
         (b"", "bad_event"),
-        ({"choices": None}, "bad_event"),
         ({"choices": "none"}, "bad_event"),
     ],
 )
