@@ -142,7 +142,8 @@ class RunFile:
                 "a run file that can be written", f"{path} ({error})", "try again when nothing else writes to it"
             ) from error
         self._waiting: list[list[Any]] = []
-        self._dirty_since: int | None = None
+        """Rows that are not on disk yet."""
+        self._wrote_ns = now_ns() - _COMMIT_NS
         self.written = 0
         """Requests of this run that are on disk."""
 
@@ -171,20 +172,20 @@ class RunFile:
         While another program has locked the file, it waits in memory for the next time. Raises sqlite3.Error for what
         does not pass by itself, such as a full disk.
         """
-        if self._dirty_since is not None and (now or now_ns() - self._dirty_since >= _COMMIT_NS):
-            try:
-                self._write()
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                    raise
-                self._dirty_since = now_ns()
+        if not self._waiting or not (now or now_ns() - self._wrote_ns >= _COMMIT_NS):
+            return
+        self._wrote_ns = now_ns()
+        try:
+            self._write()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
 
     def _write(self) -> None:
         with self._db:  # all of it or nothing
             self._db.executemany(_INSERT, self._waiting)
         self.written += len(self._waiting)
         self._waiting.clear()
-        self._dirty_since = None
 
     def close(self, report: Mapping[str, Any] | None = None) -> None:
         """Write the report as the run's summary, if there is one, and close the file. Raises sqlite3.Error.
