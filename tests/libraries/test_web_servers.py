@@ -17,6 +17,8 @@ import pytest
 from otel_llm.testing import OtlpReceiver
 from tests.vocabulary import metric_name
 
+pytest.importorskip("uvicorn", reason="needs the libraries: make test-libraries")
+
 PAGE = (Path(__file__).parents[2] / "docs/instrumentation.md").read_text("utf-8")
 
 STREAM = """
