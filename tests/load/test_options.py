@@ -238,7 +238,7 @@ def test_so_many_errors_end_the_run(perf: Run, truth: TruthServer) -> None:
     assert run.code == 1
     requests = run.report["requests"]
     assert run.report["ended_by"] == "max_errors"
-    assert 7 <= requests["failed"] == requests["sent"] - requests["cancelled"] < 20_000
+    assert 7 <= requests["failed"] == requests["sent"] - requests["cancelled"] <= 8  # one was under way
 
 
 def test_a_token_budget_lets_what_is_under_way_end(perf: Run, truth: TruthServer) -> None:

@@ -125,6 +125,8 @@ class Coordinator:
             if told_ns is not None:
                 self._give_up(now_ns() - (_HURRIED_NS if hurried() else _PATIENCE_NS), told_ns)
             on_turn()
+        if told_ns is None:
+            stopping()  # what ended them may have come with their last message
         return self.health
 
     def drain(self) -> None:

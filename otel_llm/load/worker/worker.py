@@ -58,7 +58,7 @@ class _Worker:
         self.live: dict[Exchange, Connection] = {}
         self.ended: list[Raw] = []
         self.loop_lag_ns: list[int] = []
-        self.sent = self.in_flight = self.ticks = 0
+        self.sent = self.in_flight = self.failed = self.ticks = 0
         self.tick_due_ns = 0
         self.next_tick: asyncio.TimerHandle | None = None
 
@@ -235,6 +235,10 @@ class _Worker:
         if self.pacing.first_took_ns is None and raw.outcome == "complete":
             self.pacing.first_took_ns = raw.ended_ns - raw.sent_ns
         self.ended.append(raw)
+        if self.plan.max_errors is not None and raw.outcome == "error":
+            self.failed += 1
+            self.flush()  # at once: a server that refuses is asked a thousand times a second
+            self.pacing.draining |= self.failed >= self.plan.max_errors
         return raw.ended_ns
 
 
