@@ -15,7 +15,7 @@ from otel_llm.load.figures.stats import Stats
 from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.report import SCHEMA, console, print_report, write_json
-from otel_llm.load.show.visible import on_one_line, visible
+from otel_llm.load.show.visible import on_one_line
 from otel_llm.measures import Facts
 from otel_llm.sinks.sqlite import read_answers, read_records, read_runs
 from otel_llm.wire.any_events import AnyEvents
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.requests:
             for line in _lines(args.file, row):
-                sys.stdout.write(visible(line) + "\n")
+                sys.stdout.write(line + "\n")
         report, stats = _report(args.file, row)
         if args.json is not None:
             write_json(args.json, report)
@@ -84,7 +84,7 @@ def _lines(path: Path, row: Mapping[str, Any]) -> Iterator[str]:
             raise ConfigError("a run file with prompts and answers", "one of --no-content", "go without --requests")
         prompt = prompt_text_of(msgspec.json.decode(request))
         answer = _answer_of(protocol, msgspec.json.decode(messages))
-        yield visible(f"prompt: {prompt}, tokens: {inputs}, completion: {answer}, tokens: {outputs}")
+        yield on_one_line(f"prompt: {prompt}, tokens: {inputs}, completion: {answer}, tokens: {outputs}")
 
 
 def _protocol(arguments: Mapping[str, Any]) -> type[Protocol]:
