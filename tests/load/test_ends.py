@@ -145,6 +145,17 @@ def test_no_room_for_a_run_file_at_all_is_said_before_the_run(tmp_path: Path) ->
     assert not run.run_file.exists()
 
 
+def test_what_the_run_file_lacks_is_counted_at_the_end_not_when_it_failed(tmp_path: Path) -> None:
+    file, stats = RunFile(tmp_path / "run.db", RUN, 3), Stats(3)
+    with Interrupts() as interrupts:
+        delivery = Delivery(file, [], interrupts, stats)
+        stats.add([call(0).facts])
+        delivery.drop(file, OSError("no room"))
+        stats.add([call(1).facts, call(2).facts])
+        assert delivery.failures == ["the run file holds 0 of 3 requests: no room"]
+    file.close()
+
+
 def call(index: int) -> Ended:
     wire = Wire().read(HEAD + chunk(HELLO), chunk(STOP + USAGE + DONE) + END)
     (fact,) = list(Facts.of(wire.record))

@@ -22,15 +22,19 @@ class Delivery:
     """The sinks of a run. One that fails gets nothing more, and the run goes on.
 
     sinks:     those that have not failed
-    failures:  a sentence for each that failed
     abandoned: whether a sink is still busy with its end, in a thread that nobody waits for
     """
 
     def __init__(self, file: RunFile, others: Sequence[Sink], interrupts: Interrupts, stats: Stats) -> None:
         self._file, self._interrupts, self._stats = file, interrupts, stats
         self.sinks: tuple[Sink, ...] = (file, *others)
-        self.failures: list[str] = []
+        self._failed: list[tuple[Sink, Exception]] = []
         self.abandoned = False
+
+    @property
+    def failures(self) -> list[str]:
+        """A sentence for each sink that failed, with what it lacks by now."""
+        return [self._sentence(sink, error) for sink, error in self._failed]
 
     def attempt(self, sink: Sink, step: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Call a step of a sink; return its result, None when it failed."""
@@ -42,12 +46,8 @@ class Delivery:
     def drop(self, sink: Sink, error: Exception) -> None:
         """Give nothing more to a sink that failed."""
         self.sinks = tuple(other for other in self.sinks if other is not sink)
-        if sink is self._file:
-            line = f"the run file holds {self._file.written:,} of {self._stats.ended:,} requests: {error}"
-        else:
-            line = f"{type(sink).__name__} holds not all requests: {type(error).__name__}: {error}"
-        self.failures.append(line)
-        log.error(line)
+        self._failed.append((sink, error))
+        log.error(self._sentence(sink, error))
 
     def commit(self, *, now: bool = False) -> None:
         """Put on disk what the run file holds back, if it is time; with `now`, in any case."""
@@ -82,3 +82,8 @@ class Delivery:
         """Write the report into the run file and close it."""
         if self._file in self.sinks:
             self.attempt(self._file, self._file.close, report)
+
+    def _sentence(self, sink: Sink, error: Exception) -> str:
+        if sink is self._file:
+            return f"the run file holds {self._file.written:,} of {self._stats.ended:,} requests: {error}"
+        return f"{type(sink).__name__} holds not all requests: {type(error).__name__}: {error}"
