@@ -101,6 +101,14 @@ def test_throughput_has_an_interval() -> None:
     assert low < 10.1 < high + 0.5
 
 
+@pytest.mark.parametrize("most", [1, 2, 5, 40])
+def test_equal_values_are_not_taken_for_a_trend(most: int) -> None:
+    """Token counts are whole numbers, and often all the same."""
+    row = describe(np.random.default_rng(2).integers(0, most, 400).astype(float))
+    assert row["independent"] == 400
+    assert "p90" not in row["too_few_for"]
+
+
 def test_answers_without_a_first_token_miss_none() -> None:
     """Whole answers have no first token: that is no infinite wait for it. Failures still are infinite."""
     whole = msgspec.structs.replace(timeline("ir..a|"), chunks=timeline("ir..x").chunks)

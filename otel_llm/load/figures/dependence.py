@@ -25,10 +25,14 @@ _MOST: Final = 1 << 14
 
 
 def ranks_of(values: Floats) -> Floats:
-    """Return the rank of each value, from 0: correlations between ranks are not ruled by a few large values."""
-    ranks = np.empty(len(values))
-    ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
-    return ranks
+    """Return the rank of each value, from 0, of equal ones the mean: few large values do not rule what ranks show.
+
+    >>> ranks_of(np.array([5.0, 2.0, 5.0]))
+    array([1.5, 0. , 1.5])
+    """
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    means: Floats = np.cumsum(counts) - (counts + 1) / 2
+    return means[which]
 
 
 def inflation(series: NDArray[Any]) -> float:
