@@ -4,7 +4,8 @@
 
 100 streams of 100 tokens each, from a server on loopback that keeps to its schedule. Printed is the median of each
 tenth of the run: memory with what processes share counted once, and open files. The exit code is 1 when the last tenth
-has more than 5 MB, or more files, above the second: the first holds the start.
+has more than 5 MB, or more than 16 files, above the second: the first holds the start, and each measure goes to a file
+of its own once it has 32,768 values.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from tests.truthserver.process import TruthServer, build
 
 _STREAMS, _TOKENS, _EVERY_S, _PARTS = 100, 100, 5, 10
 _MB: Final = 1e6
+_SPILLED: Final = 16
 
 
 def _sample(root: psutil.Process) -> tuple[float, int]:
@@ -72,7 +74,7 @@ def main() -> int:
     print("open files: ", *(f"{value:8.0f}" for value in files))
     if run.returncode:
         print(said)
-    return int(run.returncode != 0 or memory[-1] - memory[1] > 5 or files[-1] > files[1])
+    return int(run.returncode != 0 or memory[-1] - memory[1] > 5 or files[-1] > files[1] + _SPILLED)
 
 
 if __name__ == "__main__":
