@@ -66,6 +66,11 @@ def test_an_event_that_was_cut_is_no_answer() -> None:
     assert (record.outcome, record.error_type) == ("error", "bad_event")
 
 
+def test_a_body_too_short_to_show_what_it_is_may_hold_two_events() -> None:
+    record = Wire(OllamaChat).read(head("application/x-ndjson"), chunk(b'2.5\n"7"'), END).record
+    assert (record.outcome, record.error_type) == ("error", "bad_event")
+
+
 def deflated(body: bytes) -> bytes:
     return zlib.compress(body)
 

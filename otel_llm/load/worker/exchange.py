@@ -245,7 +245,7 @@ class Exchange:
             moved = f"redirects to {where}, which is not followed: give it as --url" if where else ""
             return self.fail(str(answer.status), moved or text, at_ns)
         if rest:
-            self._decode(rest, (self.raw.arrivals.count,))
+            self._decode(rest, (self.raw.arrivals.count,) * len(rest))
             if not self.open:
                 return None
         plugin.said.settle()
