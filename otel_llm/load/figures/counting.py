@@ -5,6 +5,7 @@ The coordinator counts, from the events of an answer: no tokenizer ever runs on 
 
 from array import array
 from collections.abc import Sequence
+from operator import index
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -88,11 +89,13 @@ class Counting:
         )
 
     def _count(self, events: Sequence[bytes], body: bytes) -> tuple[int | None, int | None]:
-        """Return (of the prompt, of the answer). Raises ValueError for a number that no count can have."""
+        """Return (of the prompt, of the answer). Raises ValueError or TypeError for what can be no count."""
         counts = self._counts.tokens([event.decode("utf-8", "replace") for event in events], msgspec.json.decode(body))
-        if any(count is not None and count > MOST_TOKENS for count in counts):
-            raise ValueError(f"expected counts of at most {MOST_TOKENS:,} tokens, got {counts}")
-        return counts
+        prompt, answer = counts
+        for count in counts:
+            if count is not None and (isinstance(count, bool) or not 0 <= index(count) <= MOST_TOKENS):
+                raise ValueError(f"expected counts of 0 to {MOST_TOKENS:,} tokens, got {counts}")
+        return None if prompt is None else index(prompt), None if answer is None else index(answer)
 
     def _compare(self, record: StreamRecord, counted: int | None) -> StreamRecord:
         streamed = (sum(record.chunks.tokens) if record.stream else 0) or record.output_tokens or 0
