@@ -96,11 +96,10 @@ class Pacing:
             for intended in (self._start_ns + offset for index, offset in planned if self._share.owns(index)):
                 await self._until(intended)
                 if limit is not None:
-                    if limit.locked():
-                        await limit.acquire()
+                    full = limit.locked()
+                    await limit.acquire()
+                    if full:
                         freed_ns = now_ns()
-                    else:
-                        await limit.acquire()
                 due = max(intended, freed_ns)  # a wait for a place, and behind one who waits, is no lateness of ours
                 if (prepared := self._take()) is None:
                     break
