@@ -192,8 +192,7 @@ class Run:
 
     def _display(self) -> Display:
         plan = self.plan
-        pace = f"{plan.rate:g} requests/s" if plan.rate is not None else f"{plan.parallel} in parallel"
-        return Display(self.stats, self.concurrency, f"{plan.model} · {pace}")
+        return Display(self.stats, self.concurrency, f"{plan.model} · {plan.pace}")
 
     @property
     def concurrency(self) -> int:

@@ -1,9 +1,9 @@
 """What a run of the load generator will do, decided and checked before the first byte is sent."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice, takewhile
+from itertools import islice, pairwise, takewhile
 from math import inf
 from operator import not_
 from typing import Any, Final, Literal
@@ -40,7 +40,7 @@ def _count_workers(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
-    """A run. A closed loop keeps `parallel` requests in flight; an open loop sends `rate` a second regardless.
+    """A run. A closed loop keeps `parallel` requests in flight; an open loop sends at planned moments regardless.
 
     A field that an option of the command line sets declares that option, with its help.
 
@@ -51,6 +51,7 @@ class LoadPlan:
     keep_events:     keep the data of every event, and pass it on with its request
     cache_salt:      each prompt begins with 16 characters made from this; "" leaves the prompts as they are
     rate:            requests per second, spaced by `arrival_process`; -1 sends all at time 0; None is a closed loop
+    moments:         when an open loop sends each request, ns from its start, ascending; None: `rate` says
     max_concurrency: the most requests that an open loop has in flight; others wait, and their waiting is measured
     ramp_s:          seconds over which a closed loop starts; None: 5 ms apart, but no longer than one answer takes
     duration_s:      no request starts later than this
@@ -66,6 +67,7 @@ class LoadPlan:
     headers: Mapping[str, str] = field(default_factory=dict)
     tls: Mapping[str, Any] = field(default_factory=dict)
     keep_events: bool = True
+    moments: Sequence[int] | None = None
 
     stream: bool = option(
         True, "--no-stream", group=Group.ASK, action="store_true", to_field=not_,
@@ -170,6 +172,8 @@ class LoadPlan:
         if not self.requests:
             raise ConfigError("at least one request to send", 0, "give --prompt or --dataset")
         check_fields(self)
+        if self.moments is not None:
+            _check_moments(self.moments, self.number, self.rate)
         if self.transport == "stream" and any(target.proxy is not None for target in self.endpoints):
             raise ConfigError("--transport socket with a proxy", self.transport)
         # what would fail in a worker fails here, where it is reported in one line
@@ -194,12 +198,19 @@ class LoadPlan:
     @property
     def open_loop(self) -> bool:
         """Whether requests are sent at intended moments, whatever the server has answered."""
-        return self.rate is not None
+        return self.rate is not None or self.moments is not None
 
     @property
     def mode(self) -> str:
         """`closed` or `open`, as telemetry and reports name it."""
         return "open" if self.open_loop else "closed"
+
+    @property
+    def pace(self) -> str:
+        """How fast it goes, in words for a display."""
+        if self.moments is not None:
+            return f"{self.number:,} requests at given moments"
+        return f"{self.parallel} in parallel" if self.rate is None else f"{self.rate:g} requests/s"
 
     def request(self, index: int) -> WireRequest:
         """Return request number `index`."""
@@ -222,13 +233,14 @@ class LoadPlan:
 
         A closed loop cannot know that beforehand: its plan is returned as it is.
         """
-        if self.rate is None or self.duration_s is None:
+        if not self.open_loop or self.duration_s is None:
             return self
         end_ns = self.duration_s * 1e9
         if not (number := self._count(lambda at: at < end_ns)):
+            at = "" if self.rate is None else f" at {self.rate:g} a second"
             raise ConfigError(
-                "a request to arrive within --duration", f"none in {self.duration_s:g} s at {self.rate:g} a second",
-                "give more seconds, a higher --rate or another --seed",
+                "a request to arrive within --duration", f"none in {self.duration_s:g} s{at}",
+                "give more seconds" if self.rate is None else "give more seconds, a higher --rate or another --seed",
             )  # fmt: skip
         return replace(self, number=number)
 
@@ -241,6 +253,20 @@ class LoadPlan:
 
     def arrivals(self) -> Iterator[int]:
         """Yield when an open loop intends to send each request, of all workers, ns from its start."""
+        if self.moments is not None:
+            return iter(self.moments)
         if self.rate is None or self.rate == -1:
             return immediate()
         return ARRIVALS[self.arrival_process].moments(self.rate, self.seed)
+
+
+def _check_moments(moments: Sequence[int], number: int, rate: float | None) -> None:
+    if rate is not None:
+        raise ConfigError("either moments or a rate", f"moments and {rate:g} a second")
+    if number > len(moments):
+        raise ConfigError("a moment for each request", f"{len(moments):,} for {number:,} requests")
+    if number and moments[0] < 0:
+        raise ConfigError("moments from 0 on", f"{moments[0]:,} ns")
+    for which, (before, after) in enumerate(pairwise(moments), 2):
+        if after < before:
+            raise ConfigError("moments that ascend", f"moment {which:,} before the one before it")
