@@ -35,6 +35,7 @@ from otel_llm.sinks.exporters import (
 )
 from otel_llm.sinks.finished_spans import FinishedSpans
 from otel_llm.sinks.ledger import CountedSpanProcessor, Ledger
+from otel_llm.sinks.shown import ShownCalls
 
 __all__ = ["Histograms", "OtlpProtocol", "Providers", "build_providers", "configure"]
 
@@ -133,10 +134,12 @@ def configure(
     resource_attributes: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
     export_interval_s: float | None = None,
+    show: bool = False,
 ) -> Providers:
     """Set the global tracer and meter provider to ones that export by OTLP, and return a handle to flush and stop them.
 
     configure("http://localhost:4317", service_name="my-model")
+    configure(show=True)  # needs nothing that receives
 
     A provider that is set already is left as it is, with one warning, and the handle does nothing to it. The rest as
     in `build_providers`. At the end of the process what is left is exported, for which it waits up to 5 s.
@@ -160,6 +163,7 @@ def configure(
         headers=headers,
         export_interval_s=export_interval_s,
         signals=tuple(signals),
+        show=show,
     )
     # not the SDK's own handler: that waits for a receiver that is not there through all retries of each signal in turn
     ENDING.watch(made)
@@ -167,7 +171,7 @@ def configure(
         trace.set_tracer_provider(made.tracer_provider)
     if made.meter_provider is not None:
         metrics.set_meter_provider(made.meter_provider)
-    if signals and not _is_said_where_to(endpoint):
+    if signals and not show and not _is_said_where_to(endpoint):
         _log.warning(
             "nothing is exported, since nobody said where to; "
             "next step: otel_llm.configure('http://localhost:4317'), or set OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -192,6 +196,7 @@ def build_providers(
     headers: Mapping[str, str] | None = None,
     export_interval_s: float | None = None,
     signals: tuple[str, ...] = ("traces", "metrics"),
+    show: bool = False,
 ) -> Providers:
     """Build providers that belong to the caller, and set nothing.
 
@@ -203,6 +208,7 @@ def build_providers(
                   OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION, else exponential
     headers:      of every export; else OTEL_EXPORTER_OTLP_(TRACES_|METRICS_)HEADERS
     export_interval_s: seconds between exports of metrics; else OTEL_METRIC_EXPORT_INTERVAL (milliseconds), else 60
+    show:         a line on stderr for each call that ends, and a summary at the end
 
     Raises ConfigError for an endpoint that is no address, for a protocol, a kind of histogram or an exporter that there
     is not, and for an interval that is not above 0.
@@ -215,8 +221,11 @@ def build_providers(
     resource = _resource(service_name, resource_attributes or {})
     target = ExportTarget(endpoint, protocol, dict(headers or {}))
     names = {signal: exporter_names(signal, endpoint) for signal in signals}
-    if exporters := [make_span_exporter(name, target) for name in names.get("traces", ())]:
+    exporters = [make_span_exporter(name, target) for name in names.get("traces", ())]
+    if exporters or (show and "traces" in signals):
         made.tracer_provider = FinishedSpans(resource=resource)
+        if show:
+            made.tracer_provider.add_span_processor(ShownCalls())
         for exporter in exporters:
             processor = CountedSpanProcessor(exporter, made.ledger.spans, **_batching())
             made._processors.append(processor)

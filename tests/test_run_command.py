@@ -1,0 +1,132 @@
+"""`otel-llm run`: a program as it is, its calls as lines on stderr, and a summary."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from otel_llm.sim import Behaviour, SimServer
+from otel_llm.testing import OtlpReceiver
+
+NESTED = """
+import sys
+import otel_llm
+
+@otel_llm.metrics(model="inner")
+def inner():
+    yield from "abcde"
+
+@otel_llm.metrics(model="outer")
+def outer():
+    return list(inner())
+
+@otel_llm.metrics(model="breaks")
+def breaks():
+    yield "a"
+    raise RuntimeError("on purpose")
+
+outer()
+try:
+    list(breaks())
+except RuntimeError:
+    print(__name__, sys.argv)
+"""
+OPENAI = """
+import sys
+import openai
+
+client = openai.OpenAI(base_url=sys.argv[1], api_key="none", max_retries=0)
+messages = [{"role": "user", "content": "hi"}]
+options = {"include_usage": True}
+for _ in client.chat.completions.create(model="tiny", messages=messages, stream=True, stream_options=options):
+    pass
+"""
+
+
+def run(*words: str, folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTHONPATH"))}
+    command = [sys.executable, "-m", "otel_llm", "run", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, cwd=folder, env={**known, **environment}, check=False
+    )
+
+
+def program(folder: Path, text: str) -> str:
+    (folder / "app.py").write_text(text)
+    return "app.py"
+
+
+def test_each_call_is_a_line_below_the_calls_inside_it_and_counted_once(tmp_path: Path) -> None:
+    done = run(program(tmp_path, NESTED), "--help", "x", folder=tmp_path)
+    assert done.stdout == "__main__ ['app.py', '--help', 'x']\n"
+    assert done.returncode == 0
+    lines = done.stderr.splitlines()
+    assert re.match(r"  chat inner +first token +[\d.]+ ms +[\d.]+ tokens/s +5 out +[\d.]+ ms$", lines[0])
+    assert re.match(r"chat outer +[\d.]+ tokens/s +5 out +[\d.]+ ms$", lines[1])
+    assert re.match(r"chat breaks .* error RuntimeError$", lines[2])
+    assert [line.split()[:4] for line in lines[5:]] == [["chat", "outer", "1", "0"], ["chat", "breaks", "1", "1"]]
+
+
+def test_a_library_is_measured_and_its_tokens_are_the_providers(tmp_path: Path) -> None:
+    with SimServer(Behaviour(ttft_ms=100, itl_ms=5, tokens=6)) as sim:
+        done = run(program(tmp_path, OPENAI), sim.url + "/v1", folder=tmp_path)
+    line, *_, total = done.stderr.splitlines()
+    assert re.match(r"chat tiny +first token +1\d\d ms .* 6 out ", line)
+    assert re.match(r"chat tiny +1 +0 +1\d\d ms ", total)
+
+
+def test_it_also_exports_where_an_endpoint_is_given(tmp_path: Path) -> None:
+    with OtlpReceiver() as receiver:
+        done = run("--otlp-endpoint", receiver.grpc_endpoint, program(tmp_path, NESTED), folder=tmp_path)
+        assert len(receiver.spans) == 3
+        assert {span.resource["service.name"] for span in receiver.spans} == {"app"}
+    assert "chat outer" in done.stderr
+
+
+def test_a_module_and_a_command_are_programs_too(tmp_path: Path) -> None:
+    assert run("-m", "app", folder=tmp_path).returncode == 1
+    program(tmp_path, NESTED)
+    assert run("-m", "app", folder=tmp_path).stdout.startswith("__main__")
+    assert run("python", "app.py", folder=tmp_path).stdout.startswith("__main__")
+
+
+def test_the_program_is_told_to_stop_and_its_calls_are_summed_up(tmp_path: Path) -> None:
+    done = run(
+        program(tmp_path, NESTED + "\nimport os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n"), folder=tmp_path
+    )
+    assert done.returncode == -signal.SIGTERM
+    assert "tokens/s p50" in done.stderr
+
+
+def test_each_process_tells_of_its_own_calls(tmp_path: Path) -> None:
+    forked = NESTED + "\nimport multiprocessing\nchild = multiprocessing.get_context('fork').Process(target=outer)\n"
+    done = run(program(tmp_path, forked + "child.start()\nchild.join()\n"), folder=tmp_path)
+    totals = [line.split()[:3] for line in done.stderr.splitlines() if re.match(r"chat \w+ +\d+ +\d+ ", line)]
+    assert totals == [["chat", "outer", "1"], ["chat", "outer", "1"], ["chat", "breaks", "1"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "expected a program"),
+        (("none.py",), "expected a Python file that exists, got 'none.py'"),
+        (("no-such-command",), "expected a command on PATH, or a Python file"),
+        (("--otlp-endpoint", "here", "app.py"), "expected the base URL of an OTLP receiver, got 'here'"),
+        (("--colour", "app.py"), "unrecognized arguments: --colour"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line_and_exit_code_2(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    program(tmp_path, NESTED)
+    done = run(*words, folder=tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert said in done.stderr
+
+
+def test_a_program_runs_where_telemetry_cannot(tmp_path: Path) -> None:
+    done = run(program(tmp_path, NESTED), folder=tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="ftp:x")
+    assert done.stdout.startswith("__main__")
+    assert done.stderr.splitlines()[0].startswith("the program runs unmeasured: ")
