@@ -1,14 +1,11 @@
-"""What a run amounts to: schedules, statistics, the figures of the `llmuses perf` guide, objectives.
+"""What a run amounts to: statistics, the figures of the `llmuses perf` guide, objectives.
 
 All records are made up.
 """
 
-import itertools
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,76 +14,15 @@ import pytest
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.slo import QUANTITIES, Slo, Term, parse_term
 from otel_llm.load.figures.stats import Stats, describe
-from otel_llm.load.plan.arrivals import ARRIVALS, ArrivalProcess, constant, immediate, poisson
 from otel_llm.load.plan.option_values import parse_key_values, read_prompt
 from otel_llm.load.show import llmuses_format as document
 from otel_llm.load.show.redact import redact, redact_url
-from otel_llm.load.worker.stock import Share
 from otel_llm.measures import Facts, request_latency
 from otel_llm.record import Chunks, StreamRecord
 from otel_llm.sinks import Ended
 from otel_llm.sinks.sqlite import RunFile, read_records, read_run
 from otel_llm.testing import timeline
 from otel_llm.wire.repeats import Content
-from tests.load.test_exchange import PLAN
-
-
-def test_poisson_gaps_have_the_mean_and_the_spread_of_an_exponential() -> None:
-    """`--rate` draws exponential gaps with the mean of one over the rate. (S4.12)"""
-    at = np.array(list(itertools.islice(poisson(50, seed=3), 20_001)))
-    gaps = np.diff(at) / 1e9
-    assert at[0] > 0  # what is certain at 0 is no arrival of a Poisson process
-    assert gaps.mean() == pytest.approx(0.02, rel=0.03)  # 20,000 gaps: the mean's own deviation is 0.7 %
-    assert gaps.std() == pytest.approx(0.02, rel=0.05)
-    assert (gaps < 0.02).mean() == pytest.approx(1 - np.exp(-1), abs=0.015)
-
-
-def test_the_same_seed_is_the_same_schedule() -> None:
-    first, again, other = (list(itertools.islice(poisson(7, seed), 50)) for seed in (1, 1, 2))
-    assert first == again != other
-
-
-def test_workers_share_one_schedule() -> None:
-    one = list(itertools.islice(poisson(9, 5), 12))
-    three = [list(itertools.islice(poisson(9, 5), worker, 12, 3)) for worker in range(3)]
-    assert sorted(itertools.chain(*three)) == one
-    assert [Share(worker, 3).of(11) for worker in range(3)] == [4, 4, 3]
-
-
-@pytest.mark.parametrize(("rate", "seconds"), [(10, 1), (2, 1), (0.5, 2)])
-def test_poisson_plans_as_many_requests_as_rate_times_duration(rate: float, seconds: float) -> None:
-    counts = [
-        sum(1 for _ in itertools.takewhile(lambda at: at < seconds * 1e9, poisson(rate, seed))) for seed in range(2000)
-    ]
-    assert np.mean(counts) == pytest.approx(rate * seconds, abs=4 * np.sqrt(rate * seconds / 2000))
-
-
-@pytest.mark.parametrize("process", ARRIVALS.values())
-def test_every_arrival_process_begins_soon_ascends_and_keeps_the_rate(process: ArrivalProcess) -> None:
-    at = list(itertools.islice(process.moments(50, 3), 20_001))
-    assert 0 <= at[0] < 0.2e9
-    assert at == sorted(at)
-    assert at[-1] / 1e9 == pytest.approx(20_000 / 50, rel=0.03)
-
-
-def test_everything_at_once_and_evenly() -> None:
-    assert list(itertools.islice(immediate(), 3)) == [0, 0, 0]
-    assert list(itertools.islice(constant(4), 3)) == [0, 250_000_000, 500_000_000]
-
-
-@pytest.mark.parametrize(
-    ("given", "number"),
-    [
-        ({"rate": 40, "arrival_process": "constant", "duration_s": 0.25}, 10),
-        ({"rate": 40, "arrival_process": "constant", "duration_s": 0.26}, 11),
-        ({"rate": 40, "arrival_process": "constant"}, 500),
-        ({"rate": 40_000, "duration_s": 100.0}, 500),
-        ({"rate": -1, "duration_s": 0.25}, 500),
-        ({"duration_s": 0.25}, 500),
-    ],
-)
-def test_an_open_loop_plans_what_its_arrivals_put_into_its_time(given: dict[str, Any], number: int) -> None:
-    assert replace(PLAN, number=500, **given).within_duration().number == number
 
 
 def call(sent_s: float, latency_s: float, ttft_s: float, tokens: int, prompt: int, packets: int) -> StreamRecord:

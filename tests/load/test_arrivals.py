@@ -1,21 +1,181 @@
-"""When an open loop sends: its moments, whoever sends them."""
+"""When requests are to be sent: arrival processes, stages, given moments; whoever sends them."""
 
 import asyncio
+import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice, pairwise, takewhile
 from typing import Any
 
+import numpy as np
 import pytest
 
 from otel_llm.errors import ConfigError
+from otel_llm.load.plan.arrivals import arrival_moments
 from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.plan.stages import Floats, Stages
 from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.stock import Prepared, deal
+from otel_llm.sinks.sqlite import read_records
+from tests.load.conftest import Perf
 from tests.load.test_dealing import NoPool
 from tests.load.test_exchange import PLAN
+from tests.load.test_perf import chat
+from tests.truthserver.process import TruthServer
+
+Run = Callable[..., Perf]
 
 MS = 1_000_000
+PROCESSES = ("constant", "poisson", "uniform", "gamma:0.5", "gamma:2")
+
+
+def at_rate(rate: float, process: str = "poisson", seed: int = 3, count: int = 20_001) -> Floats:
+    """Return the moments of a process, in seconds."""
+    return np.array(list(islice(arrival_moments(process, Stages.steady(rate), seed), count))) / 1e9
+
+
+def gamma_below(shape: float, x: Floats) -> Floats:
+    """Return the share of a gamma distribution with a mean of 1 that is below x, by its power series."""
+    x = x * shape
+    terms = np.array([x**n / math.gamma(shape + n + 1) for n in range(140)])
+    below: Floats = x**shape * np.exp(-x) * terms.sum(axis=0)
+    return below
+
+
+LAWS = {
+    "poisson": lambda x: 1 - np.exp(-x),
+    "uniform": lambda x: np.clip(x / 2, 0, 1),
+    "gamma:0.5": lambda x: gamma_below(4, x),
+    "gamma:2": lambda x: gamma_below(0.25, x),
+}
+
+
+@pytest.mark.parametrize("process", LAWS)
+def test_gaps_follow_their_law_and_do_not_depend_on_each_other(process: str) -> None:
+    gaps = np.diff(at_rate(1, process, count=100_001))
+    count, ordered = len(gaps), np.sort(gaps)
+    law = LAWS[process](ordered)
+    steps = np.arange(count + 1) / count
+    distance = max(np.abs(law - steps[1:]).max(), np.abs(law - steps[:-1]).max())
+    assert distance < 1.63 / math.sqrt(count), "Kolmogorov and Smirnov, at 1 %"
+    other = LAWS["gamma:2" if process != "gamma:2" else "poisson"](ordered)
+    assert np.abs(other - steps[1:]).max() > 0.05, "and they would notice another law"
+    ranks = np.argsort(np.argsort(gaps)) - (count - 1) / 2
+    near = [float(ranks[:-lag] @ ranks[lag:]) / float(ranks @ ranks) for lag in range(1, 6)]
+    assert max(map(abs, near)) < 3.3 / math.sqrt(count)
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize(("rate", "seconds"), [(10, 1), (2, 1), (0.5, 2)])
+def test_there_are_on_average_as_many_requests_as_rate_times_duration(
+    process: str, rate: float, seconds: float
+) -> None:
+    counts = [
+        sum(1 for _ in takewhile(lambda at: at < seconds * 1e9, arrival_moments(process, Stages.steady(rate), seed)))
+        for seed in range(1000)
+    ]
+    assert np.mean(counts) == pytest.approx(rate * seconds, abs=4 * max(np.std(counts), 0.01) / math.sqrt(1000))
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_a_seed_gives_one_process_at_any_rate(process: str) -> None:
+    slow, fast = at_rate(2, process), at_rate(500, process)
+    assert np.all(np.diff(fast) >= 0)
+    assert np.abs(fast * 250 - slow).max() < 1e-6  # whole nanoseconds, 250 times
+    assert np.array_equal(at_rate(2, process), slow)
+    assert process == "constant" or not np.array_equal(at_rate(2, process, seed=4), slow)
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_stages_are_the_same_process_with_its_time_stretched(process: str) -> None:
+    stages = Stages.parse("--rate", ["2:30s", "0:5s", "10..50:20s", "50..0:1m", "8"])
+    level = np.interp
+    at = np.array(list(islice(arrival_moments(process, stages, 3), 3000))) / 1e9
+    grid = np.linspace(0, 400, 4_000_001)
+    levels = level(grid, [0, 30, 30, 35, 35, 55, 115, 115, 400], [2, 2, 0, 0, 10, 50, 0, 8, 8])
+    added_up = np.concatenate(([0], np.cumsum((levels[1:] + levels[:-1]) / 2) * 1e-4))
+    assert np.interp(at, grid, added_up) == pytest.approx(at_rate(1, process, count=3000), abs=0.01)
+    assert not np.any((at > 30) & (at < 35)), "a pause"
+
+
+def test_stages_end_and_say_what_they_are() -> None:
+    stages = Stages.parse("--rate", ["2:500ms", "10..20:1m"])
+    assert (str(stages), stages.seconds, stages.peak) == ("2:0.5s 10..20:60s", 60.5, 20)
+    at = list(arrival_moments("constant", stages, 0))
+    assert len(at) == 1 + 900
+    assert at[:2] == [0, 500 * MS]
+    assert at[-1] < 60.5e9
+    assert list(arrival_moments("constant", Stages.parse("--rate", ["2:3s"]), 0)) == [i * 500 * MS for i in range(6)]
+
+
+def test_all_at_once() -> None:
+    for process in PROCESSES:
+        assert list(islice(arrival_moments(process, Stages.steady(math.inf), 1), 3)) == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [
+        ({"rate": 40, "arrival_process": "constant", "duration_s": 0.25}, 10),
+        ({"rate": 40, "arrival_process": "constant", "duration_s": 0.26}, 11),
+        ({"rate": 40, "arrival_process": "constant"}, 500),
+        ({"rate": 40_000, "duration_s": 100.0}, 500),
+        ({"rate": math.inf, "duration_s": 0.25}, 500),
+        ({"duration_s": 0.25}, 500),
+    ],
+)
+def test_an_open_loop_plans_what_its_arrivals_put_into_its_time(given: dict[str, Any], number: int) -> None:
+    if "rate" in given:
+        given = given | {"rate": Stages.steady(given["rate"])}
+    assert replace(PLAN, number=500, **given).within_duration().number == number
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("most", [None, 3])
+def test_any_number_of_workers_keeps_one_schedule(process: str, most: int | None) -> None:
+    rate = Stages.parse("--rate", ["500:20ms", "500..3000:50ms", "2000"])
+    plan = replace(PLAN, rate=rate, arrival_process=process, number=90, max_concurrency=most)
+    one, *others = (intended_moments(replace(plan, workers=workers)) for workers in (1, 2, 5))
+    assert others == [one, one]
+    assert one == list(islice(plan.arrivals(), 90))
+
+
+def test_slots_come_and_go() -> None:
+    plan = replace(PLAN, parallel=4, levels=Stages.parse("--parallel", ["1:1s", "4:1s", "2..4:2s", "1:1s"]))
+    opens = [[plan.slot_opens_ns(slot, at) for at in (0, 1500 * MS, 2100 * MS, 4500 * MS)] for slot in range(4)]
+    s = 1000 * MS
+    assert opens[0] == [0, 1500 * MS, 2100 * MS, 4500 * MS]
+    assert opens[1] == [s, 1500 * MS, 2100 * MS, None]
+    assert opens[2] == [s, 1500 * MS, 2500 * MS, None]  # 2.5 are three
+    assert opens[3] == [s, 1500 * MS, 3500 * MS, None]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_closed_loop_follows_its_stages(perf: Run, truth: TruthServer, workers: str) -> None:
+    arguments = [*chat(truth, "ttft_ms=20;itl_ms=1;tokens=3"), "--parallel", "1:600ms", "6:600ms", "2:600ms"]
+    run = perf(*arguments, "--workers", workers)
+    assert run.code == 0, run.err
+    assert run.report["ended_by"] == "duration"
+    assert run.report["run"]["arguments"]["parallel"] == "1:600ms 6:600ms 2:600ms"
+    records = list(read_records(run.run_file))
+    begin = min(record.sent_ns for record in records)
+    for since, until, level in ((0.0, 0.55, 1), (0.8, 1.15, 6), (1.4, 1.7, 2)):  # what had begun before may go on
+        at = [begin + round(s * 1e9) for s in np.linspace(since, until, 200)]
+        under_way = [sum(record.sent_ns <= moment < record.ended_ns for record in records) for moment in at]
+        assert max(under_way) == level
+
+
+def test_an_open_loop_follows_its_stages(perf: Run, truth: TruthServer) -> None:
+    arguments = [*chat(truth, "ttft_ms=5;itl_ms=1;tokens=3"), "--rate", "20:1s", "0:500ms", "100:500ms"]
+    run = perf(*arguments, "--arrivals", "constant", "--workers", "2")
+    assert run.code == 0, run.err
+    assert run.report["requests"]["planned"] == 70
+    at = sorted(record.intended_ns or 0 for record in read_records(run.run_file))
+    gaps = [after - before for before, after in pairwise(at)]
+    expected = [50 * MS] * 19 + [550 * MS] + [10 * MS] * 49
+    assert len(gaps) >= 60  # a client that is late at the end sends less
+    assert gaps == expected[: len(gaps)]
 
 
 def intended_moments(plan: LoadPlan) -> list[int]:
@@ -58,10 +218,10 @@ def test_moments_after_the_duration_are_not_planned() -> None:
         ([5, 4], None, "expected moments that ascend, got 'moment 2 before the one before it'"),
         ([-1, 4], None, "expected moments from 0 on, got '-1 ns'"),
         ([4], None, "expected a moment for each request, got '1 for 2 requests'"),
-        ([4, 5], 2.0, "expected either moments or a rate"),
+        ([4, 5], 2.0, "expected either moments or a rate, got 'moments and 2 a second'"),
     ],
 )
 def test_moments_that_are_none_are_refused(moments: Sequence[int], rate: float | None, said: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        replace(PLAN, moments=moments, number=2, rate=rate)
+        replace(PLAN, moments=moments, number=2, rate=None if rate is None else Stages.steady(rate))
     assert str(refused.value).startswith(said)

@@ -3,19 +3,21 @@
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.plan.stages import Stages
 from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.stock import Prepared, deal
 from tests.load.test_exchange import PLAN
 
 loops = st.one_of(
     st.builds(lambda parallel: {"parallel": parallel}, st.integers(1, 12)),
-    st.builds(lambda most: {"rate": -1, "max_concurrency": most}, st.none() | st.integers(1, 12)),
+    st.builds(lambda most: {"rate": Stages.steady(inf), "max_concurrency": most}, st.none() | st.integers(1, 12)),
 )
 plans = st.builds(
     lambda workers, number, loop: replace(PLAN, workers=workers, number=number, ramp_s=0, **loop),

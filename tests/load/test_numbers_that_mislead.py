@@ -16,6 +16,7 @@ from otel_llm.load.figures.intervals import rate_interval
 from otel_llm.load.figures.slo import Slo, parse_term
 from otel_llm.load.figures.stats import Stats, describe
 from otel_llm.load.figures.verdict import ClientError
+from otel_llm.load.plan.stages import Stages
 from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
 from otel_llm.testing import timeline
@@ -142,7 +143,7 @@ def test_a_time_in_which_nothing_arrives_is_refused() -> None:
     with pytest.raises(
         ConfigError, match=r"a request to arrive within --duration, got 'none in 1 s at 0.001 a second'"
     ):
-        replace(PLAN, rate=0.001, duration_s=1.0, number=500).within_duration()
+        replace(PLAN, rate=Stages.steady(0.001), duration_s=1.0, number=500).within_duration()
 
 
 def test_a_server_that_writes_several_tokens_at_once_is_no_limit_of_the_client() -> None:

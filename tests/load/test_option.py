@@ -63,9 +63,29 @@ def test_every_option_of_the_plan_is_an_argument() -> None:
     ("arguments", "message"),
     [
         (["-n", "0"], "expected -n to be 1 or more, got 0"),
-        (["--parallel", "0"], "expected --parallel to be 1 or more, got 0"),
+        (["--parallel", "0"], "expected --parallel to be above 0, got '0'; write 5, 2:30s 10:60s, or 1..50:5m"),
         (["--workers", "0"], "expected --workers to be 1 or more, got 0"),
-        (["--rate", "-2"], "expected --rate to be above 0, or -1 to send everything at once, got -2.0"),
+        (["--parallel", "2.5"], "expected --parallel as whole numbers, got '2.5'; write 5, 2:30s 10:60s, or 1..50:5m"),
+        (["--rate", "x:3s"], "expected --rate as a number or stages, got 'x:3s'; write 5, 2:30s 10:60s, or 1..50:5m"),
+        (["--rate", "2:1x"], "expected --rate as a number or stages, got '2:1x'; write 5, 2:30s 10:60s, or 1..50:5m"),
+        (["--rate", "0:5s"], "expected --rate to be above 0, got '0:5s'; write 5, 2:30s 10:60s, or 1..50:5m"),
+        (["--rate", "1..5"], "expected a time for the ramp of --rate, got '1..5'; write 1..5:60s"),
+        (
+            ["--rate", "2", "5:9s"],
+            "expected a time for each stage of --rate but the last, got '2 5:9s'; write 5, 2:30s 10:60s, or 1..50:5m",
+        ),
+        (
+            ["--rate", "-2"],
+            "expected --rate to be 0 or more, for a time above 0, got '-2'; write 5, 2:30s 10:60s, or 1..50:5m",
+        ),
+        (
+            ["--parallel", "1:9s", "-n", "5"],
+            "expected either -n or stages of --parallel that end, got '-n 5 with them'; leave out -n",
+        ),
+        (
+            ["--rate", "5", "--arrivals", "gamma"],
+            "expected --arrivals gamma:CV with a CV from 0.01 to 100, got 'gamma'; write gamma:2",
+        ),
         (["--rate", "1", "--max-concurrency", "0"], "expected --max-concurrency to be 1 or more, got 0"),
         (["--connect-timeout", "0"], "expected --connect-timeout to be above 0 seconds, got 0.0"),
         (["--read-timeout", "nan"], "expected --read-timeout to be above 0 seconds, got nan"),

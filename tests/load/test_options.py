@@ -208,7 +208,10 @@ def test_arrivals_need_a_rate_and_a_name_that_there_is() -> None:
     assert alone.stderr == "otel-llm perf: expected --arrivals together with --rate, got '--arrivals constant alone'\n"
     unknown = command(*given, "weekly", "--rate", "2")
     assert unknown.returncode == 2
-    assert unknown.stderr == "otel-llm perf: expected --arrivals to be one of poisson, constant, got 'weekly'\n"
+    assert (
+        unknown.stderr
+        == "otel-llm perf: expected --arrivals to be one of poisson, constant, uniform, gamma:CV, got 'weekly'\n"
+    )
 
 
 def test_warm_up_is_sent_and_not_counted(perf: Run, truth: TruthServer) -> None:

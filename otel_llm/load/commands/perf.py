@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from math import isfinite
 from typing import Any
 
 from rich.console import Console
@@ -128,9 +129,21 @@ def _written(args: argparse.Namespace, plan: LoadPlan) -> dict[str, Any]:
     given["url"] = urls[0] if len(urls) == 1 else urls
     given["proxy"] = None if args.proxy is None else repr(Proxy.parse(args.proxy))
     given["otlp_endpoint"] = None if args.otlp_endpoint is None else redact_url(args.otlp_endpoint)
+    given |= {name: _plain(given[name]) for name in ("rate", "parallel")}
     given["headers"] = parse_headers(args.headers)
     given["parameters"] = parse_key_values("--parameters", args.parameters)
     given |= {name: None if given[name] is None else str(given[name]) for name in ("json", "jsonl")}
     if args.no_content and args.prompt is not None and prompt_file(args.prompt) is None:
         given["prompt"] = "[left out]"
     return redact(given)
+
+
+def _plain(texts: Sequence[str] | None) -> float | str | None:
+    """Return a rate or a concurrency as a number, in stages as a text."""
+    if texts is None:
+        return None
+    with suppress(ValueError):
+        number = float(texts[0])
+        if len(texts) == 1 and isfinite(number):
+            return int(number) if number.is_integer() else number
+    return " ".join(texts)

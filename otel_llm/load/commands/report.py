@@ -12,6 +12,7 @@ import msgspec
 
 from otel_llm.errors import ConfigError, OtelLLMError
 from otel_llm.load.figures.stats import Stats
+from otel_llm.load.plan.stages import parse_parallel
 from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.report import SCHEMA, console, print_report, write_json
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         out = console()
         title = f"run {number} of {len(runs)}  {row['name']}  {row['started_at']}"
         out.print(on_one_line(title), soft_wrap=True, markup=False)
-        sys.stdout.write(summary_block(stats, row["arguments"].get("parallel") or 1) + "\n")
+        sys.stdout.write(summary_block(stats, _concurrency(row["arguments"])) + "\n")
         print_report(report, out)
     except (KeyError, TypeError, AttributeError, msgspec.MsgspecError) as error:  # JSON of another shape than ours
         raise ConfigError("a run file", f"{args.file} (damaged: {error!r})", "try another --run") from error
@@ -74,6 +75,12 @@ def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stat
     made |= {"ended_by": None, "warmup": None, "telemetry": None}
     made["notes"] = ["the run was broken off before its end: this is what had been written by then"]
     return made, stats
+
+
+def _concurrency(arguments: Mapping[str, Any]) -> int:
+    """Return what the run's plan had as `parallel`: the most requests that its closed loop had under way."""
+    parallel = arguments.get("parallel") or 1
+    return int(parse_parallel(parallel.split()).peak) if isinstance(parallel, str) else parallel
 
 
 def _lines(path: Path, row: Mapping[str, Any]) -> Iterator[str]:

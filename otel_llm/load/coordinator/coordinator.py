@@ -227,8 +227,9 @@ def warm_up(plan: LoadPlan, interrupts: Interrupts) -> dict[str, int] | None:
     parallel = (plan.max_concurrency or 1) if plan.open_loop else plan.parallel
     coordinator = Coordinator(
         replace(
-            plan, number=plan.warmup, rate=None, moments=None, parallel=min(parallel, plan.warmup), ramp_s=None,
-            duration_s=None, keep_events=False, warmup=0, cache_salt=plan.cache_salt and f"{plan.cache_salt}-warm-up-",
+            plan, number=plan.warmup, rate=None, moments=None, levels=None, ramp_s=None, duration_s=None,
+            parallel=min(parallel, plan.warmup), keep_events=False, warmup=0,
+            cache_salt=plan.cache_salt and f"{plan.cache_salt}-warm-up-",
         )
     )  # fmt: skip
     ended = {"requests": plan.warmup, "succeeded": 0, "failed": 0}

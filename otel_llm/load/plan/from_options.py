@@ -2,6 +2,8 @@
 
 import argparse
 from dataclasses import dataclass, replace
+from math import inf
+from typing import Any
 from urllib.parse import urlsplit
 
 from otel_llm.errors import ConfigError
@@ -14,6 +16,7 @@ from otel_llm.load.plan.option_values import parse_headers, parse_key_values, re
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
 from otel_llm.load.plan.request_bodies import requests_of
 from otel_llm.load.plan.server_model import find_model
+from otel_llm.load.plan.stages import AT_ONCE, parse_parallel, parse_rate
 from otel_llm.load.prompts.parsers.named import NAMED
 from otel_llm.wire.any_events import AnyEvents
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
@@ -56,7 +59,7 @@ def plan_of(args: argparse.Namespace) -> Planned:
     prompt = None if args.prompt is None else read_prompt(args.prompt)
     requests, counts = requests_of(args, protocol, prompt, parse_key_values("--parameters", args.parameters))
     plan = LoadPlan(
-        **values_of(LoadPlan, args) | {"number": _number(args, len(requests))},
+        **values_of(LoadPlan, args) | _extent(args, len(requests)),
         target=targets[0],
         targets=targets,
         protocol=protocol,
@@ -78,23 +81,25 @@ def _check(args: argparse.Namespace) -> None:
     """Raise ConfigError for an option that is missing or that contradicts another."""
     if args.rate is not None and args.parallel is not None:
         raise ConfigError(
-            "either --rate or --parallel", f"--rate {args.rate:g} --parallel {args.parallel}",
-            f"write --rate {args.rate:g} --max-concurrency {args.parallel}, or --parallel {args.parallel} alone",
+            "either --rate or --parallel", f"--rate {' '.join(args.rate)} --parallel {' '.join(args.parallel)}",
+            f"write --rate {' '.join(args.rate)} --max-concurrency N, or --parallel {' '.join(args.parallel)} alone",
         )  # fmt: skip
     if args.arrivals != DEFAULT_PROCESS and args.rate is None:
         raise ConfigError("--arrivals together with --rate", f"--arrivals {args.arrivals} alone")
     if args.log_every_n_query < 1:
         raise ConfigError("--log-every-n-query to be 1 or more", args.log_every_n_query)
-    if args.grace is not None and args.duration is None:
+    if args.grace is not None and args.duration is None and not _ends(args):
         raise ConfigError("--grace together with --duration", f"--grace {args.grace:g} alone")
     for name, length in (("max", args.max_prompt_length), ("min", args.min_prompt_length)):
         if length < 0:
             raise ConfigError(f"--{name}-prompt-length to be 0 or more", length)
+    if args.number is not None and args.parallel is not None and _ends(args):
+        raise ConfigError("either -n or stages of --parallel that end", f"-n {args.number} with them", "leave out -n")
     if args.number is not None and args.number >= ENDLESS:
         raise ConfigError(f"-n to be below {ENDLESS:,}", args.number)
     if args.append and args.name is None:
         raise ConfigError("--name NAME with --append", next_step="name the run file to continue")
-    if args.rate == -1 and args.duration is not None and args.number is None:
+    if args.rate == AT_ONCE and args.duration is not None and args.number is None:
         raise ConfigError("-n N with --rate -1", next_step="say how many requests leave at once")
 
 
@@ -133,8 +138,22 @@ def _headers(args: argparse.Namespace, protocol: type[Protocol]) -> dict[str, st
     return {name: form.format(key), **given}
 
 
-def _number(args: argparse.Namespace, one_pass: int) -> int:
-    """Return the most requests to send: as many as -n says, else one pass of the prompts, or no limit but time."""
-    if args.number is not None:
-        return int(args.number)
-    return one_pass if args.duration is None else ENDLESS
+def _extent(args: argparse.Namespace, one_pass: int) -> dict[str, Any]:
+    """Return the fields of the plan that say how much there is to do, and until when.
+
+    The most requests are what -n says, else one pass of the prompts, or no limit but time. Stages that end are a time.
+    """
+    levels = None if args.parallel is None else parse_parallel(args.parallel)
+    if levels is not None and len(levels.stages) == 1 and levels.seconds == inf:
+        levels = None
+    ends = [seconds for seconds in (args.duration, _ends(args)) if seconds is not None]
+    number = args.number if args.number is not None else ENDLESS if ends else one_pass
+    return {"levels": levels, "number": number, "duration_s": min(ends, default=None)}
+
+
+def _ends(args: argparse.Namespace) -> float | None:
+    """Return after how many seconds the stages of --rate or --parallel are over; None: they are not, or none."""
+    for texts, parse in ((args.rate, parse_rate), (args.parallel, parse_parallel)):
+        if texts is not None and (seconds := parse(texts).seconds) < inf:
+            return seconds
+    return None

@@ -3,13 +3,13 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice, pairwise, takewhile
+from itertools import islice, takewhile
 from math import inf
 from operator import not_
 from typing import Any, Final, Literal
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.plan.arrivals import ARRIVALS, DEFAULT_PROCESS, immediate
+from otel_llm.load.plan.arrivals import ARRIVALS, DEFAULT_PROCESS, arrival_moments, check_moments, check_process
 from otel_llm.load.plan.cachebust import draw_salt, fill_in
 from otel_llm.load.plan.option import (
     ABOVE_0,
@@ -20,6 +20,7 @@ from otel_llm.load.plan.option import (
     check_fields,
     option,
 )
+from otel_llm.load.plan.stages import Stages, parse_parallel, parse_rate
 from otel_llm.wire.http import request_bytes
 from otel_llm.wire.loop import WATCHES_SOCKETS
 from otel_llm.wire.protocol import Protocol, WireRequest
@@ -30,8 +31,9 @@ __all__ = ["ENDLESS", "LoadPlan"]
 ENDLESS: Final = 1 << 40
 """The number of requests in the plan of a closed loop that only the clock ends."""
 
-_SLOWEST: Final = 1e-9  # a request in 30 years
-_PROCESSES: Final = "; ".join(f"{name}, {process.about}" for name, process in ARRIVALS.items())
+_PROCESSES: Final = "; ".join(
+    f"{name}{':CV' if process.cv is None else ''}, {process.about}" for name, process in ARRIVALS.items()
+)
 
 
 def _count_workers(text: str) -> int:
@@ -50,7 +52,10 @@ class LoadPlan:
     finish_reason:   whether an answer without a finish reason counts as cut short
     keep_events:     keep the data of every event, and pass it on with its request
     cache_salt:      each prompt begins with 16 characters made from this; "" leaves the prompts as they are
-    rate:            requests per second, spaced by `arrival_process`; -1 sends all at time 0; None is a closed loop
+    parallel:        the most of them, where they come and go
+    levels:          how many of them there are over time; None: all of them, all the time
+    rate:            requests per second over time, spaced by `arrival_process`; inf sends all at time 0; None is a
+                     closed loop
     moments:         when an open loop sends each request, ns from its start, ascending; None: `rate` says
     max_concurrency: the most requests that an open loop has in flight; others wait, and their waiting is measured
     ramp_s:          seconds over which a closed loop starts; None: 5 ms apart, but no longer than one answer takes
@@ -68,6 +73,7 @@ class LoadPlan:
     tls: Mapping[str, Any] = field(default_factory=dict)
     keep_events: bool = True
     moments: Sequence[int] | None = None
+    levels: Stages | None = None
 
     stream: bool = option(
         True, "--no-stream", group=Group.ASK, action="store_true", to_field=not_,
@@ -88,17 +94,17 @@ class LoadPlan:
         help="requests; default: one for --prompt, one pass of the dataset",
     )  # fmt: skip
     parallel: int = option(
-        1, "--parallel", group=Group.AMOUNT, type=int, metavar="N", default=None, check=ONE_OR_MORE,
-        help="closed loop: requests under way at any time (default: 1)",
+        1, "--parallel", group=Group.AMOUNT, nargs="+", metavar="N", default=None, check=ONE_OR_MORE,
+        to_field=lambda texts: int(parse_parallel(texts).peak),
+        help="closed loop: requests under way at any time (default: 1); in stages 8:30s 32:60s, rising 1..50:5m",
     )  # fmt: skip
-    rate: float | None = option(
-        None, "--rate", group=Group.AMOUNT, type=float, metavar="R",
-        check=Check("to be above 0, or -1 to send everything at once", lambda r: _SLOWEST <= r < inf or r == -1),
-        help="open loop: requests per second, whatever comes back; -1 sends all at time 0",
+    rate: Stages | None = option(
+        None, "--rate", group=Group.AMOUNT, nargs="+", metavar="R", to_field=parse_rate,
+        help="open loop: requests per second, whatever comes back; in stages 2:30s 10:60s, rising 1..50:5m; "
+        "-1 sends all at time 0",
     )  # fmt: skip
     arrival_process: str = option(
         DEFAULT_PROCESS, "--arrivals", group=Group.AMOUNT, metavar="NAME",
-        check=Check(f"to be one of {', '.join(ARRIVALS)}", lambda name: name in ARRIVALS),
         help=f"how --rate spaces requests: {_PROCESSES} (default: %(default)s)",
     )  # fmt: skip
     max_concurrency: int | None = option(
@@ -172,8 +178,11 @@ class LoadPlan:
         if not self.requests:
             raise ConfigError("at least one request to send", 0, "give --prompt or --dataset")
         check_fields(self)
+        check_process(self.arrival_process)
         if self.moments is not None:
-            _check_moments(self.moments, self.number, self.rate)
+            check_moments(self.moments, self.number)
+            if self.rate is not None:
+                raise ConfigError("either moments or a rate", f"moments and {self.rate} a second")
         if self.transport == "stream" and any(target.proxy is not None for target in self.endpoints):
             raise ConfigError("--transport socket with a proxy", self.transport)
         # what would fail in a worker fails here, where it is reported in one line
@@ -201,6 +210,11 @@ class LoadPlan:
         return self.rate is not None or self.moments is not None
 
     @property
+    def at_once(self) -> bool:
+        """Whether every request is sent at the start."""
+        return self.rate is not None and self.rate.peak == inf
+
+    @property
     def mode(self) -> str:
         """`closed` or `open`, as telemetry and reports name it."""
         return "open" if self.open_loop else "closed"
@@ -210,7 +224,19 @@ class LoadPlan:
         """How fast it goes, in words for a display."""
         if self.moments is not None:
             return f"{self.number:,} requests at given moments"
-        return f"{self.parallel} in parallel" if self.rate is None else f"{self.rate:g} requests/s"
+        if self.levels is not None:
+            return f"{self.levels} in parallel"
+        return f"{self.parallel} in parallel" if self.rate is None else f"{self.rate} requests/s"
+
+    def slot_opens_ns(self, slot: int, offset_ns: int) -> int | None:
+        """Return when a slot of a closed loop may next begin a request, from that moment on, ns from the start.
+
+        None: it never may any more. Of a level that is no whole number the nearest counts.
+        """
+        if self.levels is None:
+            return offset_ns
+        at_s = self.levels.next_above(slot + 0.5, offset_ns / 1e9)
+        return None if at_s is None else max(round(at_s * 1e9), offset_ns)
 
     def request(self, index: int) -> WireRequest:
         """Return request number `index`."""
@@ -237,7 +263,7 @@ class LoadPlan:
             return self
         end_ns = self.duration_s * 1e9
         if not (number := self._count(lambda at: at < end_ns)):
-            at = "" if self.rate is None else f" at {self.rate:g} a second"
+            at = "" if self.rate is None else f" at {self.rate} a second"
             raise ConfigError(
                 "a request to arrive within --duration", f"none in {self.duration_s:g} s{at}",
                 "give more seconds" if self.rate is None else "give more seconds, a higher --rate or another --seed",
@@ -255,18 +281,6 @@ class LoadPlan:
         """Yield when an open loop intends to send each request, of all workers, ns from its start."""
         if self.moments is not None:
             return iter(self.moments)
-        if self.rate is None or self.rate == -1:
-            return immediate()
-        return ARRIVALS[self.arrival_process].moments(self.rate, self.seed)
-
-
-def _check_moments(moments: Sequence[int], number: int, rate: float | None) -> None:
-    if rate is not None:
-        raise ConfigError("either moments or a rate", f"moments and {rate:g} a second")
-    if number > len(moments):
-        raise ConfigError("a moment for each request", f"{len(moments):,} for {number:,} requests")
-    if number and moments[0] < 0:
-        raise ConfigError("moments from 0 on", f"{moments[0]:,} ns")
-    for which, (before, after) in enumerate(pairwise(moments), 2):
-        if after < before:
-            raise ConfigError("moments that ascend", f"moment {which:,} before the one before it")
+        if self.rate is None:
+            return iter(())
+        return arrival_moments(self.arrival_process, self.rate, self.seed)

@@ -56,11 +56,11 @@ class Pacing:
         share = self._share
         at = self._start_ns + self._ramp_gap_ns() * share.worker
         async with asyncio.TaskGroup() as group:
-            for _ in range(share.own_slots):
+            for slot in range(share.own_slots):
                 await self._until(min(at, self._ends_ns))
                 if self._over:
                     break  # a ramp does not outlast its run
-                group.create_task(self._slot())
+                group.create_task(self._slot(share.worker + slot * share.workers))
                 at += self._ramp_gap_ns() * share.workers
 
     def _ramp_gap_ns(self) -> int:
@@ -74,10 +74,14 @@ class Pacing:
         took = self.first_took_ns
         return _RAMP_GAP_NS if took is None else min(_RAMP_GAP_NS, took // self._plan.parallel)
 
-    async def _slot(self) -> None:
+    async def _slot(self, slot: int) -> None:
         due = now_ns()
         connection: Connection | None = None
-        while (prepared := self._take()) is not None:
+        while (opens := self._plan.slot_opens_ns(slot, max(due - self._start_ns, 0))) is not None:
+            if self._start_ns + opens > due:
+                await self._until(due := self._start_ns + opens)
+            if (prepared := self._take()) is None:
+                break
             connection, due = await self._perform(prepared, connection, due, None)
             where = prepared.index % self._pool.endpoints
             if connection is None:

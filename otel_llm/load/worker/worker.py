@@ -118,9 +118,7 @@ class _Worker:
         if not plan.open_loop:
             wanted = min(own, self.share.own_slots)
         else:
-            wanted = min(
-                own, _BURST if plan.rate == -1 else _SPARE, self.share.own_slots if plan.max_concurrency else own
-            )
+            wanted = min(own, _BURST if plan.at_once else _SPARE, self.share.own_slots if plan.max_concurrency else own)
         opened, refused = await self.pool.fill(wanted)
         return Ready(opened, (refused.kind, str(refused)) if refused is not None and not opened else None)
 
