@@ -91,6 +91,10 @@ class AnthropicMessages(Protocol):
             body["system"] = system
         return WireRequest(json_body(body, ask.parameters), {"anthropic-version": "2023-06-01"})
 
+    @classmethod
+    def answer_length(cls, tokens: int) -> Mapping[str, Any]:
+        return {"max_tokens": tokens}
+
     def decode(self, event: bytes) -> Delta | None:
         try:
             chunk = _decode(event)

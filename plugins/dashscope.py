@@ -4,6 +4,7 @@ Source: the API reference of Model Studio and the DashScope SDK, read in 2026. W
 repeats all that was said before; what it adds is told by comparing. An error event is one with `code` and `message`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -106,6 +107,10 @@ class DashScope(Protocol):
             "parameters": {key: value for key, value in inner.items() if value is not None},
         }
         return WireRequest(json_body(body, top), {"X-DashScope-SSE": "enable"} if ask.stream else {})
+
+    @classmethod
+    def answer_length(cls, tokens: int) -> Mapping[str, Any]:
+        return {"max_tokens": tokens}
 
     def decode(self, event: bytes) -> Delta | None:
         try:

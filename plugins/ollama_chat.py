@@ -4,6 +4,7 @@ Source: the API reference of Ollama, read in 2026. Calls of tools arrive whole. 
 with `error` alone.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -65,6 +66,10 @@ class OllamaChat(Protocol):
         if options:
             top["options"] = {**(top.get("options") or {}), **options}
         return WireRequest(json_body(body, top))
+
+    @classmethod
+    def answer_length(cls, tokens: int) -> Mapping[str, Any]:
+        return {"num_predict": tokens}
 
     def decode(self, event: bytes) -> Delta | None:
         said = self.said

@@ -4,14 +4,14 @@ Thinking has five forms: `reasoning_content` (DeepSeek, vLLM, SGLang), `reasonin
 `reasoning_details` (OpenRouter, MiniMax) and parts of the content of type `thinking` (Mistral).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import load, read
-from otel_llm.wire.openai_json import Usage, arguments_of, bill, error_of
+from otel_llm.wire.openai_json import Usage, answer_length, arguments_of, bill, error_of
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body
 
 __all__ = ["OpenAIChat"]
@@ -85,6 +85,10 @@ class OpenAIChat(Protocol):
         if ask.stream:
             body["stream_options"] = {"include_usage": True}
         return WireRequest(json_body(body, ask.parameters))
+
+    @classmethod
+    def answer_length(cls, tokens: int) -> Mapping[str, Any]:
+        return answer_length(tokens)
 
     def decode(self, event: bytes) -> Delta | None:
         if event.strip() == b"[DONE]":

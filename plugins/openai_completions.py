@@ -1,10 +1,13 @@
 """OpenAI text completions, the older sibling that every inference engine still serves."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from otel_llm.record import OTHER, PADDING, TEXT
 from otel_llm.wire.liberal import read
-from otel_llm.wire.openai_json import Usage, bill, error_of
+from otel_llm.wire.openai_json import Usage, answer_length, bill, error_of
 from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body
 
 __all__ = ["OpenAICompletions"]
@@ -44,6 +47,10 @@ class OpenAICompletions(Protocol):
         if ask.stream:
             body["stream_options"] = {"include_usage": True}
         return WireRequest(json_body(body, ask.parameters))
+
+    @classmethod
+    def answer_length(cls, tokens: int) -> Mapping[str, Any]:
+        return answer_length(tokens)
 
     def decode(self, event: bytes) -> Delta | None:
         if event.strip() == b"[DONE]":

@@ -4,6 +4,7 @@ Source: the reference of the Responses API and its streaming events, read in 202
 and needs no asking for.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -99,6 +100,10 @@ class OpenAIResponses(Protocol):
     def encode(cls, ask: Ask) -> WireRequest:
         body = {"model": ask.model, "input": list(ask.messages), "stream": ask.stream}
         return WireRequest(json_body(body, ask.parameters))
+
+    @classmethod
+    def answer_length(cls, tokens: int) -> Mapping[str, Any]:
+        return {"max_output_tokens": tokens}
 
     def decode(self, event: bytes) -> Delta | None:
         if event.strip() == b"[DONE]":  # the protocol has no such marker; some servers send it by habit

@@ -4,6 +4,7 @@ Source: the OpenAPI description of TGI and its router, read in 2026. The server 
 is `openai_chat`. A special token (end of sequence) is billed but is no text, so its event is a chunk without content.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -63,6 +64,10 @@ class TGIGenerate(Protocol):
             "stream": ask.stream,
         }
         return WireRequest(json_body(body, top))
+
+    @classmethod
+    def answer_length(cls, tokens: int) -> Mapping[str, Any]:
+        return {"max_new_tokens": tokens}
 
     def decode(self, event: bytes) -> Delta | None:
         try:

@@ -1,4 +1,4 @@
-"""The objects that every OpenAI-like answer shares: usage, error, and the arguments of a tool call."""
+"""The objects that every OpenAI-like answer shares: usage, error, and the arguments of a tool call; and its length."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import orjson
 from otel_llm.wire.liberal import load
 from otel_llm.wire.said import Said
 
-__all__ = ["Usage", "arguments_of", "bill", "error_of"]
+__all__ = ["Usage", "answer_length", "arguments_of", "bill", "error_of"]
 
 
 class _Details(msgspec.Struct, gc=False):
@@ -57,3 +57,12 @@ def arguments_of(arguments: str | dict[str, Any] | None) -> str:
     if isinstance(arguments, dict):
         return orjson.dumps(arguments).decode()
     return arguments or ""
+
+
+def answer_length(tokens: int) -> dict[str, Any]:
+    """Return the parameters for an answer of exactly so many tokens.
+
+    `max_tokens` is known to every engine, also where `max_completion_tokens` is not. `min_tokens` and `ignore_eos` are
+    words of the engines (vLLM, SGLang, TensorRT-LLM), which OpenAI's own servers refuse.
+    """
+    return {"max_tokens": tokens, "min_tokens": tokens, "ignore_eos": True}

@@ -100,6 +100,14 @@ class Protocol:
         """Return the request. Called ahead of time, never while packets are awaited."""
         raise NotImplementedError(f"{cls.__name__}.encode")
 
+    @classmethod
+    def answer_length(cls, tokens: int) -> Mapping[str, Any]:  # noqa: ARG003  # for those that can say it
+        """Return the parameters that make an answer `tokens` tokens long, or no longer where no more can be said.
+
+        They are laid over the body as a user's own are, and give way to them. Empty: the protocol cannot say it.
+        """
+        return {}
+
     def decode(self, event: bytes) -> Delta | None:
         """Return what one event brought; None when it is no chunk at all (an end marker).
 

@@ -23,7 +23,8 @@ from otel_llm.load.plan.other_tools import OTHER_NAMES
         *(["--slo-attainment", value, "--slo", "ttft=1"] for value in ("nan", "0", "1.1")),
         ["--seed", "-1", "--rate", "5"], ["-n", "-1"], ["-n", "9999999999999999"], ["--max-prompt-length", "-1"],
         ["--min-prompt-length", "-5"], ["--warmup", "-1"], ["--workers", "0"],
-        ["--max-concurrency", "0", "--rate", "1"],
+        ["--max-concurrency", "0", "--rate", "1"], ["--output-tokens", "0"], ["--output-tokens", "gamma:1,2"],
+        ["--input-tokens", "5"], ["--output-tokens", "5", "--parser", "openai_prompt"],
     ],
 )  # fmt: skip
 def test_a_number_that_cannot_be_is_one_line_and_exit_code_2(
@@ -42,7 +43,7 @@ def test_a_number_that_cannot_be_is_one_line_and_exit_code_2(
     [
         ("--concurrency", "--parallel N"), ("--num-prompts", "-n N"), ("--request-rate", "--rate R"),
         ("--base-url", "--url URL"), ("--max_concurrency", "--max-concurrency"), ("--paralel", "--parallel"),
-        ("--random-input-len=5", "--dataset synthetic --dataset-options words=N"), ("--ignore-eos", "ignore_eos=true"),
+        ("--random-input-len=5", "--input-tokens N"), ("--ignore-eos", "ignore_eos=true"),
     ],
 )  # fmt: skip
 def test_an_option_of_another_tool_is_answered_with_ours(

@@ -71,7 +71,14 @@ def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stat
         return row["summary"], stats
     stats.conclude(None)
     head = {name: row[name] for name in ("id", "name", "started_at", "arguments", "versions")}
-    made: dict[str, Any] = {"schema": SCHEMA, "run": head, **stats.summary(), "slo": None, "client": None}
+    made: dict[str, Any] = {
+        "schema": SCHEMA,
+        "run": head,
+        **stats.summary(),
+        "lengths": None,
+        "slo": None,
+        "client": None,
+    }
     made |= {"ended_by": None, "warmup": None, "telemetry": None}
     made["notes"] = ["the run was broken off before its end: this is what had been written by then"]
     return made, stats

@@ -17,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from typing import IO
 
 from otel_llm.clock import now_ns
+from otel_llm.load.asked import LazyRequests
 from otel_llm.load.coordinator.descriptors import raise_descriptor_limit
 from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.coordinator.reckoning import FinishedCall, Reckoning
@@ -225,9 +226,11 @@ def warm_up(plan: LoadPlan, interrupts: Interrupts) -> dict[str, int] | None:
     if not plan.warmup:
         return None
     parallel = (plan.max_concurrency or 1) if plan.open_loop else plan.parallel
+    requests = plan.requests
     coordinator = Coordinator(
         replace(
-            plan, number=plan.warmup, rate=None, moments=None, levels=None, ramp_s=None, duration_s=None,
+            plan, requests=requests.apart("warm-up") if isinstance(requests, LazyRequests) else requests,
+            number=plan.warmup, rate=None, moments=None, levels=None, ramp_s=None, duration_s=None,
             parallel=min(parallel, plan.warmup), keep_events=False, warmup=0,
             cache_salt=plan.cache_salt and f"{plan.cache_salt}-warm-up-",
         )

@@ -51,7 +51,6 @@ class Reckoning:
 
     def __init__(self, plan: LoadPlan, counting: Counting | None = None) -> None:
         self._plan, self._counting = plan, counting
-        self._bodies = [request.body for request in plan.requests]
         self._heads: list[dict[str, Any]] = [
             {
                 "operation": plan.protocol.operation,
@@ -135,9 +134,7 @@ class Reckoning:
 
     def _finish(self, raw: Raw, record: StreamRecord) -> FinishedCall:
         """Return the request with its tokens counted and its oddities flagged."""
-        plan, body = self._plan, self._bodies[raw.index % len(self._bodies)]
-        if plan.cache_salt:
-            body = plan.request(raw.index).body
+        body = self._plan.request(raw.index).body
         if self._counting is not None and raw.content is not None:
             record = self._counting.recount(record, body, raw.content.events())
         if record.outcome == "complete" and (oddities := tuple(_oddities(record, body))):

@@ -23,6 +23,7 @@ from otel_llm.load.coordinator.reckoning import FinishedCall
 from otel_llm.load.coordinator.stopping import Stopping
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.health import Health
+from otel_llm.load.figures.lengths import LengthsFound
 from otel_llm.load.figures.slo import Slo
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.figures.verdict import ClientError
@@ -127,6 +128,7 @@ class Run:
             "versions": {"otel_llm": version("otel-llm"), "python": sys.version.split()[0]},
         }
         self.stats = Stats(plan.number)
+        self.lengths = LengthsFound(plan.asked)
         self.client = ClientError()
         self._transcript = (
             Transcript(plan, log, self._secrets or Secrets()) if log.isEnabledFor(logging.DEBUG) else None
@@ -210,6 +212,7 @@ class Run:
         ended = [Ended(fact, call.body, call.content, good) for fact, call, good in zip(facts, batch, met, strict=True)]
         self.stats.add(facts)
         self.client.add(facts)
+        self.lengths.add(facts)
         if self._transcript is not None:
             self._transcript.take(ended)
         if not self._keep_content:
@@ -241,6 +244,7 @@ class Run:
             "schema": SCHEMA,
             "run": self.head,
             **self.stats.summary(),
+            "lengths": self.lengths.report(),
             "slo": self.slo.report(max(self.stats.due, 1), took) if self.slo is not None else None,
             "client": self.client.report(health, start_ns, self.stats.values["inter_token_latency"]),
         }

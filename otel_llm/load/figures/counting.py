@@ -4,13 +4,14 @@ The coordinator counts, from the events of an answer: no tokenizer ever runs on 
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from otel_llm import tokens
+from otel_llm.load.asked import Asked
 from otel_llm.record import StreamRecord
 from otel_llm.wire.protocol import Delta
 from otel_llm.wire.protocol import Protocol as WireProtocol
@@ -41,8 +42,11 @@ class Counts(Protocol):
 class Counting:
     """Fills in token counts that a record lacks."""
 
-    def __init__(self, protocol: type[WireProtocol], counts: Counts) -> None:
-        self._protocol, self._counts = protocol, counts
+    def __init__(
+        self, protocol: type[WireProtocol], counts: Counts, asked: Callable[[int], Asked] = lambda _: Asked()
+    ) -> None:
+        """asked: returns the lengths that a request of that number asks for"""
+        self._protocol, self._counts, self._asked = protocol, counts, asked
 
     def recount(self, record: StreamRecord, body: bytes, events: Sequence[bytes]) -> StreamRecord:
         """Return a new record with counted tokens; the same record when the answer is not whole.
@@ -59,6 +63,9 @@ class Counting:
         except Exception as error:
             flag = f"not_counted: {type(error).__name__}"
             return msgspec.structs.replace(record, flags=(*record.flags, flag))
+        wanted = None if record.index is None else self._asked(record.index).input_tokens
+        if None not in (inputs, wanted) and inputs != wanted:
+            record = msgspec.structs.replace(record, flags=(*record.flags, "prompt_length"))
         if record.token_source == "provider":
             return self._compare(record, outputs)
         if outputs is None:

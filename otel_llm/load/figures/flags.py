@@ -22,6 +22,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "no_finish_reason": "the answer ended without a finish reason, but with its bill and its end marker",
     "no_tokens": "the answer ended well without a single token",
     "resent": "the server had closed the kept connection; sent again on a new one, from which all times count",
+    "prompt_length": "the prompt has another number of tokens, by the tokenizer, than was asked for",
     "not_counted": "the tokens could not be counted",
 }
 """What each flag of a record says."""

@@ -54,6 +54,13 @@ def _add_ask(add: Add) -> None:
     add("--dataset", metavar="PATH", help="prompts from this file, read by what is in it; or a name")
     add("--dataset-format", metavar="NAME", help="how to read the file (`otel-llm plugins` lists them)")
     add("--dataset-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="for that format")
+    add(
+        "--input-tokens",
+        metavar="LENGTHS",
+        help="prompts made to these lengths: N, normal:MEAN,SD, lognormal:MEAN,SD, "
+        "uniform:A..B, histogram:FILE; exact with --tokenizer-path",
+    )
+    add("--output-tokens", metavar="LENGTHS", help="answers of these lengths, as far as the protocol can ask for them")
     add("--max-prompt-length", type=int, default=sys.maxsize, metavar="N", help="only shorter prompts, characters")
     add("--min-prompt-length", type=int, default=0, metavar="N", help="only longer prompts, characters")
     add("--parser", metavar="NAME|FILE", help="build requests and count tokens as llmuses perf did (docs/parsers.md)")

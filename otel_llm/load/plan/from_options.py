@@ -57,7 +57,8 @@ def plan_of(args: argparse.Namespace) -> Planned:
         args.model = _model_of(targets[0], args, protocol)
         notes.append(f"no --model was given: {args.model} is the only one that the server lists")
     prompt = None if args.prompt is None else read_prompt(args.prompt)
-    requests, counts = requests_of(args, protocol, prompt, parse_key_values("--parameters", args.parameters))
+    requests, counts, more = requests_of(args, protocol, prompt, parse_key_values("--parameters", args.parameters))
+    notes += more
     plan = LoadPlan(
         **values_of(LoadPlan, args) | _extent(args, len(requests)),
         target=targets[0],
@@ -74,7 +75,9 @@ def plan_of(args: argparse.Namespace) -> Planned:
         raise ConfigError(
             "--slo latency=SECONDS with --no-stream", timed[0], "whole answers have no first token and no gaps"
         )
-    return Planned(plan, None if counts is None else Counting(protocol, counts), slo, tuple(dict.fromkeys(notes)))
+    return Planned(
+        plan, None if counts is None else Counting(protocol, counts, plan.asked), slo, tuple(dict.fromkeys(notes))
+    )
 
 
 def _check(args: argparse.Namespace) -> None:

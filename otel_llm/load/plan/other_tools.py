@@ -17,14 +17,17 @@ _OURS: Final = {
     "--tokenizer-path PATH": ("tokenizer", "tokenizer-name"),
     "--dataset PATH": ("dataset-path", "input-file", "data", "input-dataset", "file"),
     "--dataset-format NAME": ("dataset-name", "dataset-type", "custom-dataset-type"),
-    "--dataset synthetic --dataset-options words=N": (
+    "--input-tokens N": (
         *("random-input-len", "input-len", "mean-input-tokens", "synthetic-input-tokens-mean", "prompt-tokens", "isl"),
         *("min-prompt-tokens",),
     ),
-    "--parameters max_tokens=N": (
+    "--input-tokens normal:MEAN,SD": ("stddev-input-tokens", "synthetic-input-tokens-stddev", "prompt-tokens-stdev"),
+    "--output-tokens N": (
         *("max-tokens", "output-len", "random-output-len", "mean-output-tokens", "output-tokens-mean", "osl"),
-        *("max-new-tokens", "output-tokens", "num-output-tokens", "gen-tokens"),
+        *("max-new-tokens", "num-output-tokens", "gen-tokens"),
     ),
+    "--output-tokens normal:MEAN,SD": ("stddev-output-tokens", "output-tokens-stddev", "output-tokens-stdev"),
+    "--input-tokens uniform:A..B": ("random-range-ratio",),
     "--parameters ignore_eos=true": ("ignore-eos",),
     "--parameters KEY=VALUE": (
         *("extra-body", "extra-inputs", "extra-request-body", "extra-args", "additional-sampling-params", "params"),

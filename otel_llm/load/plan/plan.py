@@ -9,6 +9,7 @@ from operator import not_
 from typing import Any, Final, Literal
 
 from otel_llm.errors import ConfigError
+from otel_llm.load.asked import Asked, LazyRequests
 from otel_llm.load.plan.arrivals import ARRIVALS, DEFAULT_PROCESS, arrival_moments, check_moments, check_process
 from otel_llm.load.plan.cachebust import draw_salt, fill_in
 from otel_llm.load.plan.option import (
@@ -46,7 +47,8 @@ class LoadPlan:
 
     A field that an option of the command line sets declares that option, with its help.
 
-    requests:        the bodies to send, in order and again from the start, until `number` were sent
+    requests:        what to send, in order and again from the start, until `number` were sent; `LazyRequests` are made
+                     when they are needed
     targets:         all endpoints when there are several: request i goes to endpoint i modulo their number
     tls:             arguments of `otel_llm.wire.target.tls_context`
     finish_reason:   whether an answer without a finish reason counts as cut short
@@ -67,7 +69,7 @@ class LoadPlan:
     target: Target
     protocol: type[Protocol]
     model: str
-    requests: tuple[WireRequest, ...]
+    requests: Sequence[WireRequest]
     targets: tuple[Target, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     tls: Mapping[str, Any] = field(default_factory=dict)
@@ -187,7 +189,7 @@ class LoadPlan:
             raise ConfigError("--transport socket with a proxy", self.transport)
         # what would fail in a worker fails here, where it is reported in one line
         for target in self.endpoints:
-            request_bytes(target.request_target, target.host_header, self.all_headers(0), b"")
+            request_bytes(target.request_target, target.host_header, self.all_headers(self.request(0)), b"")
             if target.tls:
                 tls_context(**self.tls)
 
@@ -200,9 +202,9 @@ class LoadPlan:
         """Return where request number `index` goes."""
         return self.endpoints[index % len(self.endpoints)]
 
-    def all_headers(self, index: int) -> dict[str, str]:
-        """Return the headers of request number `index`: those of the protocol, overridden by `headers`."""
-        return {**self.target.proxy_headers, **self.request(index).headers, **self.headers}
+    def all_headers(self, request: WireRequest) -> dict[str, str]:
+        """Return the headers of a request of this plan: those of the protocol, overridden by `headers`."""
+        return {**self.target.proxy_headers, **request.headers, **self.headers}
 
     @property
     def open_loop(self) -> bool:
@@ -243,6 +245,11 @@ class LoadPlan:
         request = self.requests[index % len(self.requests)]
         return replace(request, body=fill_in(request.body, self.cache_salt, index)) if self.cache_salt else request
 
+    def asked(self, index: int) -> Asked:
+        """Return the lengths that request number `index` asks for."""
+        requests = self.requests
+        return requests.asked(index % len(requests)) if isinstance(requests, LazyRequests) else Asked()
+
     @property
     def endless(self) -> bool:
         """Whether only the clock ends the run, so that the number of requests is not known beforehand."""
@@ -251,7 +258,11 @@ class LoadPlan:
     @property
     def repeats(self) -> int:
         """How many times a prompt is sent, at most. 1 where each is different, or where nobody can know."""
-        distinct = len({request.body for request in self.requests})
+        distinct = (
+            self.requests.distinct
+            if isinstance(self.requests, LazyRequests)
+            else len({request.body for request in self.requests})
+        )
         return 1 if self.cache_salt or self.endless else -(-self.number // distinct)
 
     def within_duration(self) -> "LoadPlan":

@@ -1,36 +1,60 @@
-"""Make the request bodies of a run, from a prompt, a dataset or a parser, before the first request is sent."""
+"""Make the requests of a run from a prompt, a dataset or a parser, or to lengths that were asked for."""
 
 import itertools
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from otel_llm.entry_points import installed
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.counting import Counts
-from otel_llm.load.plan.cachebust import MARK, mark_body
+from otel_llm.load.plan.cachebust import MARK, draw_salt, mark_body
 from otel_llm.load.plan.option_values import parse_key_values
+from otel_llm.load.plan.plan import ENDLESS
 from otel_llm.load.prompts.datasets import DATASETS, Dataset, as_messages, open_dataset
 from otel_llm.load.prompts.formats import format_of
+from otel_llm.load.prompts.lazy import DrawnLengths, Form, GivenPrompts, MadePrompts
 from otel_llm.load.prompts.parsers import Source, open_parser
 from otel_llm.load.prompts.parsers.named import NAMED
+from otel_llm.load.prompts.token_lengths import parse_lengths
+from otel_llm.load.prompts.token_text import TokenText
 from otel_llm.load.prompts.tokenizers import Tokenizer, load_tokenizer
 from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
-from otel_llm.wire.protocol import Ask, Protocol, WireRequest
+from otel_llm.wire.protocol import Protocol, WireRequest
 
-__all__ = ["requests_of"]
+__all__ = ["Requests", "requests_of"]
+
+_MADE: Final = 1000
+"""Prompts of --input-tokens, where nothing says how many."""
+
+_APPROXIMATE: Final = (
+    "the lengths of prompts are near what was asked for: a word is taken for a token; --tokenizer-path makes them exact"
+)
+
+
+class Requests(NamedTuple):
+    """The requests of one pass, at most `--number`.
+
+    counts: counts tokens where the server does not; None without a tokenizer or parser
+    notes:  what a reader of the report should know of them
+    """
+
+    requests: Sequence[WireRequest]
+    counts: Counts | None
+    notes: tuple[str, ...] = ()
 
 
 def requests_of(
     args: Namespace, protocol: type[Protocol], prompt: str | None, parameters: Mapping[str, Any]
-) -> tuple[tuple[WireRequest, ...], Counts | None]:
-    """Return the requests of one pass, at most `--number`, and what counts tokens when the server does not.
+) -> Requests:
+    """Return the requests that the options ask for.
 
     Raises ConfigError or PluginError when the prompt, the dataset, the parser or the tokenizer cannot be used.
     """
+    _check_lengths(args, protocol, prompt)
     if args.parser is not None:
         source = Source(
             model=args.model,
@@ -46,19 +70,52 @@ def requests_of(
         counter: Counts = parser
         if args.tokenizer_path and args.parser in NAMED:  # the server's usage is compared with it
             counter = _ByTokenizer(protocol, load_tokenizer(args.tokenizer_path))
-        return tuple(WireRequest(msgspec.json.encode(body)) for body in bodies), counter
-    asks = (
-        Ask(model=args.model, messages=messages, stream=not args.no_stream, parameters=parameters)
-        for messages in (_mark_first(m) if args.cache_bust else m for m in _messages(args, prompt))
-    )
-    counts = _ByTokenizer(protocol, load_tokenizer(args.tokenizer_path)) if args.tokenizer_path else None
-    return tuple(_encoded(protocol, number, ask) for number, ask in enumerate(asks, 1)), counts
+        return Requests(tuple(WireRequest(msgspec.json.encode(body)) for body in bodies), counter)
+    tokenizer = load_tokenizer(args.tokenizer_path) if args.tokenizer_path else None
+    counts = None if tokenizer is None else _ByTokenizer(protocol, tokenizer)
+    form = Form(protocol=protocol, model=args.model, stream=not args.no_stream, parameters=parameters)
+    if args.input_tokens is not None:
+        made = _made(args, form, tokenizer)
+        return Requests(made, counts, () if made.text.exact else (_APPROXIMATE,))
+    prompts = [_mark_first(m) if args.cache_bust else m for m in _messages(args, prompt)]
+    encoded = tuple(_encoded(form, number, messages) for number, messages in enumerate(prompts, 1))
+    if args.output_tokens is None or not prompts:
+        return Requests(encoded, counts)
+    lengths = parse_lengths("--output-tokens", args.output_tokens)
+    return Requests(GivenPrompts(form, prompts, lengths, args.seed, _one_pass(args, len(prompts))), counts)
 
 
-def _encoded(protocol: type[Protocol], number: int, ask: Ask) -> WireRequest:
+def _check_lengths(args: Namespace, protocol: type[Protocol], prompt: str | None) -> None:
+    """Raise ConfigError where lengths are asked for beside what has its own, or that the protocol cannot ask for."""
+    for option, given in (("--input-tokens", args.input_tokens), ("--output-tokens", args.output_tokens)):
+        if given is not None and args.parser is not None:
+            raise ConfigError(f"either {option} or --parser", "both", "a parser builds its own requests")
+    if args.input_tokens is not None and (prompt is not None or args.dataset is not None):
+        raise ConfigError("either --input-tokens or a prompt", "both", "go without --prompt and --dataset")
+    if args.output_tokens is not None and not protocol.answer_length(1):
+        raise ConfigError("a protocol that can ask for --output-tokens", protocol.name, "say it with --parameters")
+
+
+def _made(args: Namespace, form: Form, tokenizer: Tokenizer | None) -> MadePrompts:
+    """Return prompts of the lengths of --input-tokens. Raises ConfigError when the tokenizer allows of none such."""
+    inputs = parse_lengths("--input-tokens", args.input_tokens)
+    outputs = None if args.output_tokens is None else parse_lengths("--output-tokens", args.output_tokens)
+    lengths = DrawnLengths(inputs, outputs, args.seed, _one_pass(args, _MADE))
+    made = MadePrompts(form, lengths, TokenText(tokenizer), draw_salt(args.cache_bust) or str(args.seed))
+    made.make(0)
+    return made
+
+
+def _one_pass(args: Namespace, otherwise: int) -> int:
+    """Return how many requests there may be: --number, all that a --duration has time for, or else as many."""
+    return args.number or (otherwise if args.duration is None else ENDLESS)
+
+
+def _encoded(form: Form, number: int, messages: Sequence[Mapping[str, Any]]) -> WireRequest:
     """Return the request for a prompt. Raises ConfigError with its number when the protocol cannot say it."""
+    protocol = form.protocol
     try:
-        return protocol.encode(ask)
+        return form.request(messages, None)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ConfigError(
             f"a prompt that {protocol.name} can send, as number {number}", f"one without {error}",

@@ -189,6 +189,8 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         lines.append(alike)
     if tokens["source"]:
         lines.append(f"tokens  {_TOKEN_SOURCE[tokens['source']]}")
+    if lengths := report.get("lengths"):
+        lines.append(f"lengths  {', '.join(_length(_WHOSE[of], row) for of, row in lengths.items() if row)}")
     lines += [f"[yellow]note[/]  {escape(on_one_line(note))}" for note in report.get("notes", ())]
     if report["slo"]:
         lines += _slo(report["slo"])
@@ -220,6 +222,16 @@ _TOKEN_SOURCE: Final = {
     "chunks": "[yellow]one per chunk with content[/]: the server sent no usage, and no --tokenizer-path was given",
     "mixed": "[yellow]from different sources[/] from request to request: see token_source in the run file",
 }
+
+
+_WHOSE: Final = {"input": "prompts", "output": "answers"}
+
+
+def _length(whose: str, row: Mapping[str, Any]) -> str:
+    """Return what was asked for and what was found, and how far apart they are from request to request."""
+    low, high = row["difference"]["min"], row["difference"]["max"]
+    apart = "the same" if low == high == 0 else f"{low:+,} each" if low == high else f"{low:+,} to {high:+,}"
+    return f"{whose} {row['asked']:,.1f} asked for, {row['found']:,.1f} found [dim]({apart})[/]"
 
 
 def _kind(kind: str) -> str:

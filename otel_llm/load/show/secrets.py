@@ -80,7 +80,7 @@ def secrets_of(args: Namespace, plan: LoadPlan) -> Secrets | None:
     parameters = parse_key_values("--parameters", args.parameters)
     urls = [*args.url, *filter(None, (args.otlp_endpoint, args.proxy)), *_endpoints()]
     texts = [
-        *_of_headers(plan.all_headers(0)),
+        *_of_headers(plan.all_headers(plan.request(0))),
         *_of_headers(_otlp_headers()),
         *(text for url in urls for text in query_secrets(urlsplit(url if "://" in url else f"http://{url}"))),
         *_of_parameters(parameters),

@@ -37,7 +37,7 @@ class Transcript:
 
     def _request(self, index: int, body: bytes) -> str:
         url = redact_url(self._plan.endpoint(index).url)
-        headers = msgspec.json.encode(redact_headers(self._plan.all_headers(index))).decode()
+        headers = msgspec.json.encode(redact_headers(self._plan.all_headers(self._plan.request(index)))).decode()
         try:
             shown = msgspec.json.encode(redact(msgspec.json.decode(body, type=dict))).decode()
         except msgspec.MsgspecError:

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from otel_llm.load.asked import LazyRequests
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.wire.http import request_bytes
 
@@ -96,17 +97,20 @@ class Stock:
                 self._ready.append(prepared)
 
     def _prepare(self, indices: Iterator[int]) -> Iterator[Prepared]:
-        """Yield the requests. The costly part is done once for each distinct request."""
+        """Yield the requests. The costly part is done once for each distinct request, unless all are distinct."""
         plan, heads = self._plan, dict[tuple[int, int], tuple[bytes, bytes]]()
         for index in indices:
-            key = index % len(plan.requests), index % len(plan.endpoints)
-            if key not in heads:
-                if len(heads) > _HEADS:
-                    heads.clear()
-                heads[key] = self._head_and_body(index)
-            head, body = heads[key]
-            if plan.cache_salt:
-                body = plan.request(index).body
+            if isinstance(plan.requests, LazyRequests):
+                head, body = self._head_and_body(index)
+            else:
+                key = index % len(plan.requests), index % len(plan.endpoints)
+                if key not in heads:
+                    if len(heads) > _HEADS:
+                        heads.clear()
+                    heads[key] = self._head_and_body(index)
+                head, body = heads[key]
+                if plan.cache_salt:
+                    body = plan.request(index).body
             trace, span = secrets.token_hex(16), secrets.token_hex(8)
             link = f"\r\ntraceparent: 00-{trace}-{span}-01".encode() if self._traceparent else b""
             yield Prepared(index, b"%b%b\r\n\r\n%b" % (head, link, body), trace, span)
@@ -116,7 +120,7 @@ class Stock:
         whole = request_bytes(
             target.request_target,
             target.host_header,
-            plan.all_headers(index),
+            plan.all_headers(request),
             request.body,
             close=plan.new_connection,
         )

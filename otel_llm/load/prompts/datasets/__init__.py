@@ -17,7 +17,7 @@ from otel_llm.errors import ConfigError, PluginError
 from otel_llm.load.prompts.cycle import take
 from otel_llm.load.prompts.datasets.samples import sample
 
-__all__ = ["DATASETS", "Dataset", "Prompt", "Prompts", "as_messages", "length", "open_dataset"]
+__all__ = ["DATASETS", "Dataset", "Message", "Prompt", "Prompts", "as_messages", "length", "open_dataset"]
 
 DATASETS: Final = "otel_llm.datasets"
 

@@ -3,20 +3,11 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from otel_llm.errors import ConfigError
+from otel_llm.load.prompts.words import WORDS
 
 __all__ = ["prompts"]
-
-_VOCABULARY: Final = (
-    "the a this that each some every no one two river stone garden letter window morning engine paper bridge harbour "
-    "child doctor painter baker winter summer music number answer question story colour metal water fire light shadow "
-    "small large quiet bright old new slow quick warm cold open closed near far under over between behind before after "
-    "sees holds opens turns carries finds keeps gives takes builds reads writes counts measures compares explains asks "
-    "and or but because while until where when how why which with without into from to of in on at by for as"
-)
-_WORDS: Final = tuple(_VOCABULARY.split())
 
 
 def prompts(
@@ -40,10 +31,10 @@ def prompts(
     for number in range(int(_number("count", count))):
         drawn = max(1, round(dice.uniform(size * (1 - share), size * (1 + share))))
         if characters:
-            text = " ".join([f"{number}:", *dice.choices(_WORDS, k=drawn // 2 + 1)])
+            text = " ".join([f"{number}:", *dice.choices(WORDS, k=drawn // 2 + 1)])
             yield text[:drawn].rstrip() + "." * (drawn - len(text[:drawn].rstrip()))
         else:
-            yield " ".join([f"{number}:", *dice.choices(_WORDS, k=drawn - 1)])
+            yield " ".join([f"{number}:", *dice.choices(WORDS, k=drawn - 1)])
 
 
 def _number(name: str, value: str) -> float:

@@ -1,0 +1,123 @@
+"""Requests made when they are needed: given prompts with answers of drawn lengths, or prompts made to a length."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from otel_llm.load.asked import Asked, LazyRequests
+from otel_llm.load.prompts.datasets import Message, as_messages
+from otel_llm.load.prompts.token_lengths import TokenLengths
+from otel_llm.load.prompts.token_text import TokenText
+from otel_llm.wire.protocol import Ask, WireRequest
+from otel_llm.wire.protocol import Protocol as WireProtocol
+
+__all__ = ["DrawnLengths", "Form", "GivenPrompts", "Lengths", "MadePrompts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What all requests of a run have in common. parameters: a user's own, which override everything else."""
+
+    protocol: type[WireProtocol]
+    model: str
+    stream: bool
+    parameters: Mapping[str, Any]
+
+    def request(self, messages: Sequence[Message], output_tokens: int | None) -> WireRequest:
+        """Return the request for messages, whose answer is to be so long; None leaves that to the server."""
+        length = {} if output_tokens is None else self.protocol.answer_length(output_tokens)
+        parameters = {**length, **self.parameters}
+        return self.protocol.encode(Ask(model=self.model, messages=messages, stream=self.stream, parameters=parameters))
+
+
+@dataclass(frozen=True, slots=True)
+class GivenPrompts(LazyRequests):
+    """Prompts from a dataset, again from the start where there are more requests, with answers of drawn lengths."""
+
+    form: Form
+    prompts: Sequence[Sequence[Message]]
+    output_tokens: TokenLengths
+    seed: int
+    number: int
+
+    def __len__(self) -> int:
+        return self.number
+
+    @property
+    def distinct(self) -> int:
+        return len(self.prompts)
+
+    def asked(self, index: int) -> Asked:
+        return Asked(output_tokens=self.output_tokens.draw(self.seed, "output", index))
+
+    def apart(self, salt: str) -> "GivenPrompts":
+        return self
+
+    def make(self, index: int) -> WireRequest:
+        return self.form.request(self.prompts[index % len(self.prompts)], self.asked(index).output_tokens)
+
+
+class Lengths(Protocol):
+    """Where lengths of requests come from: drawn, or read from a trace."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def asked(self, index: int) -> Asked:
+        """Return the lengths of request number `index`; `input_tokens` is never None."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnLengths(Lengths):
+    """Lengths drawn from distributions. output_tokens: None leaves the answers' lengths to the server"""
+
+    input_tokens: TokenLengths
+    output_tokens: TokenLengths | None
+    seed: int
+    number: int
+
+    def __len__(self) -> int:
+        return self.number
+
+    def asked(self, index: int) -> Asked:
+        output = None if self.output_tokens is None else self.output_tokens.draw(self.seed, "output", index)
+        return Asked(self.input_tokens.draw(self.seed, "input", index), output)
+
+
+@dataclass(frozen=True, slots=True)
+class MadePrompts(LazyRequests):
+    """Prompts made to lengths: first the blocks that they share, then words of their own, no two alike."""
+
+    form: Form
+    lengths: Lengths
+    text: TokenText
+    salt: str
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def distinct(self) -> int:
+        return len(self.lengths)
+
+    def asked(self, index: int) -> Asked:
+        return self.lengths.asked(index)
+
+    def apart(self, salt: str) -> "MadePrompts":
+        return replace(self, salt=f"{self.salt} {salt}")
+
+    def make(self, index: int) -> WireRequest:
+        asked = self.lengths.asked(index)
+        return self.form.request(as_messages(self.prompt(index, asked)), asked.output_tokens)
+
+    def prompt(self, index: int, asked: Asked) -> str:
+        """Return the text of a prompt. A block is made from its id alone, in every process the same."""
+        total, own = asked.input_tokens or 1, f"{self.salt} {index}"
+        pieces, left = list[str](), total
+        for block in asked.blocks:
+            pieces.append(self.text.block(f"block {block}", min(asked.block_tokens, left)))
+            left -= min(asked.block_tokens, left)
+        pieces.append(self.text.own(own, left))
+        return self.text.whole("".join(pieces), total, own)

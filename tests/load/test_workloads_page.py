@@ -1,0 +1,25 @@
+"""The commands of docs/workloads.md run as they stand, against the simulator."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from otel_llm.cli import main
+from otel_llm.sim import Behaviour, SimServer
+
+PAGE = (Path(__file__).parents[2] / "docs" / "workloads.md").read_text("utf-8")
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("otel-llm perf")])
+def test_a_command_of_the_page_runs(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with SimServer(Behaviour()) as sim:
+        code = main([*shlex.split(command)[1:], "--url", sim.url])
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    assert "lengths  " in said.out
