@@ -56,7 +56,7 @@ $(VENV)-models/.dev: requirements/models.lock requirements/build.lock requiremen
 test-models: $(VENV)-models/.dev ## real model servers and classes on tiny models made on the spot; 4 GB to install
 	@$(VENV)-models/bin/python -m pytest tests/models $(ARGS)
 
-test-libraries: $(VENV)-models/.dev ## the libraries that hold back others, beside other instrumentations; same environment
+test-libraries: $(VENV)-models/.dev ## litellm and others, the openai before the newest, beside other instrumentations; same environment
 	@$(VENV)-models/bin/python -m pytest tests/libraries tests/instrumentation/test_openai.py $(ARGS)
 
 lint: $(VENV)/.dev ## format, lint, types, import contracts

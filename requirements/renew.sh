@@ -14,7 +14,7 @@ lock() { # NAME, then what it is compiled from
 lock run pyproject.toml
 lock dev pyproject.toml --group dev
 
-# What dev.lock has, but for openai: litellm holds that back. triton and cusolver are never loaded here, and the wheel of
+# What dev.lock has, but for openai, of which there is the one before. triton and cusolver are never loaded here, and the wheel of
 # llama-cpp-python is built once and kept outside the checkout.
 sed -n '/^openai==/d; s/ *\\$//; /==/p' requirements/dev.lock | lock models pyproject.toml \
     --group dev --group models --group libraries -c /dev/stdin \

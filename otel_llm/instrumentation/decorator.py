@@ -156,6 +156,8 @@ class _Measure:
         context, hooks = otel.get_current(), self.hooks
         if self.stopped or _is_suppressed(context) or (hooks.when is not None and not hooks.when()):
             return None
+        if hooks.only is not None and not hooks.only(instance, args):
+            return None
         outer = call_in(context)
         if outer is not None and is_part_of(outer, hooks, instance):
             return None

@@ -76,6 +76,7 @@ class Hooks:
     describe:       (object, arguments by name) -> further fields of the record
     positional:     the names of arguments that may be given by position
     when:           whether a call is to be measured, asked each time
+    only:           (object, arguments by position) -> whether it is a call of a model, where not all are
     prepare:        (call, args, kwargs) -> the arguments that are passed on, None for these; the call has begun
 
     Who is counted, see `counted`:
@@ -100,6 +101,7 @@ class Hooks:
     describe: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]] | None = None
     positional: tuple[str, ...] = ()
     when: Callable[[], bool] | None = None
+    only: Callable[[Any, tuple[Any, ...]], bool] | None = None
     prepare: Callable[[MeasuredCall, tuple[Any, ...], Mapping[str, Any]], Arguments | None] | None = None
     one_per_object: bool = False
     family: str | None = None

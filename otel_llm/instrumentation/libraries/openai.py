@@ -1,4 +1,4 @@
-"""The `openai` library: chat completions, completions and responses, of OpenAI and of all who speak its protocol.
+"""The `openai` library: chat completions, completions, responses and embeddings, of all who speak OpenAI's protocol.
 
 `.stream()` and the raw and streaming responses all end in `create`, so that is what is measured; `.parse` does not.
 """
@@ -38,12 +38,13 @@ def targets(settings: Settings) -> Iterable[LibraryTarget]:
         leaf=True,
         inner=stainless.forwarded_by,
     )
-    chats = replace(common, has_text=_has_text)
+    chats = replace(common, has_text=stainless.has_text)
     responses = replace(common, item=kind_of_event, result=_result_of_response)
     for module, owner, names, operation, hooks in (
         ("chat.completions.completions", "Completions", ("create", "parse"), "chat", chats),
         ("responses.responses", "Responses", ("create", "parse"), "chat", responses),
         ("completions", "Completions", ("create",), "text_completion", common),
+        ("embeddings", "Embeddings", ("create",), "embeddings", common),
     ):
         options = Options(operation=operation, kind="client")
         for prefix in ("", "Async"):
@@ -60,9 +61,3 @@ def _describe(resource: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
 def _result_of_response(call: MeasuredCall, response: Any) -> None:
     if call.observation is not None:
         of_response(response, call.observation)
-
-
-def _has_text(chunk: Any) -> bool:
-    """Return whether a chunk is one choice with text, as nearly every one is. The last of them says why it ended."""
-    choices = chunk.choices
-    return len(choices) == 1 and bool(choices[0].delta.content)

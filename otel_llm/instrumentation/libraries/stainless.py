@@ -1,4 +1,4 @@
-"""What the libraries share that Stainless generates (openai, anthropic, and others): clients, raw responses."""
+"""What the libraries share that Stainless generates (openai, anthropic, groq): clients, raw responses, chunks."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from otel_llm.instrumentation.libraries.read_body import ReadBody
 from otel_llm.instrumentation.libraries.request import server_in
 from otel_llm.instrumentation.streams.proxy import Looks, is_stream, put
 
-__all__ = ["forwarded_by", "raw_response", "sends_headers", "server_of", "url_of"]
+__all__ = ["forwarded_by", "has_text", "raw_response", "sends_headers", "server_of", "url_of"]
 
 
 def url_of(resource: Any) -> Any:
@@ -33,6 +33,12 @@ def sends_headers(settings: Settings) -> Callable[..., Arguments] | None:
         return args, with_headers(call, kwargs, "extra_headers", client)
 
     return prepare
+
+
+def has_text(chunk: Any) -> bool:
+    """Return whether a chunk is one choice with text, as nearly every one is. The last of them says why it ended."""
+    choices = chunk.choices
+    return len(choices) == 1 and bool(choices[0].delta.content)
 
 
 def forwarded_by(stream: Any) -> Any:
