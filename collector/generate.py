@@ -10,6 +10,7 @@ from otel_llm_collector.deployments.kubernetes_files import kubernetes_files
 from otel_llm_collector.engine_tables.engines_page import engines_page
 from otel_llm_collector.engine_tables.table import engine_tables
 from otel_llm_collector.rule_sources.catalog import rule_files
+from otel_llm_collector.rule_sources.scraped import scraped_files
 
 __all__ = ["generate_files"]
 
@@ -20,11 +21,13 @@ def generate_files() -> Mapping[str, str]:
     """Return the text of every generated file by its path from the root of the checkout."""
     tables, rules = engine_tables(), rule_files()
     by_hand = (_ROOT / "collector/rules/slo.yaml").read_text("utf-8")
-    kubernetes = kubernetes_files(tables, {**rules, "slo": by_hand})
+    scraped = scraped_files(tables)
+    kubernetes = kubernetes_files(tables, {**rules, "slo": by_hand}, scraped)
     return {
         **{f"collector/config/engines/{table.name}.yaml": fragment(table) for table in tables},
         "docs/engines.md": engines_page(),
         **{f"collector/rules/{name}.yaml": text for name, text in rules.items()},
+        **{f"collector/rules/scraped/{name}.yaml": text for name, text in scraped.items()},
         **{f"collector/kubernetes/{name}.yaml": text for name, text in kubernetes.items()},
     }
 

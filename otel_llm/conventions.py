@@ -84,6 +84,10 @@ ENGINE: Final = "otel_llm.engine"
 """Which engine a server-side measure comes from, for example `vllm`."""
 ENGINE_RANK: Final = "otel_llm.engine.rank"
 """Which of an engine's parallel ranks, where it tells them apart."""
+ENGINE_ROLE: Final = "otel_llm.engine.role"
+"""Which part of the work a disaggregated engine does: `prefill` or `decode`; `unified` for both."""
+CACHE_SOURCE: Final = "otel_llm.cache.source"
+"""Where cached tokens came from: the device's memory, the host's, a disk or another engine, in the engine's words."""
 VANTAGE: Final = "otel_llm.vantage"
 """Where a duration was measured: `client`, `gateway`, `frontend` or `engine`."""
 BUCKET_FAMILY: Final = "otel_llm.bucket.family"
@@ -95,6 +99,10 @@ TRAFFIC: Final = "otel_llm.traffic"
 """`load_run` for what the load generator measured; users' own traffic has none."""
 SERVICE_NAME: Final = "service.name"
 DEPLOYMENT: Final = "deployment.environment.name"
+CLUSTER: Final = "k8s.cluster.name"
+NAMESPACE: Final = "k8s.namespace.name"
+POD: Final = "k8s.pod.name"
+NODE: Final = "k8s.node.name"
 UNKNOWN_PROVIDER: Final = "custom"
 """What `gen_ai.provider.name` is when nobody said: a custom value, which the convention allows."""
 
@@ -258,6 +266,56 @@ INSTRUMENTS: Final = {
         _ours(
             "server_queue_duration", "histogram", "s", "otel_llm.server.queue.duration",
             "How long a request waited in the engine before it ran.", FINE_SECONDS,
+        ),
+        _ours(
+            "server_prefill_duration", "histogram", "s", "otel_llm.server.prefill.duration",
+            "How long the engine worked on a request's prompt, from when it first ran to its first token.",
+            FINE_SECONDS,
+        ),
+        _ours(
+            "server_decode_duration", "histogram", "s", "otel_llm.server.decode.duration",
+            "How long the engine generated a request's other tokens, from its first token to its last.",
+            FINE_SECONDS,
+        ),
+        _ours(
+            "server_inference_duration", "histogram", "s", "otel_llm.server.inference.duration",
+            "Prefill and decode of a request together: all but its time in the queue.", FINE_SECONDS,
+        ),
+        _ours(
+            "server_kv_transfer_duration", "histogram", "s", "otel_llm.server.kv_transfer.duration",
+            "How long the key-value cache of a request took from one engine to another.", FINE_SECONDS,
+        ),
+        _ours(
+            "server_kv_transfer_failures", "counter", "{failure}", "otel_llm.server.kv_transfer.failures",
+            "Transfers of a key-value cache between engines that failed.",
+        ),
+        _ours(
+            "server_request_prompt_tokens", "histogram", "{token}", "otel_llm.server.request.prompt_tokens",
+            "Prompt tokens of a request.", TOKENS,
+        ),
+        _ours(
+            "server_request_generation_tokens", "histogram", "{token}", "otel_llm.server.request.generation_tokens",
+            "Tokens the engine generated for a request.", TOKENS,
+        ),
+        _ours(
+            "server_prompt_cached_tokens", "counter", "{token}", "otel_llm.server.prompt.cached_tokens",
+            "Prompt tokens that came from a cache, by where it was.",
+        ),
+        _ours(
+            "server_speculation_drafts", "counter", "{draft}", "otel_llm.server.speculation.drafts",
+            "Drafts of speculative decoding: each is one step of the large model.",
+        ),
+        _ours(
+            "server_speculation_draft_tokens", "counter", "{token}", "otel_llm.server.speculation.draft_tokens",
+            "Tokens that speculative decoding proposed.",
+        ),
+        _ours(
+            "server_speculation_accepted_tokens", "counter", "{token}", "otel_llm.server.speculation.accepted_tokens",
+            "Proposed tokens that the large model accepted.",
+        ),
+        _ours(
+            "server_speculation_accepted_ratio", "gauge", "1", "otel_llm.server.speculation.accepted_ratio",
+            "Share of proposed tokens that were accepted, where the engine tells no counts.",
         ),
         _ours("server_requests", "counter", "{request}", "otel_llm.server.requests", "Requests the engine ended."),
         _ours(

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from otel_llm import conventions
 from otel_llm_collector.deployments.kept_series import relabelling
@@ -9,6 +10,9 @@ from otel_llm_collector.engine_tables.table import ATTRIBUTES, EngineTable, Metr
 from otel_llm_collector.yaml_text import header, quote
 
 __all__ = ["fragment", "transform_statements"]
+
+_PLACES: Final = {conventions.DEPLOYMENT: "DEPLOYMENT_ENVIRONMENT", conventions.CLUSTER: "DEPLOYMENT_CLUSTER"}
+"""What a Collector says of all that it scrapes, and the variables that tell it."""
 
 
 def fragment(table: EngineTable) -> str:
@@ -83,8 +87,9 @@ def _labels(table: EngineTable) -> Iterator[str]:
         yield f"set({asked}, {answered}) where {asked} == nil"
     yield f'set(datapoint.attributes["{conventions.ENGINE}"], "{table.name}")'
     yield f'set(datapoint.attributes["{conventions.VANTAGE}"], "{table.vantage}")'
-    environment = "${env:DEPLOYMENT_ENVIRONMENT:-}"
-    yield f'set(resource.attributes["{conventions.DEPLOYMENT}"], "{environment}") where "{environment}" != ""'
+    for key, variable in _PLACES.items():
+        said = f"${{env:{variable}:-}}"
+        yield f'set(resource.attributes["{key}"], "{said}") where "{said}" != ""'
 
 
 def _errors(metric: Metric) -> Iterator[str]:

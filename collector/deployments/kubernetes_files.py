@@ -15,13 +15,19 @@ _LABEL: Final = "otel-llm/engine"
 """The pod label that says which engine runs in the pod."""
 
 
-def kubernetes_files(tables: Sequence[EngineTable], rules: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the text of each file by its name, without `.yaml`. rules: the text of each rule file by its name."""
+def kubernetes_files(
+    tables: Sequence[EngineTable], rules: Mapping[str, str], scraped: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Return the text of each file by its name, without `.yaml`.
+
+    rules: the text of each rule file by its name; scraped: of those for a Prometheus that scrapes engines itself.
+    """
     comment = header("collector/engines")
     return {
         "monitors": comment + "---\n".join(map(_monitor, tables)),
         "agent": comment + _agent(tables),
         "rules": comment + "---\n".join(_rules(name, text) for name, text in rules.items()),
+        "scraped": comment + "---\n".join(_rules(f"scraped_{name}", text) for name, text in scraped.items()),
     }
 
 
@@ -66,8 +72,9 @@ spec:
   replicas: 2
   image: otel/opentelemetry-collector-contrib:0.155.0
   env:
-    # A name here tells this cluster's engines from those of others.
+    # Names here tell this cluster's engines from those of others. Namespace, pod and node are known already.
     - {{name: DEPLOYMENT_ENVIRONMENT, value: ""}}
+    - {{name: DEPLOYMENT_CLUSTER, value: ""}}
   resources:
     requests: {{cpu: 200m, memory: 256Mi}}
     limits: {{memory: 512Mi}}

@@ -15,8 +15,12 @@ _COLUMNS: Final = (
     ("per token", ("server_time_per_output_token",)),
     ("request", ("server_request_duration", "server_request_time")),
     ("queue", ("server_queue_duration", "server_queue_time")),
+    ("prefill", ("server_prefill_duration",)),
+    ("decode", ("server_decode_duration",)),
     ("load", ("server_requests_running", "server_requests_in_flight", "server_requests_waiting")),
     ("cache", ("server_kv_cache_utilization",)),
+    ("speculation", ("server_speculation_draft_tokens", "server_speculation_accepted_ratio")),
+    ("transfers", ("server_kv_transfer_duration",)),
 )
 
 
@@ -42,7 +46,7 @@ def _summary() -> Iterator[str]:
         errors = "✓" if any(map(_tells_errors, table.metrics)) else ""
         aligned = "✓" if table.profile else ""
         yield f"| [{table.title}](#{_anchor(table)}) | {table.vantage} | {cells} | {errors} | {aligned} |"
-    yield "| Ollama | | | | | | | | | | |"
+    yield f"| Ollama |{' |' * (len(_COLUMNS) + 3)}"
     yield ""
     yield "Ollama has no metrics endpoint at all; it is measured at the client, or behind LiteLLM at the gateway."
     yield ""
@@ -50,7 +54,8 @@ def _summary() -> Iterator[str]:
         "Names, types and edges are those of the release or source that each table states. The tests hold the tables "
         "against /metrics pages and name every listed metric that is missing or different; "
         "`otel_llm_collector.engine_tables.exposition.find_mismatches` does so for a page of yours. The Collector goes "
-        "by the edges that arrive, not by these."
+        "by the edges that arrive, not by these. A Prometheus that scrapes an engine itself gets the same names by "
+        "`rules/scraped/NAME.yaml` ([collector.md](collector.md)); only histograms in milliseconds are left out there."
     )
 
 
@@ -58,7 +63,7 @@ def _cell(table: EngineTable, keys: tuple[str, ...]) -> str:
     found = [metric for metric in table.metrics if metric.to in keys]
     if any(metric.type == "histogram" for metric in found):
         return "p"
-    if any(metric.type == "counter" for metric in found):
+    if any(metric.type == "counter" and metric.instrument.unit == "s" for metric in found):
         return "mean"
     return "✓" if found else ""
 

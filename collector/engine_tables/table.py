@@ -19,6 +19,8 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "provider": conventions.PROVIDER_NAME,
     "response_model": conventions.RESPONSE_MODEL,
     "rank": conventions.ENGINE_RANK,
+    "role": conventions.ENGINE_ROLE,
+    "cache_source": conventions.CACHE_SOURCE,
     "finish_reason": conventions.FINISH_REASON,
     "error": conventions.ERROR_TYPE,
 }
@@ -40,7 +42,7 @@ class Metric:
     cannot: str = ""
     passed: bool = False  # kept under its own name, for those who know it
     unit: str = ""  # the engine's own; empty: the same as the instrument's
-    buckets: str = ""  # a name in `EngineTable.buckets`
+    buckets: str = ""  # a name in `EngineTable.buckets`; only lengths may go without, whose edges follow the model
     only: Mapping[str, str] = field(default_factory=dict)  # label → pattern of the series to keep; absent is empty
     error_when: Mapping[str, str] = field(default_factory=dict)  # label → pattern of the values that are an error.type
     error: str = ""  # the error.type of all its series that have none from a label
@@ -162,5 +164,6 @@ def _fits(metric: Metric, table: EngineTable) -> bool:
     if metric.to not in known or known[metric.to].v1_41 is None:
         return False
     if metric.type == "histogram":
-        return metric.buckets in table.buckets and known[metric.to].kind == "histogram"
+        listed = metric.buckets in table.buckets or (not metric.buckets and known[metric.to].unit == "{token}")
+        return listed and known[metric.to].kind == "histogram"
     return metric.type == known[metric.to].kind

@@ -1,8 +1,9 @@
-"""Alerts. Each has a runbook, docs/runbooks/NAME.md, that says what to look at.
+"""Alerts. Each has a runbook, runbooks/NAME.md, that says what to look at.
 
 They are about users: load runs never fire one, nor does traffic too little to tell a bad hour from a bad request.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,13 +12,22 @@ from otel_llm_collector.engine_tables.table import engine_tables
 from otel_llm_collector.rule_sources.dimensions import BY, MODEL, USERS, VANTAGE
 from otel_llm_collector.rule_sources.rule import Alert
 from otel_llm_collector.vocabulary.collector_self_metrics import QUEUE_CAPACITY, QUEUE_SIZE
-from otel_llm_collector.vocabulary.measures import MEASURES
+from otel_llm_collector.vocabulary.measures import QUEUE, WAITED_FOR
 from otel_llm_collector.vocabulary.prometheus_names import label_name
 
 __all__ = ["alerts"]
 
 _PROMISES: Final = {"time_to_first_token": "FirstToken", "inter_token_latency": "InterTokenLatency"}
-_WHO: Final = f"{{{{ $labels.job }}}} {{{{ $labels.{label_name(conventions.REQUEST_MODEL)} }}}}"
+_SAID: Final = {
+    "model": conventions.REQUEST_MODEL,
+    "engine": conventions.ENGINE,
+    "cluster": conventions.CLUSTER,
+    "namespace": conventions.NAMESPACE,
+}
+_WHO: Final = "{{ $labels.job }}" + "".join(
+    f"{{{{ with $labels.{label_name(key)} }}}}, {word} {{{{ . }}}}{{{{ end }}}}" for word, key in _SAID.items()
+)
+"""Job, model, engine, cluster and namespace, as far as they are known."""
 _ENOUGH: Final = 'otel_llm:alert_traffic:count{alert="%s"}'
 _VALUE: Final = "{{ $value | humanizePercentage }}"
 
@@ -33,25 +43,34 @@ def alerts() -> Iterator[Alert]:
         f"{_unless_load_run('15m')}",
         "5m",
         "page",
-        f"{_WHO}: {_VALUE} of requests fail",
+        f"{_WHO}: {_VALUE} of requests fail, more than 5%",
     )
     yield Alert(
         "OtelLlmSaturated",
-        f"(otel_llm:requests_waiting:ratio > 0.5 or otel_llm:kv_cache:max > 0.95)\n{_unless_load_run('15m')}",
+        f"otel_llm:requests_waiting:ratio > 0.5\n{_unless_load_run('15m')}",
         "10m",
         "ticket",
-        f"{_WHO}: more requests wait than run, or the key-value cache is full",
+        f"{_WHO}: {_VALUE} of the requests in it wait, more than run",
     )
+    yield Alert(
+        "OtelLlmCacheFull",
+        f"otel_llm:kv_cache:max > 0.95\n{_unless_load_run('15m')}",
+        "10m",
+        "ticket",
+        f"{_WHO}: {_VALUE} of the key-value cache of the fullest replica is in use, more than 95%",
+    )
+    yield from _silent()
     jobs = "|".join(table.name for table in engine_tables())
     yield Alert(
         "OtelLlmScrapeMissing",
         f'up{{job=~"{jobs}"}} == 0',
         "2m",
         "page",
-        "{{ $labels.job }} at {{ $labels.instance }} does not answer, so its percentiles are missing",
+        "{{ $labels.job }} at {{ $labels.instance }} does not answer, so its measures are missing",
     )
     clipped = "\nor\n".join(
-        f'otel_llm:{measure.name}:quantile_clipped5m{{quantile="0.99", {USERS}}} == 1' for measure in MEASURES
+        f'otel_llm:{measure.name}:quantile_clipped5m{{quantile="0.99", {USERS}}} == 1'
+        for measure in (*WAITED_FOR, QUEUE)
     )
     yield Alert(
         "OtelLlmPercentileClipped",
@@ -93,8 +112,31 @@ def _burn_alerts(measure: str, name: str) -> Iterator[Alert]:
             f"and ignoring (window)\n({_enough(measure, windows[1])})\n{_unless_load_run(run_over)}",
             "2m",
             severity,
-            f"{_WHO}: {_VALUE} of {measure.replace('_', ' ')} is slower than promised",
+            f"{_WHO}: {_VALUE} of {measure.replace('_', ' ')} values {_threshold(measure)}, over {factor:g} times the "
+            "promised share",
         )
+
+
+def _silent() -> Iterator[Alert]:
+    """Yield the alert on services that sent requests half an hour ago and now send nothing, not even that none came."""
+    by = ", ".join(("job", VANTAGE, *(label_name(key) for key in (conventions.CLUSTER, conventions.NAMESPACE))))
+    sent = f"sum by ({by}) (otel_llm:requests:rate5m{{{USERS}}}%s)"
+    yield Alert(
+        "OtelLlmSilent",
+        f"{sent % ' offset 30m'} * 300 >= scalar({_ENOUGH % 'errors'})\nunless on ({by}) {sent % ''}",
+        "10m",
+        "ticket",
+        f"{_WHO}: no measures any more; half an hour ago it had {{{{ $value | humanize }}}} requests in five minutes",
+    )
+
+
+def _threshold(measure: str) -> str:
+    """Return the template that says which threshold the values of a series are above."""
+    labels = ("job", MODEL)
+    asked = f"otel_llm:{measure}:slo_threshold{{{', '.join(f'{name}=%q' for name in labels)}}}"
+    values = " ".join(f"$labels.{name}" for name in labels)
+    found = f"printf {json.dumps(asked)} {values} | query"
+    return f"are above {{{{ with {found} }}}}{{{{ . | first | value | humanizeDuration }}}}{{{{ end }}}}"
 
 
 def _unless_load_run(since: str) -> str:

@@ -1,6 +1,6 @@
 """Every rule that Prometheus, or Mimir's ruler, evaluates: in which file and group it is, and what is recorded."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from otel_llm_collector.rule_sources.alerts import alerts
@@ -9,7 +9,7 @@ from otel_llm_collector.rule_sources.percentiles import client_minus_server_rule
 from otel_llm_collector.rule_sources.rule import Alert, Rule, RuleGroup
 from otel_llm_collector.rule_sources.run_percentiles import run_rules
 from otel_llm_collector.rule_sources.traffic import traffic_rules
-from otel_llm_collector.vocabulary.measures import MEASURES, Measure
+from otel_llm_collector.vocabulary.measures import MEASURES, WAITED_FOR, Measure
 from otel_llm_collector.yaml_text import header
 
 __all__ = ["recorded_names", "rule_files", "rule_groups"]
@@ -52,5 +52,7 @@ def _group(name: str, rules: Iterable[Rule | Alert]) -> RuleGroup:
     return RuleGroup(f"otel_llm_{name}", tuple(rules))
 
 
-def _across_families(measure: Measure) -> Iterable[Rule]:
-    return (*union_rules(measure), *client_minus_server_rules(measure))
+def _across_families(measure: Measure) -> Iterator[Rule]:
+    yield from union_rules(measure)
+    if measure in WAITED_FOR:  # of what is inside an engine a client sees nothing
+        yield from client_minus_server_rules(measure)

@@ -13,9 +13,8 @@ QUANTILES: Final = ("0.5", "0.9", "0.95", "0.99")
 MODEL: Final = label_name(conventions.REQUEST_MODEL)
 VANTAGE: Final = label_name(conventions.VANTAGE)
 TRAFFIC: Final = label_name(conventions.TRAFFIC)
-BY: Final = ", ".join(
-    ("job", MODEL, label_name(conventions.ENGINE), VANTAGE, label_name(conventions.DEPLOYMENT), TRAFFIC)
-)
+_WHERE: Final = (conventions.DEPLOYMENT, conventions.CLUSTER, conventions.NAMESPACE)
+BY: Final = ", ".join(("job", MODEL, label_name(conventions.ENGINE), VANTAGE, *map(label_name, _WHERE), TRAFFIC))
 """The labels that recorded series keep. Replicas are added up; load runs stay apart from users."""
 USERS: Final = f'{TRAFFIC}=""'
 """What everything but load runs matches."""

@@ -2,10 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from otel_llm_collector.yaml_text import quote
 
-__all__ = ["Alert", "Rule", "RuleGroup"]
+__all__ = ["RUNBOOKS", "SEVERITIES", "Alert", "Rule", "RuleGroup"]
+
+RUNBOOKS: Final = "runbooks/"
+"""Where runbooks are, from the folder of the kit. Who publishes them elsewhere puts that place instead."""
+SEVERITIES: Final = ("page", "ticket")
+"""What an alert's `severity` is: somebody is woken, or it can wait until the morning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +29,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alerting rule. Its runbook is docs/runbooks/NAME.md."""
+    """An alerting rule. Its runbook is runbooks/NAME.md, and `severity` is page or ticket."""
 
     name: str
     expr: str
@@ -33,7 +39,7 @@ class Alert:
 
     def yaml(self) -> str:
         """Return it as an item of a group."""
-        notes = {"summary": self.summary, "runbook": f"docs/runbooks/{self.name}.md"}
+        notes = {"summary": self.summary, "runbook_url": f"{RUNBOOKS}{self.name}.md"}
         return "\n".join(
             (
                 f"      - alert: {self.name}",

@@ -6,7 +6,19 @@ from typing import Final
 from otel_llm import conventions
 from otel_llm_collector.vocabulary.prometheus_names import series_names
 
-__all__ = ["DURATION", "ITL", "MEASURES", "QUEUE", "TPOT", "TTFT", "WAITED_FOR", "Measure"]
+__all__ = [
+    "DECODE",
+    "DURATION",
+    "INFERENCE",
+    "ITL",
+    "MEASURES",
+    "PREFILL",
+    "QUEUE",
+    "TPOT",
+    "TTFT",
+    "WAITED_FOR",
+    "Measure",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +64,15 @@ DURATION: Final = Measure(
     "request_duration", "request duration", ("operation_duration", "server_request_duration"), (0.01, 1000)
 )
 QUEUE: Final = Measure("queue_duration", "queue duration", ("server_queue_duration",), (0.001, 1000))
+PREFILL: Final = Measure("prefill_duration", "prefill duration", ("server_prefill_duration",), (0.001, 1000))
+DECODE: Final = Measure("decode_duration", "decode duration", ("server_decode_duration",), (0.01, 1000))
+INFERENCE: Final = Measure("inference_duration", "inference duration", ("server_inference_duration",), (0.01, 1000))
+"""Not recorded: it is prefill and decode, for engines that do not tell them apart."""
 
 WAITED_FOR: Final = (TTFT, ITL, TPOT, DURATION)
-"""What clients wait for, and see. The queue is internal to an engine."""
-MEASURES: Final = (*WAITED_FOR, QUEUE)
-"""All of them. An application that someone else instrumented is covered by the conventions' own names."""
+"""What clients wait for, and see."""
+MEASURES: Final = (*WAITED_FOR, QUEUE, PREFILL, DECODE)
+"""All that are recorded: what clients wait for, and what the engine's part of it is made of.
+
+An application that someone else instrumented is covered by the conventions' own names.
+"""

@@ -4,12 +4,12 @@ from typing import Final
 
 from otel_llm import conventions
 from otel_llm_collector.engine_tables.table import engine_tables
-from otel_llm_collector.vocabulary.measures import WAITED_FOR
+from otel_llm_collector.vocabulary.measures import DECODE, PREFILL, WAITED_FOR
 from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for
 from otel_llm_dashboards.drawing import charts, variables
 from otel_llm_dashboards.drawing.board import Board, Row
 from otel_llm_dashboards.drawing.panel import Panel, Query
-from otel_llm_dashboards.panels import engine_load, latency
+from otel_llm_dashboards.panels import engine_load, latency, phases, replicas
 from otel_llm_dashboards.queries.labels import (
     ENGINE,
     ERROR,
@@ -51,16 +51,47 @@ def board() -> Board:
                     engine_load.share(),
                     engine_load.queue("0.5"),
                     engine_load.queue("0.99"),
-                    engine_load.queue_seen(),
                 ),
                 folded=False,
             ),
             Row(
-                "Caches",
-                (engine_load.cache(), engine_load.replicas(), engine_load.prefix(), engine_load.preemptions()),
+                "Queue, prefill or decode",
+                (
+                    phases.parts(),
+                    engine_load.queue_seen(),
+                    phases.phase(PREFILL, "from when a request first ran to its first token."),
+                    phases.phase(DECODE, "from a request's first token to its last."),
+                ),
                 folded=False,
             ),
-            Row("Tokens", (engine_load.prompt(), engine_load.generated())),
+            Row(
+                "Which replica",
+                (
+                    replicas.first_token(),
+                    replicas.gaps(),
+                    replicas.load(),
+                    engine_load.replicas(),
+                    replicas.failures(),
+                    replicas.restarts(),
+                ),
+                folded=False,
+            ),
+            Row("How requests ended", (finished(), failed()), folded=False),
+            Row("Caches", (engine_load.cache(), engine_load.prefix(), engine_load.preemptions(), phases.cached())),
+            Row(
+                "Tokens",
+                (
+                    engine_load.prompt(),
+                    engine_load.generated(),
+                    phases.lengths("server_request_prompt_tokens", "Prompt tokens"),
+                    phases.lengths("server_request_generation_tokens", "Generated tokens"),
+                ),
+            ),
+            Row("Speculative decoding", (phases.accepted(), phases.step_length())),
+            Row(
+                "Prefill and decode in engines of their own",
+                (phases.roles(), phases.transfers(), phases.transfer_failures()),
+            ),
             Row(
                 "Latency as engines see it",
                 [latency.breakdown(m, "engine and model", _SEEN_BY, HAS_ENGINE) for m in WAITED_FOR],
@@ -74,7 +105,6 @@ def board() -> Board:
                     engine_load.mean_token(),
                 ),
             ),
-            Row("How requests ended", (finished(), failed())),
             Row("Scrapes", (answering(), slow_scrapes())),
         ),
         variables=[*variables.data_sources(), *variables.scope(), variables.quantile()],

@@ -86,7 +86,7 @@ def firing_now() -> Panel:
     """Show how many alerts are firing."""
     return charts.number(
         "Firing alerts",
-        "Alerts of collector/rules/alerts.yaml that are firing now. Each has a runbook in docs/runbooks.",
+        "Alerts of rules/alerts.yaml that are firing now. Each has a page in runbooks/, beside the rules.",
         "none",
         Query(f"count({_alerts('firing')}) or vector(0)"),
         limits=((1, "red"),),

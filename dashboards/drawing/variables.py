@@ -9,7 +9,16 @@ from grafana_foundation_sdk.models import dashboard as models
 from otel_llm_collector.rule_sources.dimensions import FAMILY, QUANTILES
 from otel_llm_collector.vocabulary.measures import Measure
 from otel_llm_dashboards.drawing.panel import data_source
-from otel_llm_dashboards.queries.labels import ENGINE, ENVIRONMENT, JOB, MODEL, VANTAGE, percentile_name
+from otel_llm_dashboards.queries.labels import (
+    CLUSTER,
+    ENGINE,
+    ENVIRONMENT,
+    JOB,
+    MODEL,
+    NAMESPACE,
+    VANTAGE,
+    percentile_name,
+)
 from otel_llm_dashboards.queries.recorded import recorded_series
 
 __all__ = ["Variable", "bucket_edges", "data_sources", "quantile", "query_values", "scope"]
@@ -44,6 +53,8 @@ def scope() -> list[Variable]:
     narrower = f'{{__name__=~"{_KNOWN}", {JOB}=~"$job"}}'
     others = (
         ("environment", "Environment", ENVIRONMENT),
+        ("cluster", "Cluster", CLUSTER),
+        ("namespace", "Namespace", NAMESPACE),
         ("model", "Model", MODEL),
         ("engine", "Engine", ENGINE),
         ("vantage", "Measured at", VANTAGE),

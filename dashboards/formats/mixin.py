@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from otel_llm_collector.package_files import installed_rule_files
+from otel_llm_collector.package_files import installed_rule_files, installed_runbooks
 
 __all__ = ["mixin_files"]
 
@@ -18,6 +18,10 @@ local groups(files) = { groups+: std.flattenArrays([file.groups for file in file
   _config+:: {
     // Put before the names of the dashboards' files.
     dashboardPrefix: 'otel-llm-',
+    // What `runbook_url` begins with: where you publish the pages of runbooks/.
+    runbookURL: 'runbooks/',
+    // What wakes somebody, and what can wait until the morning.
+    severities: { page: 'page', ticket: 'ticket' },
   },
 
   grafanaDashboards+:: {
@@ -25,7 +29,14 @@ local groups(files) = { groups+: std.flattenArrays([file.groups for file in file
     for name in std.objectFields(boards)
   },
   prometheusRules+:: groups(rules),
-  prometheusAlerts+:: groups(alerts),
+  prometheusAlerts+:: {
+    groups+: [group { rules: std.map(worded, group.rules) } for group in groups(alerts).groups],
+  },
+
+  local worded = function(rule) rule {
+    labels+: { severity: $._config.severities[rule.labels.severity] },
+    annotations+: { runbook_url: $._config.runbookURL + std.split(rule.annotations.runbook_url, '/')[1] },
+  },
 
   local boards = {
 @BOARDS@
@@ -49,7 +60,7 @@ def mixin_files(boards: Mapping[str, str]) -> Mapping[str, str]:
     entry = _ENTRY.replace("@BOARDS@", _list_items(f"'{name}': import 'dashboards/{name}'" for name in boards))
     for place, paths in (("@RULES@", recording), ("@ALERTS@", alerts)):
         entry = entry.replace(place, _list_items(f"std.parseYaml(importstr '{path}')" for path in paths))
-    return {"mixin.libsonnet": entry, **dashboards, **recording, **alerts}
+    return {"mixin.libsonnet": entry, **dashboards, **recording, **alerts, **installed_runbooks()}
 
 
 def _list_items(items: Iterable[str]) -> str:

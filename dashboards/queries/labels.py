@@ -11,6 +11,7 @@ from otel_llm import conventions
 from otel_llm_collector.vocabulary.prometheus_names import label_name
 
 __all__ = [
+    "CLUSTER",
     "ENGINE",
     "ENVIRONMENT",
     "ERROR",
@@ -19,6 +20,8 @@ __all__ = [
     "INTERVAL",
     "JOB",
     "MODEL",
+    "NAMESPACE",
+    "POD",
     "PROVIDER",
     "QUANTILE",
     "RUN",
@@ -36,6 +39,9 @@ PROVIDER: Final = label_name(conventions.PROVIDER_NAME)
 ENGINE: Final = label_name(conventions.ENGINE)
 VANTAGE: Final = label_name(conventions.VANTAGE)
 ENVIRONMENT: Final = label_name(conventions.DEPLOYMENT)
+CLUSTER: Final = label_name(conventions.CLUSTER)
+NAMESPACE: Final = label_name(conventions.NAMESPACE)
+POD: Final = label_name(conventions.POD)
 ERROR: Final = label_name(conventions.ERROR_TYPE)
 RUN: Final = label_name(conventions.RUN_ID)
 TRAFFIC: Final = label_name(conventions.TRAFFIC)
@@ -52,6 +58,8 @@ _VARIABLES: Final = {
     ENGINE: '=~"$engine"',
     VANTAGE: '=~"$vantage"',
     ENVIRONMENT: '=~"$environment"',
+    CLUSTER: '=~"$cluster"',
+    NAMESPACE: '=~"$namespace"',
     TRAFFIC: '!~"$left_out"',  # load runs, unless they are asked for
 }
 

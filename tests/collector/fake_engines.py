@@ -4,10 +4,12 @@
 """
 
 import http.server
+import itertools
 import math
+import operator
 import threading
-from collections.abc import Iterator, Sequence
-from types import TracebackType
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import numpy as np
@@ -87,7 +89,7 @@ SGLANG_QUEUE = (
     3000,
 )
 SGLANG_LATENCY = (0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 8, 10, 20, 40, 60, 80, 100, 200, 400, 600, 1200, 1800, 2400)
-TGI = tuple(float(f"{0.0001 * 1.5 ** (n + 1):.12g}") for n in range(35))
+TGI = tuple(itertools.accumulate([0.0001] + [1.5] * 35, operator.mul))[1:]
 LITELLM = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 420, 600)
 DYNAMO = (0, 0.0022, 0.0047, 0.01, 0.022, 0.047, 0.1, 0.22, 0.47, 1, 2.2, 4.7, 10, 22, 48, 100, 220, 480)
 DYNAMO_ITL = (
@@ -96,6 +98,9 @@ DYNAMO_ITL = (
 )
 DYNAMO_DURATION = (0, 2, 4, 8, 16, 32, 64, 130, 260, 510)
 LMDEPLOY_ITL = (0.005, *ITL)
+SGLANG_STAGE = tuple(0.001 * 1.62**power for power in range(30))
+TRANSFER = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 5)
+LENGTHS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
 class Histogram:
@@ -120,18 +125,27 @@ class Histogram:
 class Exposition:
     """One engine's page."""
 
-    def __init__(self, labels: str, histograms: dict[str, Sequence[float]], others: dict[str, str]) -> None:
+    def __init__(
+        self,
+        labels: str,
+        histograms: dict[str, Sequence[float]],
+        others: dict[str, str],
+        more: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.labels, self.others = labels, others
+        self.more = more  # labels that one metric has beside the others
         self.histograms = {name: Histogram(edges) for name, edges in histograms.items()}
         self.count = 0
 
     def text(self) -> str:
-        shown = f"{{{self.labels}}}" if self.labels else ""
-        lines = [line for name, it in self.histograms.items() for line in it.lines(name, self.labels)]
+        lines = [line for name, it in self.histograms.items() for line in it.lines(name, self._labels(name))]
         for name, kind in self.others.items():
-            value = self.count if kind == "counter" else 0.42
-            lines += [f"# TYPE {name} {kind}", f"{name}{shown} {value}"]
+            value, labels = self.count if kind == "counter" else 0.42, self._labels(name)
+            lines += [f"# TYPE {name} {kind}", f"{name}{{{labels}}} {value}" if labels else f"{name} {value}"]
         return "\n".join((*lines, ""))
+
+    def _labels(self, name: str) -> str:
+        return ",".join(filter(None, (self.labels, self.more.get(name, ""))))
 
 
 def pages() -> dict[str, Exposition]:
@@ -145,6 +159,12 @@ def pages() -> dict[str, Exposition]:
                 "vllm:request_time_per_output_token_seconds": ITL,
                 "vllm:e2e_request_latency_seconds": LATENCY,
                 "vllm:request_queue_time_seconds": LATENCY,
+                "vllm:request_prefill_time_seconds": LATENCY,
+                "vllm:request_decode_time_seconds": LATENCY,
+                "vllm:request_inference_time_seconds": LATENCY,
+                "vllm:request_prompt_tokens": LENGTHS,
+                "vllm:request_generation_tokens": LENGTHS,
+                "vllm:nixl_xfer_time_seconds": TRANSFER,
                 "vllm:iteration_tokens_total": (1, 8, 16, 32, 64, 128, 256),
             },
             dict.fromkeys(
@@ -158,9 +178,15 @@ def pages() -> dict[str, Exposition]:
                     "vllm:prompt_tokens_total",
                     "vllm:generation_tokens_total",
                     "vllm:request_success_total",
+                    "vllm:prompt_tokens_cached_by_source_total",
+                    "vllm:spec_decode_num_drafts_total",
+                    "vllm:spec_decode_num_draft_tokens_total",
+                    "vllm:spec_decode_num_accepted_tokens_total",
+                    "vllm:nixl_num_failed_transfers_total",
                 ),
                 "counter",
             ),
+            {"vllm:prompt_tokens_cached_by_source_total": 'source="host"'},
         ),
         "sglang": Exposition(
             'model_name="llama-8b",engine_type="unified",tp_rank="0",pp_rank="0",is_streaming="true"',
@@ -169,9 +195,18 @@ def pages() -> dict[str, Exposition]:
                 "sglang:inter_token_latency_seconds": SGLANG_ITL,
                 "sglang:e2e_request_latency_seconds": SGLANG_LATENCY,
                 "sglang:queue_time_seconds": SGLANG_QUEUE,
+                "sglang:per_stage_req_latency_seconds": SGLANG_STAGE,
+                "sglang:prompt_tokens_histogram": LENGTHS,
+                "sglang:generation_tokens_histogram": LENGTHS,
             },
             dict.fromkeys(
-                ("sglang:num_running_reqs", "sglang:num_queue_reqs", "sglang:token_usage", "sglang:cache_hit_rate"),
+                (
+                    "sglang:num_running_reqs",
+                    "sglang:num_queue_reqs",
+                    "sglang:token_usage",
+                    "sglang:cache_hit_rate",
+                    "sglang:spec_accept_rate",
+                ),
                 "gauge",
             )
             | dict.fromkeys(
@@ -183,6 +218,7 @@ def pages() -> dict[str, Exposition]:
                 ),
                 "counter",
             ),
+            {"sglang:per_stage_req_latency_seconds": 'stage="prefill_forward"'},
         ),
         "tensorrt_llm": Exposition(
             'model_name="llama-8b",engine_type="trtllm"',
@@ -328,6 +364,12 @@ class FakeEngines:
             return self._random.lognormal(math.log(0.009), 0.2, count)
         if "queue" in name:
             return self._random.exponential(0.05, count)
+        if "prefill" in name or "stage" in name:
+            return self._random.lognormal(math.log(0.6), 0.4, count)
+        if "xfer" in name:
+            return self._random.lognormal(math.log(0.03), 0.5, count)
+        if "prompt_tokens" in name or "generation_tokens" in name:
+            return self._random.lognormal(math.log(300), 0.8, count).round()
         if "first_token" not in name:
             return self._random.lognormal(math.log(2.1), 0.4, count)
         median, sigma = (1.2, 0.6) if engine == "sglang" else (0.35, 0.7)

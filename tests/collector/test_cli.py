@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from otel_llm.cli import main
 from otel_llm_collector.engine_tables.bucket_profiles import ALIGNED_EDGES
@@ -25,6 +26,26 @@ def test_files_are_those_committed(tmp_path: Path, capsys: pytest.CaptureFixture
         assert file.read_bytes() == (board if name.parent == BOARDS else COLLECTOR / name).read_bytes()
     assert len(list((tmp_path / "kit" / BOARDS).iterdir())) == 5
     assert {"config", "servers", "rules"} <= {file.name for file in (tmp_path / "kit").iterdir()}
+
+
+def test_alerts_lead_to_runbooks_of_the_kit_or_to_where_they_are_published(tmp_path: Path) -> None:
+    def alerts(*words: str) -> list[dict[str, dict[str, str]]]:
+        assert main(["collector", "--out", str(tmp_path), *words]) == 0
+        (group,) = yaml.safe_load((tmp_path / "rules" / "alerts.yaml").read_text())["groups"]
+        objects = yaml.safe_load_all((tmp_path / "kubernetes" / "rules.yaml").read_text())
+        (same,) = (each["spec"]["groups"] for each in objects if each["metadata"]["name"] == "otel-llm-alerts")
+        assert same == [group]
+        return list(group["rules"])
+
+    as_they_come = [(alert["annotations"]["runbook_url"], alert["labels"]["severity"]) for alert in alerts()]
+    assert all((tmp_path / page).is_file() for page, _ in as_they_come)
+    assert {severity for _, severity in as_they_come} == {"page", "ticket"}
+    mine = alerts("--runbook-url", "https://wiki.example/llm", "--severities", "critical, warning")
+    renamed = {"page": "critical", "ticket": "warning"}
+    assert [(alert["annotations"]["runbook_url"], alert["labels"]["severity"]) for alert in mine] == [
+        (f"https://wiki.example/llm/{page.removeprefix('runbooks/')}", renamed[severity])
+        for page, severity in as_they_come
+    ]
 
 
 def test_neither_package_reads_the_other_by_its_name_in_a_string() -> None:
@@ -68,6 +89,7 @@ def test_sglang_profile_is_an_option_per_histogram(capsys: pytest.CaptureFixture
     [
         ([], "expected --out DIR"),
         (["buckets"], "expected --engine NAME"),
+        (["--out", "kit", "--severities", "critical"], "expected --severities with two words, got 'critical'"),
         (["buckets", "--engine", "ollama"], "expected an engine of dynamo, litellm"),
         (["buckets", "--engine", "tgi"], "expected an engine whose bucket edges can be set freely, got 'tgi'"),
     ],

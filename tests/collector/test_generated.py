@@ -33,7 +33,8 @@ def test_committed_file_is_the_generated_one(name: str) -> None:
 
 def test_no_generated_folder_holds_a_file_that_nothing_generates() -> None:
     for folder in ("collector/config/engines", "collector/rules"):
-        assert {f"{folder}/{file.name}" for file in (ROOT / folder).iterdir()} <= {*GENERATED, *BY_HAND}
+        files = {file.relative_to(ROOT).as_posix() for file in (ROOT / folder).rglob("*.yaml")}
+        assert files <= {*GENERATED, *BY_HAND}
 
 
 def written_rules(name: str) -> list[dict[str, Any]]:
@@ -135,8 +136,10 @@ def test_base_uses_the_vocabulary() -> None:
     assert bucket_family.STATEMENT in text
     ours = (
         conventions.BUCKET_FAMILY,
+        conventions.CACHE_SOURCE,
         conventions.ENGINE,
         conventions.ENGINE_RANK,
+        conventions.ENGINE_ROLE,
         conventions.FINISH_REASON,
         conventions.SERIES,
         conventions.TRAFFIC,

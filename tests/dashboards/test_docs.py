@@ -9,7 +9,7 @@ from otel_llm.cli import main
 from otel_llm_collector import cli as collector_cli
 from tests.dashboards.test_layout import BOARDS, FOLDER, panels
 
-DOCS = FOLDER.parent.parent / "docs"
+DOCS, COLLECTOR = FOLDER.parent.parent / "docs", FOLDER.parent.parent / "collector"
 PAGE = (DOCS / "dashboards.md").read_text()
 TABLE = re.findall(r"^\| .+ \| (LLM [\w ]+) \| (.+) \|$", PAGE, re.MULTILINE)
 
@@ -29,7 +29,7 @@ def test_every_place_that_is_named_is_on_its_board() -> None:
             assert any(known.endswith(end.strip()) for known in there), (title, name)
 
 
-@pytest.mark.parametrize("page", sorted((DOCS / "runbooks").glob("*.md")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("page", sorted((COLLECTOR / "runbooks").glob("*.md")), ids=lambda file: file.stem)
 def test_every_runbook_opens_with_a_row_of_a_board(page: Path) -> None:
     ((title, row),) = re.findall(r"^Board (LLM [\w ]+), row `([^`]+)`", page.read_text(), re.MULTILINE)
     (board,) = (board for board in BOARDS.values() if board["title"] == title)

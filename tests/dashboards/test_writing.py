@@ -61,6 +61,16 @@ def test_a_mixin_can_be_extended_and_renamed(tmp_path: Path) -> None:
     assert set(made) == {"x.json", *(f"my-{name}.json" for name in BOARDS)}
 
 
+def test_a_mixin_has_alerts_of_the_importers_words(tmp_path: Path) -> None:
+    assert main(["dashboards", "--format", "mixin", "--out", str(tmp_path)]) == 0
+    mine = "_config+:: { runbookURL: 'https://wiki.example/', severities: { page: 'critical', ticket: 'warning' } }"
+    (group,) = evaluated(tmp_path, f"((import 'mixin.libsonnet') + {{ {mine} }}).prometheusAlerts")["groups"]
+    for alert in group["rules"]:
+        assert alert["annotations"]["runbook_url"] == f"https://wiki.example/{alert['alert']}.md"
+        assert alert["labels"]["severity"] in {"critical", "warning"}
+        assert (tmp_path / "runbooks" / f"{alert['alert']}.md").is_file()
+
+
 def test_the_operator_gets_a_resource_for_each_board(tmp_path: Path) -> None:
     assert main(["dashboards", "--format", "operator", "--out", str(tmp_path)]) == 0
     written = files(tmp_path)

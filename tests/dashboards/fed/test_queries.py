@@ -14,6 +14,7 @@ import promql_parser
 import pytest
 
 from otel_llm_collector.rule_sources.dimensions import QUANTILES
+from otel_llm_collector.vocabulary.measures import MEASURES, WAITED_FOR
 from tests.dashboards.boards import Expression, expressions
 from tests.dashboards.fed.asking import RefusedError
 from tests.dashboards.fed.conftest import Fed
@@ -26,17 +27,18 @@ EXPRESSIONS = expressions()
 NAMES = sorted({name for each in EXPRESSIONS for name in names(each)})
 WITHIN_S = 60.0
 
-NO_EXPONENTIAL = "the queue is measured by engines alone, and all of them have explicit histograms"
+NO_EXPONENTIAL = "what is inside an engine is measured by engines alone, and all of them have explicit histograms"
+INSIDE = [measure for measure in MEASURES if measure not in WAITED_FOR]
 UNMEASURED = {
     ("inter_token_latency", "gateway"): "no gateway tells the gaps between tokens",
     ("time_per_output_token", "gateway"): "no gateway tells the time per output token",
     ("time_per_output_token", "frontend"): "no frontend tells the time per output token",
-    **{("queue_duration", vantage): "a client has no queue" for vantage in ("gateway", "frontend", "engine")},
 }
 EMPTY: Mapping[str, str] = {
-    "percentiles: otel_llm:queue_duration:rate5m": NO_EXPONENTIAL,
+    **{f"percentiles: otel_llm:{of.name}:rate5m": NO_EXPONENTIAL for of in INSIDE},
     **{
-        f"percentiles: otel_llm:queue_duration:quantile5m{{quantile={q},histogram=exponential}}": NO_EXPONENTIAL
+        f"percentiles: otel_llm:{of.name}:quantile5m{{quantile={q},histogram=exponential}}": NO_EXPONENTIAL
+        for of in INSIDE
         for q in QUANTILES
     },
     **{
@@ -50,8 +52,8 @@ EMPTY: Mapping[str, str] = {
 
 NO_FAILURE = "a Collector has it from its first failure on"
 UNSENT: Mapping[str, str] = {
-    "otel_llm:queue_duration:rate5m": NO_EXPONENTIAL,
-    "otel_llm_server_queue_duration_seconds": NO_EXPONENTIAL,
+    **{f"otel_llm:{of.name}:rate5m": NO_EXPONENTIAL for of in INSIDE},
+    **{source: NO_EXPONENTIAL for of in INSIDE for source in of.sources()},
     "otel_llm_server_inter_token_latency_seconds": "engines have explicit histograms",
     **{
         f"otelcol_exporter_{what}_failed_{of}(_total)?": NO_FAILURE
