@@ -2,11 +2,11 @@
 
 Two generations of the GenAI semantic conventions are told apart by profile:
 
-V1_41    open-telemetry/semantic-conventions, tag v1.41.0, docs/gen-ai: the last published, what everyone emits
-LATEST   open-telemetry/semantic-conventions-genai, docs/gen-ai/client-inference.md at 024a4f944a12 (October 2026)
+V1_41    open-telemetry/semantic-conventions, tag v1.41.0, docs/gen-ai: what everyone emits, the default
+LATEST   open-telemetry/semantic-conventions-genai, v0.1.0, docs/gen-ai: its first release of its own
 
 `OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental` selects the second, `gen_ai_latest_experimental/dup` both.
-What the conventions lack is ours, under `otel_llm.`, and has one name in both.
+What the conventions lack is ours, under `otel_llm.`, and has one name in both. docs/conventions.md is made for readers.
 """
 
 import os
@@ -22,6 +22,7 @@ LATEST: Final[Profile] = "latest"
 
 SCOPE: Final = "otel_llm"
 SCHEMA_URL: Final = {V1_41: "https://opentelemetry.io/schemas/1.41.0", LATEST: None}
+"""The newer one has published none: what its own manifest names, schemas/gen-ai-dev, is of its development."""
 
 # -- attributes ----------------------------------------------------------------------------------------------------
 
@@ -38,6 +39,8 @@ REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
 REQUEST_STOP_SEQUENCES: Final = "gen_ai.request.stop_sequences"
 REQUEST_FREQUENCY_PENALTY: Final = "gen_ai.request.frequency_penalty"
 REQUEST_PRESENCE_PENALTY: Final = "gen_ai.request.presence_penalty"
+REQUEST_REASONING_LEVEL: Final = "gen_ai.request.reasoning.level"
+REQUEST_PREVIOUS_RESPONSE_ID: Final = "gen_ai.request.previous_response.id"
 RESPONSE_ID: Final = "gen_ai.response.id"
 RESPONSE_MODEL: Final = "gen_ai.response.model"
 RESPONSE_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
@@ -45,6 +48,10 @@ RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
 USAGE_CACHE_READ_INPUT_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+USAGE_CACHE_WRITE_INPUT_TOKENS: Final[dict[Profile, str]] = {
+    V1_41: "gen_ai.usage.cache_creation.input_tokens",
+    LATEST: "gen_ai.usage.cache_write.input_tokens",
+}
 USAGE_REASONING_OUTPUT_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
 TOKEN_TYPE: Final = "gen_ai.token.type"
 TOKEN_MODALITY: Final = "gen_ai.token.modality"
@@ -105,6 +112,12 @@ POD: Final = "k8s.pod.name"
 NODE: Final = "k8s.node.name"
 UNKNOWN_PROVIDER: Final = "custom"
 """What `gen_ai.provider.name` is when nobody said: a custom value, which the convention allows."""
+
+NEW_IN_LATEST: Final = frozenset((REQUEST_REASONING_LEVEL, REQUEST_PREVIOUS_RESPONSE_ID))
+"""Attributes that the older generation lacks, and with it alone are not sent."""
+
+EMBEDDINGS: Final = "embeddings"
+"""The operation that makes vectors and no tokens; the newer generation has metrics of its own for it."""
 
 METRIC_ATTRIBUTES: Final = frozenset(
     (
@@ -170,6 +183,10 @@ INSTRUMENTS: Final = {
             "gen_ai.client.operation.duration", "gen_ai.client.inference.duration", SECONDS,
         ),
         Instrument(
+            "embeddings_duration", "histogram", "s", "GenAI operation duration.",
+            "gen_ai.client.operation.duration", "gen_ai.client.embeddings.duration", SECONDS,
+        ),
+        Instrument(
             "time_to_first_chunk", "histogram", "s", "Time to receive the first chunk of a streamed response.",
             "gen_ai.client.operation.time_to_first_chunk", "gen_ai.client.inference.time_to_first_chunk", SECONDS,
         ),
@@ -194,6 +211,10 @@ INSTRUMENTS: Final = {
             None, "gen_ai.client.inference.usage.cache_read.input_tokens",
         ),
         Instrument(
+            "usage_cache_write_tokens", "counter", "{token}", "Input tokens written to a cache.",
+            None, "gen_ai.client.inference.usage.cache_write.input_tokens",
+        ),
+        Instrument(
             "usage_reasoning_tokens", "counter", "{token}", "Output tokens spent on reasoning.",
             None, "gen_ai.client.inference.usage.reasoning.output_tokens",
         ),
@@ -204,6 +225,10 @@ INSTRUMENTS: Final = {
         Instrument(
             "operation_output_tokens", "histogram", "{token}", "Output tokens per operation.",
             None, "gen_ai.client.inference.operation.output_tokens", TOKENS,
+        ),
+        Instrument(
+            "embeddings_input_tokens", "histogram", "{token}", "Input tokens per embeddings operation.",
+            None, "gen_ai.client.embeddings.operation.input_tokens", TOKENS,
         ),
         Instrument(
             "server_request_duration", "histogram", "s", "Generative AI server request duration.",

@@ -149,9 +149,10 @@ class StreamObservation:
         input: int | None = None,  # noqa: A002  # the convention's own word
         output: int | None = None,
         cached: int | None = None,
+        cache_written: int | None = None,
         reasoning: int | None = None,
     ) -> None:
-        """Take the provider's token counts, those that are given."""
+        """Take the provider's token counts, those that are given. What a cache read and wrote is part of the input."""
         if output is not None:
             self._provider = output
         if reasoning is not None:
@@ -160,6 +161,8 @@ class StreamObservation:
             self.head["input_tokens"] = input
         if cached is not None:
             self.head["cached_tokens"] = cached
+        if cache_written is not None:
+            self.head["cache_written_tokens"] = cache_written
 
     def counted(self, output: int) -> None:
         """Take a tokenizer's count of the whole output. The provider's count, if there is one, still wins."""

@@ -165,6 +165,8 @@ class StreamRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
+    """Those of the input that a cache of the server had; `cache_written_tokens` were written to it."""
+    cache_written_tokens: int | None = None
     reasoning_tokens: int | None = None
     token_source: TokenSource | None = None
     flags: tuple[str, ...] = ()

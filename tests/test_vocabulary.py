@@ -15,15 +15,18 @@ from otel_llm.conventions import LATEST, V1_41
 # Key, kind, unit and name; `-` where this profile has none.
 STABLE = """
 operation_duration            histogram     s         gen_ai.client.operation.duration
+embeddings_duration           histogram     s         gen_ai.client.operation.duration
 time_to_first_chunk           histogram     s         gen_ai.client.operation.time_to_first_chunk
 time_per_output_chunk         histogram     s         gen_ai.client.operation.time_per_output_chunk
 token_usage                   histogram     {token}   gen_ai.client.token.usage
 usage_input_tokens            counter       {token}   -
 usage_output_tokens           counter       {token}   -
 usage_cached_tokens           counter       {token}   -
+usage_cache_write_tokens      counter       {token}   -
 usage_reasoning_tokens        counter       {token}   -
 operation_input_tokens        histogram     {token}   -
 operation_output_tokens       histogram     {token}   -
+embeddings_input_tokens       histogram     {token}   -
 server_request_duration       histogram     s         gen_ai.server.request.duration
 server_time_to_first_token    histogram     s         gen_ai.server.time_to_first_token
 server_time_per_output_token  histogram     s         gen_ai.server.time_per_output_token
@@ -72,12 +75,15 @@ server_generation_time        counter       s         otel_llm.server.generation
 # What the latest profile calls otherwise.
 LATEST_NAMES = """
 operation_duration      gen_ai.client.inference.duration
+embeddings_duration     gen_ai.client.embeddings.duration
 time_to_first_chunk     gen_ai.client.inference.time_to_first_chunk
 time_per_output_chunk   gen_ai.client.inference.time_per_output_chunk
 token_usage             -
 usage_input_tokens      gen_ai.client.inference.usage.input_tokens
 usage_output_tokens     gen_ai.client.inference.usage.output_tokens
 usage_cached_tokens     gen_ai.client.inference.usage.cache_read.input_tokens
+usage_cache_write_tokens gen_ai.client.inference.usage.cache_write.input_tokens
+embeddings_input_tokens gen_ai.client.embeddings.operation.input_tokens
 usage_reasoning_tokens  gen_ai.client.inference.usage.reasoning.output_tokens
 operation_input_tokens  gen_ai.client.inference.operation.input_tokens
 operation_output_tokens gen_ai.client.inference.operation.output_tokens
@@ -114,6 +120,20 @@ def test_a_profile_gives_its_own_names(row: tuple[str, ...]) -> None:
     assert made.names((V1_41,)) == tuple(name for name in (stable,) if name != "-")
     assert made.names((LATEST,)) == tuple(name for name in (latest,) if name != "-")
     assert made.names((V1_41, LATEST)) == tuple(dict.fromkeys(name for name in (stable, latest) if name != "-"))
+
+
+def test_the_page_on_the_conventions_has_every_name_that_differs() -> None:
+    page = (TESTS.parent / "docs" / "conventions.md").read_text("utf-8")
+    rows = [re.sub("`|, of embeddings", "", line).strip("| ").split(" | ") for line in page.splitlines()]
+    listed = [
+        tuple(row)
+        for row in rows
+        if len(row) == 2 and row[0].startswith(("gen_ai.client", "–")) and "client" in row[1] + row[0]
+    ]
+    differ = [(stable, latest) for _, _, _, stable, latest in ROWS if stable != latest]
+    assert sorted(listed) == sorted((stable.replace("-", "–"), latest.replace("-", "–")) for stable, latest in differ)
+    for name in (*conventions.USAGE_CACHE_WRITE_INPUT_TOKENS.values(), *conventions.NEW_IN_LATEST):
+        assert f"`{name}`" in page
 
 
 def spelled(path: Path) -> set[str]:

@@ -58,5 +58,6 @@ def _made_up(sent_ns: int) -> StreamRecord:
         input_tokens=1,
         output_tokens=_CHUNKS,
         cached_tokens=0,
+        cache_written_tokens=0,
         reasoning_tokens=0,
     )

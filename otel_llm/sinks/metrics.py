@@ -52,9 +52,21 @@ def _served(record: StreamRecord) -> bool:
     return record.outcome == "complete" and _in_process(record)
 
 
+def _infers(record: StreamRecord) -> bool:
+    return record.operation != names.EMBEDDINGS
+
+
+def _embeds(record: StreamRecord) -> bool:
+    return record.operation == names.EMBEDDINGS
+
+
 def _billed(record: StreamRecord) -> bool:
     """Tokens that were made up from chunks are no usage."""
     return record.token_source != "chunks"
+
+
+def _inferred(record: StreamRecord) -> bool:
+    return _billed(record) and _infers(record)
 
 
 def _load(record: StreamRecord) -> bool:
@@ -92,17 +104,20 @@ def _output(record: StreamRecord) -> float | None:
 _UNSPLIT: Final = ((names.TOKEN_MODALITY, "unknown"),)
 
 _FEEDS: Final = (
-    Feed("operation_duration", _one(measures.request_latency), _always, with_error=True),
+    Feed("operation_duration", _one(measures.request_latency), _infers, with_error=True),
+    Feed("embeddings_duration", _one(measures.request_latency), _embeds, with_error=True),
     Feed("time_to_first_chunk", _known("time_to_first_chunk"), _timed),
     Feed("time_per_output_chunk", lambda facts: facts.inter_chunk_latencies, _timed),
     Feed("token_usage", _one(_input), _billed, extra=((names.TOKEN_TYPE, "input"),)),
     Feed("token_usage", _one(_output), _billed, extra=((names.TOKEN_TYPE, "output"),)),
-    Feed("usage_input_tokens", _or_zero(_input), _billed, extra=_UNSPLIT),
-    Feed("usage_output_tokens", _or_zero(_output), _billed, extra=_UNSPLIT),
-    Feed("usage_cached_tokens", _one(lambda record: record.cached_tokens), _billed, extra=_UNSPLIT),
-    Feed("usage_reasoning_tokens", _one(lambda record: record.reasoning_tokens), _billed, extra=_UNSPLIT),
-    Feed("operation_input_tokens", _one(_input), _billed, with_error=True),
-    Feed("operation_output_tokens", _one(_output), _billed, with_error=True),
+    Feed("usage_input_tokens", _or_zero(_input), _inferred, extra=_UNSPLIT),
+    Feed("usage_output_tokens", _or_zero(_output), _inferred, extra=_UNSPLIT),
+    Feed("usage_cached_tokens", _one(lambda record: record.cached_tokens), _inferred, extra=_UNSPLIT),
+    Feed("usage_cache_write_tokens", _one(lambda record: record.cache_written_tokens), _inferred, extra=_UNSPLIT),
+    Feed("usage_reasoning_tokens", _one(lambda record: record.reasoning_tokens), _inferred, extra=_UNSPLIT),
+    Feed("operation_input_tokens", _one(_input), _inferred, with_error=True),
+    Feed("operation_output_tokens", _one(_output), _inferred, with_error=True),
+    Feed("embeddings_input_tokens", _one(_input), _embeds, with_error=True),
     Feed("server_request_duration", _one(measures.request_latency), _in_process, with_error=True),
     Feed("server_time_to_first_token", _known("time_to_first_token"), _served),
     Feed("server_time_per_output_token", _one(measures.server_time_per_output_token), _served),

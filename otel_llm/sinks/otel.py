@@ -240,7 +240,7 @@ def _attributes_at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dic
     billed = record.token_source != "chunks"
     found = {
         **record.attributes,
-        **record.parameters,
+        **_parameters(record.parameters, profiles),
         names.REQUEST_STREAM: True if record.stream and NOT_STREAMED not in record.flags else None,
         names.RESPONSE_ID: record.response_id,
         names.RESPONSE_MODEL: record.response_model,
@@ -250,6 +250,7 @@ def _attributes_at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dic
         names.USAGE_OUTPUT_TOKENS: record.output_tokens if billed else None,
         names.COUNTED_TOKENS: None if billed else record.output_tokens,
         names.USAGE_CACHE_READ_INPUT_TOKENS: record.cached_tokens,
+        **{names.USAGE_CACHE_WRITE_INPUT_TOKENS[profile]: record.cache_written_tokens for profile in profiles},
         names.USAGE_REASONING_OUTPUT_TOKENS: record.reasoning_tokens,
         names.HTTP_STATUS: record.status,
         names.ERROR_TYPE: record.error_type or ("_OTHER" if record.outcome == "error" else None),
@@ -267,6 +268,15 @@ def _attributes_at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dic
         found |= {name: measures.percentile(ordered, q) for q, name in _ITL_PERCENTILES.items()}
         found[names.ITL_MAX] = facts.max_inter_token_latency
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _parameters(given: Mapping[str, Any], profiles: tuple[names.Profile, ...]) -> Mapping[str, Any]:
+    """Return the parameters of a request as these generations have them: top_k was a double, and is an integer now."""
+    if names.LATEST not in profiles:
+        given = {name: value for name, value in given.items() if name not in names.NEW_IN_LATEST}
+    if (top_k := given.get(names.REQUEST_TOP_K)) is None:
+        return given
+    return {**given, names.REQUEST_TOP_K: int(top_k) if names.LATEST in profiles else float(top_k)}
 
 
 def _finish_reasons(record: StreamRecord, profiles: tuple[names.Profile, ...]) -> tuple[str, ...] | None:

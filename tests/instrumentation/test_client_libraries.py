@@ -24,6 +24,7 @@ from mistralai.client import Mistral
 from mistralai.extra.observability import set_tracer_provider
 
 import otel_llm
+from otel_llm.instrumentation.libraries.request import parameters
 from otel_llm.testing import CLOSE, ScriptedServer
 from tests.telemetry_in_memory import Seen
 from tests.vocabulary import metric_name
@@ -469,6 +470,13 @@ def test_what_is_not_measured_of_mistral_keeps_the_span_it_makes(seen_live: Seen
         client.chat.complete(model="tiny", messages=MESSAGES)
     scopes = [span.instrumentation_scope and span.instrumentation_scope.name for span in seen_live.spans]
     assert scopes == ["otel_llm", "mistralai_sdk_tracer"]
+
+
+def test_how_hard_a_model_is_to_think_and_what_went_before_are_parameters() -> None:
+    level, previous = "gen_ai.request.reasoning.level", "gen_ai.request.previous_response.id"
+    assert parameters({"reasoning_effort": "low"}) == {level: "low"}
+    assert parameters({"reasoning": {"effort": "high"}, "previous_response_id": "r"}) == {level: "high", previous: "r"}
+    assert parameters({"reasoning": None, "reasoning_effort": None}) == {}
 
 
 def test_other_services_of_aws_are_not_models(seen_live: Seen) -> None:

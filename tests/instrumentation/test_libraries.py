@@ -49,7 +49,8 @@ def _event(kind: str, **members: Any) -> bytes:
 
 MESSAGE: Any = {
     "id": "msg_1", "type": "message", "role": "assistant", "model": "tiny-2", "content": [], "stop_reason": None,
-    "stop_sequence": None, "usage": {"input_tokens": 3, "output_tokens": 1, "cache_read_input_tokens": 4},
+    "stop_sequence": None, "usage": {"input_tokens": 3, "output_tokens": 1, "cache_read_input_tokens": 3,
+    "cache_creation_input_tokens": 1},
 }  # fmt: skip
 STREAM = (
     SSE + _event("message_start", message=MESSAGE) + _event("ping"),
@@ -70,7 +71,8 @@ def _claude(seen: Seen) -> None:
     found = attributes(seen)
     assert found["otel_llm.time_to_first_token"] == pytest.approx(0.2, abs=0.1)
     assert found["gen_ai.usage.input_tokens"] == 7
-    assert found["gen_ai.usage.cache_read.input_tokens"] == 4
+    assert found["gen_ai.usage.cache_read.input_tokens"] == 3
+    assert found["gen_ai.usage.cache_creation.input_tokens"] == 1
     assert found["gen_ai.usage.output_tokens"] == 5
     assert found["gen_ai.response.finish_reasons"] == ("end_turn",)
     assert found["gen_ai.provider.name"] == "anthropic"

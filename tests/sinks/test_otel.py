@@ -232,6 +232,37 @@ def test_the_newer_generation_has_its_own_names_and_both_can_be_had():
     assert both.points[(metric_name("time_to_first_token"), None)].count == 1
 
 
+def test_embeddings_have_metrics_of_their_own_in_the_newer_generation():
+    head = {"operation": "embeddings", "input_tokens": 5}
+    latest = called(Telemetry(profiles=("latest",)), "r|", **head)
+    assert latest.names >= {
+        metric_name("embeddings_duration", LATEST),
+        metric_name("embeddings_input_tokens", LATEST),
+    }
+    assert not [name for name in latest.names if "inference" in name]
+    assert metric_name("operation_duration") in called(Telemetry(), "r|", **head).names
+
+
+def test_what_a_cache_wrote_is_named_by_each_generation():
+    written, old, new = {"cache_written_tokens": 4, "usage": 2}, "cache_creation", "cache_write"
+    for profiles, spelled in ((("v1_41",), {old}), (("latest",), {new}), (("v1_41", "latest"), {old, new})):
+        telemetry = called(Telemetry(profiles=profiles), "r.a|", **written)
+        found = {
+            name.split(".")[2]: value for name, value in telemetry.spans[0].attributes.items() if ".cache_" in name
+        }
+        assert found == dict.fromkeys(spelled, 4)
+    assert telemetry.points[(metric_name("usage_cache_write_tokens", LATEST), None)].value == 4
+
+
+def test_parameters_are_of_the_generation_that_is_spoken():
+    given = {"gen_ai.request.top_k": 5, "gen_ai.request.reasoning.level": "low"}
+    for profile, expected in (("v1_41", {"gen_ai.request.top_k": 5.0}), ("latest", given)):
+        (span,) = called(Telemetry(profiles=(profile,)), "r.a|", parameters=given).spans
+        found = {name: value for name, value in span.attributes.items() if name in given}
+        assert found == expected
+        assert type(found["gen_ai.request.top_k"]) is type(expected["gen_ai.request.top_k"])
+
+
 def test_parameters_and_the_users_attributes_are_on_the_span_and_on_no_metric():
     telemetry = called(
         Telemetry(), "r.a|", parameters={"gen_ai.request.temperature": 0.5}, attributes={"tenant": "acme"}

@@ -28,6 +28,7 @@ class AnswerFacts(Protocol):
         input: int | None = None,  # noqa: A002  # the convention's own word
         output: int | None = None,
         cached: int | None = None,
+        cache_written: int | None = None,
         reasoning: int | None = None,
     ) -> None: ...
 
@@ -37,6 +38,7 @@ _OUTPUT: Final = ("completion_tokens", "output_tokens", "eval_count", "candidate
 _INPUT_DETAILS: Final = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 _OUTPUT_DETAILS: Final = ("completion_tokens_details", "output_tokens_details", "output_token_details")
 _CACHED: Final = ("cached_tokens", "cache_read", "cache_read_input_tokens")
+_CACHE_WRITTEN: Final = ("cache_write_tokens", "cache_creation")
 _REASONING: Final = ("reasoning_tokens", "reasoning")
 _USAGES: Final = ("usage", "usage_metadata", "token_usage")
 _EMPTY: Final = (str, bytes, bytearray, list, tuple, dict, set, frozenset)
@@ -161,6 +163,7 @@ def _take_usage(usage: Any, observation: AnswerFacts) -> None:
         input=_number(usage, _INPUT),
         output=_number(usage, _OUTPUT),
         cached=_detail(usage, _INPUT_DETAILS, _CACHED),
+        cache_written=_detail(usage, _INPUT_DETAILS, _CACHE_WRITTEN),
         reasoning=_detail(usage, _OUTPUT_DETAILS, _REASONING),
     )
 

@@ -109,8 +109,8 @@ def _take(message: Any, observation: StreamObservation, *, begun: bool = False) 
         observation.set(finish_reasons=(reason,))
     if (bill := getattr(message, "usage", None)) is None:
         return
-    cached = getattr(bill, "cache_read_input_tokens", None)
+    cached, written = (getattr(bill, f"cache_{how}_input_tokens", None) for how in ("read", "creation"))
     if (given := getattr(bill, "input_tokens", None)) is not None:
-        given += (cached or 0) + (getattr(bill, "cache_creation_input_tokens", None) or 0)
+        given += (cached or 0) + (written or 0)
     made = None if begun else getattr(bill, "output_tokens", None)
-    observation.usage(input=given, output=made, cached=cached)
+    observation.usage(input=given, output=made, cached=cached, cache_written=written)

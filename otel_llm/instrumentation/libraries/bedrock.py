@@ -122,7 +122,7 @@ def _take(said: Mapping[str, Any], observation: StreamObservation) -> None:
         read, written = bill.get("cacheReadInputTokens"), bill.get("cacheWriteInputTokens")
         if (given := bill.get("inputTokens")) is not None:
             given += (read or 0) + (written or 0)
-        observation.usage(input=given, output=bill.get("outputTokens"), cached=read)
+        observation.usage(input=given, output=bill.get("outputTokens"), cached=read, cache_written=written)
 
 
 def _kind_of_event(event: Any, observation: StreamObservation) -> int:

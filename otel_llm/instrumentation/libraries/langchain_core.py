@@ -94,7 +94,7 @@ def _take_inside(records: Sequence[StreamRecord], observation: StreamObservation
         return
     sums = {
         count: sum(known)
-        for count in ("input", "output", "cached", "reasoning")
+        for count in ("input", "output", "cached", "cache_written", "reasoning")
         if (known := [n for record in records if (n := getattr(record, f"{count}_tokens")) is not None])
     }
     observation.usage(**sums)
@@ -136,6 +136,7 @@ def _take(message: Any, observation: StreamObservation) -> None:
         input=bill.get("input_tokens") or None,
         output=bill.get("output_tokens") or None,
         cached=member(bill.get("input_token_details") or {}, "cache_read"),
+        cache_written=member(bill.get("input_token_details") or {}, "cache_creation"),
         reasoning=member(bill.get("output_token_details") or {}, "reasoning"),
     )
     for field, value in (

@@ -21,6 +21,10 @@ _NUMBERS: Final = {
     "frequency_penalty": names.REQUEST_FREQUENCY_PENALTY,
     "presence_penalty": names.REQUEST_PRESENCE_PENALTY,
 }
+_TEXTS: Final = {
+    "reasoning_effort": names.REQUEST_REASONING_LEVEL,
+    "previous_response_id": names.REQUEST_PREVIOUS_RESPONSE_ID,
+}
 _PORTS: Final = {"https": 443, "http": 80}
 _STOPS: Final = ("stop", "stop_sequences")
 _MANY: Final = ("n", "num_return_sequences")
@@ -33,6 +37,11 @@ def parameters(asked: Mapping[str, Any]) -> dict[str, Any]:
         value = asked.get(argument)
         if isinstance(value, int | float) and not isinstance(value, bool):
             found[name] = value
+    for argument, name in _TEXTS.items():
+        if isinstance(value := asked.get(argument), str) and value:
+            found[name] = value
+    if isinstance(reasoning := asked.get("reasoning"), Mapping) and isinstance(level := reasoning.get("effort"), str):
+        found[names.REQUEST_REASONING_LEVEL] = level
     for argument in _STOPS:
         value = asked.get(argument)
         if isinstance(value, str | list | tuple) and value:
