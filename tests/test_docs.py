@@ -1,5 +1,6 @@
 """What the documents say is so: examples run, and every measure, option and plugin is described."""
 
+import json
 import re
 import subprocess
 import sys
@@ -21,10 +22,28 @@ def run(source: Path | str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+EXAMPLES = [
+    path
+    for path in sorted((ROOT / "examples").glob("*.py"))
+    if "import transformers" not in path.read_text()  # tests/models/test_examples.py runs it
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_runs_and_prints_the_three_numbers(example: Path) -> None:
     out = run(example)
     assert re.search(r"Time to First Token: .*\nGeneration Latency: .*\nThroughput: ", out)
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "examples").glob("*.ipynb")), ids=lambda path: path.name)
+def test_every_notebook_runs_from_its_first_cell_to_its_last_and_was_saved_without_output(notebook: Path) -> None:
+    cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+    out = run("\n".join("".join(cell["source"]) for cell in cells))
+    (first,) = re.findall(r"Time to First Token: (.*)\n", out)
+    assert float(first) >= 0.2
+    assert "15 gaps, the longest" in out
+    assert out.endswith("['one', 'two', 'three'] 3\n")
 
 
 def test_the_readme_example_runs_as_printed() -> None:
