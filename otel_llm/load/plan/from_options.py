@@ -83,9 +83,11 @@ def plan_of(args: argparse.Namespace) -> Planned:
 def _check(args: argparse.Namespace) -> None:
     """Raise ConfigError for an option that is missing or that contradicts another."""
     if args.rate is not None and args.parallel is not None:
+        rate, parallel = " ".join(args.rate), " ".join(args.parallel)
+        most = f"{parse_parallel(args.parallel).peak:.0f}"
         raise ConfigError(
-            "either --rate or --parallel", f"--rate {' '.join(args.rate)} --parallel {' '.join(args.parallel)}",
-            f"write --rate {' '.join(args.rate)} --max-concurrency N, or --parallel {' '.join(args.parallel)} alone",
+            "either --rate or --parallel", f"--rate {rate} --parallel {parallel}",
+            f"write --rate {rate} --max-concurrency {most}, or --parallel {parallel} alone",
         )  # fmt: skip
     if args.arrivals != DEFAULT_PROCESS and args.rate is None:
         raise ConfigError("--arrivals together with --rate", f"--arrivals {args.arrivals} alone")
