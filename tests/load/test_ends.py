@@ -18,8 +18,9 @@ import pytest
 from otel_llm.cli import main
 from otel_llm.load.coordinator.delivery import Delivery
 from otel_llm.load.coordinator.interrupts import Interrupts
-from otel_llm.load.figures import stats
-from otel_llm.load.figures.stats import Stats, Values
+from otel_llm.load.figures import values as values_module
+from otel_llm.load.figures.stats import Stats
+from otel_llm.load.figures.values import Values
 from otel_llm.measures import Facts
 from otel_llm.sinks import Ended
 from otel_llm.sinks.sqlite import RunFile, read_records
@@ -235,7 +236,7 @@ def test_values_stay_in_memory_where_there_is_no_room(room: int | None, monkeypa
         file.room = room
         return file
 
-    monkeypatch.setattr(stats, "TemporaryFile", temporary)
+    monkeypatch.setattr(values_module, "TemporaryFile", temporary)
     values, expected = Values(in_memory=200), np.arange(400.0)
     for part in np.split(expected, 20):
         values.extend(part)

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from otel_llm.load.figures.stats import Values
+from otel_llm.load.figures.values import Values
 
 
 @pytest.mark.parametrize("block", [24, 8000])

@@ -79,7 +79,7 @@ def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stat
         "slo": None,
         "client": None,
     }
-    made |= {"ended_by": None, "warmup": None, "telemetry": None}
+    made |= {"ended_by": None, "warmup": None, "telemetry": None, "steady": None}
     made["notes"] = ["the run was broken off before its end: this is what had been written by then"]
     return made, stats
 

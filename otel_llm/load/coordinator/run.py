@@ -245,6 +245,7 @@ class Run:
             "run": self.head,
             **self.stats.summary(),
             "lengths": self.lengths.report(),
+            **({} if self.plan.level else {"steady": None}),
             "slo": self.slo.report(max(self.stats.due, 1), took) if self.slo is not None else None,
             "client": self.client.report(health, start_ns, self.stats.values["inter_token_latency"]),
         }

@@ -17,10 +17,9 @@ from typing import Final
 
 import numpy as np
 
-from otel_llm.load.figures.intervals import Interval
 from otel_llm.measures import Floats
 
-__all__ = ["Overload", "judge_overload"]
+__all__ = ["Overload", "filled_after", "judge_overload"]
 
 _PARTS: Final = 20
 _T: Final = 2.093
@@ -42,7 +41,7 @@ class Overload:
     backlog:          asked and not ended, at either moment
     unsent:           of them, those that were not sent either
     growth, ci95:     of the backlog, requests per second, and the 95 % interval of it
-    latency:          median seconds from asked to ended, of the first and the last tenth asked; inf: most did not end
+    latency:          median seconds from asked to ended, of the first and the last tenth asked; None: most did not end
     """
 
     since_s: float
@@ -52,19 +51,27 @@ class Overload:
     backlog: tuple[int, int]
     unsent: tuple[int, int]
     growth: float
-    ci95: Interval
-    latency: tuple[float, float]
+    ci95: tuple[float, float]
+    latency: tuple[float | None, float | None]
 
     @property
     def overloaded(self) -> bool:
         """Whether the backlog grew all the time. False is no proof that it would not have, in a longer run."""
         low, _ = self.ci95
-        return low is not None and low > 0 and self.growth >= _SLIGHT * self.asked
+        return low > 0 and self.growth >= _SLIGHT * self.asked
 
     @property
     def by_client(self) -> bool:
         """Whether most of the growth had not been sent: this client, or its limit on concurrency, held it back."""
         return self.unsent[1] - self.unsent[0] > (self.backlog[1] - self.backlog[0]) / 2
+
+
+def filled_after(took: Floats) -> float:
+    """Return after how many seconds an idle server is full: twice what nine in ten of its first requests took.
+
+    took: how long each request took, in the order in which they came, float64[n]; inf for one that did not end
+    """
+    return 2 * float(np.quantile(took[:_FIRST], 0.9, method="higher"))
 
 
 def judge_overload(asked_s: Floats, sent_s: Floats, ended_s: Floats) -> Overload | None:
@@ -80,7 +87,7 @@ def judge_overload(asked_s: Floats, sent_s: Floats, ended_s: Floats) -> Overload
         np.nan_to_num(each[order] - asked_s[order[0]], nan=math.inf) for each in (asked_s, sent_s, ended_s)
     )
     took = ended - asked
-    since, until = 2 * float(np.quantile(took[:_FIRST], 0.9, method="higher")), float(asked[-1])
+    since, until = filled_after(took), float(asked[-1])
     if not since <= until / 2:
         return None
     edges = np.linspace(since, until, _PARTS + 1)
@@ -101,5 +108,10 @@ def judge_overload(asked_s: Floats, sent_s: Floats, ended_s: Floats) -> Overload
         unsent=(int(unsent[0]), int(unsent[-1])),
         growth=growth,
         ci95=(growth - reach, growth + reach),
-        latency=(float(np.median(took[:tenth])), float(np.median(took[-tenth:]))),
+        latency=(_median(took[:tenth]), _median(took[-tenth:])),
     )
+
+
+def _median(took: Floats) -> float | None:
+    middle = float(np.median(took))
+    return middle if math.isfinite(middle) else None

@@ -3,14 +3,10 @@
 Every value comes from `measures`; this module only collects, orders and counts.
 """
 
-import math
-import os
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from io import SEEK_END, BytesIO
-from tempfile import TemporaryFile
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,78 +19,20 @@ from otel_llm.load.figures.intervals import (
     independent_interval,
     rate_interval,
 )
+from otel_llm.load.figures.timeline import Timeline
+from otel_llm.load.figures.values import Values
 from otel_llm.measures import MEASURES, Facts, Floats, percentile
 from otel_llm.percentiles import REPORTED, percentile_name
 from otel_llm.record import StreamRecord
 from otel_llm.wire.server_words import sentence_of
 
-__all__ = ["Stats", "Values", "describe"]
+__all__ = ["Stats", "describe"]
 
 _NAMES: Final = {q: percentile_name(q) for q in REPORTED}
-_IN_MEMORY: Final = 1 << 18
 _SAMPLE: Final = 500
 _FEW: Final = 10
 """Fewer values say nothing of how much they depend on each other."""
 _CENSORED: Final = frozenset(("corrected_time_to_first_token", "corrected_request_latency"))
-
-
-class Values:
-    """float64 values in the order in which they were added. Beyond 256 KiB they lie in a file that has no name."""
-
-    def __init__(self, in_memory: int = _IN_MEMORY) -> None:
-        self._file: IO[bytes] = BytesIO()
-        self._in_memory: float = in_memory
-        self._count, self._sum = 0, 0.0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def extend(self, values: Floats) -> None:
-        """Append values, float64[n]."""
-        if not len(values):
-            return
-        data, before = np.ascontiguousarray(values, np.float64).tobytes(), self._count * 8
-        try:
-            if before + len(data) > self._in_memory and isinstance(self._file, BytesIO):
-                self._file = _moved(self._file)
-            _write_at_end(self._file, data)
-        except OSError:  # no room in the folder for temporary files: memory has to do
-            if not isinstance(self._file, BytesIO):
-                self._file = BytesIO(os.pread(self._file.fileno(), before, 0))
-            self._in_memory = math.inf
-            _write_at_end(self._file, data)
-        self._count, self._sum = self._count + len(values), self._sum + float(values.sum())
-
-    @property
-    def mean(self) -> float | None:
-        """The mean of all values, None when there are none."""
-        return self._sum / self._count if self._count else None
-
-    def recent(self, count: int) -> Floats:
-        """Return the latest values, at most `count`."""
-        self._file.seek(max(self._count - count, 0) * 8)
-        return np.frombuffer(self._file.read())
-
-    def all(self) -> Floats:
-        """Return every value, in memory, in an array that may be changed."""
-        found = np.empty(self._count)
-        self._file.seek(0)
-        if self._count:
-            found.data.cast("B")[:] = self._file.read()
-        return found
-
-
-def _moved(memory: BytesIO) -> IO[bytes]:
-    """Return a file with the same bytes that is gone when it is closed. Raises OSError where there is no room."""
-    file = TemporaryFile(prefix="otel-llm-", buffering=0)  # noqa: SIM115  # as long as the values
-    _write_at_end(file, memory.getvalue())
-    return file
-
-
-def _write_at_end(file: IO[bytes], data: bytes) -> None:
-    file.seek(0, SEEK_END)
-    while data:
-        data = data[file.write(data) :]
 
 
 class Stats:
@@ -115,6 +53,7 @@ class Stats:
         self.first_sent_ns: int | None = None
         self.last_ended_ns: int | None = None
         self._ended_s, self._tokens = Values(), Values()
+        self._timeline = Timeline()
         self.values = {measure.name: Values() for measure in MEASURES}
         # how many gaps each request brought: the gaps of one request are not independent of each other
         self._gaps = {"inter_token_latency": array("q"), "inter_chunk_latency": array("q")}
@@ -145,6 +84,7 @@ class Stats:
         good = [fact for fact in facts if fact.record.ok]
         for fact in facts:
             self._count(fact.record)
+        self._timeline.add(facts)
         self._ended_s.extend(np.array([fact.record.ended_ns for fact in good], np.float64) / 1e9)
         self._tokens.extend(np.array([fact.record.output_tokens or 0 for fact in good], np.float64))
         for measure in MEASURES:
@@ -172,7 +112,7 @@ class Stats:
         self.failed, self.errors = requests["failed"], Counter(requests["errors"])
 
     def summary(self) -> dict[str, Any]:
-        """Return the `requests`, `error_samples`, `duration`, throughput, `tokens` and `measures` of a report."""
+        """Return what a report says of requests, throughput, tokens, measures and the course of the run."""
         took = self.duration_s
         return {
             "requests": {
@@ -192,6 +132,7 @@ class Stats:
             "tokens": {"input": self.input_tokens, "output": self.output_tokens, "source": self.source},
             "measures": {name: self._describe(name) for name in self.values},
             "flags": dict(sorted(self.flags.items())),
+            **self._timeline.report(),
         }
 
     def _throughput_intervals(self) -> dict[str, list[float | None]]:

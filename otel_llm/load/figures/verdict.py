@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from otel_llm.load.figures.health import Health
-from otel_llm.load.figures.stats import Values
+from otel_llm.load.figures.values import Values
 from otel_llm.measures import Facts, Floats, Ints, joined, send_lag, token_gaps
 from otel_llm.percentiles import BRIEF, percentile_name
 from otel_llm.record import Chunks, StreamRecord

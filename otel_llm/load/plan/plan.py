@@ -217,6 +217,11 @@ class LoadPlan:
         return self.rate is not None and self.rate.peak == inf
 
     @property
+    def level(self) -> bool:
+        """Whether the same load is asked for all the time."""
+        return self.moments is None and self.levels is None and (self.rate is None or self.rate.level)
+
+    @property
     def mode(self) -> str:
         """`closed` or `open`, as telemetry and reports name it."""
         return "open" if self.open_loop else "closed"

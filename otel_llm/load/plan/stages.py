@@ -77,6 +77,11 @@ class Stages:
         return math.fsum(stage.seconds for stage in self.stages)
 
     @property
+    def level(self) -> bool:
+        """Whether the level is the same all the time."""
+        return len({level for stage in self.stages for level in (stage.first, stage.last)}) == 1
+
+    @property
     def peak(self) -> float:
         """The highest level."""
         return max(max(stage.first, stage.last) for stage in self.stages)

@@ -18,6 +18,7 @@ from otel_llm.load.figures.health import Health
 from otel_llm.load.figures.intervals import values_needed
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.show.course import course_lines
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.visible import on_one_line
 from otel_llm.percentiles import BRIEF, IN_TABLE, percentile_name
@@ -185,6 +186,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     if infinite := report["measures"]["corrected_request_latency"].get("infinite"):
         lines.append(f"unanswered requests count as ∞ above: {infinite / requests['planned']:.2%}")
     lines += _throughput(report)
+    lines += course_lines(report)
     if alike := _alike(report["measures"]["request_latency"]):
         lines.append(alike)
     if tokens["source"]:
