@@ -1,21 +1,24 @@
 """Answers as no server should send them, through the whole path of a load run: nothing raises, no request is lost.
 
-    python -m benchmarks.any_answer [--seconds 60] [--seed 0]
+    python -m benchmarks.any_answer [--seconds 60] [--seed 0] [--round 8] [--memory-mb 1024]
 
 Each answer begins as a recorded one (tests/plugins/cases). Its JSON has members swapped for values of other types, left
 out and repeated; it is framed in one of many ways, cut somewhere, and arrives in pieces. Bytes go in as reads, and what
-comes out is a record, its figures, a row of a run file and a report. Prints the seed of a round that fails.
+comes out is a record, its figures, a row of a run file and a report. Prints the seed of a round that fails. The address
+space is bounded, so that an answer that makes us allocate without bound fails its round too.
 """
 
 import argparse
 import io
 import json
+import resource
 import tempfile
 import time
 import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -58,6 +61,7 @@ PATHS = "error", "choices", "usage", "output", "message", "detail", "code", "typ
 # -- what a server sends ---------------------------------------------------------------------------------------------
 
 
+@cache
 def recorded(name: str) -> list[list[bytes]]:
     """Return the events of each recorded answer of a protocol; of all protocols for a name that has none."""
     answers = []
@@ -244,15 +248,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.any_answer", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="how long (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the first round (default: %(default)s)")
+    parser.add_argument("--round", type=int, default=8, help="answers in a run file (default: %(default)s)")
+    parser.add_argument("--memory-mb", type=int, default=1024, help="address space (default: %(default)s)")
     args = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_AS, (args.memory_mb << 20,) * 2)
     until, seed, kinds = time.monotonic() + args.seconds, args.seed, Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         while time.monotonic() < until:
             try:
-                found = run_round(Random(seed), Path(folder))
+                found = run_round(Random(seed), Path(folder), args.round)
             except Exception:
                 traceback.print_exc()
-                print(f"failed: --seed {seed}")
+                print(f"failed: --seed {seed} --round {args.round}")
                 return 1
             seed += 1
             kinds.update(call.record.error_type or "success" for call in found.calls)
