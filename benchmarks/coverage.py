@@ -19,7 +19,7 @@ from otel_llm.measures import Floats
 
 __all__ = ["CASES", "Cell", "cells"]
 
-COUNTS: Final = (30, 100, 400, 2000)
+COUNTS: Final = (30, 40, 100, 400, 2000)
 QUANTILES: Final = (50, 90, 99)
 SERIES: Final = 400
 _SLOW: Final = (0.02, 0.1)  # chances that a fast answer is followed by a slow one, and a slow one by a fast one

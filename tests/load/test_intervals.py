@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from otel_llm.load.figures.intervals import clustered_interval, enclosing_ranks, independent_interval, values_needed
+from otel_llm.load.figures.intervals import (
+    FEWEST,
+    clustered_interval,
+    enclosing_ranks,
+    independent_interval,
+    values_needed,
+)
 from otel_llm.load.figures.stats import Stats, describe
 from otel_llm.measures import Facts
 from otel_llm.testing import timeline
@@ -18,11 +24,15 @@ def test_the_ranks_of_a_median_are_those_of_the_tables(count: int, q: float, fir
     assert enclosing_ranks(count, q) == (first - 1, last - 1)
 
 
-@pytest.mark.parametrize(("q", "count"), [(50, 6), (90, 36), (99, 368), (99.9, 3688)])
+@pytest.mark.parametrize(("q", "count"), [(50, 40), (90, 100), (99, 1000), (99.9, 10_000)])
 def test_how_many_values_a_percentile_takes(q: float, count: int) -> None:
     assert values_needed(q) == count
-    assert None not in enclosing_ranks(count, q)
-    assert enclosing_ranks(count - 1, q)[1] is None
+    values = np.arange(float(count))
+    assert None not in independent_interval(values, count, q)
+    assert independent_interval(values, count - 1, q)[1] is None or count == FEWEST
+    row = describe(np.random.default_rng(6).random(FEWEST - 1))
+    assert row["too_few_for"] == list(row["ci95"])
+    assert row["ci95"][f"p{q}"] == [None, None]
 
 
 @pytest.mark.parametrize("q", [50, 90, 99])
@@ -30,8 +40,8 @@ def test_of_a_hundred_intervals_about_95_hold_the_true_percentile(q: float) -> N
     random, true = np.random.default_rng(1), -np.log(1 - q / 100)
     held = 0
     for _ in range(1000):
-        values = np.sort(random.exponential(size=500))
-        low, high = independent_interval(values, 500, q)
+        values = np.sort(random.exponential(size=1000))
+        low, high = independent_interval(values, 1000, q)
         assert low is not None
         assert high is not None
         held += low <= true <= high
@@ -63,15 +73,15 @@ def test_gaps_of_one_answer_do_not_count_as_independent() -> None:
 
 
 def test_few_requests_say_nothing_about_their_gaps() -> None:
-    values = np.linspace(0, 1, 29 * 50)
-    assert clustered_interval(values, values, [50] * 29, 50, 0.5) == (None, None)
+    values = np.linspace(0, 1, 39 * 50)
+    assert clustered_interval(values, values, [50] * 39, 50, 0.5) == (None, None)
 
 
 def test_a_report_says_which_percentiles_have_too_few_values() -> None:
     row = describe(np.random.default_rng(4).permutation(np.arange(100.0)))
     assert row["ci95"]["p50"] == [39, 60]
     assert row["ci95"]["p99"] == [96, None]
-    assert row["too_few_for"] == ["p98", "p99", "p99.9"]
+    assert row["too_few_for"] == ["p95", "p98", "p99", "p99.9"]
     assert "ci95" not in describe(np.array([]))
 
 

@@ -75,6 +75,6 @@ def test_the_page_names_every_key_and_the_numbers_that_are_so() -> None:
     text = (DOCS / "report.md").read_text("utf-8")
     for key in SCHEMA["required"]:
         assert f"`{key}`" in text or key in ("schema", "run") or key.endswith("_throughput"), key
-    for q, count in ((50, "6"), (90, "36"), (99, "368"), (99.9, "3,688")):
+    for q, count in ((50, "40"), (90, "100"), (99, "1,000"), (99.9, "10,000")):
         assert re.search(rf"p{q}( takes)? {count}\b", text)
         assert values_needed(q) == int(count.replace(",", ""))

@@ -4,6 +4,7 @@ import textwrap
 from typing import Final
 
 from otel_llm.load.figures.flags import FLAGS
+from otel_llm.load.figures.intervals import FEWEST, values_needed
 from otel_llm.measures import MEASURES
 
 __all__ = ["format_glossary"]
@@ -32,7 +33,13 @@ _RULES: Final = (
             "before them. docs/report.md has the sources"
         ),
     ),
-    ("n too small", "the interval of that percentile has no end: p99 takes 368 values, p99.9 takes 3688"),
+    (
+        "n too small",
+        (
+            f"fewer than ten values lie beyond that percentile, or there are fewer than {FEWEST} in all: p99 takes "
+            f"{values_needed(99):,}, p99.9 takes {values_needed(99.9):,}"
+        ),
+    ),
     ("goodput", "requests per second that meet every term of --slo; a request that failed meets none"),
     (
         "time per output token (summary)",

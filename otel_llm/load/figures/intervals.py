@@ -1,9 +1,11 @@
 """The 95 % confidence interval of a percentile, and whether there are enough values for one.
 
+No interval is given from fewer than 40 requests, and no upper end where fewer than ten values lie beyond it: so few do
+not show whether each is like those before it.
+
 Independent values (one per request): order statistics. Of n values the number below the true q-quantile is binomial
 (n, q), so two ranks enclose it with a probability that needs no assumption about the distribution (H. A. David and
-H. N. Nagaraja, Order Statistics, 3rd ed., 7.1; NIST/SEMATECH e-Handbook, 2.6.2.6). Where the upper rank would be beyond
-the largest value, the interval has no upper end: there are too few values for that percentile.
+H. N. Nagaraja, Order Statistics, 3rd ed., 7.1; NIST/SEMATECH e-Handbook, 2.6.2.6).
 
 Values that depend on those before them, as the latencies of requests in one queue: the same share, with as many values
 as independent ones would say as much (`dependence`). Where those are too few to tell how much the values depend on each
@@ -12,7 +14,7 @@ other, there is no interval. `benchmarks/coverage.py` shows how often intervals 
 Gaps between tokens (many per request) are not independent: the gaps of one answer arose under the same load. For them
 the share of values at or below the percentile has the standard error of a ratio over requests, and the two ends of the
 share are looked up in the ordered values (R. S. Woodruff, 1952, J. Am. Stat. Assoc. 47). There are too few values when
-the share is closer to 1 than its error, and below 30 requests, too few to estimate the spread between them.
+the share is closer to 1 than its error.
 
 A throughput: what ended in each of twenty equal parts of the run is counted, and the parts vary about their mean as the
 mean varies about the truth (batch means). Start and end are parts, too: a short run is less sure.
@@ -31,6 +33,7 @@ from otel_llm.measures import Floats
 
 __all__ = [
     "CONFIDENCE",
+    "FEWEST",
     "Interval",
     "clustered_interval",
     "dependent_interval",
@@ -43,12 +46,10 @@ __all__ = [
 _PARTS: Final = 20
 _T: Final = 2.093
 """Student's quantile, 97.5 %, 19 degrees of freedom."""
-_FEWEST: Final = 40
 
 CONFIDENCE: Final = 0.95
 _Z: Final = 1.959963984540054
-_FEW: Final = 30
-_FEW_DEPENDENT: Final = 40
+FEWEST: Final = 40
 """Fewer values than these many independent ones do not say how much they depend on each other."""
 _FEW_BEYOND: Final = 10
 """Of them, as many must lie beyond a percentile for the end on that side, and half of them on the other."""
@@ -60,9 +61,12 @@ Interval = tuple[float | None, float | None]
 
 
 def independent_interval(ordered: Floats, count: int, q: float) -> Interval:
-    """Return the interval of the q-th percentile of `count` values. `ordered` has the finite ones, ascending."""
+    """Return the interval of the q-th percentile of `count` values. `ordered` has the finite ones, ascending.
+
+    It has no upper end for fewer than `values_needed(q)` values.
+    """
     low, high = enclosing_ranks(count, q)
-    return _at(ordered, low), _at(ordered, high)
+    return _at(ordered, low), _at(ordered, high) if count >= values_needed(q) else None
 
 
 @lru_cache(4096)
@@ -105,7 +109,7 @@ def dependent_interval(ordered: Floats, count: int, q: float, tau: float) -> Int
 def _worth(count: float, tau: float) -> float | None:
     """Return how many independent values to reckon with, fewer for the doubt about tau; None where none can say."""
     independent = count / tau
-    if independent < _FEW_DEPENDENT:
+    if independent < FEWEST:
         return None
     wider = 1 + (_Z**2 + 1) * _DOUBT / (4 * independent)  # Student's quantile to the normal one, at so many degrees
     return independent / wider**2
@@ -114,10 +118,10 @@ def _worth(count: float, tau: float) -> float | None:
 def values_needed(q: float) -> int:
     """Return how many independent values are needed for the interval of the q-th percentile to have an upper end.
 
-    >>> values_needed(99)
-    368
+    >>> values_needed(50), values_needed(99)
+    (40, 1000)
     """
-    return math.ceil(math.log((1 - CONFIDENCE) / 2) / math.log(q / 100))
+    return max(FEWEST, math.ceil(_FEW_BEYOND / round(1 - q / 100, 9)))
 
 
 def _binomial_cdf(count: int, p: float) -> Floats:
@@ -140,7 +144,7 @@ def clustered_interval(
     sizes = np.asarray(sizes)
     sizes = sizes[sizes > 0]
     clusters = len(sizes)
-    if clusters < _FEW:
+    if clusters < FEWEST:
         return None, None
     starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
     # 32 bits each: there is one for every value, and there may be millions
@@ -164,7 +168,7 @@ def rate_interval(at_s: Floats, amounts: Floats, start_s: float, end_s: float) -
 
     Both ends are None for fewer than 40 moments, and for a run that took no time.
     """
-    if len(at_s) < _FEWEST or end_s <= start_s:
+    if len(at_s) < FEWEST or end_s <= start_s:
         return None, None
     part = np.clip((at_s - start_s) / (end_s - start_s) * _PARTS, 0, _PARTS - 1).astype(np.int64)
     sums = np.bincount(part, amounts, _PARTS)

@@ -12,12 +12,13 @@ import numpy as np
 
 from otel_llm.load.figures.dependence import inflation, ranks_of
 from otel_llm.load.figures.intervals import (
+    FEWEST,
     Interval,
     clustered_interval,
     dependent_interval,
-    enclosing_ranks,
     independent_interval,
     rate_interval,
+    values_needed,
 )
 from otel_llm.load.figures.timeline import Timeline
 from otel_llm.load.figures.values import Values
@@ -30,8 +31,6 @@ __all__ = ["Stats", "describe"]
 
 _NAMES: Final = {q: percentile_name(q) for q in REPORTED}
 _SAMPLE: Final = 500
-_FEW: Final = 10
-"""Fewer values say nothing of how much they depend on each other."""
 _CENSORED: Final = frozenset(("corrected_time_to_first_token", "corrected_request_latency"))
 
 
@@ -211,7 +210,7 @@ def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None =
     if infinite:
         out["infinite"] = infinite
     if count:
-        tau = inflation(ranks_of(values)) if clusters is None and len(values) >= _FEW else 1.0
+        tau = inflation(ranks_of(values)) if clusters is None else 1.0
         if clusters is None:
             out["independent"] = round(count / tau)
         found = {name: _interval(out[name], ordered, values, count, clusters, q, tau) for q, name in _NAMES.items()}
@@ -230,11 +229,13 @@ def _interval(
     tau: float,
 ) -> tuple[Interval, bool]:
     """Return the interval of the percentile whose value is `at`, and whether there are enough values for it."""
+    if count < FEWEST:
+        return (None, None), False
     if clusters is None:
-        if len(values) >= _FEW and at is not None and (tau := max(tau, inflation(values <= at))) > 1:
+        if at is not None and (tau := max(tau, inflation(values <= at))) > 1:
             interval = dependent_interval(ordered, count, q, tau)
             return interval, None not in interval
-        return independent_interval(ordered, count, q), None not in enclosing_ranks(count, q)
+        return independent_interval(ordered, count, q), count >= values_needed(q)
     if at is None:
         return (None, None), False
     interval = clustered_interval(ordered, values, clusters, q, at)

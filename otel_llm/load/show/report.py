@@ -141,7 +141,7 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
         console.print(table)
     if any(row.get("too_few_for") for row in report["measures"].values()):
         console.print(
-            f"[yellow]*[/] n too small for this percentile: p99 takes {values_needed(99)} requests, more where each "
+            f"[yellow]*[/] n too small for this percentile: p99 takes {values_needed(99):,} requests, more where each "
             "answer is like those before it",
             highlight=False,
             soft_wrap=True,
