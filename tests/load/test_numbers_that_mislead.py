@@ -136,7 +136,7 @@ def test_a_term_that_no_answer_has_is_not_met() -> None:
 def test_a_term_on_first_tokens_is_refused_where_none_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["perf", "--model", "m", "--prompt", "x", "--no-stream", "--slo", "ttft=1"]
     assert main(words) == 2
-    assert "expected --slo latency=SECONDS with --no-stream, got 'ttft'" in capsys.readouterr().err
+    assert "expected --slo latency=TIME with --no-stream, got 'ttft'" in capsys.readouterr().err
 
 
 def test_a_time_in_which_nothing_arrives_is_refused() -> None:

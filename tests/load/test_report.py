@@ -36,7 +36,7 @@ def test_the_schema_is_one() -> None:
     [
         ("itl_ms=1", ["-n", "5"], 0),
         ("itl_ms=1", ["-n", "40", "--rate", "200", "--slo", "ttft=5", "--warmup", "2"], 0),
-        ("itl_ms=1;fault=500;fault_rate=0.4;seed=2", ["-n", "20", "--rate", "-1", "--max-concurrency", "3"], 0),
+        ("itl_ms=1;fault=500;fault_rate=0.4;seed=2", ["-n", "20", "--rate", "-1", "--max-concurrency", "3"], 1),
         ("fault=500", ["-n", "30", "--max-errors", "2"], 1),
         ("itl_ms=1;usage=never", ["--no-stream", "--duration", "0.3"], 0),
         ("itl_ms=1;usage=never", ["-n", "3", "--no-content"], 0),

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -22,9 +23,10 @@ from otel_llm.load.plan.from_options import plan_of
 from otel_llm.load.plan.option_values import parse_headers, parse_key_values, prompt_file
 from otel_llm.load.plan.other_tools import OTHER_NAMES
 from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.show.ci import annotations, write_junit
 from otel_llm.load.show.live import set_level
 from otel_llm.load.show.redact import redact, redact_url
-from otel_llm.load.show.report import check_json, print_run, write_json
+from otel_llm.load.show.report import check_writable, print_run, write_json
 from otel_llm.load.show.secrets import Secrets, secrets_of
 from otel_llm.sinks import Sink
 from otel_llm.sinks.jsonl import JSON_LINES, JsonLines
@@ -45,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
     if args.jsonl is not None:
         JSON_LINES.check_new(args.jsonl)
     if args.json is not None:
-        check_json(args.json)
+        check_writable(args.json, "--json", "JSON")
+    if args.junit is not None:
+        check_writable(args.junit, "--junit", "JUnit")
     export = Export(args.otlp_endpoint, args.otlp_protocol, args.histograms)
 
     secrets = secrets_of(args, plan)
@@ -64,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
         plan,
         name=args.name,
         slo=planned.slo,
+        gates=planned.gates,
         arguments=_written(args, plan),
         notes=planned.notes,
         counting=planned.counting,
@@ -84,13 +89,18 @@ def run(args: argparse.Namespace) -> int:
 def _tell(load_run: Run, result: RunResult, args: argparse.Namespace) -> int:
     """Write and print the result, as far as there is room and a reader; return the exit code."""
     code, lost = result.exit_code(strict=args.strict), list[str]()
-    if args.json is not None:
+    strict = args.strict
+    for path, write in ((args.json, write_json), (args.junit, partial(write_junit, strict=strict))):
         try:
-            write_json(args.json, result.report)
+            if path is not None:
+                write(path, result.report)
         except ConfigError as error:
             lost.append(str(error))
     try:
         print_run(result.stats, load_run.concurrency, result.report, result.path, result.health)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            sys.stdout.writelines(f"{line}\n" for line in annotations(result.report, strict=strict))
+            sys.stdout.flush()
     except BrokenPipeError:  # who read it has gone, and wants no more
         _leave_stdout()
     except OSError as error:
@@ -132,7 +142,7 @@ def _written(args: argparse.Namespace, plan: LoadPlan) -> dict[str, Any]:
     given |= {name: _plain(given[name]) for name in ("rate", "parallel")}
     given["headers"] = parse_headers(args.headers)
     given["parameters"] = parse_key_values("--parameters", args.parameters)
-    given |= {name: None if given[name] is None else str(given[name]) for name in ("json", "jsonl")}
+    given |= {name: None if given[name] is None else str(given[name]) for name in ("json", "jsonl", "junit")}
     if args.no_content and args.prompt is not None and prompt_file(args.prompt) is None:
         given["prompt"] = "[left out]"
     return redact(given)

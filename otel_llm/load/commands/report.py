@@ -77,6 +77,7 @@ def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stat
         **stats.summary(),
         "lengths": None,
         "slo": None,
+        "gates": [],
         "client": None,
     }
     made |= {"ended_by": None, "warmup": None, "telemetry": None, "steady": None}

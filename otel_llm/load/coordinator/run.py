@@ -22,6 +22,7 @@ from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.coordinator.reckoning import FinishedCall
 from otel_llm.load.coordinator.stopping import Stopping
 from otel_llm.load.figures.counting import Counting
+from otel_llm.load.figures.gates import TOLERATED, Gate, judge
 from otel_llm.load.figures.health import Health
 from otel_llm.load.figures.lengths import LengthsFound
 from otel_llm.load.figures.slo import Slo
@@ -65,14 +66,15 @@ class RunResult:
     def exit_code(self, *, strict: bool = False) -> int:
         """Return 0 when done, 3 when strict and client-limited, 130 when interrupted.
 
-        1: every request failed, or too many of them for `max_errors`, or the SLO was missed; a worker was lost, or
-        results could not be written.
+        1: every request failed, or too many of them for `max_errors`, or the SLO was missed, or a gate was not passed;
+        a worker was lost, or results could not be written.
         """
         if self.interrupted:
             return 130
         slo = self.report["slo"]
         broken = self.report["ended_by"] == "max_errors" or self.health.died or self.failures
-        if not self.stats.succeeded or broken or (slo is not None and not slo["met"]):
+        missed = (slo is not None and not slo["met"]) or any(gate["failed"] for gate in self.report["gates"])
+        if not self.stats.succeeded or broken or missed:
             return 1
         return 3 if strict and self.report["client"]["saturated"] else 0
 
@@ -99,6 +101,7 @@ class Run:
         *,
         name: str | None = None,
         slo: Slo | None = None,
+        gates: Sequence[Gate] = (TOLERATED,),
         arguments: Mapping[str, Any] | None = None,
         counting: Counting | None = None,
         keep_content: bool = True,
@@ -110,7 +113,7 @@ class Run:
     ) -> None:
         """arguments: the command line without its secrets; sinks: called when the workers have been forked"""
         self._secrets, self._notes = secrets, notes
-        self.plan, self.slo, self._make_sinks = plan, slo, sinks
+        self.plan, self.slo, self._gates, self._make_sinks = plan, slo, gates, sinks
         self._log_every = self._until_log = log_every
         self._counting, self._keep_content = counting, keep_content
         run, self.path = run_name(plan.model, name)
@@ -169,6 +172,7 @@ class Run:
         delivery.commit(now=True)
         self._account(health, stopping, coordinator.sent)
         report = self._report(health, coordinator.start_ns) | {"ended_by": stopping.ended_by, "warmup": warmed}
+        report["gates"] = judge(self._gates, report)
         report["notes"] = notes = [*notes_of(self.plan, report), *self._notes]
         telemetry = delivery.close_others(report) or {}
         problem = telemetry.pop("problem", None)

@@ -6,6 +6,7 @@ is the number per second of requests that meet every term. A request that failed
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from otel_llm.measures import (
     request_latency,
 )
 from otel_llm.percentiles import BRIEF, percentile_name
+from otel_llm.units import parse_seconds
 
 __all__ = ["QUANTITIES", "Slo", "Term", "parse_term"]
 
@@ -57,7 +59,14 @@ QUANTITIES: Final[Mapping[str, Quantity]] = {
     **{f"itl_{percentile_name(q)}": _percentile_of_gaps(q) for q in BRIEF},
     "itl_max": Quantity(lambda fact: fact.max_inter_token_latency, "the longest wait between two reads with tokens"),
 }
-"""What `--slo NAME=SECONDS` can name."""
+"""What `--slo NAME=TIME` can name."""
+
+_OTHER_NAMES: Final = {
+    **dict.fromkeys(("time_to_first_token", "p50_ttft", "p90_ttft", "p95_ttft", "p99_ttft", "ttft_p99"), "ttft"),
+    **dict.fromkeys(("time_per_output_token", "p99_tpot"), "tpot"),
+    **dict.fromkeys(("request_latency", "e2e", "e2el", "request_lat", "duration", "p99_latency"), "latency"),
+    **dict.fromkeys(("itl", "inter_token_latency", "p99_itl"), "itl_p99"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +83,19 @@ class Term:
 
 
 def parse_term(text: str) -> Term:
-    """Return the term of `NAME=SECONDS`. Raises ConfigError for anything else."""
-    name, _, limit = text.partition("=")
-    wanted = f"NAME=SECONDS with a name out of {', '.join(QUANTITIES)}, such as ttft=0.5"
+    """Return the term of `NAME=TIME`, such as `ttft=300ms`. Raises ConfigError for anything else."""
+    name, _, limit = (part.strip() for part in text.partition("="))
+    wanted = f"NAME=TIME with a name out of {', '.join(QUANTITIES)}, such as ttft=300ms"
+    if name not in QUANTITIES:
+        near = _OTHER_NAMES.get(name.lower()) or next(iter(get_close_matches(name.lower(), QUANTITIES, 1, 0.6)), None)
+        raise ConfigError(wanted, text, f"did you mean {near}? A term bounds each request" if near else "")
     try:
-        seconds = float(limit)
-    except ValueError:
-        raise ConfigError(wanted, text) from None
-    if name not in QUANTITIES or not seconds > 0:
-        raise ConfigError(wanted, text)
-    return Term(name, seconds)
+        limit_s = parse_seconds(limit)
+    except ValueError as error:
+        raise ConfigError(wanted, text, str(error)) from None
+    if not limit_s > 0:
+        raise ConfigError(wanted, text, "a limit is above 0")
+    return Term(name, limit_s)
 
 
 class Slo:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from otel_llm.load.figures.slo import QUANTITIES
 from otel_llm.load.plan.option import Group, Option, options_of
+from otel_llm.load.plan.option_values import share
 from otel_llm.load.plan.plan import LoadPlan
 
 __all__ = ["add_arguments"]
@@ -87,10 +88,15 @@ def _add_results(add: Add) -> None:
 
 def _add_good_enough(add: Add) -> None:
     add(
-        "--slo", nargs="+", action="extend", default=[], metavar="NAME=SECONDS",
-        help=f"per request: {', '.join(QUANTITIES)}; exit code 1 when missed",
+        "--slo", nargs="+", action="extend", default=[], metavar="NAME=TIME",
+        help=f"per request, such as ttft=300ms: {', '.join(QUANTITIES)}; exit code 1 when missed",
     )  # fmt: skip
-    add("--slo-attainment", type=float, default=0.99, metavar="SHARE", help="that must meet it (default: 0.99)")
+    add("--slo-attainment", type=share, default=0.99, metavar="SHARE", help="that must meet it (default: 99%%)")
+    add(
+        "--fail-if", nargs="+", action="extend", default=[], metavar="'FIGURE>LIMIT'",
+        help="exit code 1 when it is so: 'p99_ttft>500ms', 'goodput<50' (docs/gates.md); default: 'error_rate>1%%'",
+    )  # fmt: skip
+    add("--junit", type=Path, metavar="FILE", help="write the verdicts on --fail-if and --slo as JUnit XML")
     add("--calibrate", action="store_true", help="find out what this machine can measure, and end")
     add("--strict", action="store_true", help="exit code 3 when this client was the limit")
 

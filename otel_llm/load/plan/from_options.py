@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.counting import Counting
+from otel_llm.load.figures.gates import Gate, parse_gates
 from otel_llm.load.figures.slo import Slo, parse_term
 from otel_llm.load.plan.arrivals import DEFAULT_PROCESS
 from otel_llm.load.plan.endpoint import complete_url
@@ -33,12 +34,14 @@ class Planned:
 
     counting: counts the tokens that the server did not; None without a tokenizer or parser
     slo:      None without --slo
+    gates:    what fails the run: those of --fail-if, and the one on errors
     notes:    what was found out or completed, for the reader of the report
     """
 
     plan: LoadPlan
     counting: Counting | None
     slo: Slo | None
+    gates: tuple[Gate, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -73,11 +76,11 @@ def plan_of(args: argparse.Namespace) -> Planned:
     slo = Slo([parse_term(text) for text in args.slo], args.slo_attainment) if args.slo else None
     if slo is not None and not plan.stream and (timed := [term.name for term in slo.terms if term.name != "latency"]):
         raise ConfigError(
-            "--slo latency=SECONDS with --no-stream", timed[0], "whole answers have no first token and no gaps"
+            "--slo latency=TIME with --no-stream", timed[0], "whole answers have no first token and no gaps"
         )
-    return Planned(
-        plan, None if counts is None else Counting(protocol, counts, plan.asked), slo, tuple(dict.fromkeys(notes))
-    )
+    gates = parse_gates(args.fail_if, slo=slo is not None)
+    counting = None if counts is None else Counting(protocol, counts, plan.asked)
+    return Planned(plan, counting, slo, gates, tuple(dict.fromkeys(notes)))
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -1,8 +1,9 @@
-"""Read the values of options: KEY=VALUE items, headers, and prompts and API keys from files or the environment."""
+"""Read the values of options: quantities, KEY=VALUE items, headers, prompts, API keys from files or the environment."""
 
 import codecs
 import os
 import re
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -10,8 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from otel_llm.errors import ConfigError
+from otel_llm.units import parse_seconds, parse_share
 
-__all__ = ["parse_headers", "parse_key_values", "prompt_file", "read_api_key", "read_prompt"]
+__all__ = ["parse_headers", "parse_key_values", "prompt_file", "read_api_key", "read_prompt", "seconds", "share"]
 
 _WORDS: Final = {"bool_true": True, "bool_false": False, "True": True, "False": False, "None": None}
 _HEADER: Final = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*[=:]\s*(.*?)\s*", re.DOTALL)
@@ -20,6 +22,22 @@ _NUMBER: Final = re.compile(r"-?(?:(?:0|[1-9]\d*)\.\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _NAME: Final = re.compile(r"[A-Za-z_]{1,20}")
 """What is repeated in a message: a name, and no key."""
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of an option such as `--duration 2min`. Raises ArgumentTypeError."""
+    try:
+        return parse_seconds(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def share(text: str) -> float:
+    """Return the share of an option such as `--slo-attainment 99%`. Raises ArgumentTypeError."""
+    try:
+        return parse_share(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def parse_key_values(option: str, items: Sequence[str], *, typed: bool = True) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from otel_llm.load.plan.option import (
     check_fields,
     option,
 )
+from otel_llm.load.plan.option_values import seconds
 from otel_llm.load.plan.stages import Stages, parse_parallel, parse_rate
 from otel_llm.wire.http import request_bytes
 from otel_llm.wire.loop import WATCHES_SOCKETS
@@ -118,9 +119,9 @@ class LoadPlan:
         help="of the arrival times and synthetic prompts (default: %(default)s)",
     )  # fmt: skip
     ramp_s: float | None = option(
-        None, "--ramp", group=Group.AMOUNT, type=float, metavar="S",
-        check=Check("to be 0 seconds or more", lambda seconds: 0 <= seconds < inf),
-        help="seconds over which a closed loop starts; default: about one answer",
+        None, "--ramp", group=Group.AMOUNT, type=seconds, metavar="TIME",
+        check=Check("to be 0 seconds or more", lambda ramp: 0 <= ramp < inf),
+        help="in which a closed loop starts; default: about one answer",
     )  # fmt: skip
     warmup: int = option(
         0, "--warmup", group=Group.AMOUNT, type=int, metavar="N", check=ZERO_OR_MORE,
@@ -132,13 +133,13 @@ class LoadPlan:
     )  # fmt: skip
 
     duration_s: float | None = option(
-        None, "--duration", group=Group.STOP, type=float, metavar="S", check=ABOVE_0,
-        help="begin no request after so many seconds; prompts start again",
+        None, "--duration", group=Group.STOP, type=seconds, metavar="TIME", check=ABOVE_0,
+        help="begin no request after it (30, 30s, 5min); prompts start again",
     )  # fmt: skip
     grace_s: float = option(
-        30.0, "--grace", group=Group.STOP, type=float, metavar="S", default=None,
-        check=Check("to be 0 seconds or more", lambda seconds: seconds >= 0),  # inf: for as long as it takes
-        help="then wait so long for those under way (default: 30)",
+        30.0, "--grace", group=Group.STOP, type=seconds, metavar="TIME", default=None,
+        check=Check("to be 0 seconds or more", lambda grace: grace >= 0),  # inf: for as long as it takes
+        help="then wait so long for those under way (default: 30s)",
     )  # fmt: skip
     max_errors: int | None = option(
         None, "--max-errors", group=Group.STOP, type=int, metavar="N", check=ONE_OR_MORE,
@@ -149,16 +150,16 @@ class LoadPlan:
         help="begin no request after so many tokens, in and out together",
     )  # fmt: skip
     connect_timeout_s: float = option(
-        120, "--connect-timeout", group=Group.STOP, type=float, metavar="S", check=ABOVE_0,
-        help="seconds to connect (default: %(default)s)",
+        120, "--connect-timeout", group=Group.STOP, type=seconds, metavar="TIME", check=ABOVE_0,
+        help="to connect (default: %(default)ss)",
     )  # fmt: skip
     read_timeout_s: float = option(
-        120, "--read-timeout", group=Group.STOP, type=float, metavar="S", check=ABOVE_0,
-        help="seconds between two reads (default: %(default)s)",
+        120, "--read-timeout", group=Group.STOP, type=seconds, metavar="TIME", check=ABOVE_0,
+        help="between two reads (default: %(default)ss)",
     )  # fmt: skip
     request_timeout_s: float | None = option(
-        None, "--request-timeout", group=Group.STOP, type=float, metavar="S", check=ABOVE_0,
-        help="seconds for a whole request (default: no limit)",
+        None, "--request-timeout", group=Group.STOP, type=seconds, metavar="TIME", check=ABOVE_0,
+        help="for a whole request (default: no limit)",
     )  # fmt: skip
 
     traceparent: bool = option(

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from rich.table import Table
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures import machine_limits
 from otel_llm.load.figures.flags import FLAGS
+from otel_llm.load.figures.gates import TOLERATED
 from otel_llm.load.figures.health import Health
 from otel_llm.load.figures.intervals import values_needed
 from otel_llm.load.figures.stats import Stats
@@ -24,7 +25,7 @@ from otel_llm.load.show.visible import on_one_line
 from otel_llm.percentiles import BRIEF, IN_TABLE, percentile_name
 from otel_llm.sinks.private_file import write_private
 
-__all__ = ["SCHEMA", "check_json", "console", "notes_of", "print_report", "print_run", "write_json"]
+__all__ = ["SCHEMA", "check_writable", "console", "notes_of", "print_report", "print_run", "write_json"]
 
 SCHEMA: Final = 1
 
@@ -82,12 +83,12 @@ def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
         yield f"{flag}: {count:,} of {requests['sent']:,} requests: {FLAGS.get(kind, 'see the run file')}"
 
 
-def check_json(path: Path) -> None:
-    """Check, before a run, that its report can be written. Raises ConfigError."""
+def check_writable(path: Path, option: str, what: str) -> None:
+    """Check, before a run, that a report of it can be written. Raises ConfigError, which names the option."""
     if path.is_dir():
-        raise ConfigError("a file for the JSON report", f"{path}, which is a folder", "look at --json")
+        raise ConfigError(f"a file for the {what} report", f"{path}, which is a folder", f"look at {option}")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ConfigError("a folder to write the JSON report in", str(path.parent), "look at --json")
+        raise ConfigError(f"a folder to write the {what} report in", str(path.parent), f"look at {option}")
 
 
 def write_json(path: Path, report: Mapping[str, Any]) -> None:
@@ -196,6 +197,8 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     lines += [f"[yellow]note[/]  {escape(on_one_line(note))}" for note in report.get("notes", ())]
     if report["slo"]:
         lines += _slo(report["slo"])
+    if requests["succeeded"]:
+        lines += _gates(report.get("gates", ()))
     return [*lines, *_client(report["client"])] if _measured(report) else lines
 
 
@@ -245,6 +248,20 @@ def _slo(slo: Mapping[str, Any]) -> list[str]:
     terms = ", ".join(f"{name} ≤ {t['limit']:g} s: {_share(t['attainment'])}" for name, t in slo["terms"].items())
     goodput = "-" if slo["goodput"] is None else f"{slo['goodput']:.2f} requests/s"
     return [f"SLO  {verdict} (each term for {slo['required_attainment']:.2%} of requests)  {terms}  goodput {goodput}"]
+
+
+def _gates(gates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each gate; nothing for one that nobody asked for and that is passed."""
+    for gate in gates:
+        if gate["fail_if"] == TOLERATED.text:
+            if gate["failed"]:
+                yield (
+                    f"gate  [bold red]failed[/]  more than 1% of requests failed: {gate['shown']}; "
+                    "--fail-if 'error_rate>LIMIT' sets another limit"
+                )
+        else:
+            verdict = "[bold red]failed[/]" if gate["failed"] else "[bold green]passed[/]"
+            yield f"gate  {verdict}  fails if {escape(gate['fail_if'])}: it is {gate['shown']}"
 
 
 def _share(attainment: float | None) -> str:
