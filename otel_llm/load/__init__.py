@@ -1,0 +1,28 @@
+"""The load generator. `otel_llm.load.run(...)` is `otel-llm perf` for Python, loaded when it is asked for."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from otel_llm.load.api.result import LoadRun
+    from otel_llm.load.api.running import run, run_async
+
+__all__ = ["LoadRun", "run", "run_async"]
+
+_LATER = {
+    "LoadRun": "otel_llm.load.api.result",
+    "run": "otel_llm.load.api.running",
+    "run_async": "otel_llm.load.api.running",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for: a worker process imports this package and needs none of it."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

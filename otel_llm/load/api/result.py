@@ -1,0 +1,90 @@
+"""What a run from Python returns: the figures of its report, and its requests as a table."""
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_llm.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+__all__ = ["LoadRun"]
+
+_COLUMNS: Final = (
+    "request_index", "outcome", "error_type", "status", "intended_time", "start_time", "completed_time",
+    "time_to_first_token", "latency", "time_per_output_token", "prompt_tokens", "completion_tokens", "token_source",
+    "trace_id",
+)  # fmt: skip
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM result WHERE run_id = ? ORDER BY request_index"  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRun:
+    """A run that has ended.
+
+    report:    as `--json` has it (docs/report.md), times in seconds
+    path:      the run file, which has every request
+    exit_code: what `otel-llm perf` would have ended with (docs/gates.md)
+    printed:   what it would have printed
+    """
+
+    report: Mapping[str, Any] = field(repr=False)
+    path: Path
+    exit_code: int
+    printed: str = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed the run: errors, an SLO or a gate."""
+        return self.exit_code == 0
+
+    @property
+    def requests(self) -> Mapping[str, Any]:
+        """How many were planned, sent, succeeded, failed, cancelled, and `errors` by kind."""
+        found: Mapping[str, Any] = self.report["requests"]
+        return found
+
+    @property
+    def measures(self) -> Mapping[str, Mapping[str, Any]]:
+        """Statistics by measure: `measures["time_to_first_token"]["p99"]`, seconds."""
+        found: Mapping[str, Mapping[str, Any]] = self.report["measures"]
+        return found
+
+    @property
+    def slo(self) -> Mapping[str, Any] | None:
+        """Attainment of each term and goodput; None without an SLO."""
+        found: Mapping[str, Any] | None = self.report["slo"]
+        return found
+
+    @property
+    def client_limited(self) -> bool:
+        """Whether this client was the limit, so that the figures say little of the server."""
+        return bool(self.report["client"]["saturated"])
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a row for each request, times in seconds of one clock. Raises ConfigError without pandas."""
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ConfigError("pandas installed", next_step="pip install pandas") from None
+        return pd.DataFrame(self._rows(), columns=list(_COLUMNS))
+
+    def to_polars(self) -> "pl.DataFrame":
+        """Return what `to_pandas` does, as polars has it. Raises ConfigError without polars."""
+        try:
+            import polars as pl
+        except ImportError:
+            raise ConfigError("polars installed", next_step="pip install polars") from None
+        return pl.DataFrame(self._rows(), schema=list(_COLUMNS), orient="row", infer_schema_length=None)
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            return db.execute(_SELECT, (self.report["run"]["id"],)).fetchall()
+
+    def __str__(self) -> str:
+        return self.printed
