@@ -19,7 +19,7 @@ def parse_seconds(text: str) -> float:
     (0.3, 0.3, 120.0)
     """
     number, unit = _split(text)
-    if unit not in _SECONDS:
+    if number is None or unit not in _SECONDS:
         raise ValueError(f"expected {DURATION}, got {text!r}")
     value = number * _SECONDS[unit]
     return round(value, 12) if unit else value  # 300 * 1e-3 is a little more than 0.3
@@ -32,17 +32,17 @@ def parse_share(text: str) -> float:
     (0.01, 0.01)
     """
     number, unit = _split(text)
-    if unit not in ("", "%"):
+    if number is None or unit not in ("", "%"):
         raise ValueError(f"expected {SHARE}, got {text!r}")
     return round(number / 100, 12) if unit else number
 
 
-def _split(text: str) -> tuple[float, str]:
-    """Return the number and the unit. Raises ValueError where there is no number."""
+def _split(text: str) -> tuple[float | None, str]:
+    """Return the number, None where there is none, and the unit."""
     plain = text.strip()
     for cut in range(len(plain), 0, -1):  # the longest number: `1e3ms` is a thousand, `inf` is no unit
         try:
             return float(plain[:cut]), plain[cut:].strip()
         except ValueError:
             continue
-    raise ValueError(f"expected a number, got {text!r}")
+    return None, plain

@@ -90,7 +90,7 @@ def test_a_gate_on_errors_takes_the_place_of_the_rule_on_errors() -> None:
         ("p99_tftt>1s", "did you mean p99_ttft"),
         ("time_to_first_token_p90>1", "did you mean p90_time_to_first_token?"),
         ("p97_ttft>1s", "did you mean"), ("speed>1", "docs/gates.md"), ("p99_ttft>1%", "'1%'"),
-        ("p99_ttft>soon", "a number"), ("error_rate>1ms", "a share"), ("goodput<fast", "could not convert"),
+        ("p99_ttft>soon", "expected seconds"), ("error_rate>1ms", "a share"), ("goodput<fast", "could not convert"),
         ("p99_ttft>nan", "finite"), ("error_rate>inf", "finite"),
     ],
 )  # fmt: skip

@@ -79,7 +79,10 @@ def test_the_glossary_explains_every_measure_without_a_model() -> None:
         (["--url", "http://a/v1/chat/completions", "http://a/v1/messages"], "URLs of one protocol"),
         (["--connect-timeout", "0"], "--connect-timeout to be above 0"),
         (["--read-timeout", "-1"], "--read-timeout to be above 0"),
-        (["--read-timeout", "soon"], "--read-timeout: invalid float value: 'soon'"),
+        (
+            ["--read-timeout", "soon"],
+            "--read-timeout: expected seconds, or a number with us, ms, s, min or h, got 'soon'",
+        ),
         (["--no-such-option"], "unrecognized arguments: --no-such-option"),
     ],
 )
