@@ -23,6 +23,10 @@ _COMMANDS: Final = {
         "write the Collector's configuration, rules and deployments; bucket profiles",
     ),
     "dashboards": ("otel_llm_dashboards.cli", "write the Grafana dashboards, also as a mixin or for the operator"),
+    "incident": (
+        "otel_llm_collector.incident.cli",
+        "what is wrong now, asked of Prometheus: which model and replica, queue, prefill or decode, since when",
+    ),
     "run": ("otel_llm.run.command", "run a program as it is, and show each model call as it ends"),
     "plugins": ("otel_llm.plugins", "list the installed protocols, datasets and adapters"),
 }

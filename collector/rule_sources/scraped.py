@@ -53,7 +53,8 @@ def _rules(metric: Metric, table: EngineTable) -> Iterator[Rule]:
     if metric.type != "histogram":
         yield Rule(name, _renamed(_selected(metric, table), metric, table), seen)
         return
-    yield Rule(f"{name}_count", _renamed(_selected(metric, table, "_count"), metric, table), seen)
+    for suffix in ("_count", "_sum"):
+        yield Rule(f"{name}{suffix}", _renamed(_selected(metric, table, suffix), metric, table), seen)
     buckets = _selected(metric, table, "_bucket")
     known = {bucket_family.name(edges): edges for edges in table.edges_by_version(metric).values()}
     alike = {family: _has_edges(metric, edges) for family, edges in known.items()}

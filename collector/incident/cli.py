@@ -1,0 +1,78 @@
+"""`otel-llm incident`: ask Prometheus what is wrong, and answer in one screen."""
+
+import argparse
+import datetime
+import sys
+import time
+from typing import Final
+
+from otel_llm.errors import ConfigError
+from otel_llm.units import DURATION, parse_seconds
+from otel_llm_collector.incident.asking import Prometheus
+from otel_llm_collector.incident.findings import find
+from otel_llm_collector.incident.screen import lines
+from otel_llm_collector.incident.symptoms import FIRST_TOKENS
+from otel_llm_collector.rule_sources.rule import RUNBOOKS
+
+__all__ = ["add_arguments", "run"]
+
+_LEAST_S: Final = 120.0
+"""Two scrapes before and two after: with less there is nothing to compare."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `otel-llm incident`."""
+    parser.add_argument(
+        "--prometheus", metavar="URL", default="http://localhost:9090", help="what to ask (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        default="10m",
+        help="how far back all was well, to compare with (default: %(default)s)",
+    )
+    parser.add_argument("--until", metavar="WHEN", help="the moment to look at, 2026-11-27T14:10:00Z; else now")
+    parser.add_argument(
+        "--header", metavar="NAME:VALUE", action="append", default=[], help="sent to Prometheus; may be given often"
+    )
+    parser.add_argument(
+        "--runbook-url", metavar="URL", default=RUNBOOKS, help="where runbooks are published (default: %(default)s)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what stands out. ConfigError when Prometheus does not answer or an option means nothing."""
+    since_s, until = _since(args.since), _until(args.until)
+    store = Prometheus(args.prometheus, dict(map(_header, args.header)))
+    findings = find(store, until, since_s)
+    traces = store.exemplars(FIRST_TOKENS, until - since_s, until)
+    runbooks = args.runbook_url if args.runbook_url.endswith("/") else f"{args.runbook_url}/"
+    shown = lines(findings, until, since_s, runbooks, max(traces, default=None))
+    sys.stdout.write("".join(f"{line}\n" for line in shown))
+    return 0
+
+
+def _since(text: str) -> float:
+    try:
+        seconds = parse_seconds(text)
+    except ValueError as error:
+        raise ConfigError(f"--since to be {DURATION}", text) from error
+    if seconds < _LEAST_S:
+        raise ConfigError("--since of at least 2 minutes", text, "earlier values are what it compares with")
+    return seconds
+
+
+def _until(text: str | None) -> float:
+    if text is None:
+        return time.time()
+    try:
+        return datetime.datetime.fromisoformat(text).astimezone().timestamp()
+    except ValueError as error:
+        raise ConfigError("--until to be a date and time", text, "for example 2026-11-27T14:10:00Z") from error
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:  # what was given is not said: it may be a key
+        raise ConfigError("--header NAME:VALUE", "a text without a colon")
+    return name.strip(), value.strip()
