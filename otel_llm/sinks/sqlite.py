@@ -23,7 +23,16 @@ from otel_llm.record import Chunks, StreamRecord, from_json, to_json
 from otel_llm.sinks import Ended
 from otel_llm.sinks.private_file import PrivateFile
 
-__all__ = ["RUN_FILE", "RunFile", "check_appendable", "read_answers", "read_records", "read_run", "read_runs"]
+__all__ = [
+    "RUN_FILE",
+    "RunFile",
+    "check_appendable",
+    "create_empty",
+    "read_answers",
+    "read_records",
+    "read_run",
+    "read_runs",
+]
 
 RUN_FILE: Final = PrivateFile("a run file", "another --name, or --append", "look at --name")
 
@@ -208,16 +217,25 @@ class RunFile:
             self.path.unlink()
 
 
+def create_empty(path: Path, more: str) -> None:
+    """Create a run file without a run, with what the SQL script `more` adds. Raises ConfigError as RunFile does."""
+    RUN_FILE.create(path)
+    with closing(sqlite3.connect(path.absolute())) as db:
+        db.execute("PRAGMA page_size = 32768")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(_SCHEMA + more)
+
+
 def check_appendable(path: Path) -> None:
     """Check that a run can be added to a run file. Raises ConfigError for another schema, or for no run file."""
-    versions = {row["schema"] for row in read_runs(path)}
     with _reading(path) as db, closing(sqlite3.connect(":memory:")) as ours:
+        versions = {version for (version,) in db.execute("SELECT schema FROM run")}
         ours.executescript(_SCHEMA)
         same = all(_names(db, table) == _names(ours, table) for table in ("run", "result"))
     with _reading(path, mode="rw") as db:  # whether it can be written to is seen before any request
         db.execute("BEGIN IMMEDIATE")
         db.rollback()
-    if versions != {_VERSION} or not same:
+    if versions - {_VERSION} or not same:
         others = ", ".join(str(version) for version in sorted(versions - {_VERSION})) or "other columns"
         raise ConfigError(f"a run file of schema {_VERSION}", f"{path} ({others})", "write to another --name")
 

@@ -6,7 +6,7 @@ The command line goes through standard input: it may hold a key, and `ps` shows 
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import IO, Final
 
@@ -45,9 +45,14 @@ def encoded(words: Iterable[str]) -> bytes:
     return msgspec.json.encode(list(words))
 
 
-def start(words: Iterable[str], out: "IO[bytes] | int", err: "IO[bytes] | int | None") -> "subprocess.Popen[bytes]":
-    """Start the process; what it prints goes to `out` and `err`, None being our own standard error."""
-    process = subprocess.Popen(PERF, stdin=subprocess.PIPE, stdout=out, stderr=err)
+def start(
+    words: Iterable[str], out: "IO[bytes] | int", err: "IO[bytes] | int | None", keep: Sequence[int] = ()
+) -> "subprocess.Popen[bytes]":
+    """Start the process; what it prints goes to `out` and `err`, None being our own standard error.
+
+    keep: descriptors that stay open in it
+    """
+    process = subprocess.Popen(PERF, stdin=subprocess.PIPE, stdout=out, stderr=err, pass_fds=keep)
     if process.stdin is not None:
         with suppress(BrokenPipeError), process.stdin as stdin:  # of one that has died: its exit code says so
             stdin.write(encoded(words))

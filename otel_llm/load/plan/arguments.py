@@ -5,7 +5,7 @@ An option that sets a field of the plan is declared at that field (`LoadPlan`), 
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,29 +21,37 @@ Add = Callable[..., None]
 _URL: Final = "http://localhost:8000/v1/chat/completions"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add every option to the parser, group by group."""
+def add_arguments(parser: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
+    """Add every option to the parser, group by group. without: flags of those that a command of many runs has not"""
     parser.formatter_class = _Wide
-    parser.add_argument("--glossary", action=_Glossary, help="print what each figure means, and exit")
+    if "--glossary" not in without:
+        parser.add_argument("--glossary", action=_Glossary, help="print what each figure means, and exit")
     of_plan = options_of(LoadPlan).values()
     for group in Group:
-        _add_group(parser.add_argument_group(group), [option for option in of_plan if option.group is group], group)
+        mine = [option for option in of_plan if option.group is group]
+        _add_group(parser.add_argument_group(group), mine, group, without)
 
 
-def _add_group(to: "argparse._ArgumentGroup", of_plan: Sequence[Option], group: Group) -> None:
+def _add_group(
+    to: "argparse._ArgumentGroup", of_plan: Sequence[Option], group: Group, without: Collection[str]
+) -> None:
     """Add the options of one group: an option of the plan before the option that it names, or else at the end."""
+
+    def put(*flags: str, **keywords: Any) -> None:
+        if not any(flag in without for flag in flags):
+            to.add_argument(*flags, **keywords)
 
     def add(*flags: str, **keywords: Any) -> None:
         for option in of_plan:
             if option.before in flags:
-                to.add_argument(*option.flags, **option.keywords)
-        to.add_argument(*flags, **keywords)
+                put(*option.flags, **option.keywords)
+        put(*flags, **keywords)
 
     if group in _OWN:
         _OWN[group](add)
     for option in of_plan:
         if option.before is None:
-            to.add_argument(*option.flags, **option.keywords)
+            put(*option.flags, **option.keywords)
 
 
 def _add_ask(add: Add) -> None:

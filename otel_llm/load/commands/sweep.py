@@ -1,0 +1,80 @@
+"""`otel-llm sweep`: one run at each of many loads, and one table."""
+
+import argparse
+import random
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+from otel_llm.errors import ConfigError
+from otel_llm.load.plan.other_tools import OTHER_NAMES
+from otel_llm.load.show.report import check_writable, console, write_json
+from otel_llm.load.study.options import add_shared, loads_of, options_of_runs, study_path
+from otel_llm.load.study.points import Interrupted, between, run_point
+from otel_llm.load.study.rows import row_of
+from otel_llm.load.study.study_file import Point, StudyFile, digest_of
+from otel_llm.load.study.table import print_sweep
+
+__all__ = ["OTHER_NAMES", "add_arguments", "run"]
+
+_SCHEMA: Final = 1
+_INTERRUPTED: Final = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    own = add_shared(parser, "the sweep")
+    own.add_argument("--rate", nargs="+", metavar="R", help="requests per second: 1 2 4, or 1..64:x2, or 10..50:+10")
+    own.add_argument("--parallel", nargs="+", metavar="N", help="or requests under way at any time, as for --rate")
+    own.add_argument("--repeat", type=int, default=1, metavar="N", help="runs at each load (default: 1)")
+    own.add_argument("--shuffle", action="store_true", help="in random order, of --seed; default: ascending")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what is left of the sweep, print the table and return the exit code. Raises ConfigError."""
+    loads = loads_of(args.rate, args.parallel)
+    if args.repeat < 1:
+        raise ConfigError("--repeat to be 1 or more", args.repeat)
+    if args.json is not None:
+        check_writable(args.json, "--json", "JSON")
+    options = options_of_runs(args)
+    if args.number is None and args.duration is None:
+        raise ConfigError("-n or --duration", next_step="say how long each point is to last")
+    tries = [(load, repeat) for repeat in range(args.repeat) for load in loads]
+    if args.shuffle:
+        random.Random(args.seed).shuffle(tries)  # noqa: S311  # an order, no secret
+    points = [Point(i, load.loop, load.value, repeat) for i, (load, repeat) in enumerate(tries, 1)]
+    path = study_path(args.name, "sweep", options)
+    plan = {"kind": "sweep", "points": [[p.loop, p.load, p.repeat] for p in points], "options": digest_of(options)}
+    with StudyFile.open(path, plan) as study:
+        code = 0
+        try:
+            _run_points(study, points, options, args)
+        except Interrupted:
+            code = _INTERRUPTED
+        rows = [row_of(point, report) for point, report in study.points()]
+    rows.sort(key=lambda row: (row["load"], row["repeat"]))
+    if args.json is not None:
+        write_json(args.json, {"schema": _SCHEMA, "study": {**plan, "path": str(path)}, "points": rows})
+    out = console()
+    print_sweep(rows, len(points), out)
+    out.print(f"study file  {path}", soft_wrap=True, markup=False)
+    return code or int(any(_failed(row, options) for row in rows))
+
+
+def _run_points(study: StudyFile, points: list[Point], options: Mapping[str, Any], args: argparse.Namespace) -> None:
+    done = {point.number for point, _ in study.points()}
+    for point in points:
+        if point.number in done:
+            continue
+        between(args.pause if done else 0, args.between)
+        row = row_of(point, run_point(study, point, options))
+        done.add(point.number)
+        sys.stderr.write(
+            f"{len(done)} of {len(points)}  {point.asked}: {row['requests']:,} requests, {row['verdict']}\n"
+        )
+
+
+def _failed(row: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+    """Return whether a gate of --fail-if failed: one that nobody asked for is no reason, at a load that is too high."""
+    return bool(options.get("fail_if")) and any(gate["failed"] for gate in row["gates"])

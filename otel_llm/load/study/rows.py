@@ -1,0 +1,71 @@
+"""A point of a study in figures: what its run's report says of load, latency, goodput, server and client."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from otel_llm.load.study.study_file import Point
+
+__all__ = ["VERDICTS", "row_of"]
+
+_TOLERATED: Final = 0.01
+
+VERDICTS: Final[Mapping[str, str]] = {
+    "ok": "nothing below holds",
+    "missed": "the SLO was missed",
+    "errors": "more than 1 % of the requests failed",
+    "overload": "the server did not keep up: its backlog grew all the time, so latencies say how long the run was",
+    "void": "this client was the limit: the point says nothing of the server",
+}
+"""What a point came to, the weakest first: a point has the last of those that hold."""
+
+
+def row_of(point: Point, report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of a point; times in seconds, from the intended moment in an open loop; None for none."""
+    requests, measures = report["requests"], report["measures"]
+    first = measures["corrected_time_to_first_token"]
+    first = first if first["count"] else measures["time_to_first_token"]
+    ended = requests["succeeded"] + requests["failed"]
+    return {
+        "number": point.number,
+        "loop": point.loop,
+        "load": point.load,
+        "repeat": point.repeat,
+        "run_id": report["run"]["id"],
+        "verdict": _verdict(report),
+        "requests": requests["sent"],
+        "duration": report["duration"],
+        "error_rate": requests["failed"] / ended if ended else None,
+        "asked": report["load"]["asked"],
+        "achieved": report["load"]["achieved"],
+        "request_throughput": report["request_throughput"],
+        "output_token_throughput": report["output_token_throughput"],
+        "throughput_ci95": report["throughput_ci95"],
+        "time_to_first_token": _percentiles(first),
+        "inter_token_latency": _percentiles(measures["inter_token_latency"]),
+        "goodput": report["slo"] and report["slo"]["goodput"],
+        "slo_met": report["slo"] and report["slo"]["met"],
+        "gates": report["gates"],
+    }
+
+
+def _percentiles(measure: Mapping[str, Any]) -> dict[str, Any]:
+    """Return p50 and p99 with their intervals; `infinite` counts requests that were never answered."""
+    ci = measure.get("ci95", {})
+    return {
+        **{name: measure[name] for name in ("p50", "p99")},
+        "ci95": {name: ci.get(name, [None, None]) for name in ("p50", "p99")},
+        "infinite": measure.get("infinite", 0),
+    }
+
+
+def _verdict(report: Mapping[str, Any]) -> str:
+    requests, overload, slo = report["requests"], report["load"]["overload"], report["slo"]
+    failed = requests["failed"] > _TOLERATED * (requests["succeeded"] + requests["failed"])
+    grew = overload is not None and overload["overloaded"]
+    holds = {
+        "void": (report["client"]["saturated"] and not grew) or (grew and overload["by_client"]),
+        "overload": grew,
+        "errors": failed,
+        "missed": slo is not None and not slo["met"],
+    }
+    return next((name for name, so in holds.items() if so), "ok")
