@@ -135,6 +135,10 @@ class StreamRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """What the user wants on the span besides."""
     index: int | None = None
     """Number of the request in a load run, from 0."""
+    conversation_id: str | None = None
+    """The conversation that it is part of."""
+    turn: int | None = None
+    """Which turn of it, from 1."""
     trace_id: str | None = None
     """32 hexadecimal digits, as in the `traceparent` that was sent; `span_id` has 16."""
     span_id: str | None = None

@@ -75,6 +75,7 @@ class AnthropicMessages(Protocol):
     provider = "anthropic"
     repeats = True
     authorization = "x-api-key: {}"
+    conversations = True
 
     __slots__ = ()
 

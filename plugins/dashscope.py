@@ -85,6 +85,7 @@ class DashScope(Protocol):
 
     name = "dashscope"
     paths = ("/text-generation/generation", "/multimodal-generation/generation")
+    conversations = True
 
     __slots__ = ("_billed", "_increments", "_so_far")
 

@@ -55,6 +55,7 @@ class OllamaChat(Protocol):
     paths = ("/api/chat",)
     framing = "ndjson"
     accept = "application/x-ndjson"
+    conversations = True
 
     __slots__ = ()
 

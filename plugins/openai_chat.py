@@ -76,6 +76,7 @@ class OpenAIChat(Protocol):
 
     provider = "openai"
     repeats = True
+    conversations = True
 
     __slots__ = ()
 

@@ -93,6 +93,7 @@ class OpenAIResponses(Protocol):
     name = "openai_responses"
     paths = ("/responses",)
     provider = "openai"
+    conversations = True
 
     __slots__ = ()
 

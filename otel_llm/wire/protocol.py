@@ -74,6 +74,7 @@ class Protocol:
     finishes: whether a whole answer carries a finish reason; one without it then counts as cut short
     repeats: whether an event with text means the same whatever came before it; then events that differ in their text
              only need not be parsed (`otel_llm.wire.repeats`)
+    conversations: whether `encode` sends all messages of an ask, so that a conversation can go on
     authorization: the header that carries the key, with {} where the key goes
 
     While events come in, `decode` fills `said`. It sets `done` to end an answer before the connection does.
@@ -84,6 +85,7 @@ class Protocol:
     framing: ClassVar[str] = "sse"
     finishes: ClassVar[bool] = True
     repeats: ClassVar[bool] = False
+    conversations: ClassVar[bool] = False
     operation: ClassVar[str] = "chat"
     provider: ClassVar[str | None] = None
     accept: ClassVar[str] = "text/event-stream"

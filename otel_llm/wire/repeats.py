@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import orjson
 
-from otel_llm.record import CONTENT_KINDS
+from otel_llm.record import CONTENT_KINDS, TEXT
 from otel_llm.wire.protocol import Delta, Protocol
 
 __all__ = ["Content", "Repeats"]
@@ -130,6 +130,23 @@ class Content(msgspec.Struct, array_like=True):
                 found += [b"%b%b%b" % (before, text, after) for text in texts]
         return found
 
+    def answer(self, plugin: type[Protocol]) -> str:
+        """Return the text of the answer, without reasoning and tool calls. Of events that repeat, one is decoded."""
+        reader, found = plugin(), list[str]()
+        bears_text: dict[int, bool] = {}
+        for which, joined in self.parts:
+            if which == _WHOLE:
+                deltas = map(reader.decode, joined.split(_SEPARATOR))
+                found += [delta[1] for delta in deltas if delta is not None and delta[0] == TEXT]
+                continue
+            if which not in bears_text:
+                before, after = self.around[which]
+                delta = reader.decode(b"%b%b%b" % (before, joined.partition(_SEPARATOR)[0], after))
+                bears_text[which] = delta is not None and delta[0] == TEXT
+            if bears_text[which]:
+                found.append(joined.replace(_SEPARATOR, b"").decode())
+        return _whole_characters("".join(found))
+
     def to_json(self) -> str:
         """Return the events as a JSON array of strings."""
         around = [(_escaped(before), _escaped(after)) for before, after in self.around]
@@ -143,6 +160,13 @@ class Content(msgspec.Struct, array_like=True):
                 texts = joined.replace(_SEPARATOR, after + b'","' + before)
                 found.append(b'"%b%b%b"' % (before, texts, after))
         return (b"[%b]" % b",".join(found)).decode()
+
+
+def _whole_characters(text: str) -> str:
+    """Return the text with halves of characters put together, and U+FFFD for those whose other half never came."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _escaped(part: bytes) -> bytes:

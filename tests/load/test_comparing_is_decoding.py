@@ -67,6 +67,7 @@ def noted(plugin: type[Protocol], reads: Sequence[bytes], together: int) -> list
     return [
         *(b"".join(column) for column in columns), raw.content.events(), raw.head,
         raw.outcome, raw.error_type, raw.error_message, raw.said, raw.ended_ns,
+        raw.content.answer(plugin) if raw.outcome == "complete" else None,
     ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.stages import Stages
 from otel_llm.load.worker.pacing import Pacing
+from otel_llm.load.worker.raw import Raw
 from otel_llm.load.worker.stock import Prepared, deal
 from tests.load.test_exchange import PLAN
 
@@ -65,7 +66,7 @@ def test_every_request_is_sent_and_never_more_than_so_many_are_under_way(plan: L
     sent: Counter[int] = Counter()
     under_way, most = 0, 0
 
-    async def perform(prepared: Prepared, _connection: Any, due: int, _intended: int | None) -> tuple[None, int]:
+    async def perform(prepared: Prepared, _connection: Any, due: int, _intended: int | None) -> tuple[None, Raw]:
         nonlocal under_way, most
         sent[prepared.index] += 1
         under_way += 1
@@ -73,7 +74,7 @@ def test_every_request_is_sent_and_never_more_than_so_many_are_under_way(plan: L
         for _ in range(3):
             await asyncio.sleep(0)
         under_way -= 1
-        return None, due
+        return None, Raw(prepared.index, ended_ns=due)
 
     async def run() -> None:
         pool: Any = NoPool()

@@ -14,6 +14,7 @@ from otel_llm.errors import RemoteError
 from otel_llm.load.worker import pool as pool_module
 from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.pool import Pool
+from otel_llm.load.worker.raw import Raw
 from otel_llm.load.worker.stock import Prepared, Share
 from otel_llm.sinks.sqlite import read_records
 from otel_llm.testing import CLOSE, RESET, STALL, ScriptedServer
@@ -124,9 +125,9 @@ def test_a_slot_is_due_again_after_the_pause() -> None:
         def pause_ns(self, where: int) -> int:
             return 20_000_000
 
-    async def perform(prepared: Prepared, _: Any, due: int, _intended: int | None) -> tuple[None, int]:
+    async def perform(prepared: Prepared, _: Any, due: int, _intended: int | None) -> tuple[None, Raw]:
         dues.append(due)
-        return None, due
+        return None, Raw(prepared.index, ended_ns=due)
 
     pool: Any = Refusing()
     loop = new_loop()

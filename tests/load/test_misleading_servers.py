@@ -87,6 +87,7 @@ def test_a_failure_is_a_failure_and_keeps_its_partial_times(trap: str, perf: Run
     assert run.code == 1
     assert run.report["requests"] == {
         "planned": 6, "sent": 6, "succeeded": 0, "failed": 6, "cancelled": 0, "errors": {kind: 6},
+        "skipped": {},
     }  # fmt: skip
     measures = run.report["measures"]
     assert {measures[name]["count"] for name in ("time_to_first_token", "request_latency", "output_tokens")} == {0}

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         if export.wanted:
             found.append(RunTelemetry(export, head, plan.mode, health, (secrets or Secrets()).strike))
         if args.wandb_api_key:
-            found.append(WandbSink(args.wandb_api_key, head, plan.model, plan.number, load_run.concurrency))
+            found.append(WandbSink(args.wandb_api_key, head, plan.model, plan.planned, load_run.concurrency))
         if args.jsonl is not None:
             found.append(JsonLines(args.jsonl))
         return found

@@ -222,6 +222,7 @@ def warm_up(plan: LoadPlan, interrupts: Interrupts) -> dict[str, int] | None:
     """Send the plan's warm-up, as many requests at a time as the run will have in flight; return how they ended.
 
     It is a closed loop without a ramp, on its own connections. With `--cache-bust` its prompts differ from the run's.
+    Of conversations only the first turns are sent.
     """
     if not plan.warmup:
         return None
@@ -233,6 +234,7 @@ def warm_up(plan: LoadPlan, interrupts: Interrupts) -> dict[str, int] | None:
             number=plan.warmup, rate=None, moments=None, levels=None, ramp_s=None, duration_s=None,
             parallel=min(parallel, plan.warmup), keep_events=False, warmup=0,
             cache_salt=plan.cache_salt and f"{plan.cache_salt}-warm-up-",
+            conversations=None, think_time=None, session_salt=plan.session_salt and f"{plan.session_salt}-warm-up",
         )
     )  # fmt: skip
     ended = {"requests": plan.warmup, "succeeded": 0, "failed": 0}

@@ -102,12 +102,15 @@ class Reckoning:
         if raw.outcome == "cancelled":  # ends at its last chunk: when it was *noticed* to be unfinished is an accident
             ended_ns, error = chunks.at_ns[-1] if chunks.at_ns else ended_ns, "interrupted"
         lag_ns = chunks.lag_ns if any(chunks.lag_ns) else array("q")
-        head = self._heads[raw.index % len(self._heads)]
+        session, turn = self._plan.place(raw.index)
+        head = self._heads[session % len(self._heads)]
         if "whole_answer" in said.flags:  # what came in one piece has no first token
             head = {**head, "stream": False}
         return StreamRecord(
             **head,
             index=raw.index,
+            conversation_id=self._plan.session_id(session),
+            turn=None if self._plan.conversations is None else turn + 1,
             trace_id=raw.trace_id,
             span_id=raw.span_id,
             intended_ns=raw.intended_ns,
@@ -134,7 +137,7 @@ class Reckoning:
 
     def _finish(self, raw: Raw, record: StreamRecord) -> FinishedCall:
         """Return the request with its tokens counted and its oddities flagged."""
-        body = self._plan.request(raw.index).body
+        body = raw.body if raw.body is not None else self._plan.request(self._plan.place(raw.index)[0]).body
         if self._counting is not None and raw.content is not None:
             record = self._counting.recount(record, body, raw.content.events())
         if record.outcome == "complete" and (oddities := tuple(_oddities(record, body))):
@@ -184,7 +187,7 @@ def moments(answers: Sequence[Arrivals]) -> tuple[Ints, Ints]:
 def _stripped(raw: Raw, error: Exception) -> Raw:
     """Return what is left of a request whose notes cannot be reckoned: that it was sent, and ended."""
     left = Raw(raw.index, raw.trace_id, raw.span_id, raw.due_ns, raw.intended_ns, raw.sent_ns, raw.connect_ns)
-    left.outcome, left.ended_ns, left.unsent = "error", raw.ended_ns, raw.unsent
+    left.outcome, left.ended_ns, left.unsent, left.body = "error", raw.ended_ns, raw.unsent, raw.body
     left.error_type, left.error_message = "not_reckoned", f"{type(error).__name__}: {error}"
     return left
 

@@ -34,6 +34,7 @@ from otel_llm.load.show.report import SCHEMA, notes_of
 from otel_llm.load.show.secrets import Secrets
 from otel_llm.load.show.transcript import Transcript
 from otel_llm.measures import Facts
+from otel_llm.record import StreamRecord
 from otel_llm.sinks import Ended, Sink
 from otel_llm.sinks.sqlite import RUN_FILE, RunFile, check_appendable
 
@@ -130,7 +131,7 @@ class Run:
             "arguments": dict(arguments or {}),
             "versions": {"otel_llm": version("otel-llm"), "python": sys.version.split()[0]},
         }
-        self.stats = Stats(plan.number)
+        self.stats = Stats(plan.planned)
         self.lengths = LengthsFound(plan.asked)
         self.client = ClientError()
         self._transcript = (
@@ -189,7 +190,7 @@ class Run:
 
     def _open_sinks(self, health: Health) -> tuple[RunFile, Sequence[Sink]]:
         """Return the run file and the other sinks. Raises ConfigError, and leaves nothing, when one cannot be made."""
-        file = RunFile(self.path, self.head, None if self.plan.endless else self.plan.number, append=self._append)
+        file = RunFile(self.path, self.head, None if self.plan.endless else self.plan.planned, append=self._append)
         try:
             return file, self._make_sinks(self.head, health)
         except ConfigError:
@@ -217,6 +218,8 @@ class Run:
         self.stats.add(facts)
         self.client.add(facts)
         self.lengths.add(facts)
+        if self.plan.conversations is not None:
+            self._skip_turns([call.record for call in batch])
         if self._transcript is not None:
             self._transcript.take(ended)
         if not self._keep_content:
@@ -227,19 +230,29 @@ class Run:
             except Exception as error:
                 delivery.drop(sink, error)
 
+    def _skip_turns(self, records: Sequence[StreamRecord]) -> None:
+        """Count the turns that are not sent because one before them did not succeed."""
+        for record in records:
+            if not record.ok and record.index is not None and not self.plan.endless:
+                reason = "turn_cut_off" if record.outcome == "cancelled" else "turn_failed"
+                self.stats.skip(reason, self.plan.turns_after(record.index))
+
     def _account(self, health: Health, stopping: Stopping, sent: int) -> None:
         """Make sure that every planned request is counted as ended in some way."""
         stats = self.stats
+        turns_left = self.plan.conversations is not None and self.plan.open_loop and stopping.ended_by == "duration"
+        if turns_left and not health.died:
+            stats.skip("run_over", stats.planned - stats.ended - stats.skipped)
         stats.due = stopping.due()
         if self.plan.endless:
             stats.planned = max(stats.ended, sent, 1 if health.unreachable else 0)
             stats.due = stats.planned
-        missing = stats.planned - stats.ended
+        missing = stats.planned - stats.ended - stats.skipped
         if missing and health.unreachable is not None:
             stats.lose(health.unreachable[0], missing)
         elif missing and health.died:
             stats.lose("worker_died", missing)
-        elif missing and not stopping.early and stats.due == stats.planned:
+        elif missing and not stopping.early and stats.due == stats.planned - stats.skipped:
             stats.lose("not_sent", missing)
 
     def _report(self, health: Health, start_ns: int | None) -> dict[str, Any]:

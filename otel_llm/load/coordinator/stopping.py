@@ -47,7 +47,7 @@ class Stopping:
             self._progress.drain()
         if plan.duration_s is None or self._progress.elapsed_s < plan.duration_s:
             return False
-        if self.ended_by == "requests" and not (plan.open_loop and self._progress.sent >= plan.number):
+        if self.ended_by == "requests" and not (plan.open_loop and self._progress.sent >= plan.planned):
             self._end("duration")
         return self._progress.elapsed_s >= plan.duration_s + plan.grace_s
 
@@ -57,12 +57,16 @@ class Stopping:
         return self.ended_by in _EARLY
 
     def due(self) -> int:
-        """Return how many planned requests had their moment before the run ended."""
+        """Return how many planned requests had their moment before the run ended.
+
+        A turn of a conversation has it when the answer before it has ended: what was not sent after that is not due.
+        """
         plan, stats = self._plan, self._stats
         if self.early:
-            return plan.due_by(round(self._elapsed_s * 1e9)) if plan.open_loop else stats.ended
+            known = plan.open_loop and plan.conversations is None
+            return plan.due_by(round(self._elapsed_s * 1e9)) if known else stats.ended
         cut = self.ended_by == "duration" and not plan.open_loop
-        return stats.ended if cut or plan.endless else plan.number
+        return stats.ended if cut or plan.endless else plan.planned - stats.skipped
 
     def _end(self, by: EndedBy) -> bool:
         if self.ended_by != by:

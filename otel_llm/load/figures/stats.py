@@ -45,12 +45,15 @@ class Stats:
         self.planned = self.due = planned
         self.succeeded = self.failed = self.cancelled = self.unsent = 0
         self.errors: Counter[str] = Counter()
+        self.skips: Counter[str] = Counter()
+        """Turns of conversations that were not sent any more, by the reason; they neither succeeded nor failed."""
         self.error_samples: dict[str, str] = {}
         self.input_tokens = self.output_tokens = 0
         self.sources: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
         self.first_sent_ns: int | None = None
         self.last_ended_ns: int | None = None
+        self._lost = 0
         self._ended_s, self._tokens = Values(), Values()
         self._timeline = Timeline()
         self.values = {measure.name: Values() for measure in MEASURES}
@@ -61,6 +64,11 @@ class Stats:
     def ended(self) -> int:
         """Requests that ended, in whatever way."""
         return self.succeeded + self.failed + self.cancelled
+
+    @property
+    def skipped(self) -> int:
+        """Turns of conversations that were not sent, for whatever reason."""
+        return self.skips.total()
 
     @property
     def all_tokens(self) -> int:
@@ -95,8 +103,14 @@ class Stats:
     def lose(self, kind: str, count: int) -> None:
         """Count `count` planned requests that were never sent, as failures of that kind."""
         self.unsent += count
+        self._lost += count
         self.failed += count
         self.errors[kind] += count
+
+    def skip(self, reason: str, count: int) -> None:
+        """Count `count` turns of a conversation that are not sent any more."""
+        if count:
+            self.skips[reason] += count
 
     def conclude(self, requests: Mapping[str, Any] | None) -> None:
         """Complete an account that was made from records alone, which requests that were never sent have none of.
@@ -107,7 +121,9 @@ class Stats:
         if requests is None:
             self.planned, self.due = self.planned or self.ended, self.ended
             return
-        self.planned, self.unsent = requests["planned"], requests["planned"] - requests["sent"]
+        self.skips = Counter(requests.get("skipped", {}))
+        self.planned = requests["planned"]
+        self.unsent = self.planned - self.skipped - requests["sent"]
         self.failed, self.errors = requests["failed"], Counter(requests["errors"])
 
     def summary(self) -> dict[str, Any]:
@@ -121,6 +137,7 @@ class Stats:
                 "failed": self.failed,
                 "cancelled": self.cancelled,
                 "errors": dict(sorted(self.errors.items())),
+                "skipped": dict(sorted(self.skips.items())),
             },
             "error_samples": dict(sorted(self.error_samples.items())),
             "duration": took,
@@ -172,11 +189,18 @@ class Stats:
             if kind not in self.error_samples and (said := sentence_of(record.error_message or "")):
                 self.error_samples[kind] = said[:_SAMPLE]
 
+    @property
+    def _unanswered(self) -> int:
+        """How many requests that had an intended moment before the run ended were not answered, or not sent."""
+        had, answered = len(self.values["queue_delay"]), len(self.values["corrected_request_latency"])
+        without_record = max(self.due - (self.ended - self._lost), 0)
+        return had - answered + without_record
+
     def _describe(self, name: str) -> dict[str, Any]:
         values = self.values[name].all()
         if name in _CENSORED and len(self.values["queue_delay"]):
             defined = len(values) or not self.succeeded  # whole answers have no first token, and miss none
-            return describe(values, infinite=max(self.due - self.succeeded, 0) if defined else 0)
+            return describe(values, infinite=self._unanswered if defined else 0)
         return describe(values, clusters=self._gaps.get(name))
 
 

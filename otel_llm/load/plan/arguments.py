@@ -72,6 +72,12 @@ def _add_ask(add: Add) -> None:
     add("--output-tokens", metavar="LENGTHS", help="answers of these lengths, as far as the protocol can ask for them")
     add("--max-prompt-length", type=int, default=sys.maxsize, metavar="N", help="only shorter prompts, characters")
     add("--min-prompt-length", type=int, default=0, metavar="N", help="only longer prompts, characters")
+    add(
+        "--turns", metavar="N|all",
+        help="hold conversations of N turns, or uniform:A..B, or all that are recorded; -n, --parallel, --rate and "
+        "--max-concurrency then count conversations",
+    )  # fmt: skip
+    add("--recorded-answers", action="store_true", help="carry on with a conversation's recorded answers")
     add("--parser", metavar="NAME|FILE", help="build requests and count tokens as llmuses perf did (docs/parsers.md)")
     add("--tokenizer-path", metavar="PATH", help="count tokens where the server does not, and check it where it does")
     add(

@@ -1,6 +1,7 @@
 """Make a plan of the options, or say in one line what is wrong with them."""
 
 import argparse
+import secrets
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -60,17 +61,19 @@ def plan_of(args: argparse.Namespace) -> Planned:
         args.model = _model_of(targets[0], args, protocol)
         notes.append(f"no --model was given: {args.model} is the only one that the server lists")
     prompt = None if args.prompt is None else read_prompt(args.prompt)
-    requests, counts, more = requests_of(args, protocol, prompt, parse_key_values("--parameters", args.parameters))
-    notes += more
+    made = requests_of(args, protocol, prompt, parse_key_values("--parameters", args.parameters))
+    notes += made.notes
     plan = LoadPlan(
-        **values_of(LoadPlan, args) | _extent(args, len(requests)),
+        **values_of(LoadPlan, args) | _extent(args, len(made.requests)),
         target=targets[0],
         targets=targets,
         protocol=protocol,
         model=args.model,
-        requests=requests,
+        requests=made.requests,
+        conversations=made.conversations,
+        session_salt=secrets.token_hex(8) if args.turns or args.session_header else "",
         headers=_headers(args, protocol),
-        keep_events=not args.no_content or counts is not None or args.debug,
+        keep_events=not args.no_content or args.turns is not None or made.counts is not None or args.debug,
         tls={"insecure": args.insecure, "ca": args.ca, "certificate": args.cert, "key": args.key},
     ).within_duration()
     slo = Slo([parse_term(text) for text in args.slo], args.slo_attainment) if args.slo else None
@@ -79,7 +82,7 @@ def plan_of(args: argparse.Namespace) -> Planned:
             "--slo latency=TIME with --no-stream", timed[0], "whole answers have no first token and no gaps"
         )
     gates = parse_gates(args.fail_if, slo=slo is not None)
-    counting = None if counts is None else Counting(protocol, counts, plan.asked)
+    counting = None if made.counts is None else Counting(protocol, made.counts, plan.asked)
     return Planned(plan, counting, slo, gates, tuple(dict.fromkeys(notes)))
 
 
@@ -94,6 +97,8 @@ def _check(args: argparse.Namespace) -> None:
         )  # fmt: skip
     if args.arrivals != DEFAULT_PROCESS and args.rate is None:
         raise ConfigError("--arrivals together with --rate", f"--arrivals {args.arrivals} alone")
+    if args.think_time is not None and args.rate is not None and args.turns is None:
+        raise ConfigError("--think-time with --turns or --parallel", f"--rate {' '.join(args.rate)} of single requests")
     if args.log_every_n_query < 1:
         raise ConfigError("--log-every-n-query to be 1 or more", args.log_every_n_query)
     if args.grace is not None and args.duration is None and not _ends(args):

@@ -1,6 +1,7 @@
 """What a run of the load generator will do, decided and checked before the first byte is sent."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, takewhile
@@ -12,6 +13,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.asked import Asked, LazyRequests
 from otel_llm.load.plan.arrivals import ARRIVALS, DEFAULT_PROCESS, arrival_moments, check_moments, check_process
 from otel_llm.load.plan.cachebust import draw_salt, fill_in
+from otel_llm.load.plan.conversations import Conversations
 from otel_llm.load.plan.option import (
     ABOVE_0,
     ONE_OR_MORE,
@@ -23,6 +25,7 @@ from otel_llm.load.plan.option import (
 )
 from otel_llm.load.plan.option_values import seconds
 from otel_llm.load.plan.stages import Stages, parse_parallel, parse_rate
+from otel_llm.load.plan.think_time import ThinkTime, parse_think_time
 from otel_llm.wire.http import request_bytes
 from otel_llm.wire.loop import WATCHES_SOCKETS
 from otel_llm.wire.protocol import Protocol, WireRequest
@@ -33,6 +36,7 @@ __all__ = ["ENDLESS", "LoadPlan"]
 ENDLESS: Final = 1 << 40
 """The number of requests in the plan of a closed loop that only the clock ends."""
 
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PROCESSES: Final = "; ".join(
     f"{name}{':CV' if process.cv is None else ''}, {process.about}" for name, process in ARRIVALS.items()
 )
@@ -44,13 +48,16 @@ def _count_workers(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
-    """A run. A closed loop keeps `parallel` requests in flight; an open loop sends at planned moments regardless.
+    """A run. A closed loop keeps `parallel` sessions under way; an open loop begins them at planned moments regardless.
 
-    A field that an option of the command line sets declares that option, with its help.
+    A session is one request, or a conversation. A field that an option of the command line sets declares that option,
+    with its help.
 
-    requests:        what to send, in order and again from the start, until `number` were sent; `LazyRequests` are made
-                     when they are needed
-    targets:         all endpoints when there are several: request i goes to endpoint i modulo their number
+    requests:        the first requests of sessions, in order and again from the start, until `number` were sent;
+                     `LazyRequests` are made when they are needed
+    conversations:   what follows them, one for each of `requests`; None where each session is one request
+    session_salt:    what the names of this run's sessions begin with; "" where they need none
+    targets:         all endpoints when there are several: session i goes to endpoint i modulo their number
     tls:             arguments of `otel_llm.wire.target.tls_context`
     finish_reason:   whether an answer without a finish reason counts as cut short
     keep_events:     keep the data of every event, and pass it on with its request
@@ -71,6 +78,8 @@ class LoadPlan:
     protocol: type[Protocol]
     model: str
     requests: Sequence[WireRequest]
+    conversations: Conversations | None = None
+    session_salt: str = ""
     targets: tuple[Target, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     tls: Mapping[str, Any] = field(default_factory=dict)
@@ -85,6 +94,11 @@ class LoadPlan:
     finish_reason: bool = option(
         True, "--no-finish-reason", group=Group.ASK, action="store_true", to_field=not_,
         help="take an answer without a finish reason as whole",
+    )  # fmt: skip
+    session_header: str | None = option(
+        None, "--session-header", group=Group.ASK, metavar="NAME",
+        check=Check("to name an HTTP header", lambda name: _HEADER_NAME.fullmatch(name) is not None),
+        help="send the name of a request's conversation in this header, for example X-Session-ID",
     )  # fmt: skip
     cache_salt: str = option(
         "", "--cache-bust", group=Group.ASK, action="store_true", to_field=draw_salt,
@@ -113,6 +127,10 @@ class LoadPlan:
     max_concurrency: int | None = option(
         None, "--max-concurrency", group=Group.AMOUNT, type=int, metavar="N", check=ONE_OR_MORE,
         help="the most requests an open loop has under way; others wait",
+    )  # fmt: skip
+    think_time: ThinkTime | None = option(
+        None, "--think-time", group=Group.AMOUNT, metavar="S", to_field=parse_think_time,
+        help="seconds between an answer and its user's next request; or exponential:S, uniform:A..B",
     )  # fmt: skip
     seed: int = option(
         0, "--seed", group=Group.AMOUNT, type=int, metavar="N", check=ZERO_OR_MORE,
@@ -199,9 +217,9 @@ class LoadPlan:
         """All endpoints, in the order in which requests go to them."""
         return self.targets or (self.target,)
 
-    def endpoint(self, index: int) -> Target:
-        """Return where request number `index` goes."""
-        return self.endpoints[index % len(self.endpoints)]
+    def endpoint(self, session: int) -> Target:
+        """Return where the requests of a session go."""
+        return self.endpoints[session % len(self.endpoints)]
 
     def all_headers(self, request: WireRequest) -> dict[str, str]:
         """Return the headers of a request of this plan: those of the protocol, overridden by `headers`."""
@@ -246,13 +264,40 @@ class LoadPlan:
         at_s = self.levels.next_above(slot + 0.5, offset_ns / 1e9)
         return None if at_s is None else max(round(at_s * 1e9), offset_ns)
 
-    def request(self, index: int) -> WireRequest:
-        """Return request number `index`."""
-        request = self.requests[index % len(self.requests)]
-        return replace(request, body=fill_in(request.body, self.cache_salt, index)) if self.cache_salt else request
+    def request(self, session: int) -> WireRequest:
+        """Return the first request of a session."""
+        request = self.requests[session % len(self.requests)]
+        return replace(request, body=fill_in(request.body, self.cache_salt, session)) if self.cache_salt else request
+
+    def requests_before(self, session: int) -> int:
+        """Return how many requests the sessions before this one have: the number of its first request."""
+        return session if self.conversations is None else self.conversations.requests_before(session)
+
+    def place(self, request: int) -> tuple[int, int]:
+        """Return the session of a request, and which of its turns that is, from 0."""
+        return (request, 0) if self.conversations is None else self.conversations.place(request)
+
+    def turns_after(self, request: int) -> int:
+        """Return how many turns follow a request in its session."""
+        return self.requests_before(self.place(request)[0] + 1) - request - 1
+
+    def think_ns(self, request: int) -> int:
+        """Return how long a user thinks after the answer to a request, ns."""
+        return 0 if self.think_time is None else self.think_time.draw_ns(self.seed, request)
+
+    def session_id(self, session: int) -> str | None:
+        """Return the name of a session, which no session of another run has; None where sessions need none."""
+        return f"{self.session_salt}-{session}" if self.session_salt else None
+
+    @property
+    def planned(self) -> int:
+        """How many requests all sessions have."""
+        return self.requests_before(self.number)
 
     def asked(self, index: int) -> Asked:
         """Return the lengths that request number `index` asks for."""
+        if self.conversations is not None:
+            return Asked(output_tokens=self.conversations.output_tokens(index))  # a later prompt has answers in it
         requests = self.requests
         return requests.asked(index % len(requests)) if isinstance(requests, LazyRequests) else Asked()
 
@@ -272,7 +317,7 @@ class LoadPlan:
         return 1 if self.cache_salt or self.endless else -(-self.number // distinct)
 
     def within_duration(self) -> "LoadPlan":
-        """Return the plan with the number of requests that an open loop intends to send before `duration_s` is over.
+        """Return the plan with the number of sessions that an open loop intends to begin before `duration_s` is over.
 
         A closed loop cannot know that beforehand: its plan is returned as it is.
         """
@@ -288,14 +333,14 @@ class LoadPlan:
         return replace(self, number=number)
 
     def due_by(self, offset_ns: int) -> int:
-        """Return how many requests an open loop intends to have sent this long after its start."""
-        return self._count(lambda at: at <= offset_ns)
+        """Return how many requests the sessions have that an open loop intends to have begun after so long."""
+        return self.requests_before(self._count(lambda at: at <= offset_ns))
 
     def _count(self, while_true: Callable[[int], bool]) -> int:
         return sum(1 for _ in takewhile(while_true, islice(self.arrivals(), self.number)))
 
     def arrivals(self) -> Iterator[int]:
-        """Yield when an open loop intends to send each request, of all workers, ns from its start."""
+        """Yield when an open loop intends to begin each session, of all workers, ns from its start."""
         if self.moments is not None:
             return iter(self.moments)
         if self.rate is None:

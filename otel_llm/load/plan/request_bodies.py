@@ -3,6 +3,7 @@
 import itertools
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,20 +13,25 @@ from otel_llm.entry_points import installed
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.counting import Counts
 from otel_llm.load.plan.cachebust import MARK, draw_salt, mark_body
+from otel_llm.load.plan.conversations import Conversations
 from otel_llm.load.plan.option_values import parse_key_values
 from otel_llm.load.plan.plan import ENDLESS
+from otel_llm.load.plan.sessions import check_turns, conversations_of
 from otel_llm.load.prompts.datasets import DATASETS, Dataset, as_messages, open_dataset
 from otel_llm.load.prompts.formats import format_of
 from otel_llm.load.prompts.lazy import DrawnLengths, Form, GivenPrompts, MadePrompts
 from otel_llm.load.prompts.parsers import Source, open_parser
 from otel_llm.load.prompts.parsers.named import NAMED
+from otel_llm.load.prompts.recorded import Opening
 from otel_llm.load.prompts.token_lengths import parse_lengths
 from otel_llm.load.prompts.token_text import TokenText
 from otel_llm.load.prompts.tokenizers import Tokenizer, load_tokenizer
 from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
-from otel_llm.wire.protocol import Protocol, WireRequest
+from otel_llm.wire.protocol import Ask, Protocol, WireRequest
 
 __all__ = ["Requests", "requests_of"]
+
+Messages = Sequence[Mapping[str, Any]]
 
 _MADE: Final = 1000
 """Prompts of --input-tokens, where nothing says how many."""
@@ -36,15 +42,17 @@ _APPROXIMATE: Final = (
 
 
 class Requests(NamedTuple):
-    """The requests of one pass, at most `--number`.
+    """The first requests of the sessions of one pass, at most `--number`.
 
-    counts: counts tokens where the server does not; None without a tokenizer or parser
-    notes:  what a reader of the report should know of them
+    counts:        counts tokens where the server does not; None without a tokenizer or parser
+    notes:         what a reader of the report should know of them
+    conversations: what follows each; None where nothing does
     """
 
     requests: Sequence[WireRequest]
     counts: Counts | None
     notes: tuple[str, ...] = ()
+    conversations: Conversations | None = None
 
 
 def requests_of(
@@ -55,6 +63,7 @@ def requests_of(
     Raises ConfigError or PluginError when the prompt, the dataset, the parser or the tokenizer cannot be used.
     """
     _check_lengths(args, protocol, prompt)
+    check_turns(args, protocol)
     if args.parser is not None:
         source = Source(
             model=args.model,
@@ -76,13 +85,29 @@ def requests_of(
     form = Form(protocol=protocol, model=args.model, stream=not args.no_stream, parameters=parameters)
     if args.input_tokens is not None:
         made = _made(args, form, tokenizer)
-        return Requests(made, counts, () if made.text.exact else (_APPROXIMATE,))
+        notes = () if made.text.exact else (_APPROXIMATE,)
+        return _conversations(made, args, form, counts, notes) if args.turns else Requests(made, counts, notes)
+    if args.turns is not None:
+        return _conversations(list(_messages(args, prompt)), args, form, counts)
     prompts = [_mark_first(m) if args.cache_bust else m for m in _messages(args, prompt)]
-    encoded = tuple(_encoded(form, number, messages) for number, messages in enumerate(prompts, 1))
+    encoded = tuple(_encoded(protocol, number, form.ask(said, None)) for number, said in enumerate(prompts, 1))
     if args.output_tokens is None or not prompts:
         return Requests(encoded, counts)
     lengths = parse_lengths("--output-tokens", args.output_tokens)
     return Requests(GivenPrompts(form, prompts, lengths, args.seed, _one_pass(args, len(prompts))), counts)
+
+
+def _conversations(
+    prompts: Sequence[Messages] | MadePrompts, args: Namespace, form: Form, counts: Counts | None,
+    notes: tuple[str, ...] = (),
+) -> Requests:  # fmt: skip
+    each = conversations_of(prompts, args, form)
+    if args.cache_bust:
+        each = tuple(replace(one, ask=replace(one.ask, messages=_mark_first(one.ask.messages))) for one in each)
+    for number, one in enumerate(each, 1):
+        _encoded(form.protocol, number, one.last_ask())  # what the protocol cannot say is better known now
+    first = tuple(_encoded(form.protocol, number, one.ask) for number, one in enumerate(each, 1))
+    return Requests(first, counts, notes, Conversations(each))
 
 
 def _check_lengths(args: Namespace, protocol: type[Protocol], prompt: str | None) -> None:
@@ -111,11 +136,10 @@ def _one_pass(args: Namespace, otherwise: int) -> int:
     return args.number or (otherwise if args.duration is None else ENDLESS)
 
 
-def _encoded(form: Form, number: int, messages: Sequence[Mapping[str, Any]]) -> WireRequest:
+def _encoded(protocol: type[Protocol], number: int, ask: Ask) -> WireRequest:
     """Return the request for a prompt. Raises ConfigError with its number when the protocol cannot say it."""
-    protocol = form.protocol
     try:
-        return form.request(messages, None)
+        return protocol.encode(ask)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ConfigError(
             f"a prompt that {protocol.name} can send, as number {number}", f"one without {error}",
@@ -123,17 +147,17 @@ def _encoded(form: Form, number: int, messages: Sequence[Mapping[str, Any]]) -> 
         ) from error  # fmt: skip
 
 
-def _messages(args: Namespace, prompt: str | None) -> Iterator[Sequence[Mapping[str, Any]]]:
+def _messages(args: Namespace, prompt: str | None) -> Iterator[Messages]:
     if prompt is not None:
         yield as_messages(prompt)
         return
     if args.dataset is None:
         raise ConfigError("something to ask", next_step="give --prompt TEXT, --prompt @FILE or --dataset")
     for item in itertools.islice(_dataset(args), args.number):
-        yield as_messages(item)
+        yield item if isinstance(item, Opening) else as_messages(item)
 
 
-def _mark_first(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+def _mark_first(messages: Messages) -> Messages:
     """Return the messages with the mark of `cachebust` at the start of the first."""
     first, *rest = messages
     if not isinstance(text := first.get("content"), str):

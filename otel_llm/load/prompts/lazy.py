@@ -24,11 +24,14 @@ class Form:
     stream: bool
     parameters: Mapping[str, Any]
 
+    def ask(self, messages: Sequence[Message], output_tokens: int | None) -> Ask:
+        """Return what messages ask, whose answer is to be so long; None leaves that to the server."""
+        length = {} if output_tokens is None else self.protocol.answer_length(output_tokens)
+        return Ask(model=self.model, messages=messages, stream=self.stream, parameters={**length, **self.parameters})
+
     def request(self, messages: Sequence[Message], output_tokens: int | None) -> WireRequest:
         """Return the request for messages, whose answer is to be so long; None leaves that to the server."""
-        length = {} if output_tokens is None else self.protocol.answer_length(output_tokens)
-        parameters = {**length, **self.parameters}
-        return self.protocol.encode(Ask(model=self.model, messages=messages, stream=self.stream, parameters=parameters))
+        return self.protocol.encode(self.ask(messages, output_tokens))
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,13 @@ _SHOWN: Final = (
 _REFUSALS: Final = frozenset(("400", "404", "405", "415", "422"))
 """What a server answers to a request of another protocol."""
 
+_SKIPPED: Final = {
+    "turn_failed": "a turn before them failed",
+    "turn_cut_off": "a turn before them was cut off",
+    "run_over": "the run was over",
+}
+"""Why turns of conversations were not sent, in words."""
+
 _MANY: Final = 10
 _WIDE: Final = 120
 """Columns that the whole table takes; on a narrower terminal it goes without the interval."""
@@ -184,6 +191,9 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         lines.append(f"[bold red]failed[/]  {requests['failed']:,} of {requests['planned']:,}: {kinds}")
         samples = report.get("error_samples", {}).items()
         lines += [f"  {escape(f'{_kind(kind)}: {on_one_line(said)}')}" for kind, said in samples]
+    if skipped := requests.get("skipped"):
+        reasons = ", ".join(f"{_SKIPPED.get(reason, reason)} {count:,}" for reason, count in skipped.items())
+        lines.append(f"[yellow]not sent[/]  {sum(skipped.values()):,} of {requests['planned']:,}: {reasons}")
     if infinite := report["measures"]["corrected_request_latency"].get("infinite"):
         lines.append(f"unanswered requests count as ∞ above: {infinite / requests['planned']:.2%}")
     lines += _throughput(report)

@@ -36,8 +36,9 @@ class Transcript:
         """Do nothing: everything is logged already."""
 
     def _request(self, index: int, body: bytes) -> str:
-        url = redact_url(self._plan.endpoint(index).url)
-        headers = msgspec.json.encode(redact_headers(self._plan.all_headers(self._plan.request(index)))).decode()
+        session, _ = self._plan.place(index)
+        url = redact_url(self._plan.endpoint(session).url)
+        headers = msgspec.json.encode(redact_headers(self._plan.all_headers(self._plan.request(session)))).decode()
         try:
             shown = msgspec.json.encode(redact(msgspec.json.decode(body, type=dict))).decode()
         except msgspec.MsgspecError:

@@ -1,4 +1,7 @@
-"""When requests begin: a closed loop keeps its slots busy, an open loop follows planned times."""
+"""When requests begin: a closed loop keeps its slots busy, an open loop follows planned times.
+
+What a slot or a planned time begins is a session: one request, or a conversation, whose turns follow each other.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,6 +11,7 @@ from typing import Final
 from otel_llm.clock import now_ns
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.pool import Connection, Pool
+from otel_llm.load.worker.raw import Raw
 from otel_llm.load.worker.stock import Prepared, Share, Stock
 
 __all__ = ["Pacing"]
@@ -16,7 +20,7 @@ _RAMP_GAP_NS: Final = 5_000_000
 _NAP_S: Final = 0.2
 _NEVER_NS: Final = 1 << 62
 
-_Perform = Callable[[Prepared, Connection | None, int, int | None], Awaitable[tuple[Connection | None, int]]]
+_Perform = Callable[[Prepared, Connection | None, int, int | None], Awaitable[tuple[Connection | None, Raw]]]
 """Sends a request on a connection (None: any) that is due, and was intended, at these times; see `worker`."""
 
 
@@ -29,6 +33,7 @@ class Pacing:
 
     def __init__(self, plan: LoadPlan, share: Share, pool: Pool, perform: _Perform) -> None:
         self._plan, self._share, self._pool, self._perform = plan, share, pool, perform
+        self._hold = perform if plan.conversations is None else self._converse
         self.stock = Stock(plan, share)
         self.draining = False
         self.first_took_ns: int | None = None
@@ -42,13 +47,18 @@ class Pacing:
         await (self._open_loop() if self._plan.open_loop else self._closed_loop())
 
     @property
-    def _over(self) -> bool:
-        """Whether nothing more may begin."""
-        return self.draining or self.stock.empty or now_ns() >= self._ends_ns
+    def _closing(self) -> bool:
+        """Whether no request may begin any more."""
+        return self.draining or now_ns() >= self._ends_ns
 
-    async def _until(self, at_ns: int) -> None:
+    @property
+    def _over(self) -> bool:
+        """Whether no session begins any more."""
+        return self._closing or self.stock.empty
+
+    async def _until(self, at_ns: int, *, in_session: bool = False) -> None:
         """Sleep until then, or until it is over; an `asyncio.Event` would cost a task switch per request."""
-        while (delay := at_ns - now_ns()) > 0 and not self._over:  # noqa: ASYNC110
+        while (delay := at_ns - now_ns()) > 0 and not (self._closing if in_session else self._over):  # noqa: ASYNC110
             await asyncio.sleep(min(delay / 1e9, _NAP_S))
 
     async def _closed_loop(self) -> None:
@@ -82,17 +92,40 @@ class Pacing:
                 await self._until(due := self._start_ns + opens)
             if (prepared := self._take()) is None:
                 break
-            connection, due = await self._perform(prepared, connection, due, None)
-            where = prepared.index % self._pool.endpoints
+            connection, raw = await self._hold(prepared, connection, due, None)
+            due, where = raw.ended_ns + self._plan.think_ns(raw.index), prepared.session % self._pool.endpoints
             if connection is None:
                 due += self._pool.pause_ns(where)
+                await self._until(due)
+            elif self._plan.think_time is not None:
+                self._pool.put_back(connection, where)
+                connection = None
                 await self._until(due)
             elif self._pool.endpoints > 1:  # the next one goes elsewhere
                 self._pool.put_back(connection, where)
                 connection = None
 
+    async def _converse(
+        self, prepared: Prepared, connection: Connection | None, due: int, intended: int | None
+    ) -> tuple[Connection | None, Raw]:
+        """Hold a conversation: each turn is sent once the answer before it has ended. Return as `perform` does."""
+        connection, raw = await self._perform(prepared, connection, due, intended)
+        while (turn := self.stock.next_turn(prepared, raw)) is not None:
+            due = raw.ended_ns
+            if self._plan.think_time is not None:
+                due += self._plan.think_ns(raw.index)
+                if connection is not None:
+                    self._pool.put_back(connection, prepared.session % self._pool.endpoints)
+                    connection = None
+                await self._until(due, in_session=True)
+            if self._closing:
+                break
+            prepared = turn
+            connection, raw = await self._perform(prepared, connection, due, None)
+        return connection, raw
+
     async def _open_loop(self) -> None:
-        """Send each request at its planned time, whatever has come back."""
+        """Begin each session at its planned time, whatever has come back."""
         limit = asyncio.Semaphore(self._share.own_slots) if self._plan.max_concurrency else None
         planned = enumerate(islice(self._plan.arrivals(), self._plan.number))
         freed_ns = 0
@@ -110,8 +143,8 @@ class Pacing:
                 group.create_task(self._arrival(prepared, due, intended, limit))
 
     async def _arrival(self, prepared: Prepared, due: int, intended: int, limit: asyncio.Semaphore | None) -> None:
-        where = prepared.index % self._pool.endpoints
-        performing = self._perform(prepared, self._pool.take(where), due, intended)
+        where = prepared.session % self._pool.endpoints
+        performing = self._hold(prepared, self._pool.take(where), due, intended)
         self._pool.keep_spare(where)
         connection, _ = await performing
         if connection is not None:

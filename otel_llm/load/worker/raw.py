@@ -49,3 +49,6 @@ class Raw(msgspec.Struct, array_like=True):
 
     resent: bool = False
     """Whether it was sent a second time, on a new connection: its server had closed the one that was kept."""
+
+    body: bytes | None = None
+    """What was sent, where the plan does not say it: a turn of a conversation after its first."""

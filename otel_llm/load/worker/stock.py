@@ -3,15 +3,18 @@
 import secrets
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, takewhile
 from typing import Final
 
 import msgspec
 
 from otel_llm.load.asked import LazyRequests
+from otel_llm.load.plan.cachebust import fill_in
 from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.worker.raw import Raw
 from otel_llm.wire.http import request_bytes
+from otel_llm.wire.protocol import Ask, WireRequest
 
 __all__ = ["Prepared", "Share", "Stock", "deal"]
 
@@ -23,10 +26,10 @@ _HEADS: Final = 4096
 class Share:
     """The part of a plan that one worker does.
 
-    Request i is sent by slot i modulo `slots`, and slot s belongs to worker s modulo `workers`. So a worker with twice
-    the slots has twice the requests, and any number of workers keeps as many under way as one.
+    Session i is held by slot i modulo `slots`, and slot s belongs to worker s modulo `workers`. So a worker with twice
+    the slots has twice the sessions, and any number of workers keeps as many under way as one.
 
-    slots: places of all workers, each for one request under way; None where nothing bounds them
+    slots: places of all workers, each for one session under way; None where nothing bounds them
     """
 
     worker: int
@@ -39,39 +42,47 @@ class Share:
         return len(range(self.worker, self.slots or self.workers, self.workers))
 
     def owns(self, index: int) -> bool:
-        """Return whether request number `index` is this worker's."""
+        """Return whether session number `index` is this worker's."""
         return index % (self.slots or self.workers) % self.workers == self.worker
 
     def of(self, total: int) -> int:
-        """Return how many of the first `total` requests are this worker's."""
+        """Return how many of the first `total` sessions are this worker's."""
         rounds, rest = divmod(total, self.slots or self.workers)
         return rounds * self.own_slots + len(range(self.worker, rest, self.workers))
 
     def indices(self, total: int) -> Iterator[int]:
-        """Yield the numbers of this worker's requests, of the first `total`, ascending."""
+        """Yield the numbers of this worker's sessions, of the first `total`, ascending."""
         slots = self.slots or self.workers
         numbers = (begin + slot for begin in count(0, slots) for slot in range(self.worker, slots, self.workers))
         return takewhile(lambda number: number < total, numbers)
 
 
 def deal(plan: LoadPlan) -> list[Share]:
-    """Return the shares of a plan: one for each worker that gets a slot and a request."""
+    """Return the shares of a plan: one for each worker that gets a slot and a session."""
     slots = plan.max_concurrency if plan.open_loop else plan.parallel
     workers = min(plan.workers, plan.number, slots or plan.number)
     return [Share(worker, workers, slots) for worker in range(workers)]
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
-    """A request that only needs a connection."""
+    """A request that only needs a connection.
+
+    ask, body: what is asked, where that was not known before the run: a turn of a conversation after its first
+    problem:   why it cannot be sent
+    """
 
     index: int
+    session: int
     wire: bytes
     trace_id: str
     span_id: str
+    ask: Ask | None = None
+    body: bytes | None = None
+    problem: str | None = None
 
 
 class Stock:
-    """The requests of one worker, in order; the next few are ready."""
+    """The sessions of one worker, in order; the first requests of the next few are ready."""
 
     def __init__(self, plan: LoadPlan, share: Share) -> None:
         self._plan = plan
@@ -96,27 +107,56 @@ class Stock:
             if len(self._ready) < _KEPT and (prepared := next(self._ahead, None)) is not None:
                 self._ready.append(prepared)
 
-    def _prepare(self, indices: Iterator[int]) -> Iterator[Prepared]:
-        """Yield the requests. The costly part is done once for each distinct request, unless all are distinct."""
+    def next_turn(self, before: Prepared, raw: Raw) -> Prepared | None:
+        """Prepare the turn that follows in its session; return None at its end, which a turn that failed is.
+
+        raw: the turn before, with its content
+        """
+        plan = self._plan
+        if raw.outcome != "complete" or raw.content is None or plan.conversations is None:
+            return None
+        conversation = plan.conversations.of(before.session)
+        turn = before.index - plan.requests_before(before.session) + 1
+        if turn > len(conversation.later):
+            return None
+        try:
+            ask = conversation.next_ask(before.ask or conversation.ask, turn, raw.content.answer(plan.protocol))
+            request = plan.protocol.encode(ask)
+        except Exception as error:  # a plugin's bug: it must not take the run with it
+            problem = f"{plan.protocol.name} could not encode turn {turn + 1}: {type(error).__name__}: {error}"
+            return msgspec.structs.replace(self._prepared(before.index + 1, before.session, b"", b""), problem=problem)
+        if plan.cache_salt:
+            request = replace(request, body=fill_in(request.body, plan.cache_salt, before.session))
+        return self._prepared(before.index + 1, before.session, *self._head_and_body(before.session, request), ask)
+
+    def _prepare(self, sessions: Iterator[int]) -> Iterator[Prepared]:
+        """Yield the first requests of sessions. The costly part is done once for each of them, unless all differ."""
         plan, heads = self._plan, dict[tuple[int, int], tuple[bytes, bytes]]()
-        for index in indices:
+        for session in sessions:
             if isinstance(plan.requests, LazyRequests):
-                head, body = self._head_and_body(index)
+                head, body = self._head_and_body(session, plan.request(session))
             else:
-                key = index % len(plan.requests), index % len(plan.endpoints)
+                key = session % len(plan.requests), session % len(plan.endpoints)
                 if key not in heads:
                     if len(heads) > _HEADS:
                         heads.clear()
-                    heads[key] = self._head_and_body(index)
+                    heads[key] = self._head_and_body(session, plan.request(session))
                 head, body = heads[key]
                 if plan.cache_salt:
-                    body = plan.request(index).body
-            trace, span = secrets.token_hex(16), secrets.token_hex(8)
-            link = f"\r\ntraceparent: 00-{trace}-{span}-01".encode() if self._traceparent else b""
-            yield Prepared(index, b"%b%b\r\n\r\n%b" % (head, link, body), trace, span)
+                    body = plan.request(session).body
+            yield self._prepared(plan.requests_before(session), session, head, body)
 
-    def _head_and_body(self, index: int) -> tuple[bytes, bytes]:
-        plan, request, target = self._plan, self._plan.request(index), self._plan.endpoint(index)
+    def _prepared(self, index: int, session: int, head: bytes, body: bytes, ask: Ask | None = None) -> Prepared:
+        trace, span = secrets.token_hex(16), secrets.token_hex(8)
+        own = f"\r\ntraceparent: 00-{trace}-{span}-01" if self._traceparent else ""
+        if self._plan.session_header is not None:
+            own += f"\r\n{self._plan.session_header}: {self._plan.session_id(session)}"
+        wire = b"%b%b\r\n\r\n%b" % (head, own.encode(), body)
+        return Prepared(index, session, wire, trace, span, ask, None if ask is None else body)
+
+    def _head_and_body(self, session: int, request: WireRequest) -> tuple[bytes, bytes]:
+        """Return (the request line and the headers, without those of one request alone; the body)."""
+        plan, target = self._plan, self._plan.endpoint(session)
         whole = request_bytes(
             target.request_target,
             target.host_header,

@@ -173,29 +173,37 @@ class _Worker:
 
     async def perform(
         self, prepared: Prepared, connection: Connection | None, due: int, intended: int | None
-    ) -> tuple[Connection | None, int]:
-        """Send one request and wait for its end; return the connection if it is reusable, and when it ended.
+    ) -> tuple[Connection | None, Raw]:
+        """Send one request and wait for its end; return the connection if it is reusable, and what was noted.
 
         A connection that was kept may have been closed by its server meanwhile, as any client finds out only when it
         has sent. Then the request is sent once more, on a new one.
         """
-        where = prepared.index % self.pool.endpoints
-        raw = Raw(prepared.index, prepared.trace_id, prepared.span_id, due, intended)
+        where = prepared.session % self.pool.endpoints
+        raw = Raw(prepared.index, prepared.trace_id, prepared.span_id, due, intended, body=prepared.body)
+        if prepared.problem is not None:
+            return connection, self.unsent(raw, "plugin_error", prepared.problem)
         if connection is None or not connection.open:
             connection = self.pool.take(where)
         if connection is not None:
             await self.ask(raw, prepared, connection, kept=True)
             if raw.error_type != CLOSED_IDLE:
-                return connection if connection.open else None, raw.ended_ns
-            raw = Raw(prepared.index, prepared.trace_id, prepared.span_id, raw.ended_ns, intended, resent=True)
+                return connection if connection.open else None, raw
+            again = raw.ended_ns
+            raw = Raw(prepared.index, prepared.trace_id, prepared.span_id, again, intended, body=raw.body, resent=True)
         try:
             connection = await self.pool.connect(where)
         except RemoteError as error:
-            raw.outcome, raw.error_type, raw.error_message, raw.unsent = "error", error.kind, str(error), True
-            raw.sent_ns = raw.ended_ns = now_ns()
-            return None, self.hand_over(raw)
+            return None, self.unsent(raw, error.kind, str(error))
         await self.ask(raw, prepared, connection)
-        return connection if connection.open else None, raw.ended_ns
+        return connection if connection.open else None, raw
+
+    def unsent(self, raw: Raw, kind: str, message: str) -> Raw:
+        """End a request that cannot be sent."""
+        raw.outcome, raw.error_type, raw.error_message, raw.unsent = "error", kind, message, True
+        raw.sent_ns = raw.ended_ns = now_ns()
+        self.hand_over(raw)
+        return raw
 
     async def ask(self, raw: Raw, prepared: Prepared, connection: Connection, *, kept: bool = False) -> None:
         """Send on a connection and note the answer until its end."""
@@ -229,7 +237,7 @@ class _Worker:
             if not exchange.reusable or self.plan.new_connection:
                 connection.close()
 
-    def hand_over(self, raw: Raw) -> int:
+    def hand_over(self, raw: Raw) -> None:
         if self.pacing.first_took_ns is None and raw.outcome == "complete":
             self.pacing.first_took_ns = raw.ended_ns - raw.sent_ns
         self.ended.append(raw)
@@ -237,7 +245,6 @@ class _Worker:
             self.failed += 1
             self.flush()  # at once: a server that refuses is asked a thousand times a second
             self.pacing.draining |= self.failed >= self.plan.max_errors
-        return raw.ended_ns
 
 
 def _settle(done: "asyncio.Future[None]") -> None:

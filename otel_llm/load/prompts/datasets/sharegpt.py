@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.prompts.reading import read_json_items
+from otel_llm.load.prompts.recorded import Opening
 
 __all__ = ["prompts"]
 
@@ -20,22 +21,24 @@ _NAMES: Final = {
     "tool": ("tool", "observation", "function", "function_call", "function_response", "tool_call", "ipython"),
 }
 _ROLES: Final = {name: role for role, names in _NAMES.items() for name in names}
+_ASKED: Final = frozenset(("system", "user"))
+_SPOKEN: Final = _ASKED | {"assistant"}
 _LISTS: Final = ("conversations", "conversation", "items", "messages")
 
 
-def prompts(path: Path | None, seed: int) -> Iterator[list[dict[str, Any]]]:
+def prompts(path: Path | None, seed: int) -> Iterator[Opening]:
     """Yield the opening of each conversation: its system message, if any, and the first turn of the user.
 
-    Skips a conversation without a user turn. Raises ConfigError for an item that is not a conversation.
+    What is left of it follows as its `rest`, without the turns of tools. Skips a conversation without a user turn.
+    Raises ConfigError for an item that is not a conversation.
     """
     for place, item in read_json_items(path):
-        opening: list[dict[str, Any]] = []
-        for role, said in _turns(place, item):
-            if role in ("system", "user") and said.strip():
-                opening.append({"role": role, "content": said})
-            if role == "user" and said.strip():
-                yield opening
-                break
+        said = [
+            {"role": role, "content": text} for role, text in _turns(place, item) if role in _SPOKEN and text.strip()
+        ]
+        first = next((i for i, message in enumerate(said) if message["role"] == "user"), None)
+        if first is not None:
+            yield Opening((message for message in said[: first + 1] if message["role"] in _ASKED), said[first + 1 :])
 
 
 def _turns(place: str, item: Any) -> list[tuple[str, str]]:
