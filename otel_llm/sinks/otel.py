@@ -262,6 +262,8 @@ def _attributes_at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dic
         names.QUEUE_DELAY: measures.queue_delay(record),
         names.CONNECT_TIME: measures.connect_time(record),
         names.REQUEST_INDEX: record.index,
+        names.CONVERSATION_ID: record.conversation_id,
+        names.CONVERSATION_TURN: record.turn,
     }
     if len(facts.inter_token_latencies):
         ordered = np.sort(facts.inter_token_latencies).tolist()

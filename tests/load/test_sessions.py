@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,10 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from otel_llm import conventions
 from otel_llm.cli import main
 from otel_llm.clock import now_ns
 from otel_llm.entry_points import installed
@@ -24,9 +27,10 @@ from otel_llm.load.prompts.recorded import turns_of
 from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.raw import Raw
 from otel_llm.load.worker.stock import Prepared, Stock, deal
+from otel_llm.measures import time_to_first_token
 from otel_llm.record import TEXT
 from otel_llm.sinks.sqlite import read_records
-from otel_llm.testing import RESET, ScriptedServer
+from otel_llm.testing import RESET, OtlpReceiver, ScriptedServer
 from otel_llm.testing.scripted import SeenRequest
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.protocol import Ask, Delta
@@ -175,6 +179,46 @@ def test_any_number_of_workers_holds_the_same_conversations(
     for before, after in pairwise(sorted(sent, key=plan.place)):
         if plan.place(before)[0] == plan.place(after)[0]:
             assert sent.index(before) < sent.index(after)
+
+
+def test_each_turn_has_its_figures_wherever_they_are_read(perf: Run, tmp_path: Path) -> None:
+    """The report's are those of the records of that turn; spans and JSON lines name conversation and turn."""
+    with Talker() as server, OtlpReceiver() as back:
+        run = perf(
+            *talk(server, "--dataset", questions(tmp_path), "--turns", "uniform:2..4", "-n", "12", "--parallel", "3"),
+            "--otlp-endpoint", back.http_endpoint, "--otlp-protocol", "http/protobuf", "--jsonl", "records.jsonl",
+        )  # fmt: skip
+    records = list(read_records(run.run_file))
+    by_turn = run.report["by_turn"]
+    assert [row["turn"] for row in by_turn] == [1, 2, 3, 4]
+    for row in by_turn:
+        first = [time_to_first_token(record) or 0 for record in records if record.turn == row["turn"]]
+        assert row["requests"]["succeeded"] == row["measures"]["time_to_first_token"]["count"] == len(first)
+        assert row["measures"]["time_to_first_token"]["p50"] == pytest.approx(np.percentile(first, 50))
+    assert by_turn[0]["requests"]["succeeded"] == 12 > by_turn[3]["requests"]["succeeded"] > 0
+    shown = run.out[run.out.index("turn  succeeded") :].splitlines()
+    assert [line.split()[:2] for line in shown[1:5]] == [
+        [str(row["turn"]), str(row["requests"]["succeeded"])] for row in by_turn
+    ]
+    expected = Counter((record.conversation_id, record.turn) for record in records)
+    keys = conventions.CONVERSATION_ID, conventions.CONVERSATION_TURN
+    assert Counter(tuple(span.attributes[key] for key in keys) for span in back.spans) == expected
+    lines = [json.loads(line) for line in (run.folder / "records.jsonl").read_text().splitlines()]
+    assert Counter((line["conversation_id"], line["turn"]) for line in lines) == expected
+    db = sqlite3.connect(run.run_file)
+    db.execute("UPDATE run SET summary = NULL")
+    db.commit()
+    db.close()
+    assert main(["report", str(run.run_file), "--json", str(tmp_path / "again.json")]) == 0
+    assert json.loads((tmp_path / "again.json").read_text())["by_turn"] == by_turn
+
+
+def test_single_requests_are_no_conversations(perf: Run) -> None:
+    with Talker() as server:
+        run = perf(*talk(server, "--prompt", "hello", "-n", "2")[:4], "--prompt", "hello", "-n", "2")
+    assert run.report["by_turn"] is None
+    assert "turn  succeeded" not in run.out
+    assert [(record.conversation_id, record.turn) for record in read_records(run.run_file)] == [(None, None)] * 2
 
 
 def test_a_turn_that_fails_ends_its_conversation_and_what_follows_is_accounted_for(perf: Run, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from otel_llm.errors import ConfigError, OtelLLMError
+from otel_llm.load.figures.breakdown import Breakdown, turn_of
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.stages import parse_parallel
 from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
@@ -62,10 +63,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stats]:
     """Return the report that was written at the run's end, or a new one for a run that was cut off, and its stats."""
-    stats = Stats(row["planned"] or 0)
+    stats, turns = Stats(row["planned"] or 0), Breakdown("turn", turn_of)
     records = read_records(path, row["id"])
     while part := list(islice(records, _PART)):
-        stats.add(Facts.of(*part))
+        facts = Facts.of(*part)
+        stats.add(facts)
+        turns.add(facts)
     if row["summary"] is not None:
         stats.conclude(row["summary"]["requests"])
         return row["summary"], stats
@@ -76,6 +79,7 @@ def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stat
         "run": head,
         **stats.summary(),
         "lengths": None,
+        "by_turn": turns.summary(),
         "slo": None,
         "gates": [],
         "client": None,

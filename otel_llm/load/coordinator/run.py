@@ -21,6 +21,7 @@ from otel_llm.load.coordinator.garbage import rare_collections
 from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.coordinator.reckoning import FinishedCall
 from otel_llm.load.coordinator.stopping import Stopping
+from otel_llm.load.figures.breakdown import Breakdown, turn_of
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.gates import TOLERATED, Gate, judge
 from otel_llm.load.figures.health import Health
@@ -133,6 +134,7 @@ class Run:
         }
         self.stats = Stats(plan.planned)
         self.lengths = LengthsFound(plan.asked)
+        self.turns = Breakdown("turn", turn_of)
         self.client = ClientError()
         self._transcript = (
             Transcript(plan, log, self._secrets or Secrets()) if log.isEnabledFor(logging.DEBUG) else None
@@ -219,6 +221,7 @@ class Run:
         self.client.add(facts)
         self.lengths.add(facts)
         if self.plan.conversations is not None:
+            self.turns.add(facts)
             self._skip_turns([call.record for call in batch])
         if self._transcript is not None:
             self._transcript.take(ended)
@@ -263,6 +266,7 @@ class Run:
             **self.stats.summary(),
             "lengths": self.lengths.report(),
             **({} if self.plan.level else {"steady": None}),
+            "by_turn": self.turns.summary(),
             "slo": self.slo.report(max(self.stats.due, 1), took) if self.slo is not None else None,
             "client": self.client.report(health, start_ns, self.stats.values["inter_token_latency"]),
         }

@@ -21,6 +21,7 @@ from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.course import course_lines
 from otel_llm.load.show.llmuses_format import summary_block
+from otel_llm.load.show.turns import turns_table
 from otel_llm.load.show.visible import on_one_line
 from otel_llm.percentiles import BRIEF, IN_TABLE, percentile_name
 from otel_llm.sinks.private_file import write_private
@@ -154,6 +155,9 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    if turns := report.get("by_turn"):
+        console.print()
+        console.print(turns_table(turns))
     if table.row_count:
         console.print()
     for line in _lines(report):
