@@ -116,6 +116,11 @@ class Connection:
         note_reads(self._arrivals, own, stamps, self._clock.offset)
         self.peer.received(reads, self._arrivals)
 
+    def look(self) -> None:
+        """Read what the loop may not have told of: uvloop watches no socket any longer that was reset behind data."""
+        if self.open:
+            self._readable()
+
     def close(self) -> None:
         """Close it. The peer is not told."""
         if self.open:

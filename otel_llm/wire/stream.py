@@ -46,6 +46,9 @@ class StreamConnection(asyncio.Protocol):
     def settle(self) -> None:
         """Do nothing: what arrives here is handed on at once."""
 
+    def look(self) -> None:
+        """Do nothing: a transport of the loop tells of everything."""
+
     def close(self) -> None:
         """Close it. The peer is not told."""
         if self.open:

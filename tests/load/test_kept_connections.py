@@ -52,6 +52,15 @@ def test_a_request_is_sent_again_once_and_then_it_has_failed(perf: Run) -> None:
     assert run.report["requests"]["errors"] == {"disconnect": 3}
 
 
+@pytest.mark.parametrize("beginning", [HEAD + chunk(ROLE), HEAD + chunk(HELLO)])
+def test_a_reset_right_behind_data_fails_at_once(beginning: bytes, perf: Run) -> None:
+    """The loop has both at the same moment, and uvloop tells of the data alone."""
+    with ScriptedServer(ANSWER, [beginning, RESET]) as server:
+        run = perf(*asked(server, "-n", "8", "--read-timeout", "30"))
+    assert run.report["requests"]["errors"] == {"disconnect": 7}
+    assert run.report["duration"] < 20
+
+
 @pytest.mark.parametrize(
     ("reads", "kept", "kind"),
     [

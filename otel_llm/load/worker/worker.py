@@ -154,6 +154,7 @@ class _Worker:
             quiet = now - connection.last_ns
             if quiet > _QUIET_NS:
                 connection.settle()
+                connection.look()
             if exchange.over and quiet > _AFTER_END_NS:
                 connection.close()
                 exchange.finish()
