@@ -110,6 +110,7 @@ class Service:
             recv=request.recv,
             prompt_bytes=len(request.body),
             traceparent=request.headers.get("traceparent", ""),
+            session=request.headers.get("x-session-id") or request.headers.get("x-session-affinity", ""),
         )
         self.counters.began()
         try:

@@ -4,12 +4,13 @@ All processes of a machine share that clock (`time.perf_counter_ns`), so a row c
 client on the same machine. A row has
 
     id, path, remote, status, traceparent   of the request; traceparent is empty where it sent none
+    session      its header X-Session-ID or x-session-affinity, empty where it sent none
     recv         when the read that completed the request arrived
     start        when the answer began: `recv`, or later where it waited for a slot
     end          when the answer was over
     first_token, last_token   when the writes began that brought the first and the last token, 0 without tokens
     tokens, events, writes, bytes, prompt_bytes   counts; bytes are those of writes, with HTTP's framing
-    fault, err   the injected fault, and what went wrong otherwise
+    fault, err   the injected fault, and what went wrong otherwise; that a client left before the end is among it
     w            per write [began - recv, was done - recv, tokens so far, events so far]
     due          per write when it should have left, minus recv
 
@@ -36,6 +37,7 @@ class SentRow:
     recv: int
     prompt_bytes: int
     traceparent: str = ""
+    session: str = ""
     status: int = 200
     start: int = 0
     end: int = 0
@@ -84,6 +86,7 @@ class SentRow:
             "fault": self.fault,
             "err": self.err,
             "traceparent": self.traceparent,
+            "session": self.session,
             "w": [stamps[i : i + 4] for i in range(0, len(stamps), 5)],
             "due": stamps[4::5],
         }

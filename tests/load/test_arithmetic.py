@@ -105,7 +105,7 @@ def test_failures_are_counted_by_kind_and_kept_out_of_the_latencies() -> None:
     stats.lose("connect", 1)
     summary = stats.summary()
     assert summary["requests"] == {
-        "planned": 4, "sent": 3, "succeeded": 1, "failed": 2, "cancelled": 1,
+        "planned": 4, "sent": 3, "succeeded": 1, "failed": 2, "cancelled": 1, "closed_early": 0,
         "errors": {"RuntimeError": 1, "connect": 1}, "skipped": {},
     }  # fmt: skip
     assert summary["measures"]["time_to_first_token"]["count"] == 1

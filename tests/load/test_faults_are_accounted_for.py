@@ -57,8 +57,8 @@ def test_2000_requests_are_all_accounted_for(perf: Callable[..., Perf], truth: T
     requests = run.report["requests"]
     assert requests["errors"] == KINDS
     assert requests == {
-        "planned": 2000, "sent": 2000, "succeeded": 1300, "failed": 700, "cancelled": 0, "errors": KINDS,
-        "skipped": {},
+        "planned": 2000, "sent": 2000, "succeeded": 1300, "failed": 700, "cancelled": 0, "closed_early": 0,
+        "errors": KINDS, "skipped": {},
     }  # fmt: skip
     records = list(read_records(run.run_file))
     assert sorted(record.index or 0 for record in records) == list(range(2000))

@@ -86,7 +86,7 @@ def test_a_failure_is_a_failure_and_keeps_its_partial_times(trap: str, perf: Run
     run = perf(*chat(truth, f"{PACE};{knobs}"), "-n", "6", "--parallel", "3", "--read-timeout", "0.5")
     assert run.code == 1
     assert run.report["requests"] == {
-        "planned": 6, "sent": 6, "succeeded": 0, "failed": 6, "cancelled": 0, "errors": {kind: 6},
+        "planned": 6, "sent": 6, "succeeded": 0, "failed": 6, "cancelled": 0, "closed_early": 0, "errors": {kind: 6},
         "skipped": {},
     }  # fmt: skip
     measures = run.report["measures"]

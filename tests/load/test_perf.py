@@ -134,8 +134,8 @@ def test_a_server_that_is_down_is_one_clear_line(perf: Run) -> None:
     assert run.err.count("\n") == 1
     assert "expected a server at 127.0.0.1:9, got" in run.err
     assert run.report["requests"] == {
-        "planned": 50, "sent": 0, "succeeded": 0, "failed": 50, "cancelled": 0, "errors": {"connect": 50},
-        "skipped": {},
+        "planned": 50, "sent": 0, "succeeded": 0, "failed": 50, "cancelled": 0, "closed_early": 0,
+        "errors": {"connect": 50}, "skipped": {},
     }  # fmt: skip
     summary, _, rest = run.out.partition("\n\n")
     assert summary.endswith("Too little data to calculate quantiles!")

@@ -21,6 +21,7 @@ from otel_llm.clock import now_ns
 from otel_llm.entry_points import installed
 from otel_llm.errors import ConfigError
 from otel_llm.load.plan.conversations import Conversation, Conversations, Turn
+from otel_llm.load.plan.leaving import Leaving, parse_leaving
 from otel_llm.load.plan.think_time import parse_think_time
 from otel_llm.load.prompts.datasets import as_messages, open_dataset
 from otel_llm.load.prompts.recorded import turns_of
@@ -29,6 +30,7 @@ from otel_llm.load.worker.raw import Raw
 from otel_llm.load.worker.stock import Prepared, Stock, deal
 from otel_llm.measures import time_to_first_token
 from otel_llm.record import TEXT
+from otel_llm.sim import Behaviour, SimServer
 from otel_llm.sinks.sqlite import read_records
 from otel_llm.testing import RESET, OtlpReceiver, ScriptedServer
 from otel_llm.testing.scripted import SeenRequest
@@ -226,7 +228,7 @@ def test_a_turn_that_fails_ends_its_conversation_and_what_follows_is_accounted_f
         run = perf(*talk(server, "--dataset", questions(tmp_path), "--turns", "6", "-n", "4"))
     requests = run.report["requests"]
     assert requests == {
-        "planned": 24, "sent": 22, "succeeded": 21, "failed": 1, "cancelled": 0,
+        "planned": 24, "sent": 22, "succeeded": 21, "failed": 1, "cancelled": 0, "closed_early": 0,
         "errors": {"disconnect": 1}, "skipped": {"turn_failed": 2},
     }  # fmt: skip
     assert "not sent  2 of 24: a turn before them failed 2" in run.out
@@ -265,7 +267,7 @@ def test_a_user_thinks_between_an_answer_and_what_follows(perf: Run, tmp_path: P
 
 @pytest.mark.parametrize(
     ("text", "least", "mean", "most"),
-    [("2", 2, 2, 2), ("uniform:1..5", 1, 3, 5), ("exponential:3", 0, 3, 40), ("0", 0, 0, 0)],
+    [("2", 2, 2, 2), ("uniform:1s..5000ms", 1, 3, 5), ("exponential:3", 0, 3, 40), ("0", 0, 0, 0)],
 )
 def test_think_times_follow_their_law(text: str, least: float, mean: float, most: float) -> None:
     times = [parse_think_time(text).draw_ns(7, request) / 1e9 for request in range(20_000)]
@@ -276,7 +278,7 @@ def test_think_times_follow_their_law(text: str, least: float, mean: float, most
 
 @pytest.mark.parametrize("text", ["-1", "x", "exponential:", "uniform:5..1", "normal:3", "inf", ""])
 def test_a_think_time_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="--think-time SECONDS, exponential:MEAN or uniform"):
+    with pytest.raises(ConfigError, match="--think-time TIME, exponential:MEAN or uniform"):
         parse_think_time(text)
 
 
@@ -457,6 +459,49 @@ def test_what_an_answer_said_is_its_text_without_reasoning(events: list[bytes], 
     assert wire.record.ok
     assert wire.raw.content is not None
     assert wire.raw.content.answer(OpenAIChat) == answer
+
+
+@pytest.mark.parametrize("loop", [["--parallel", "10"], ["--rate", "100"]])
+def test_a_share_of_the_users_leaves_and_is_counted_apart(perf: Run, loop: list[str]) -> None:
+    """The server saw who left, and only those; they are no failures, no answers, and in no objective's share."""
+    with SimServer(Behaviour(ttft_ms=20, itl_ms=20, tokens=30)) as sim:  # 0.6 s
+        run = perf(
+            "--url", f"{sim.url}/v1/chat/completions", "--model", "m", "--prompt", "x", "-n", "100", *loop,
+            "--cancel", "20%:200ms", "--slo", "latency=60", "--session-header", "X-Session-ID",
+        )  # fmt: skip
+        seen = sim.log
+    assert run.code == 0, run.err
+    requests, records = run.report["requests"], list(read_records(run.run_file))
+    left = [record for record in records if record.outcome == "closed_early"]
+    assert requests["closed_early"] == len(left) > 5
+    assert requests["succeeded"] == 100 - len(left)
+    assert requests["failed"] == requests["cancelled"] == 0
+    assert min((record.ended_ns - record.sent_ns) / 1e9 for record in left) > 0.19
+    assert all(record.error_type is None for record in left)
+    gone = {row["session"] for row in seen if row["err"] == "the client went away"}
+    assert gone == {record.conversation_id for record in left}
+    for measure in ("request_latency", "time_to_first_token"):
+        assert run.report["measures"][measure]["count"] == requests["succeeded"]
+        assert "infinite" not in run.report["measures"][f"corrected_{measure}"]
+    assert run.report["slo"]["terms"]["latency"]["attainment"] == 1
+    assert run.report["slices"]["slices"][0]["failed"] == 0
+    assert f"left early  {len(left)} of 100" in run.out
+    assert run.report["cut_off"]["requests"] == len(left)
+
+
+def test_who_leaves_depends_on_the_seed_alone() -> None:
+    leaving = parse_leaving("5%:500ms")
+    assert leaving == parse_leaving("0.05:0.5") == Leaving(0.05, 0.5)
+    who = [[request for request in range(20_000) if leaving.leaves(seed, request)] for seed in (1, 1, 2)]
+    assert who[0] == who[1] != who[2]
+    assert len(who[0]) == pytest.approx(1000, rel=0.1)
+    assert all(parse_leaving("100%:1s").leaves(0, request) for request in range(1000))
+
+
+@pytest.mark.parametrize("text", ["5%", "0:1", "101%:1", "5%:0", "x:1", "5%:1x", "5%:", ""])
+def test_a_share_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--cancel"):
+        parse_leaving(text)
 
 
 class Halves(OpenAIChat):

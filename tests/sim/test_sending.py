@@ -101,11 +101,11 @@ def test_the_same_seed_and_id_give_the_same_answer_on_any_server() -> None:
 def test_ids_and_trace_headers_are_kept() -> None:
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     with SimServer(Behaviour(tokens=1)) as sim:
-        heard = ask(sim.url, headers={"x-request-id": "mine", "traceparent": parent})
+        heard = ask(sim.url, headers={"x-request-id": "mine", "traceparent": parent, "X-Session-ID": "s-1"})
         ask(sim.url)
         rows = sim.log
     assert heard.headers["x-request-id"] == "mine"
-    assert [(row["id"], row["traceparent"]) for row in rows] == [("mine", parent), ("1", "")]
+    assert [(row["id"], row["traceparent"], row["session"]) for row in rows] == [("mine", parent, "s-1"), ("1", "", "")]
     assert rows[0]["path"] == "/v1/chat/completions"
     assert rows[0]["remote"].startswith("127.0.0.1:")
 

@@ -234,7 +234,8 @@ def warm_up(plan: LoadPlan, interrupts: Interrupts) -> dict[str, int] | None:
             number=plan.warmup, rate=None, moments=None, levels=None, ramp_s=None, duration_s=None,
             parallel=min(parallel, plan.warmup), keep_events=False, warmup=0,
             cache_salt=plan.cache_salt and f"{plan.cache_salt}-warm-up-",
-            conversations=None, think_time=None, session_salt=plan.session_salt and f"{plan.session_salt}-warm-up",
+            conversations=None, think_time=None, leaving=None,
+            session_salt=plan.session_salt and f"{plan.session_salt}-warm-up",
         )
     )  # fmt: skip
     ended = {"requests": plan.warmup, "succeeded": 0, "failed": 0}

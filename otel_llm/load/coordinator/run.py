@@ -237,7 +237,7 @@ class Run:
         """Count the turns that are not sent because one before them did not succeed."""
         for record in records:
             if not record.ok and record.index is not None and not self.plan.endless:
-                reason = "turn_cut_off" if record.outcome == "cancelled" else "turn_failed"
+                reason = "turn_failed" if record.outcome == "error" else "turn_cut_off"
                 self.stats.skip(reason, self.plan.turns_after(record.index))
 
     def _account(self, health: Health, stopping: Stopping, sent: int) -> None:
@@ -267,7 +267,7 @@ class Run:
             "lengths": self.lengths.report(),
             **({} if self.plan.level else {"steady": None}),
             "by_turn": self.turns.summary(),
-            "slo": self.slo.report(max(self.stats.due, 1), took) if self.slo is not None else None,
+            "slo": self.slo.report(max(self.stats.due - self.stats.left, 1), took) if self.slo is not None else None,
             "client": self.client.report(health, start_ns, self.stats.values["inter_token_latency"]),
         }
 

@@ -1,13 +1,15 @@
 """The figures of a run once more, apart for each group of its requests."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from otel_llm.load.figures.stats import Stats
 from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
 
 __all__ = ["Breakdown", "turn_of"]
+
+_COUNTS: Final = ("sent", "succeeded", "failed", "cancelled", "closed_early", "errors")
 
 K = TypeVar("K", int, str)
 
@@ -44,5 +46,5 @@ class Breakdown(Generic[K]):
     def _describe(self, key: K, stats: Stats) -> dict[str, Any]:
         stats.planned = stats.due = stats.ended
         found = stats.summary()
-        requests = {name: found["requests"][name] for name in ("sent", "succeeded", "failed", "cancelled", "errors")}
+        requests = {name: found["requests"][name] for name in _COUNTS}
         return {self._name: key, "requests": requests, "measures": found["measures"]}

@@ -111,10 +111,13 @@ class Slo:
         """Requests that have what the term bounds: whole answers have no first token."""
         self._succeeded = 0
 
-    def add(self, facts: Sequence[Facts]) -> list[bool]:
-        """Count requests that ended. Return, for each, whether it met every term."""
-        verdicts = []
+    def add(self, facts: Sequence[Facts]) -> list[bool | None]:
+        """Count requests that ended. Return, for each, whether it met every term; None where its user has left."""
+        verdicts = list[bool | None]()
         for fact in facts:
+            if fact.record.outcome == "closed_early":
+                verdicts.append(None)
+                continue
             met = [fact.record.ok and term.met(fact) for term in self.terms]
             if fact.record.ok:
                 self._succeeded += 1
@@ -123,7 +126,7 @@ class Slo:
             for term, within in zip(self.terms, met, strict=True):
                 self._within[term] += within
             verdicts.append(all(met))
-        self.good += sum(verdicts)
+        self.good += verdicts.count(True)
         return verdicts
 
     def report(self, planned: int, duration_s: float) -> dict[str, Any]:

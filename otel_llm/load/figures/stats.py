@@ -53,7 +53,9 @@ class Stats:
         self.flags: Counter[str] = Counter()
         self.first_sent_ns: int | None = None
         self.last_ended_ns: int | None = None
-        self._lost = 0
+        self.left = 0
+        """Requests that were left, as was planned, before their answer had ended."""
+        self._lost = self._left_of_planned = 0
         self._ended_s, self._tokens = Values(), Values()
         self._timeline = Timeline()
         self.values = {measure.name: Values() for measure in MEASURES}
@@ -63,7 +65,7 @@ class Stats:
     @property
     def ended(self) -> int:
         """Requests that ended, in whatever way."""
-        return self.succeeded + self.failed + self.cancelled
+        return self.succeeded + self.failed + self.cancelled + self.left
 
     @property
     def skipped(self) -> int:
@@ -136,6 +138,7 @@ class Stats:
                 "succeeded": self.succeeded,
                 "failed": self.failed,
                 "cancelled": self.cancelled,
+                "closed_early": self.left,
                 "errors": dict(sorted(self.errors.items())),
                 "skipped": dict(sorted(self.skips.items())),
             },
@@ -180,6 +183,9 @@ class Stats:
             self.output_tokens += record.output_tokens or 0
             if record.token_source is not None:
                 self.sources[record.token_source] += 1
+        elif record.outcome == "closed_early":
+            self.left += 1
+            self._left_of_planned += record.intended_ns is not None
         elif record.outcome == "cancelled":
             self.cancelled += 1
         else:
@@ -194,7 +200,7 @@ class Stats:
         """How many requests that had an intended moment before the run ended were not answered, or not sent."""
         had, answered = len(self.values["queue_delay"]), len(self.values["corrected_request_latency"])
         without_record = max(self.due - (self.ended - self._lost), 0)
-        return had - answered + without_record
+        return had - answered - self._left_of_planned + without_record
 
     def _describe(self, name: str) -> dict[str, Any]:
         values = self.values[name].all()

@@ -21,7 +21,8 @@ _SLICES: Final = 60
 _WIDTHS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _FEWEST: Final = 100
 
-_OK, _FAILED, _CUT = 0.0, 1.0, 2.0
+_OK, _FAILED, _CUT, _LEFT = 0.0, 1.0, 2.0, 3.0
+_OUTCOMES: Final = {"complete": _OK, "cancelled": _CUT, "closed_early": _LEFT}
 
 Bools = NDArray[np.bool_]
 
@@ -69,7 +70,7 @@ class _Rows:
     def __init__(self, asked: Floats, sent: Floats, ended: Floats, first: Floats, outcome: Floats) -> None:
         begin = np.nanmin(asked)
         self.asked, self.sent, self.ended = asked - begin, sent - begin, ended - begin
-        self.first, self.ok, self.cut = first, outcome == _OK, outcome == _CUT
+        self.first, self.ok, self.cut, self.left = first, outcome == _OK, outcome == _CUT, outcome == _LEFT
         self.was_sent = ~np.isnan(self.sent)
 
     def load(self, *, open_loop: bool) -> dict[str, Any]:
@@ -109,18 +110,22 @@ class _Rows:
         }
 
     def cut_off(self) -> dict[str, Any] | None:
-        """Return percentiles that take what the run's end cut off for longer than until then; None if nothing was."""
-        cut = self.cut & self.was_sent
+        """Return percentiles that take what was cut off for longer than until then; None if nothing was.
+
+        The run's end cuts off what is under way, and users who leave cut off their own.
+        """
+        cut = (self.cut | self.left) & self.was_sent
         if not cut.any():
             return None
         end = float(np.nanmax(self.ended))  # a request that was cut off was under way when the last sign of life came
-        going = end - self.sent[cut]
+        until = np.where(self.left, self.ended, end) - self.sent
+        going = until[cut]
         begun = ~np.isnan(self.first)
         return {
             "requests": int(cut.sum()),
             "longest": float(going.max()),
             "time_to_first_token": _limits(
-                self.first[(self.ok | cut) & begun], (end - self.sent)[cut & ~begun] if begun.any() else np.empty(0)
+                self.first[(self.ok | cut) & begun], until[cut & ~begun] if begun.any() else np.empty(0)
             ),
             "request_latency": _limits((self.ended - self.sent)[self.ok], going),
         }
@@ -133,6 +138,7 @@ class _Rows:
         edges = np.arange(count + 1) * float(width)
         asked, sent, ended = (np.histogram(_defined(each), edges)[0] for each in (self.asked, self.sent, self.ended))
         answered = np.histogram(self.ended[self.ok], edges)[0]
+        left = np.histogram(self.ended[self.left], edges)[0]
         over = np.histogram(self.ended[self.was_sent], edges)[0]
         under_way = np.cumsum(sent) - np.cumsum(over)
         part = np.minimum(self.asked // width, count - 1)
@@ -145,7 +151,7 @@ class _Rows:
                     "asked": int(asked[number]),
                     "sent": int(sent[number]),
                     "answered": int(answered[number]),
-                    "failed": int(ended[number] - answered[number]),
+                    "failed": int(ended[number] - answered[number] - left[number]),
                     "under_way": int(under_way[number]),
                     "time_to_first_token": _brief(_defined(self.first[mine])),
                     "request_latency": _brief((self.ended - self.sent)[mine]),
@@ -160,7 +166,7 @@ def _asked_ns(record: StreamRecord) -> int:
 
 
 def _outcome(record: StreamRecord) -> float:
-    return _OK if record.ok else _CUT if record.outcome == "cancelled" else _FAILED
+    return _OUTCOMES.get(record.outcome, _FAILED)
 
 
 def _seconds(at_ns: Sequence[int | None]) -> Floats:

@@ -14,6 +14,7 @@ from otel_llm.load.asked import Asked, LazyRequests
 from otel_llm.load.plan.arrivals import ARRIVALS, DEFAULT_PROCESS, arrival_moments, check_moments, check_process
 from otel_llm.load.plan.cachebust import draw_salt, fill_in
 from otel_llm.load.plan.conversations import Conversations
+from otel_llm.load.plan.leaving import Leaving, parse_leaving
 from otel_llm.load.plan.option import (
     ABOVE_0,
     ONE_OR_MORE,
@@ -129,8 +130,12 @@ class LoadPlan:
         help="the most requests an open loop has under way; others wait",
     )  # fmt: skip
     think_time: ThinkTime | None = option(
-        None, "--think-time", group=Group.AMOUNT, metavar="S", to_field=parse_think_time,
-        help="seconds between an answer and its user's next request; or exponential:S, uniform:A..B",
+        None, "--think-time", group=Group.AMOUNT, metavar="TIME", to_field=parse_think_time,
+        help="between an answer and its user's next request; or exponential:MEAN, uniform:A..B",
+    )  # fmt: skip
+    leaving: Leaving | None = option(
+        None, "--cancel", group=Group.AMOUNT, metavar="SHARE:TIME", to_field=parse_leaving,
+        help="leave this share of the requests so long after they were sent, such as 5%%:500ms",
     )  # fmt: skip
     seed: int = option(
         0, "--seed", group=Group.AMOUNT, type=int, metavar="N", check=ZERO_OR_MORE,

@@ -1,8 +1,8 @@
 """Think time: how long a user is busy with an answer before the next request.
 
-    2                 seconds, each time
-    exponential:2     seconds on average, as of a user of whom nothing else is known
-    uniform:1..5      anything between the two
+    2s                each time
+    exponential:2s    on average, as of a user of whom nothing else is known
+    uniform:500ms..5s anything between the two
 
 A draw depends on the seed and on the number of the request alone, so that any number of workers draws the same.
 """
@@ -14,6 +14,7 @@ from functools import partial
 from hashlib import blake2b
 
 from otel_llm.errors import ConfigError
+from otel_llm.units import parse_seconds
 
 __all__ = ["ThinkTime", "parse_think_time"]
 
@@ -44,11 +45,11 @@ def parse_think_time(text: str) -> ThinkTime:
                 return ThinkTime(partial(_uniform, low, high))
     except ValueError:
         pass
-    raise ConfigError("--think-time SECONDS, exponential:MEAN or uniform:A..B", text)
+    raise ConfigError("--think-time TIME, exponential:MEAN or uniform:A..B", text)
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    seconds = parse_seconds(text)
     if not 0 <= seconds < math.inf:
         raise ValueError(text)
     return seconds

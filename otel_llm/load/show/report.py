@@ -195,6 +195,8 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         lines.append(f"[bold red]failed[/]  {requests['failed']:,} of {requests['planned']:,}: {kinds}")
         samples = report.get("error_samples", {}).items()
         lines += [f"  {escape(f'{_kind(kind)}: {on_one_line(said)}')}" for kind, said in samples]
+    if left := requests.get("closed_early"):
+        lines.append(f"left early  {left:,} of {requests['planned']:,}, as planned (--cancel): in no figure of answers")
     if skipped := requests.get("skipped"):
         reasons = ", ".join(f"{_SKIPPED.get(reason, reason)} {count:,}" for reason, count in skipped.items())
         lines.append(f"[yellow]not sent[/]  {sum(skipped.values()):,} of {requests['planned']:,}: {reasons}")

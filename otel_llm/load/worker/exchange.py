@@ -114,6 +114,11 @@ class Exchange:
         if self.open:
             self._end("cancelled", now_ns())
 
+    def leave(self) -> None:
+        """End it because its user does not wait for the rest."""
+        if self.open:
+            self._end("closed_early", now_ns())
+
     def finish(self) -> None:
         """End it at its end marker, without waiting for the rest of the HTTP body."""
         if self._ended and self.open:

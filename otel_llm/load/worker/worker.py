@@ -225,9 +225,14 @@ class _Worker:
         self.in_flight += 1
         raw.sent_ns = connection.send(prepared.wire, exchange)
         self.loop.call_soon(self.pacing.stock.refill)
+        leaving: asyncio.TimerHandle | None = None
+        if plan.leaving is not None and plan.leaving.leaves(plan.seed, raw.index):
+            leaving = self.loop.call_later(plan.leaving.after_s, self.leave, exchange, connection)
         try:
             await done
         finally:
+            if leaving is not None:
+                leaving.cancel()
             self.in_flight -= 1
             del self.live[exchange]
             connection.settle()
@@ -237,6 +242,11 @@ class _Worker:
                 self.hand_over(raw)
             if not exchange.reusable or self.plan.new_connection:
                 connection.close()
+
+    def leave(self, exchange: Exchange, connection: Connection) -> None:
+        """End a request whose user has left, with all that has come by now."""
+        connection.settle()
+        exchange.leave()
 
     def hand_over(self, raw: Raw) -> None:
         if self.pacing.first_took_ns is None and raw.outcome == "complete":
