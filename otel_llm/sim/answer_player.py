@@ -23,7 +23,7 @@ class AnswerPlayer:
         self._connection, self._row, self._over, self._keep_alive = connection, row, over, keep_alive
         self._writes: Iterator[Write] = iter(())
         self._write: Write = (0, b"", -1, 0)
-        self._start = 0
+        self._start, self._blocked = 0, False
         connection.on_lost = self._left
 
     def begin(self, writes: Iterator[Write], start_ns: int, wheel: Wheel) -> None:
@@ -38,9 +38,10 @@ class AnswerPlayer:
         if row.end:
             return None
         if connection.blocked():
+            self._blocked = True
             return now + _POLL_NS
         if data is None:
-            self._end()
+            self._end(due)
             connection.cut()
             return None
         connection.send(data)
@@ -50,7 +51,7 @@ class AnswerPlayer:
             row.stamps.extend((now - recv, now_ns() - recv, tokens, events, self._start + due - recv))
         following = next(self._writes, None)
         if following is None:
-            self._end()
+            self._end(due)
             connection.finished(keep_alive=self._keep_alive)
             return None
         self._write = following
@@ -60,8 +61,10 @@ class AnswerPlayer:
         self._row.err = "the client went away"
         self._end()
 
-    def _end(self) -> None:
-        if not self._row.end:
-            self._row.end = now_ns()
+    def _end(self, due: int | None = None) -> None:
+        row = self._row
+        if not row.end:
+            row.end = now_ns()
+            row.free = row.end if due is None or self._blocked else self._start + due
             self._connection.on_lost = None
-            self._over(self._row)
+            self._over(row)

@@ -147,21 +147,18 @@ class Service:
         self._seat(AnswerPlayer(connection, row, self._leave, keep_alive=keep_alive), row, writes)
 
     def _seat(self, stream: AnswerPlayer, row: SentRow, writes: Iterator[Write]) -> None:
-        waited = False
-
-        def seated() -> None:
+        def seated(free_ns: int) -> None:
             if row.end:  # the client did not wait
-                self._slots.give()
+                self._slots.give(free_ns)
             else:
-                stream.begin(writes, now_ns() if waited else row.recv, self._wheel)
+                stream.begin(writes, max(row.recv, free_ns), self._wheel)
 
         self._slots.take(seated)
-        waited = True
 
     def _leave(self, row: SentRow) -> None:
         self._over(row)
         if row.start:  # one who left the line had no slot
-            self._slots.give()
+            self._slots.give(row.free)
 
     def _over(self, row: SentRow) -> None:
         self.counters.ended(row)

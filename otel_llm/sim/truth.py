@@ -6,7 +6,8 @@ client on the same machine. A row has
     id, path, remote, status, traceparent   of the request; traceparent is empty where it sent none
     session      its header X-Session-ID or x-session-affinity, empty where it sent none
     recv         when the read that completed the request arrived
-    start        when the answer began: `recv`, or later where it waited for a slot
+    start        when the answer began: `recv`, or later where it waited for a slot, which is free when the answer in it
+                 was due to be over
     end          when the answer was over
     first_token, last_token   when the writes began that brought the first and the last token, 0 without tokens
     tokens, events, writes, bytes, prompt_bytes   counts; bytes are those of writes, with HTTP's framing
@@ -29,7 +30,10 @@ __all__ = ["Counters", "SentRow", "TruthLog"]
 
 @dataclass(slots=True)
 class SentRow:
-    """One request while it is answered. `stamps` holds five numbers per write: those of `w`, and `due`."""
+    """One request while it is answered. `stamps` holds five numbers per write: those of `w`, and `due`.
+
+    free: when its slot was free: when its answer was due to be over, or was over where that was the client's doing
+    """
 
     id: str
     path: str
@@ -41,6 +45,7 @@ class SentRow:
     status: int = 200
     start: int = 0
     end: int = 0
+    free: int = 0
     bytes: int = 0
     fault: str = ""
     err: str = ""

@@ -12,6 +12,7 @@ from otel_llm.measures import Facts
 from otel_llm.record import Chunks, StreamRecord
 from tests.load.conftest import Perf
 from tests.load.test_perf import chat
+from tests.load.test_report_command import report as report_of
 from tests.truthserver.process import TruthServer
 
 Run = Callable[..., Perf]
@@ -134,4 +135,10 @@ def test_a_run_that_asks_too_much_says_so(perf: Run, truth: TruthServer) -> None
     assert load["overload"]["overloaded"]
     assert load["overload"]["by_client"]
     assert "this client kept them back" in run.out
-    assert sum(each["asked"] for each in run.report["slices"]["slices"]) == 480
+    slices = run.report["slices"]["slices"]
+    assert sum(each["asked"] for each in slices) == 480
+    printed = report_of(str(run.run_file), "--slices").stdout.splitlines()
+    rows = printed[next(i for i, line in enumerate(printed) if line.startswith("from s")) + 1 :]
+    assert [line.split()[:6] for line in rows] == [
+        [f"{each[name]:g}" for name in ("at", "asked", "sent", "answered", "failed", "under_way")] for each in slices
+    ]

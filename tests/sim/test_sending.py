@@ -114,7 +114,7 @@ def test_slots_make_the_others_wait_in_line() -> None:
     with SimServer(Behaviour(slots=2, ttft_ms=20, tokens=1)) as sim, ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda _: ask(sim.url), range(6)))
         rows, peak = sim.log, sim.stats().peak
-    spans = sorted([(row["start"], 1) for row in rows] + [(row["end"], -1) for row in rows])
+    spans = sorted([(row["start"], 1) for row in rows] + [(row["recv"] + row["due"][-1], -1) for row in rows])
     running = 0
     for _, step in spans:
         running += step
@@ -125,6 +125,17 @@ def test_slots_make_the_others_wait_in_line() -> None:
     assert len(waited) >= 2
     assert all(row["first_token"] - row["start"] >= 20_000_000 for row in rows)
     assert all(row["due"][0] == row["start"] - row["recv"] + 20_000_000 for row in rows)
+
+
+def test_a_line_is_as_long_as_that_of_a_queue_however_late_the_server_is() -> None:
+    with SimServer(Behaviour(slots=1, ttft_ms=20, tokens=1)) as sim, ThreadPoolExecutor(5) as pool:
+        list(pool.map(lambda _: ask(sim.url), range(5)))
+        rows = sorted(sim.log, key=lambda row: row["start"])
+    free = 0
+    for row in rows:
+        assert row["start"] == max(row["recv"], free)
+        free = row["start"] + 20_000_000
+    assert sum(row["start"] > row["recv"] for row in rows) >= 2
 
 
 def test_one_who_leaves_the_line_takes_no_slot() -> None:

@@ -15,6 +15,7 @@ from otel_llm.load.figures.breakdown import Breakdown, turn_of
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.stages import parse_parallel
 from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
+from otel_llm.load.show.course import slices_table
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.report import SCHEMA, console, print_report, write_json
 from otel_llm.load.show.visible import on_one_line
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="RUN", help="the run file that `otel-llm perf` named at its end")
     parser.add_argument("--run", metavar="N", type=int, help="which run of the file, from 1; default: the latest")
     parser.add_argument("--requests", action="store_true", help="first a line per answer: prompt, completion, tokens")
+    parser.add_argument("--slices", action="store_true", help="also a line per slice of the run's time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON (docs/report.md)")
 
 
@@ -56,6 +58,9 @@ def run(args: argparse.Namespace) -> int:
         out.print(on_one_line(title), soft_wrap=True, markup=False)
         sys.stdout.write(summary_block(stats, _concurrency(row["arguments"])) + "\n")
         print_report(report, out)
+        if args.slices and report.get("slices"):
+            out.print()
+            out.print(slices_table(report["slices"]))
     except (KeyError, TypeError, AttributeError, msgspec.MsgspecError) as error:  # JSON of another shape than ours
         raise ConfigError("a run file", f"{args.file} (damaged: {error!r})", "try another --run") from error
     return 0

@@ -1,13 +1,15 @@
 """The lines of a printed report about the course of a run: its load, its steady part, what its end cut off."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
+
+from rich.table import Table
 
 from otel_llm.percentiles import BRIEF, percentile_name
 
-__all__ = ["course_lines"]
+__all__ = ["course_lines", "slices_table"]
 
-_NAMES = tuple(map(percentile_name, BRIEF))
+_NAMES: Final = tuple(map(percentile_name, BRIEF))
 
 
 def course_lines(report: Mapping[str, Any]) -> Iterator[str]:
@@ -24,6 +26,19 @@ def course_lines(report: Mapping[str, Any]) -> Iterator[str]:
             f"cut off  {cut['requests']:,} requests, the longest after {cut['longest']:,.4g} s; taken for longer than "
             f"that{_times(cut, '> all seen')}"
         )
+
+
+def slices_table(slices: Mapping[str, Any]) -> Table:
+    """Return a table with a row for each slice of a run; times in ms."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    times = [f"{label} {name}" for label in ("TTFT", "latency") for name in ("p50", "p99")]
+    for column in ("from s", "asked", "sent", "answered", "failed", "under way", *times):
+        table.add_column(column, justify="right", no_wrap=True)
+    for each in slices["slices"]:
+        counts = (f"{each[name]:,}" for name in ("asked", "sent", "answered", "failed", "under_way"))
+        values = (each[name][q] for name in ("time_to_first_token", "request_latency") for q in ("p50", "p99"))
+        table.add_row(f"{each['at']:g}", *counts, *("-" if v is None else f"{v * 1e3:,.1f}" for v in values))
+    return table
 
 
 def _load(load: Mapping[str, Any]) -> Iterator[str]:
