@@ -4,9 +4,9 @@
     python -m benchmarks.queueing --requests 4000 --mean-ms 400
 
 Requests come as from independent users, and 40 slots answer them first come, first served, in a time that is
-exponential. On a machine that is busy with other things, give it a longer mean. The first tenth of each run is left out:
-the queue was empty when it began. Printed is what each percentile should be, and in brackets the 95 % interval of what
-was measured, marked where it misses.
+exponential. On a machine that is busy with other things, give it a longer mean. The first tenth of each run is left
+out: the queue was empty when it began. Printed is what each percentile should be, and in brackets the 95 % interval
+of what was measured, marked where it misses.
 """
 
 import argparse
