@@ -2,8 +2,9 @@
 
 `rules/slo.yaml` promises one threshold for each measure and one objective for all, and others for single models. So a
 threshold is a series beside the histograms, not a number in a query. An explicit histogram is read at it by its own
-edges: exactly where the threshold is one of them, otherwise spread evenly in the logarithm between two, as on the
-common grid.
+edges: exactly where the threshold is one of them. Between two edges the share that is slower is taken to fall by the
+same factor over each second, as tails do; spread evenly, on whichever scale, it would come out up to three times too
+large.
 """
 
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ def slo_rules(measure: Measure) -> Iterator[Rule]:
     promises = f'otel_llm:slo_threshold:seconds{{measure="{name}", {MODEL}%s""}}'
     groups = f'(count by ({BY}) ({explicit}{{le="+Inf"}}) or count by ({BY}) ({native}))'
     yield Rule(f"otel_llm:{name}:slo_threshold", _per_model(groups, promises))
-    share = f"({_within(name, explicit)}) / {counts['explicit']}"
+    share = f"({_within(name, explicit, counts['explicit'])}) / {counts['explicit']}"
     yield Rule(f"otel_llm:{name}:attainment5m", share, {"histogram": "explicit"})
     yield Rule(f"otel_llm:{name}:attainment5m", _native_share(name, native, promises), {"histogram": "exponential"})
     yield Rule(f"otel_llm:{name}:count_rate5m", f"sum by ({BY}) ({' or '.join(counts.values())})")
@@ -81,21 +82,25 @@ def _per_model(groups: str, promises: str) -> str:
     return f"0 * {groups} + on ({MODEL}) group_left () {of_model}\nor\n0 * {groups} + scalar({promises % '='})"
 
 
-def _within(name: str, buckets: str) -> str:
+def _within(name: str, buckets: str, total: str) -> str:
     """Return how many values per second are within the threshold, of cumulative explicit buckets.
 
-    Values above the last edge are not known to be within it, so they count as slow.
+    Values above the last edge are not known to be within it, so they count as slow. total: all values per second.
     """
     threshold = f"on ({BY}) group_left () otel_llm:{name}:slo_threshold"
     edges = f"(0 * {buckets} + on (le) group_left () {_EDGE})"
     below, above = f"({edges} <= {threshold})", f"({edges} > {threshold})"
     low, high = f"max without (le) {below}", f"min without (le) {above}"
     count_low = f"max without (le) ({buckets} and {below})"
-    step = f"(min without (le) ({buckets} and {above}) - {count_low})"
+    count_high = f"min without (le) ({buckets} and {above})"
     at = f"(0 * {low} + {threshold})"
+    slower_low, slower_high = f"({total} - {count_low})", f"(({total} - {count_high}) > 0)"
+    tail = f"{total} - {slower_low} * ({slower_high} / {slower_low}) ^ (({at} - {low}) / ({high} - {low}))"
+    # no value above the upper edge: there is no tail to go by
+    step = f"({count_high} - {count_low})"
     spread = f"{count_low} + {step} * ln({at} / ({low} > 0)) / ln(({high}) / ({low}))"
-    first = f"min without (le) ({buckets} and {above}) * (0 * {high} + {threshold}) / {high}"
-    return f"{spread}\nor {first} unless ({low} > 0)\nor {count_low}"
+    first = f"{count_high} * (0 * {high} + {threshold}) / {high}"
+    return f"{tail}\nor {spread}\nor {first} unless ({low} > 0)\nor {count_low}"
 
 
 def _native_share(name: str, native: str, promises: str) -> str:
@@ -107,7 +112,7 @@ def _native_share(name: str, native: str, promises: str) -> str:
     exact = f"histogram_fraction(0, scalar({promises % '='}), {native} unless on ({MODEL}) {own})"
     union, chosen = f"otel_llm:{name}:union_rate5m", f"and on ({MODEL}) {own} and on ({BY}) histogram_count({native})"
     total = f'(max without (le) ({union}{{le="+Inf"}}) > 0)'
-    return f"{exact}\nor\n({_within(name, f'({union} {chosen})')}) / {total}"
+    return f"{exact}\nor\n({_within(name, f'({union} {chosen})', total)}) / {total}"
 
 
 def goodput_rules() -> Iterator[Rule]:

@@ -82,3 +82,27 @@ def test_ranges_are_those_of_the_page(row: str, mixes: Sequence[tuple[int, int]]
 
 def test_equal_traffic_is_what_the_real_parts_measured() -> None:
     assert [round(error, 2) for error in errors(1, 1)] == pytest.approx([0.01, 0.05, 0.04], abs=0.011)
+
+
+def slower(values: np.ndarray, edges: Sequence[float], threshold: float) -> float:
+    """The share above a threshold between two edges, as the rules read it."""
+    place = int(np.searchsorted(edges, threshold))
+    low, high = edges[place - 1], edges[place]
+    above_low, above_high = ((values > edge).mean() for edge in (low, high))
+    return float(above_low * (above_high / above_low) ** ((threshold - low) / (high - low)))
+
+
+EXPONENTIAL = -0.4 * np.log1p(-(np.arange(DRAWN) + 0.5) / DRAWN)
+TRAFFIC = {
+    "one kind of prompt": drawn(0.43, 0.62, DRAWN),
+    "short and long prompts": np.concatenate([np.tile(drawn(0.3, 0.4, DRAWN), 9), drawn(1.6, 0.3, DRAWN)]),
+    "a queue behind some": np.concatenate([np.tile(drawn(0.3, 0.5, DRAWN), 3), EXPONENTIAL * 2.5 + 0.3]),
+    "a queue behind all": EXPONENTIAL,
+}
+
+
+def test_error_of_a_promise_between_two_edges_is_what_the_page_says() -> None:
+    true = {name: float((values > 2).mean()) for name, values in TRAFFIC.items()}
+    off = {name: slower(values, VLLM_TTFT, 2) / true[name] - 1 for name, values in TRAFFIC.items()}
+    (low, high) = re.findall(r"2 s between 1 and 2\.5 s: off by (-\d+) to (\+\d+) %", PAGE.read_text("utf-8"))[0]
+    assert (int(low), int(high)) == (round(min(off.values()) * 100), round(max(off.values()) * 100))
