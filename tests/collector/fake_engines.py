@@ -103,6 +103,17 @@ TRANSFER = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 5)
 LENGTHS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
+EPP_TTFT = (
+    *(0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6),
+    *(8, 10, 15, 20, 30, 45, 60, 120),
+)
+EPP_TPOT = (
+    *(0.0005, 0.00205, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.125, 0.15, 0.2),
+    *(0.3, 0.4, 0.5, 0.6, 0.8, 1, 2),
+)
+EPP_LATENCY = (*EPP_TTFT, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600)
+
+
 class Histogram:
     """A cumulative histogram as a client library keeps it, and every value it was given."""
 
@@ -291,6 +302,41 @@ def pages() -> dict[str, Exposition]:
             )
             | dict.fromkeys(("llamacpp:requests_processing", "llamacpp:requests_deferred"), "gauge"),
         ),
+        "llm_d": Exposition(
+            'model_name="llama-8b",target_model_name="llama-8b",fairness_id="f",priority="0"',
+            {
+                "llm_d_epp_request_ttft_seconds": EPP_TTFT,
+                "llm_d_epp_request_streaming_tpot_seconds": EPP_TPOT,
+                "llm_d_epp_request_streaming_itl_seconds": (0.01, 0.1),
+                "llm_d_epp_request_ntpot_seconds": (0.01, 0.1),
+                "llm_d_epp_request_duration_seconds": EPP_LATENCY,
+            },
+            dict.fromkeys(
+                (
+                    "llm_d_epp_request_running",
+                    "llm_d_epp_ready_endpoints",
+                    "llm_d_epp_average_kv_cache_utilization",
+                ),
+                "gauge",
+            )
+            | dict.fromkeys(("llm_d_epp_request_total", "llm_d_epp_request_error_total"), "counter"),
+            {
+                "llm_d_epp_request_ttft_seconds": 'streaming="true"',
+                "llm_d_epp_request_error_total": 'error_code="ResourceExhausted"',
+            },
+        ),
+        "smg": Exposition(
+            'router_type="http",model="llama-8b",endpoint="chat"',
+            {},
+            dict.fromkeys(("smg_router_requests_total", "smg_router_request_errors_total"), "counter"),
+            {"smg_router_request_errors_total": 'error_type="no_workers"'},
+        ),
+        "vllm_router": Exposition(
+            'route="/v1/chat/completions"',
+            {},
+            dict.fromkeys(("vllm_router_requests_total", "vllm_router_request_errors_total"), "counter"),
+            {"vllm_router_request_errors_total": 'error_type="request_failed"'},
+        ),
         "litellm": Exposition(
             'model="gpt-4o-mini",api_provider="openai",hashed_api_key="88dc28",end_user="u1",team="t"',
             {
@@ -360,7 +406,7 @@ class FakeEngines:
     def _draw(self, engine: str, name: str, count: int) -> np.ndarray:
         if "inter_token" in name:
             return self._random.lognormal(math.log(0.0065), 0.25, count)
-        if "per_output_token" in name or "per_token" in name:
+        if "per_output_token" in name or "per_token" in name or "tpot" in name:
             return self._random.lognormal(math.log(0.009), 0.2, count)
         if "queue" in name:
             return self._random.exponential(0.05, count)
@@ -370,7 +416,7 @@ class FakeEngines:
             return self._random.lognormal(math.log(0.03), 0.5, count)
         if "prompt_tokens" in name or "generation_tokens" in name:
             return self._random.lognormal(math.log(300), 0.8, count).round()
-        if "first_token" not in name:
+        if "first_token" not in name and "ttft" not in name:
             return self._random.lognormal(math.log(2.1), 0.4, count)
         median, sigma = (1.2, 0.6) if engine == "sglang" else (0.35, 0.7)
         return self._random.lognormal(math.log(median), sigma, count)

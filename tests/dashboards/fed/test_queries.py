@@ -31,7 +31,6 @@ NO_EXPONENTIAL = "what is inside an engine is measured by engines alone, and all
 INSIDE = [measure for measure in MEASURES if measure not in WAITED_FOR]
 UNMEASURED = {
     ("inter_token_latency", "gateway"): "no gateway tells the gaps between tokens",
-    ("time_per_output_token", "gateway"): "no gateway tells the time per output token",
     ("time_per_output_token", "frontend"): "no frontend tells the time per output token",
 }
 EMPTY: Mapping[str, str] = {
