@@ -10,7 +10,7 @@ from itertools import count
 from typing import Final, Protocol
 
 from otel_llm.clock import now_ns
-from otel_llm.sim.alarm import make_alarm
+from otel_llm.wire.alarm import make_alarm
 
 __all__ = ["Player", "Wheel"]
 

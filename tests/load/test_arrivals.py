@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.plan.arrivals import arrival_moments
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.stages import Floats, Stages
 from otel_llm.load.worker.pacing import Pacing
+from otel_llm.load.worker.raw import Raw
 from otel_llm.load.worker.stock import Prepared, deal
 from otel_llm.sinks.sqlite import read_records
+from otel_llm.wire.loop import new_loop
 from tests.load.conftest import Perf
 from tests.load.test_dealing import NoPool
 from tests.load.test_exchange import PLAN
@@ -129,6 +132,26 @@ def test_an_open_loop_plans_what_its_arrivals_put_into_its_time(given: dict[str,
     if "rate" in given:
         given = given | {"rate": Stages.steady(given["rate"])}
     assert replace(PLAN, number=500, **given).within_duration().number == number
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, new_loop])
+def test_no_request_is_sent_before_its_moment(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    plan = replace(PLAN, rate=Stages.steady(700), number=200)
+    early = list[int]()
+
+    async def perform(prepared: Prepared, _connection: Any, due: int, intended: int | None) -> tuple[None, Raw]:
+        early.append((intended or 0) - now_ns())
+        return None, Raw(prepared.index)
+
+    async def run() -> None:
+        pool: Any = NoPool()
+        (share,) = deal(plan)
+        await Pacing(plan, share, pool, perform).run(now_ns() + 10 * MS)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run())
+    assert len(early) == 200
+    assert max(early) <= 0
 
 
 @pytest.mark.parametrize("process", PROCESSES)

@@ -15,8 +15,9 @@ import pytest
 
 from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.sim import Behaviour, SimServer, alarm
-from otel_llm.sim.alarm import LoopAlarm, TimerfdAlarm
+from otel_llm.sim import Behaviour, SimServer
+from otel_llm.wire import alarm
+from otel_llm.wire.alarm import LoopAlarm, TimerfdAlarm
 from otel_llm.wire.loop import new_loop
 from tests.sim.plain_client import Client, ask
 

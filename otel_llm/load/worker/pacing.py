@@ -5,6 +5,7 @@ What a slot or a planned time begins is a session: one request, or a conversatio
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from itertools import islice
 from typing import Final
 
@@ -13,6 +14,7 @@ from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.pool import Connection, Pool
 from otel_llm.load.worker.raw import Raw
 from otel_llm.load.worker.stock import Prepared, Share, Stock
+from otel_llm.wire.alarm import Sleeper
 
 __all__ = ["Pacing"]
 
@@ -44,7 +46,11 @@ class Pacing:
         self._start_ns = start_ns
         within = self._plan.duration_s
         self._ends_ns = _NEVER_NS if within is None else start_ns + round(within * 1e9)
-        await (self._open_loop() if self._plan.open_loop else self._closed_loop())
+        if self._plan.open_loop:
+            with closing(Sleeper(asyncio.get_running_loop())) as sleeper:
+                await self._open_loop(sleeper)
+        else:
+            await self._closed_loop()
 
     @property
     def _closing(self) -> bool:
@@ -124,14 +130,15 @@ class Pacing:
             connection, raw = await self._perform(prepared, connection, due, None)
         return connection, raw
 
-    async def _open_loop(self) -> None:
+    async def _open_loop(self, sleeper: Sleeper) -> None:
         """Begin each session at its planned time, whatever has come back."""
         limit = asyncio.Semaphore(self._share.own_slots) if self._plan.max_concurrency else None
         planned = enumerate(islice(self._plan.arrivals(), self._plan.number))
         freed_ns = 0
         async with asyncio.TaskGroup() as group:
             for intended in (self._start_ns + offset for index, offset in planned if self._share.owns(index)):
-                await self._until(intended)
+                while (now := now_ns()) < intended and not self._over:
+                    await sleeper.until(min(intended, now + round(_NAP_S * 1e9)))
                 if limit is not None:
                     full = limit.locked()
                     await limit.acquire()

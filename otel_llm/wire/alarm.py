@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from otel_llm.clock import now_ns
 
-__all__ = ["LoopAlarm", "TimerfdAlarm", "make_alarm"]
+__all__ = ["LoopAlarm", "Sleeper", "TimerfdAlarm", "make_alarm"]
 
 _CLOCK_MONOTONIC: Final = 1  # what now_ns counts on Linux
 _ABSOLUTE: Final = 1
@@ -92,3 +92,25 @@ def make_alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> T
         return TimerfdAlarm(loop, ring)
     except (AttributeError, NotImplementedError, OSError, TypeError):  # no such call, no readers, none allowed
         return LoopAlarm(loop, ring)
+
+
+class Sleeper:
+    """Lets one task sleep until a moment, as finely as the platform's alarm is. Close it before the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop, self._alarm = loop, make_alarm(loop, self._ring)
+        self._woken: asyncio.Future[None] = loop.create_future()
+
+    async def until(self, at_ns: int) -> None:
+        """Return at `at_ns` of the monotonic clock, or soon after, never before."""
+        self._woken = self._loop.create_future()
+        self._alarm.set(at_ns)
+        await self._woken
+
+    def close(self) -> None:
+        self._alarm.close()
+
+    def _ring(self) -> None:
+        self._alarm.set(None)
+        if not self._woken.done():
+            self._woken.set_result(None)
