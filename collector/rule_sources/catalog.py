@@ -9,7 +9,7 @@ from otel_llm_collector.rule_sources.percentiles import client_minus_server_rule
 from otel_llm_collector.rule_sources.rule import Alert, Rule, RuleGroup
 from otel_llm_collector.rule_sources.run_percentiles import run_rules
 from otel_llm_collector.rule_sources.traffic import traffic_rules
-from otel_llm_collector.vocabulary.measures import MEASURES, WAITED_FOR, Measure
+from otel_llm_collector.vocabulary.measures import MEASURES, ON_ONE_GRID, WAITED_FOR, Measure
 from otel_llm_collector.yaml_text import header
 
 __all__ = ["recorded_names", "rule_files", "rule_groups"]
@@ -36,7 +36,7 @@ def rule_groups() -> Mapping[str, Sequence[RuleGroup]]:
     return {
         "percentiles": [_group(m.name, family_rules(m)) for m in MEASURES],
         # one file each: together they are larger than what Kubernetes takes as one object
-        **{f"union_{m.name}": [_group(f"{m.name}_union", _across_families(m))] for m in MEASURES},
+        **{f"union_{m.name}": [_group(f"{m.name}_union", _across_families(m))] for m in ON_ONE_GRID},
         "attainment": [
             _group("edges", edge_rules()),
             *(_group(f"{m.name}_attainment", slo_rules(m)) for m in PROMISED),

@@ -12,6 +12,7 @@ __all__ = [
     "INFERENCE",
     "ITL",
     "MEASURES",
+    "ON_ONE_GRID",
     "PREFILL",
     "QUEUE",
     "TPOT",
@@ -71,6 +72,8 @@ INFERENCE: Final = Measure("inference_duration", "inference duration", ("server_
 
 WAITED_FOR: Final = (TTFT, ITL, TPOT, DURATION)
 """What clients wait for, and see."""
+ON_ONE_GRID: Final = (*WAITED_FOR, QUEUE)
+"""Those of which percentiles across engines are recorded: the dearest rules. Others are recorded for each engine."""
 MEASURES: Final = (*WAITED_FOR, QUEUE, PREFILL, DECODE)
 """All that are recorded: what clients wait for, and what the engine's part of it is made of.
 

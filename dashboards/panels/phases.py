@@ -19,7 +19,7 @@ from otel_llm_dashboards.queries.labels import (
     legend,
     selection,
 )
-from otel_llm_dashboards.queries.recorded import below, percentile
+from otel_llm_dashboards.queries.recorded import below, recorded_series
 
 __all__ = [
     "accepted",
@@ -43,7 +43,6 @@ _MIDDLE_AND_TAIL: Final = (("0.5", "p50"), ("0.99", "p99"))
 
 def parts() -> Panel:
     """Show the chosen percentile of each part of a request's time, side by side."""
-    by = (ENGINE, MODEL)
     named = (("queue", QUEUE), ("prefill", PREFILL), ("decode", DECODE))
     return charts.lines(
         "Queue, prefill and decode",
@@ -51,23 +50,29 @@ def parts() -> Panel:
         "them grew? A long queue wants capacity, a long prefill shorter or cached prompts, a long decode smaller "
         "batches. Parts of different requests, so they do not add up. SGLang does not tell its decode.",
         "s",
-        *(Query(percentile(QUANTILE, of, by), f"{name} {legend(*by)}") for name, of in named),
+        *(Query(_quantile(of), f"{name} {legend(*_WHO)}") for name, of in named),
         logarithmic=True,
     )
 
 
 def phase(of: Measure, about: str) -> Panel:
     """Show the chosen percentile of one part of a request's time, and mark where it is only an upper bound."""
-    shown, by = percentile(QUANTILE, of, _WHO), ", ".join(_WHO)
+    by = ", ".join(_WHO)
     return charts.lines(
         of.heading,
-        f"The chosen percentile of the {of.title} over 5 minutes, on the common grid: {about} A red point: it is "
-        "below the first bucket edge (300 ms for vLLM), so the line is only an upper bound there.",
+        f"The chosen percentile of the {of.title} over 5 minutes, of each engine by its own bucket edges: {about} A "
+        "red point: it is below the first of them (300 ms for vLLM), so the line is only an upper bound there.",
         "s",
-        Query(shown, legend(*_WHO)),
-        Query(f"{shown}\nand on ({by}) (max by ({by}) ({below(of, QUANTILE)}) == 1)", f"below {legend(*_WHO)}"),
+        Query(_quantile(of), legend(*_WHO)),
+        Query(f"{_quantile(of)}\nand on ({by}) (max by ({by}) ({below(of, QUANTILE)}) == 1)", f"below {legend(*_WHO)}"),
         styles={"below.*": charts.MARKED},
     )
+
+
+def _quantile(of: Measure) -> str:
+    """Return the chosen percentile by engine, model and job; of replicas with different edges, the largest."""
+    chosen = selection(f'quantile="{QUANTILE}"', 'histogram!="union"')
+    return f"max by ({', '.join(_WHO)}) ({recorded_series(f'{of.name}:quantile5m')}{chosen})"
 
 
 # -- lengths and caches --------------------------------------------------------------------------------------------
