@@ -81,7 +81,7 @@ def _token_reads(records: Sequence[StreamRecord]) -> tuple[Ints, Ints, Ints, Int
 
 def joined(columns: "Sequence[array[int]]", dtype: type) -> Ints:
     """Return columns one after the other, as one array of `dtype`; none of no columns."""
-    return np.concatenate([np.frombuffer(c, dtype) for c in columns]) if columns else np.empty(0, dtype)
+    return np.frombuffer(bytearray().join(columns), dtype)
 
 
 def time_to_first_chunk(record: StreamRecord) -> float | None:

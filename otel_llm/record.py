@@ -7,6 +7,7 @@ text: what a model was asked and what it said are kept elsewhere, and only by th
 import sys
 from array import array
 from functools import partial
+from struct import Struct
 from typing import Any, Final, Literal
 
 import msgspec
@@ -57,6 +58,9 @@ TokenSource = Literal["provider", "counted", "chunks"]
 
 _CODES: Final = {"at_ns": "q", "read": "I", "kind": "B", "size": "I", "tokens": "I", "lag_ns": "q"}
 """The columns of chunks, in the order in which they are stored, with their type codes."""
+_COLUMNS: Final = tuple((name, code, array(code).itemsize) for name, code in _CODES.items())
+_COUNTS: Final = Struct("<2I")
+_BIG_ENDIAN: Final = sys.byteorder == "big"
 
 
 class Chunks(msgspec.Struct, frozen=True):
@@ -95,23 +99,22 @@ class Chunks(msgspec.Struct, frozen=True):
     @classmethod
     def from_bytes(cls, blob: bytes) -> "Chunks":
         """Return what `to_bytes` wrote. Raises ValueError when the blob was cut."""
-        view, start = memoryview(blob), 8
-        count, lags = _little_endian(array("I", bytes(view[:8])))
-        columns: dict[str, array[int]] = {}
-        for name, code in _CODES.items():
-            column = array(code)
-            stop = start + (lags if name == "lag_ns" else count) * column.itemsize
-            if stop > len(view):
-                raise ValueError(f"expected {stop} bytes or more of chunk columns, got {len(view)}")
-            column.frombytes(view[start:stop])
-            columns[name] = _little_endian(column)
+        if len(blob) < _COUNTS.size:
+            raise ValueError(f"expected {_COUNTS.size} bytes or more of chunk columns, got {len(blob)}")
+        count, lags = _COUNTS.unpack_from(blob)
+        start, columns = _COUNTS.size, []
+        for name, code, size in _COLUMNS:
+            stop = start + (lags if name == "lag_ns" else count) * size
+            if stop > len(blob):
+                raise ValueError(f"expected {stop} bytes or more of chunk columns, got {len(blob)}")
+            columns.append(array(code, blob[start:stop]))
             start = stop
-        return cls(**columns)
+        return cls(*(map(_little_endian, columns) if _BIG_ENDIAN else columns))
 
 
 def _little_endian(column: "array[int]") -> "array[int]":
     """Return the column with the bytes of its numbers as a little-endian machine has them; or from there back."""
-    if sys.byteorder == "big":
+    if _BIG_ENDIAN:
         column = column[:]
         column.byteswap()
     return column

@@ -1,4 +1,4 @@
-"""Grafana's types: Node.js from PATH or the cache, packages by their lock, and finished installations only."""
+"""Packages from npm: Node.js from PATH or the cache, packages by their lock, and finished installations only."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import pytest
 from tests.test_tools import alone, on_path, script
 from tools import cache, cli, grafana_types, node, packaged
 from tools.errors import ToolsError
+from tools.npm_packages import AXE, Packages
 
 __all__ = ["alone"]
 
@@ -88,10 +89,11 @@ def test_without_node_the_next_step_is_told(capsys: pytest.CaptureFixture[str]) 
     assert "next step: make tools" in capsys.readouterr().err
 
 
-def test_lock_has_every_checksum_and_names_no_host() -> None:
-    text = (grafana_types.FILES / "package-lock.json").read_text()
+@pytest.mark.parametrize("pinned", [grafana_types.PACKAGES, AXE])
+def test_lock_has_every_checksum_and_names_no_host(pinned: Packages) -> None:
+    text = (pinned.files / "package-lock.json").read_text()
     packages = {name: entry for name, entry in json.loads(text)["packages"].items() if name}
     assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
     assert "http" not in text
-    asked = json.loads((grafana_types.FILES / "package.json").read_text())["dependencies"]
+    asked = json.loads((pinned.files / "package.json").read_text())["dependencies"]
     assert asked == json.loads(text)["packages"][""]["dependencies"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tools import find, grafana_types, stack, wheel
 from tools.errors import ToolsError
+from tools.npm_packages import AXE
 from tools.parts import PROGRAMS
 
 
@@ -35,8 +36,9 @@ def _everything() -> int:
     for name in PROGRAMS:
         found = find.program(name, may_build=True)
         print(f"{name:<20} {found.version:<8} {found.how:<16} {found.path}", flush=True)
-    types = grafana_types.find(may_install=True)
-    print(f"{grafana_types.NAME:<20} {grafana_types.version():<8} {types.how:<16} {types.modules}", flush=True)
+    for packages in (grafana_types.PACKAGES, AXE):
+        installed = packages.find(may_install=True)
+        print(f"{packages.name:<20} {packages.version:<8} {installed.how:<16} {installed.modules}", flush=True)
     return 0
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "check_appendable",
     "create_empty",
     "read_answers",
+    "read_columns",
     "read_records",
     "read_run",
     "read_runs",
@@ -274,6 +275,18 @@ def read_records(path: Path, run_id: str | None = None) -> Iterator[StreamRecord
     with _reading(path) as db:
         for text, blob in db.execute(f"SELECT record, chunks FROM result {where} ORDER BY rowid", values):  # noqa: S608
             yield msgspec.structs.replace(from_json(text), chunks=Chunks.from_bytes(blob))
+
+
+def read_columns(path: Path, columns: str, where: str, values: Sequence[Any], many: int) -> Iterator[list[Any]]:
+    """Yield rows of some columns of the table `result`, `many` at a time, in the order in which the requests ended.
+
+    columns, where: as in SQL, with a question mark for each of `values`. Raises ConfigError when it is no run file.
+    """
+    query = f"SELECT {columns} FROM result WHERE {where} ORDER BY rowid"  # noqa: S608  # what callers spell out
+    with _reading(path) as db:
+        found = db.execute(query, tuple(values))
+        while rows := found.fetchmany(many):
+            yield rows
 
 
 class AnsweredRequest(NamedTuple):

@@ -26,7 +26,8 @@ from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.ci import annotations, write_junit
 from otel_llm.load.show.live import set_level
 from otel_llm.load.show.redact import redact, redact_url
-from otel_llm.load.show.report import check_writable, print_run, write_json
+from otel_llm.load.show.report import print_run, write_json
+from otel_llm.load.show.result_file import check_writable
 from otel_llm.load.show.secrets import Secrets, secrets_of
 from otel_llm.sinks import Sink
 from otel_llm.sinks.jsonl import JSON_LINES, JsonLines

@@ -11,13 +11,17 @@ from urllib.parse import urlsplit
 import msgspec
 
 from otel_llm.errors import ConfigError, OtelLLMError
+from otel_llm.load.coordinator.garbage import rare_collections
 from otel_llm.load.figures.breakdown import Breakdown, turn_of
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.stages import parse_parallel
 from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
+from otel_llm.load.report.page import page_of_run
+from otel_llm.load.report.run import report_of_run
 from otel_llm.load.show.course import slices_table
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.report import SCHEMA, console, print_report, write_json
+from otel_llm.load.show.result_file import check_writable, write_result_file
 from otel_llm.load.show.visible import on_one_line
 from otel_llm.measures import Facts
 from otel_llm.sinks.sqlite import read_answers, read_records, read_runs
@@ -37,16 +41,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--requests", action="store_true", help="first a line per answer: prompt, completion, tokens")
     parser.add_argument("--slices", action="store_true", help="also a line per slice of the run's time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON (docs/report.md)")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write the report as a page with charts (needs the extra `report`)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print it; return 0. Raises ConfigError for a file that is no run file, or has no such run."""
+    """Print it, or write a page of it; return 0. Raises ConfigError for no run file, or one without such a run."""
     runs = read_runs(args.file)
     number = len(runs) if args.run is None else args.run
     if not 1 <= number <= len(runs):
         raise ConfigError(f"--run to be 1 to {len(runs)}", number)
     row = runs[number - 1]
     try:
+        if args.html is not None:
+            _write_page(args.html, args.file, row)
+            return 0
         if args.requests:
             for line in _lines(args.file, row):
                 sys.stdout.write(line + "\n")
@@ -64,6 +74,15 @@ def run(args: argparse.Namespace) -> int:
     except (KeyError, TypeError, AttributeError, msgspec.MsgspecError) as error:  # JSON of another shape than ours
         raise ConfigError("a run file", f"{args.file} (damaged: {error!r})", "try another --run") from error
     return 0
+
+
+def _write_page(to: Path, path: Path, row: Mapping[str, Any]) -> None:
+    """Write the report of a run as a page, and say where it is."""
+    check_writable(to, "--html", "HTML")
+    with rare_collections():
+        page = page_of_run(report_of_run(path, row["summary"] or _report(path, row)[0])).encode()
+    write_result_file(to, page, "--html", "HTML")
+    sys.stdout.write(f"report  {to}  {len(page) / 1e6:.1f} MB\n")
 
 
 def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stats]:

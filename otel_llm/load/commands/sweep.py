@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.plan.other_tools import OTHER_NAMES
-from otel_llm.load.show.report import check_writable, console, write_json
+from otel_llm.load.show.report import console, write_json
+from otel_llm.load.show.result_file import check_writable
 from otel_llm.load.study.options import add_shared, loads_of, options_of_runs, study_path
 from otel_llm.load.study.points import Interrupted, between, run_point
 from otel_llm.load.study.rows import row_of

@@ -53,6 +53,10 @@ class ClientError:
         self._send.extend(
             max(late, 0.0) for r in records if "unsent" not in r.flags and (late := send_lag(r)) is not None
         )
+        self.add_reads(records)
+
+    def add_reads(self, records: Sequence[StreamRecord]) -> None:
+        """Take the reads of requests that ended: enough for `limited_seconds`, and nothing else."""
         columns = [record.chunks for record in records]
         read = joined([c.read for c in columns], np.uint32)
         owner = np.repeat(np.arange(len(columns)), [len(c) for c in columns])
@@ -113,9 +117,14 @@ class ClientError:
             "workers": health.workers,
         }
 
+    @property
+    def limited_seconds(self) -> list[int]:
+        """The seconds of the clock, ascending, in which more than one read in a hundred was late or merged."""
+        return sorted(second for second, (reads, bad) in self._late.items() if bad > max(reads * _MERGED_SHARE, 1))
+
     def _windows(self, start_ns: int | None) -> dict[str, Any]:
         """Return in how many seconds more than one read in a hundred was late or merged, and which was the first."""
-        limited = sorted(second for second, (reads, bad) in self._late.items() if bad > max(reads * _MERGED_SHARE, 1))
+        limited = self.limited_seconds
         since = None if start_ns is None or not limited else max(limited[0] * _WINDOW_NS - start_ns, 0) / 1e9
         return {"total": len(self._late), "limited": len(limited), "first_limited_at": since}
 

@@ -1,6 +1,5 @@
 """The report of a run: written as JSON, and printed as a table."""
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from otel_llm.errors import ConfigError
 from otel_llm.load.figures import machine_limits
 from otel_llm.load.figures.flags import FLAGS
 from otel_llm.load.figures.gates import TOLERATED
@@ -21,29 +19,16 @@ from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.course import course_lines
 from otel_llm.load.show.llmuses_format import summary_block
+from otel_llm.load.show.result_file import write_result_file
+from otel_llm.load.show.rows import COLUMNS, milliseconds, rows_of
 from otel_llm.load.show.turns import turns_table
 from otel_llm.load.show.visible import on_one_line
-from otel_llm.percentiles import BRIEF, IN_TABLE, percentile_name
-from otel_llm.sinks.private_file import write_private
+from otel_llm.percentiles import BRIEF, percentile_name
 
-__all__ = ["SCHEMA", "check_writable", "console", "notes_of", "print_report", "print_run", "write_json"]
+__all__ = ["SCHEMA", "console", "lines_of", "notes_of", "print_report", "print_run", "write_json"]
 
 SCHEMA: Final = 1
 
-_SHOWN: Final = (
-    ("time_to_first_token", "time to first token", "ms"),
-    ("inter_token_latency", "inter-token latency", "ms"),
-    ("time_per_output_token", "time per output token", "ms"),
-    ("request_latency", "request latency", "ms"),
-    ("corrected_time_to_first_token", "TTFT from intended", "ms"),
-    ("corrected_request_latency", "latency from intended", "ms"),
-    ("queue_delay", "queue delay", "ms"),
-    ("connect_time", "connect time", "ms"),
-    ("time_to_first_chunk", "time to first chunk", "ms"),
-    ("inter_chunk_latency", "inter-chunk latency", "ms"),
-    ("output_tokens", "output tokens", ""),
-    ("input_tokens", "input tokens", ""),
-)
 _REFUSALS: Final = frozenset(("400", "404", "405", "415", "422"))
 """What a server answers to a request of another protocol."""
 
@@ -59,7 +44,6 @@ _WIDE: Final = 120
 """Columns that the whole table takes; on a narrower terminal it goes without the interval."""
 
 _BRIEF: Final = tuple(map(percentile_name, BRIEF))
-_COLUMNS: Final = ("mean", *map(percentile_name, IN_TABLE), "max")
 
 
 def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
@@ -91,21 +75,9 @@ def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
         yield f"{flag}: {count:,} of {requests['sent']:,} requests: {FLAGS.get(kind, 'see the run file')}"
 
 
-def check_writable(path: Path, option: str, what: str) -> None:
-    """Check, before a run, that a report of it can be written. Raises ConfigError, which names the option."""
-    if path.is_dir():
-        raise ConfigError(f"a file for the {what} report", f"{path}, which is a folder", f"look at {option}")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ConfigError(f"a folder to write the {what} report in", str(path.parent), f"look at {option}")
-
-
 def write_json(path: Path, report: Mapping[str, Any]) -> None:
     """Write the report, whole or not at all, for its owner alone. Raises ConfigError when it cannot be written."""
-    text = msgspec.json.format(msgspec.json.encode(report)) + b"\n"
-    try:
-        write_private(path, text)
-    except OSError as error:
-        raise ConfigError("a place to write the JSON report", error, "look at --json") from error
+    write_result_file(path, msgspec.json.format(msgspec.json.encode(report)) + b"\n", "--json", "JSON")
 
 
 def console(width: int = _WIDE) -> Console:
@@ -133,18 +105,15 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     # figures that this client's own lateness distorts are marked where they stand
     doubt = "?" if report["client"] and report["client"]["saturated"] else ""
     table.add_column(f"ms{doubt}", no_wrap=True)
-    for column in ("count", *_COLUMNS):
+    for column in ("count", *COLUMNS):
         table.add_column(column, justify="right", no_wrap=True)
     sure = console.width >= _WIDE
     if sure:
         table.add_column("95 % interval of p99", justify="right", no_wrap=True)
-    for name, label, unit in _SHOWN:
-        row = report["measures"][name]
-        if row["count"]:
-            cells = [_cell(row[column], unit) + _doubt(row, column) for column in _COLUMNS]
-            table.add_row(
-                f"{label}{doubt}", f"{row['count']:,}", *cells, *([_interval(row, "p99", unit)] if sure else [])
-            )
+    for row in rows_of(report):
+        cells = [text + ("[yellow]*[/]" if column in row.doubted else "") for column, text in row.cells.items()]
+        interval = [f"[dim]{row.interval or 'n too small'}[/]"] if sure else []
+        table.add_row(f"{row.label}{doubt}", row.values, *cells, *interval)
     console.print()
     if table.row_count:
         console.print(table)
@@ -160,34 +129,12 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
         console.print(turns_table(turns))
     if table.row_count:
         console.print()
-    for line in _lines(report):
+    for line in lines_of(report):
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _cell(value: float | None, unit: str) -> str:
-    if value is None:
-        return "∞" if unit else "-"
-    return _digits(value * 1e3) if unit == "ms" else f"{value:,.1f}"
-
-
-def _doubt(row: Mapping[str, Any], column: str) -> str:
-    """Return the mark for a percentile that has too few values; "" for any other figure."""
-    return "[yellow]*[/]" if column in row["too_few_for"] else ""
-
-
-def _interval(row: Mapping[str, Any], name: str, unit: str) -> str:
-    low, high = row["ci95"][name]
-    if high is None:
-        return "[dim]n too small[/]"
-    return f"[dim]{_cell(low, unit)} – {_cell(high, unit)}[/]"
-
-
-def _digits(ms: float) -> str:
-    """Format milliseconds with no more digits than are meaningful."""
-    return f"{ms:,.0f}" if ms >= 1000 else f"{ms:.1f}" if ms >= 100 else f"{ms:.2f}"
-
-
-def _lines(report: Mapping[str, Any]) -> list[str]:
+def lines_of(report: Mapping[str, Any]) -> list[str]:
+    """Return what there is to say beside the table, in rich's markup, a line each."""
     requests, tokens = report["requests"], report["tokens"]
     lines = []
     if requests["errors"]:
@@ -291,7 +238,7 @@ def _client(client: Mapping[str, Any]) -> list[str]:
             lags.append(f"{label} {lag['p50'] * 1e3:.3f} / {lag['p99'] * 1e3:.2f} / {lag['max'] * 1e3:.1f}")
     lines = [_verdict(client)]
     if apart := client["inter_token_latency_without_merged"]:
-        figures = "  ".join(f"{name} {_digits(apart[name] * 1e3)}" for name in _BRIEF)
+        figures = "  ".join(f"{name} {milliseconds(apart[name])}" for name in _BRIEF)
         lines.append(f"  inter-token latency without the {client['merged_reads']:,} merged reads, ms:  {figures}")
     if lags:
         lines.append(f"[dim]own lateness, ms p50 / p99 / max:  {'  ·  '.join(lags)}  ·  {client['clock']}[/]")

@@ -1,0 +1,25 @@
+"""Files that results are written to, at the path that an option names."""
+
+import os
+from pathlib import Path
+
+from otel_llm.errors import ConfigError
+from otel_llm.sinks.private_file import write_private
+
+__all__ = ["check_writable", "write_result_file"]
+
+
+def check_writable(path: Path, option: str, what: str) -> None:
+    """Check, before what takes long, that a report can be written. Raises ConfigError, which names the option."""
+    if path.is_dir():
+        raise ConfigError(f"a file for the {what} report", f"{path}, which is a folder", f"look at {option}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"a folder to write the {what} report in", str(path.parent), f"look at {option}")
+
+
+def write_result_file(path: Path, data: bytes, option: str, what: str) -> None:
+    """Write a report, whole or not at all, for its owner alone. Raises ConfigError, which names the option."""
+    try:
+        write_private(path, data)
+    except OSError as error:
+        raise ConfigError(f"a place to write the {what} report", error, f"look at {option}") from error
