@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "perf": ("otel_llm.load.commands.perf", "load an endpoint and measure every token"),
     "sweep": ("otel_llm.load.commands.sweep", "load an endpoint at many rates or concurrencies: one table"),
     "report": ("otel_llm.load.commands.report", "print the report of a run file, including an interrupted run"),
+    "compare": ("otel_llm.load.commands.compare", "what differs between runs, and how sure that is"),
     "demo": ("otel_llm.demo", "simulated model, load, OTLP and the percentiles read back: nothing to set up"),
     "sim": ("otel_llm.sim.cli", "a simulated model server with a known schedule"),
     "collector": (

@@ -29,7 +29,7 @@ from otel_llm.wire.any_events import AnyEvents
 from otel_llm.wire.discovery import load_protocol, protocol_for_path
 from otel_llm.wire.protocol import Protocol
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "report_of", "run"]
 
 _PART = 1000
 
@@ -80,9 +80,15 @@ def _write_page(to: Path, path: Path, row: Mapping[str, Any]) -> None:
     """Write the report of a run as a page, and say where it is."""
     check_writable(to, "--html", "HTML")
     with rare_collections():
-        page = page_of_run(report_of_run(path, row["summary"] or _report(path, row)[0])).encode()
+        page = page_of_run(report_of_run(path, report_of(path, row))).encode()
     write_result_file(to, page, "--html", "HTML")
     sys.stdout.write(f"report  {to}  {len(page) / 1e6:.1f} MB\n")
+
+
+def report_of(path: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the report of a run of a run file, by its `run` row: also of a run that was cut off."""
+    summary: Mapping[str, Any] | None = row["summary"]
+    return _report(path, row)[0] if summary is None else summary
 
 
 def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stats]:

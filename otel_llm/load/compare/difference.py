@@ -1,0 +1,109 @@
+"""The difference of two figures, from the 95 % interval that each of them has.
+
+The interval of the difference is put together of the distances from each figure to the ends of its own interval, as the
+sides of a right-angled triangle: G. Y. Zou and A. Donner, Construction of confidence limits about effect measures,
+Statistics in Medicine 27 (2008). So it needs nothing but what a report says, and what those intervals know of values
+that depend on each other, or of gaps that come many to a request, is in it. For shares of requests it is the method of
+R. G. Newcombe, Interval estimation for the difference between independent proportions, Statistics in Medicine 17
+(1998), method 10.
+
+`benchmarks/comparing.py` counts how often runs of one server are said to differ, and how often a true difference is
+found.
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Final, Literal
+
+__all__ = ["Difference", "Estimate", "Verdict", "difference_of", "share_estimate"]
+
+_Z: Final = NormalDist().inv_cdf(0.975)
+_SEEN: Final = 1 + NormalDist().inv_cdf(0.8) / _Z
+"""A true difference of so many half intervals is found in four of five comparisons."""
+
+Verdict = Literal["better", "worse", "perhaps better", "perhaps worse", "no evidence", "too few values"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure of a run with its 95 % interval. An end that the values do not give is None."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What the second run has more than the first, in the unit of the figure.
+
+    share:     of the first run's figure; None where that is 0
+    low, high: of its 95 % interval; None where the values of a run are too few for that end
+    visible:   the smallest true difference that four of five such comparisons find; None likewise
+    verdict:   `better` and `worse` hold among all comparisons made beside it, `perhaps` only for this one alone
+    """
+
+    by: float
+    share: float | None
+    low: float | None
+    high: float | None
+    visible: float | None
+    verdict: Verdict
+
+
+def difference_of(first: Estimate, second: Estimate, *, comparisons: int, less_is_better: bool) -> Difference:
+    """Return how the second figure differs from the first. comparisons: how many are made at once, itself included"""
+    by = second.value - first.value
+    down = _together(_distance(second.value, second.low), _distance(first.value, first.high))
+    up = _together(_distance(second.value, second.high), _distance(first.value, first.low))
+    visible = None if down is None or up is None else (down + up) / 2 * _SEEN
+    return Difference(
+        by,
+        by / first.value if first.value else None,
+        None if down is None else by - down,
+        None if up is None else by + up,
+        visible,
+        _verdict(by, down, up, comparisons, less_is_better=less_is_better),
+    )
+
+
+def share_estimate(count: int, of: int) -> Estimate:
+    """Return the share of requests that something happened to, by E. B. Wilson (1927).
+
+    >>> share_estimate(0, 100)
+    Estimate(value=0.0, low=0.0, high=0.037...)
+    """
+    share = count / of
+    middle, reach = count + _Z**2 / 2, _Z * math.sqrt(of * share * (1 - share) + _Z**2 / 4)
+    low, high = ((middle + side * reach) / (of + _Z**2) for side in (-1, 1))
+    return Estimate(share, max(low, 0.0) if count else 0.0, high if count < of else 1.0)
+
+
+def _distance(value: float, end: float | None) -> float | None:
+    return None if end is None else abs(value - end)
+
+
+def _together(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else math.hypot(one, other)
+
+
+def _verdict(by: float, down: float | None, up: float | None, comparisons: int, *, less_is_better: bool) -> Verdict:
+    reach = down if by > 0 else up
+    if down is None and up is None:
+        return "too few values"
+    if by == 0:
+        return "no evidence"
+    if reach is None:
+        return "too few values"
+    worse = (by > 0) == less_is_better
+    if abs(by) > reach * _wider(comparisons):
+        return "worse" if worse else "better"
+    if abs(by) > reach:
+        return "perhaps worse" if worse else "perhaps better"
+    return "no evidence"
+
+
+def _wider(comparisons: int) -> float:
+    """Return how many times longer an interval is that misses in 5 % of so many comparisons, all together."""
+    return NormalDist().inv_cdf(1 - 0.025 / comparisons) / _Z

@@ -1,0 +1,107 @@
+"""A comparison as people read it: in the terminal, and in Markdown for a pull request. Nothing is computed here."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from otel_llm.load.compare.comparison import Compared, Comparison
+from otel_llm.load.compare.difference import Verdict
+from otel_llm.load.show.rows import milliseconds
+from otel_llm.load.show.visible import on_one_line
+
+__all__ = ["HOW_TO_READ", "markdown_of", "print_comparison"]
+
+HOW_TO_READ: Final = (
+    "Differences are of the second run less the first, with 95 % intervals. `better` and `worse` hold among all "
+    "figures of the table; `perhaps` would hold for that figure alone, and one in twenty does by chance. `visible` is "
+    "the smallest difference that four of five such comparisons find."
+)
+_STYLES: Final[Mapping[Verdict, str]] = {
+    "worse": "bold red", "better": "bold green", "perhaps worse": "red", "perhaps better": "green",
+    "no evidence": "dim", "too few values": "yellow",
+}  # fmt: skip
+
+
+def print_comparison(comparison: Comparison, out: Console) -> None:
+    """Print a comparison."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    for column in _columns(comparison):
+        table.add_column(escape(column), justify="right" if table.columns else "left", no_wrap=not table.columns)
+    for each in comparison.compared:
+        cells = [escape(cell) for cell in _cells(each)]
+        cells[-1] = f"[{_STYLES[each.difference.verdict]}]{cells[-1]}[/]"
+        table.add_row(*cells)
+    out.print()
+    out.print(table)
+    out.print()
+    for line in _lines(comparison):
+        out.print(f"[yellow]note[/]  {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def markdown_of(comparisons: Sequence[Comparison]) -> str:
+    """Return comparisons as Markdown, a table each."""
+    parts = []
+    for comparison in comparisons:
+        columns = _columns(comparison)
+        rows = [columns, ["---", *["---:"] * (len(columns) - 1)], *map(_cells, comparison.compared)]
+        table = "\n".join(f"| {' | '.join(map(_in_cell, row))} |" for row in rows)
+        notes = "\n".join(f"- {_in_cell(line)}" for line in _lines(comparison))
+        parts.append(f"### {_in_cell(comparison.second)} against {_in_cell(comparison.first)}\n\n{table}\n\n{notes}\n")
+    return "\n".join([*parts, HOW_TO_READ, ""])
+
+
+def _columns(comparison: Comparison) -> list[str]:
+    return [
+        "",
+        on_one_line(comparison.first),
+        on_one_line(comparison.second),
+        "difference",
+        "95 %",
+        "visible",
+        "verdict",
+    ]
+
+
+def _cells(each: Compared) -> list[str]:
+    difference = each.difference
+    share = f" ({difference.share:+.1%})".replace("-", "−") if difference.share is not None else ""
+    reach = "–"
+    if difference.low is not None and difference.high is not None:
+        reach = f"{_signed(difference.low, each.unit)} … {_signed(difference.high, each.unit)}"
+    return [
+        f"{each.figure}, {_UNITS[each.unit]}",
+        _shown(each.first.value, each.unit),
+        _shown(each.second.value, each.unit),
+        f"{_signed(difference.by, each.unit)}{share}",
+        reach,
+        "–" if difference.visible is None else _shown(difference.visible, each.unit),
+        difference.verdict,
+    ]
+
+
+_UNITS: Final = {"s": "ms", "1/s": "1/s", "": "%"}
+
+
+def _shown(value: float, unit: str) -> str:
+    return milliseconds(value) if unit == "s" else f"{value:,.4g}" if unit else f"{value * 100:.2f}"
+
+
+def _signed(value: float, unit: str) -> str:
+    return f"{'−' if value < 0 else '+'}{_shown(abs(value), unit)}"
+
+
+def _lines(comparison: Comparison) -> Iterator[str]:
+    yield from map(on_one_line, comparison.doubts)
+    if comparison.differs:
+        options = "; ".join(f"{name}: {one} and {other}" for name, one, other in comparison.differs)
+        yield on_one_line(f"the runs did not do the same, and what differs may come from that: {options}")
+
+
+def _in_cell(text: str) -> str:
+    """Return text that Markdown shows as it is, in a cell of a table."""
+    for sign in "\\`*_{}[]<>#|~":
+        text = text.replace(sign, f"\\{sign}")
+    return text

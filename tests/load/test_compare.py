@@ -1,0 +1,215 @@
+"""`otel-llm compare`: what it calls a difference, what it refuses, and what it writes."""
+
+import copy
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.comparing import outcomes
+from benchmarks.coverage import CASES
+from otel_llm.cli import main
+from otel_llm.load.compare.comparison import compare
+from otel_llm.load.compare.difference import Estimate, difference_of, share_estimate
+from tests.load.conftest import Perf
+from tests.load.test_perf import chat
+from tests.truthserver.process import TruthServer
+
+KNOBS = "ttft_ms=20;itl_ms=2;tokens=8;jitter=lognormal;amp=0.3;seed=4"
+SLOWER = "ttft_ms=60;itl_ms=2;tokens=8;jitter=lognormal;amp=0.3;seed=5"
+
+
+def differs(first: Estimate, second: Estimate, comparisons: int = 1) -> str:
+    return difference_of(first, second, comparisons=comparisons, less_is_better=True).verdict
+
+
+def test_a_difference_is_put_together_of_two_intervals() -> None:
+    found = difference_of(Estimate(10, 7, 14), Estimate(20, 16, 23), comparisons=1, less_is_better=True)
+    assert (found.by, found.share) == (10, 1.0)
+    assert (found.low, found.high) == pytest.approx((10 - np.hypot(4, 4), 10 + np.hypot(3, 3)))
+    assert found.visible == pytest.approx((np.hypot(4, 4) + np.hypot(3, 3)) / 2 * 1.4294, rel=1e-4)
+    assert found.verdict == "worse"
+
+
+def test_verdicts() -> None:
+    about_10 = Estimate(10, 9, 11)
+    assert differs(about_10, Estimate(8, 7, 9)) == "better"
+    assert differs(about_10, Estimate(10.5, 9.5, 11.5)) == "no evidence"
+    assert differs(about_10, about_10) == "no evidence"
+    assert differs(about_10, Estimate(12, 11, 13)) == "worse"
+    assert differs(about_10, Estimate(11.6, 10.6, 12.6), comparisons=12) == "perhaps worse"
+    assert differs(about_10, Estimate(12, None, 13)) == "too few values"
+    assert differs(about_10, Estimate(12, None, None)) == "too few values"
+    more = difference_of(about_10, Estimate(12, 11, 13), comparisons=1, less_is_better=False)
+    assert more.verdict == "better"
+
+
+def test_a_share_has_wilsons_interval_and_a_difference_of_shares_newcombes() -> None:
+    """The first example of Newcombe (1998): 56 of 70 less 48 of 80, method 10: 0.0524 to 0.3339."""
+    found = difference_of(share_estimate(48, 80), share_estimate(56, 70), comparisons=1, less_is_better=True)
+    assert (found.by, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+    assert share_estimate(0, 20).low == 0
+    assert share_estimate(20, 20).high == 1
+
+
+@pytest.mark.parametrize("name", ["independent", "AR(1), 0.5"])
+def test_runs_of_one_server_seldom_differ_and_true_differences_are_found(name: str) -> None:
+    """A small part of `benchmarks/comparing.py`: 8 % of false alarms at most, four of five differences found."""
+    middle = next(outcomes(CASES[name](), 400, 100))
+    assert middle.given > 90
+    assert middle.alarms <= 8
+    assert 0.65 < middle.found / middle.shifted < 0.97
+
+
+@pytest.fixture(scope="module")
+def runs(_truth_process: TruthServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `file.db`, of two runs of one server and one of a slower one, and their reports."""
+    folder = tmp_path_factory.mktemp("compare")
+    for at, knobs in enumerate((KNOBS, KNOBS, SLOWER), 1):
+        words = [*chat(_truth_process, knobs), "-n", "200", "--parallel", "4", "--append"]
+        run = Perf(folder).start(*words).wait()
+        assert run.code == 0, run.err
+        shutil.move(folder / "report.json", folder / f"{at}.json")
+    shutil.move(folder / "run.db", folder / "file.db")
+    return folder
+
+
+@pytest.fixture
+def reports(runs: Path) -> list[dict[str, Any]]:
+    return [trusted(json.loads((runs / f"{at}.json").read_text())) for at in (1, 2, 3)]
+
+
+def trusted(report: dict[str, Any]) -> dict[str, Any]:
+    """The report as of a run whose client kept up: on a busy machine it may not have."""
+    return {**report, "client": {**report["client"], "saturated": False, "reasons": []}}
+
+
+def sure(report: dict[str, Any]) -> dict[str, Any]:
+    """The report with intervals of 3 % to each side: how long those of a run are depends on how busy the machine is."""
+    found = copy.deepcopy(report)
+    for row in found["measures"].values():
+        row["ci95"] = (
+            {name: [row[name] and row[name] * 0.97, row[name] and row[name] * 1.03] for name in row["ci95"]}
+            if (row["count"])
+            else {}
+        )
+    return found
+
+
+def test_a_slower_server_is_worse_and_the_same_is_not(
+    reports: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """JSON, Markdown and terminal say the same, and the exit code follows --fail-if."""
+    files = [tmp_path / f"{name}.json" for name in ("before", "again", "slower")]
+    for file, report in zip(files, (reports[0], reports[0], reports[2]), strict=True):
+        file.write_text(json.dumps(sure(report)))
+    out = tmp_path / "c.json"
+    words = [*map(str, files), "--json", str(out), "--markdown", str(tmp_path / "c.md")]
+    assert main(["compare", *words, "--fail-if", "worse"]) == 1
+    same, slower = json.loads(out.read_text())
+    assert [same["second"], slower["second"]] == ["again.json", "slower.json"]
+    assert {each["difference"]["verdict"] for each in same["compared"]} <= {"no evidence", "too few values"}
+    (first,) = [each for each in slower["compared"] if each["figure"] == "time to first token p50"]
+    assert first["difference"]["verdict"] == "worse"
+    assert first["difference"]["low"] > 0.01
+    assert first["difference"]["by"] == pytest.approx(first["second"]["value"] - first["first"]["value"])
+    printed, written = capsys.readouterr().out, (tmp_path / "c.md").read_text()
+    for text in (printed, written):
+        assert "worse" in text
+        assert "smallest difference that four of five such comparisons find" in " ".join(text.split())
+        assert f"{first['second']['value'] * 1e3:.2f}" in text
+    assert "--url: " in written
+    assert main(["compare", *words]) == 0
+    assert main(["compare", *map(str, files[:2]), "--fail-if", "worse"]) == 0
+
+
+def test_a_file_alone_compares_its_first_run_with_all_others(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "c.json"
+    assert main(["compare", str(runs / "file.db"), "--anyway", "--json", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert [(each["first"], each["second"]) for each in found] == [
+        ("file.db#1", "file.db#2"),
+        ("file.db#1", "file.db#3"),
+    ]
+
+
+def test_json_reports_and_run_files_are_the_same_runs(runs: Path, tmp_path: Path) -> None:
+    found = []
+    for pair in (("file.db#1", "file.db#3"), ("1.json", "3.json")):
+        out = tmp_path / "c.json"
+        assert main(["compare", *(str(runs / each) for each in pair), "--anyway", "--json", str(out)]) == 0
+        found.append(json.loads(out.read_text())[0]["compared"])
+    assert found[0] == found[1]
+
+
+def test_what_differs_beside_the_figures_is_said(reports: list[dict[str, Any]]) -> None:
+    first, second = reports[0], copy.deepcopy(reports[1])
+    assert [name for name, *_ in compare(("a", "b"), first, second).differs] == []
+    second["run"]["arguments"] |= {"parallel": 8, "name": "other", "model": "n"}
+    assert compare(("a", "b"), first, second).differs == [("--model", "m", "n"), ("--parallel", "4", "8")]
+
+
+def test_a_run_that_measured_its_client_is_refused(
+    runs: Path, reports: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late = {**reports[0], "client": {**reports[0]["client"], "saturated": True, "reasons": ["reads were late"]}}
+    for name, report in (("late", late), ("good", reports[1])):
+        (tmp_path / f"{name}.json").write_text(json.dumps(report))
+    words = ["compare", str(tmp_path / "late.json"), str(tmp_path / "good.json")]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "limited by its client: reads were late" in said
+    assert "--anyway" in said
+    assert said.count("\n") == 1
+    assert main([*words, "--anyway"]) == 0
+    assert "limited by its client" in capsys.readouterr().out
+
+
+def test_a_run_that_was_broken_off_is_refused(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(runs / "file.db", tmp_path / "broken.db")
+    with closing(sqlite3.connect(tmp_path / "broken.db")) as db:
+        db.execute("UPDATE run SET summary = NULL")
+        db.commit()
+    assert main(["compare", str(tmp_path / "broken.db#1"), str(tmp_path / "broken.db#3")]) == 2
+    assert "was broken off" in capsys.readouterr().err
+    assert main(["compare", str(tmp_path / "broken.db#1"), str(tmp_path / "broken.db#3"), "--anyway"]) == 0
+
+
+Words = Callable[[Path], list[str]]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (lambda runs: [str(runs / "file.db#1")], "two runs or more"),
+        (lambda runs: [str(runs / "file.db#9"), str(runs / "1.json")], "file.db#1 to "),
+        (lambda runs: [str(runs / "nothing.db"), str(runs / "1.json")], "a run file"),
+        (lambda runs: [__file__, str(runs / "1.json")], "a run file"),
+        (lambda runs: [str(runs / "odd.json"), str(runs / "1.json")], "a report that --json wrote"),
+        (lambda runs: [str(runs / "1.json"), str(runs / "2.json"), "--json", "nowhere/x"], "look at --json"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(
+    runs: Path, words: Words, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (runs / "odd.json").write_text('{"schema": 2}')
+    assert main(["compare", *words(runs)]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+
+
+def test_markup_in_a_name_is_text(reports: list[dict[str, Any]], tmp_path: Path) -> None:
+    for name in ("a|b[red]", "c"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(reports[0]))
+    out = tmp_path / "c.md"
+    assert main(["compare", str(tmp_path / "a|b[red].json"), str(tmp_path / "c.json"), "--markdown", str(out)]) == 0
+    header = next(line for line in out.read_text().splitlines() if line.startswith("|"))
+    assert "a\\|b\\[red\\]" in header
+    assert header.replace("\\|", "").count("|") == 8
