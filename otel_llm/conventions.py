@@ -58,6 +58,9 @@ TOKEN_TYPE: Final = "gen_ai.token.type"
 TOKEN_MODALITY: Final = "gen_ai.token.modality"
 INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
+DETAILS_EVENT: Final = "gen_ai.client.inference.operation.details"
+"""The event that may hold what was asked and answered."""
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
 ERROR_TYPE: Final = "error.type"
@@ -418,6 +421,7 @@ def instrument(key: str) -> Instrument:
 # -- what the environment asks for ---------------------------------------------------------------------------------
 
 CAPTURE_CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+COMPLETION_HOOK: Final = "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK"
 
 
 def profiles(environ: Mapping[str, str] = os.environ) -> tuple[Profile, ...]:

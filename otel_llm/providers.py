@@ -8,9 +8,9 @@ OTEL_*_EXPORTER variable.
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import uuid4
 
 from opentelemetry import metrics, trace
@@ -19,6 +19,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 
+from otel_llm import conventions
 from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.process.ending import ENDING
@@ -29,6 +30,7 @@ from otel_llm.sinks.exporters import (
     OtlpProtocol,
     choose_aggregation,
     exporter_names,
+    make_log_exporter,
     make_metric_reader,
     make_span_exporter,
     silent_exporters,
@@ -36,6 +38,9 @@ from otel_llm.sinks.exporters import (
 from otel_llm.sinks.finished_spans import FinishedSpans
 from otel_llm.sinks.ledger import CountedSpanProcessor, Ledger
 from otel_llm.sinks.shown import ShownCalls
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import LoggerProvider
 
 __all__ = ["Histograms", "OtlpProtocol", "Providers", "build_providers", "configure"]
 
@@ -47,10 +52,11 @@ _EXIT_S: Final = 5.0
 @dataclass
 class Providers:
     """A tracer and a meter provider, and a ledger of their exports. Either is None where nothing of it is exported, or
-    where the application had set its own."""
+    where the application had set its own. There is a logger provider where events with content were asked for."""
 
     tracer_provider: TracerProvider | None = None
     meter_provider: MeterProvider | None = None
+    logger_provider: "LoggerProvider | None" = None
     ledger: Ledger = field(default_factory=Ledger)
     _processors: list[CountedSpanProcessor] = field(default_factory=list)
     _shut: bool = False
@@ -67,9 +73,8 @@ class Providers:
             return True
         end = _deadline(timeout_s)
         done = [processor.force_flush(_left_ms(end)) for processor in self._processors]
-        if self.meter_provider is not None:
-            done.append(_quietly(self.meter_provider.force_flush, _left_ms(end)))
-        return all(done)
+        others = [provider for provider in (self.meter_provider, self.logger_provider) if provider is not None]
+        return all([*done, *(_quietly(provider.force_flush, _left_ms(end)) for provider in others)])
 
     def shutdown(self, timeout_s: float = 10.0) -> Ledger:
         """Export what is left, stop, and return the ledger: recorded = exported + dropped. Later calls do nothing."""
@@ -83,6 +88,8 @@ class Providers:
             self.tracer_provider.shutdown()
         if self.meter_provider is not None:
             _quietly(self.meter_provider.shutdown, max(_left_ms(end), 500))
+        if self.logger_provider is not None:
+            self.logger_provider.shutdown()
         return self.ledger
 
     def hurry(self) -> bool:
@@ -171,6 +178,10 @@ def configure(
         trace.set_tracer_provider(made.tracer_provider)
     if made.meter_provider is not None:
         metrics.set_meter_provider(made.meter_provider)
+    if made.logger_provider is not None:
+        from opentelemetry import _logs
+
+        _logs.set_logger_provider(made.logger_provider)
     if signals and not show and not _is_said_where_to(endpoint):
         _log.warning(
             "nothing is exported, since nobody said where to; "
@@ -235,7 +246,22 @@ def build_providers(
         make_metric_reader(name, target, aggregation, interval_ms, made.ledger) for name in names.get("metrics", ())
     ]:
         made.meter_provider = MeterProvider(readers, resource=resource, views=[WORST], shutdown_on_exit=False)
+    if conventions.capture_content() in ("event", "both"):
+        made.logger_provider = _events_to(exporter_names("logs", endpoint), target, resource)
     return made
+
+
+def _events_to(names: Sequence[str], target: ExportTarget, resource: Resource) -> "LoggerProvider | None":
+    """Return what exports events, None where nobody said where to. Few programs need it, so it is loaded here."""
+    if not names:
+        return None
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+
+    provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
+    for name in names:
+        provider.add_log_record_processor(BatchLogRecordProcessor(make_log_exporter(name, target)))
+    return provider
 
 
 def _resource(service_name: str | None, attributes: Mapping[str, Any]) -> Resource:

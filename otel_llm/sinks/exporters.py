@@ -23,6 +23,7 @@ __all__ = [
     "OtlpProtocol",
     "choose_aggregation",
     "exporter_names",
+    "make_log_exporter",
     "make_metric_reader",
     "make_span_exporter",
     "silent_exporters",
@@ -32,7 +33,7 @@ Histograms = Literal["exponential", "explicit"]
 OtlpProtocol = Literal["grpc", "http/protobuf"]
 
 _HTTP_PORT: Final = 4318
-_SIGNAL: Final = re.compile(r"/v1/(traces|metrics)$")
+_SIGNAL: Final = re.compile(r"/v1/(traces|metrics|logs)$")
 """What some give with the base URL, and exporters append."""
 _AGGREGATIONS: Final = {
     "exponential": ExponentialBucketHistogramAggregation,
@@ -94,7 +95,7 @@ def _variable(signal: str, what: str) -> str | None:
 
 
 def exporter_names(signal: str, endpoint: str | None) -> list[str]:
-    """Return the names of the exporters for a signal, `traces` or `metrics`; an empty list to export none."""
+    """Return the names of the exporters for a signal, `traces`, `metrics` or `logs`; an empty list to export none."""
     listed = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip()
     if listed:
         return [name for item in listed.split(",") if (name := item.strip()) and name != "none"]
@@ -124,6 +125,19 @@ def make_span_exporter(name: str, target: ExportTarget) -> Any:
 
         return OverGrpc(**target.arguments("traces", http=False))
     return _plugin("opentelemetry_traces_exporter", name)()
+
+
+def make_log_exporter(name: str, target: ExportTarget) -> Any:
+    """Return a new exporter of events. Raises ConfigError when there is none of that name."""
+    if name == "otlp":
+        if target.speaks_http("logs"):
+            from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as OverHttp
+
+            return OverHttp(**target.arguments("logs", http=True))
+        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as OverGrpc
+
+        return OverGrpc(**target.arguments("logs", http=False))
+    return _plugin("opentelemetry_logs_exporter", name)()
 
 
 def make_metric_reader(

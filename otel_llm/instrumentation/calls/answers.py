@@ -1,4 +1,4 @@
-"""What an answer says of itself: the kind of a streamed item (content, padding or usage), its text, its token counts.
+"""What an answer says of itself: the kind of a streamed item (content, padding or usage), its token counts.
 
 A string is what it says. Objects and dicts of the well-known shapes (OpenAI's chunks and whatever copies them) are
 read for their content and usage; any other non-empty item of a stream is one token. Of a whole result a list of tokens
@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 
-__all__ = ["AnswerFacts", "kind_of", "member", "read_result", "read_usage", "text_of"]
+__all__ = ["AnswerFacts", "kind_of", "member", "read_result", "read_usage"]
 
 
 class AnswerFacts(Protocol):
@@ -82,20 +82,6 @@ def _kind_of_choices(choices: "list[Any] | tuple[Any, ...]") -> int:
         brought = next((kind for name, kind in _DELTA if delta is not None and member(delta, name)), PADDING)
         kind = brought if TEXT in (kind, brought) and brought == TEXT else kind or brought
     return kind
-
-
-def text_of(item: Any) -> str:
-    """Return the text that an item or a result holds, "" when it holds none."""
-    if isinstance(item, str):
-        return item
-    if isinstance(item, list | tuple) and all(isinstance(part, str) for part in item):
-        return "".join(item)
-    for choice in member(item, "choices") or ():
-        message = member(choice, "delta") or member(choice, "message")
-        words = member(choice, "text") or (message is not None and member(message, "content"))
-        return words if isinstance(words, str) else ""
-    words = member(item, "content") or member(item, "text")
-    return words if isinstance(words, str) else ""
 
 
 # -- whole results and usage -------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 Nothing here raises: what telemetry cannot do is logged once and left undone, and the call itself goes on.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, Protocol, cast
@@ -14,8 +13,9 @@ from opentelemetry.context import Context
 
 from otel_llm.errors import RemoteError
 from otel_llm.generation import LAST, FinishedCall
-from otel_llm.instrumentation.calls import answers, content, counted, in_flight
+from otel_llm.instrumentation.calls import answers, counted, in_flight
 from otel_llm.instrumentation.calls.attaching import attach, detach
+from otel_llm.instrumentation.calls.content import Content, content_of, is_wanted
 from otel_llm.instrumentation.calls.destination import DESTINATION, LOG, CallSink
 from otel_llm.instrumentation.calls.hooks import Hooks
 from otel_llm.instrumentation.calls.isolation import guarded
@@ -58,6 +58,7 @@ class Call:
     """
 
     __slots__ = (
+        "_content",
         "_head",
         "_last_of_function",
         "_made_ns",
@@ -65,7 +66,6 @@ class Call:
         "_result",
         "_sink",
         "_stand_ins",
-        "_texts",
         "context",
         "finished",
         "gave_way",
@@ -117,10 +117,9 @@ class Call:
         self.gave_way, self.nested = False, outer is not None and counted.is_nested(outer)
         if self.nested:
             self._head["flags"] = (NESTED,)
-        self._texts: list[str] | None = None
-        if content.VARIABLE in os.environ and content.is_wanted():
-            self._texts = []
-            guarded("content", content.put_question, self._head, args, kwargs)
+        self._content: Content | None = None
+        if is_wanted():
+            self._content = guarded("content", content_of, args, kwargs)
         self._sink: CallSink | None = None
         self._opened: Any = None
         self._result: Any = None
@@ -168,7 +167,7 @@ class Call:
         if self.items is None:
             self.begin()
             hooks, observation = self.hooks, cast("StreamObservation", self.observation)
-            self.items = StreamItems(observation, hooks.item, hooks.has_text, self.options.tokens, self._texts)
+            self.items = StreamItems(observation, hooks.item, hooks.has_text, self.options.tokens, self._content)
         return self.items
 
     def note(self, item: Any) -> Any:
@@ -221,8 +220,8 @@ class Call:
             return
         now = self.now_ns()
         guarded("result", self._read_result, value, self.observation)
-        if self._texts is not None:
-            guarded("content", self._texts.append, answers.text_of(value))
+        if self._content is not None:
+            guarded("content", self._content.take, value)
         self._conclude(lambda observation: observation.end(now))
 
     def _read_result(self, value: Any, observation: StreamObservation) -> None:
@@ -286,14 +285,17 @@ class Call:
                 self.items.hand_over(observation)
         if self.streamed or len(observation):
             observation.head.setdefault("stream", True)
-        if self._texts:
-            content.put_answer(observation, self._texts)
+        if self._content is not None:
+            guarded("content", self._content.put, observation)
 
     def _finish(self, record: StreamRecord) -> None:
         """Tell of it: to this thread or task, to the sink, to the log, and to `on_metrics`."""
         if not self.open:
             return
         self.open = False
+        if self._content is not None:
+            span = None if self._opened is None else self._opened.span
+            guarded("content", self._content.tell, record, self.context, span)
         self.context = Context()  # breaks the reference cycle: it held this call
         in_flight.OPEN.discard(self)
         self.finished = finished = FinishedCall(record)

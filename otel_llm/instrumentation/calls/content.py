@@ -1,51 +1,184 @@
-"""What was asked and answered, on the span, only where the environment asks for it.
+"""What was asked and answered, only where the environment asks for it, by the three ways of the convention.
 
-`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is read per call; by default nothing here runs.
+OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: attributes of the span, an event, or both
+OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK:         a hook of opentelemetry-util-genai, such as `upload`
+
+Both are read per call; by default nothing here runs. Parts of a message that are no text, such as images, are told of
+by their type alone.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
-import orjson
+from opentelemetry import trace
+from opentelemetry.context import Context
 
-from otel_llm import conventions
+from otel_llm import conventions as names
+from otel_llm.instrumentation.calls.answers import member
+from otel_llm.instrumentation.calls.destination import LOG
+from otel_llm.instrumentation.calls.texts import text_of
 from otel_llm.observation import StreamObservation
+from otel_llm.record import StreamRecord
 
-__all__ = ["VARIABLE", "is_wanted", "put_answer", "put_question"]
+__all__ = ["Content", "content_of", "is_wanted"]
 
-VARIABLE: Final = conventions.CAPTURE_CONTENT
-_ARGUMENTS: Final = ("messages", "prompt", "task", "text", "input", "inputs")
+_ARGUMENTS: Final = ("messages", "contents", "prompt", "task", "text", "input", "inputs")
+_SYSTEM: Final = ("system", "instructions")
+_PART: Final = "text"
 
 
 def is_wanted() -> bool:
-    """Return whether message content may go onto spans."""
-    return conventions.capture_content(os.environ) in ("span", "both")
+    """Return whether message content may go anywhere."""
+    return names.CAPTURE_CONTENT in os.environ or names.COMPLETION_HOOK in os.environ
 
 
-def put_question(head: dict[str, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Add the messages that a call was made with to what is known of it beforehand."""
-    found = next((kwargs[name] for name in _ARGUMENTS if name in kwargs), args[0] if args else None)
-    if messages := _messages(found):
-        _put(head, conventions.INPUT_MESSAGES, messages)
+def content_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Content | None":
+    """Return the content of a call with these arguments; None where nothing is to become of it."""
+    where, hook = names.capture_content(os.environ), os.environ.get(names.COMPLETION_HOOK, "").strip()
+    return Content(args, kwargs, where, hook) if where != "no" or hook else None
 
 
-def put_answer(observation: StreamObservation, texts: Sequence[str]) -> None:
-    """Add the text that came back."""
-    message = {"role": "assistant", "parts": [{"type": "text", "content": "".join(texts)}]}
-    _put(observation.head, conventions.OUTPUT_MESSAGES, [message])
+class Content:
+    """What one call was asked and answered. texts: of the items of its stream, or of its result, in their order."""
+
+    __slots__ = ("_asked", "_hook", "_system", "_where", "texts")
+
+    def __init__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str, hook: str) -> None:
+        given = [mapping for mapping in (kwargs, *args) if isinstance(mapping, Mapping)]
+        asked = _first(given, _ARGUMENTS)
+        self._asked = _messages(args[0] if asked is None and args else asked)
+        self._system = _parts(_first(given, _SYSTEM))
+        self._where, self._hook = where, hook
+        self.texts: list[str] = []
+
+    def take(self, item: Any) -> None:
+        """Take the text of an item or of a result."""
+        self.texts.append(text_of(item))
+
+    def put(self, observation: StreamObservation) -> None:
+        """Add it to what is known of the call, from where it goes onto the span, if it is to be there."""
+        if self._where in ("span", "both"):
+            import orjson
+
+            reasons = observation.head.get("finish_reasons") or ()
+            told = {name: orjson.dumps(value, default=str).decode() for name, value in self._told(reasons).items()}
+            observation.head["attributes"] = {**observation.head.get("attributes", {}), **told}
+
+    def tell(self, record: StreamRecord, context: Context, span: trace.Span | None) -> None:
+        """Emit the event of a call that has ended, and call the hook; its span is still open."""
+        from opentelemetry import _logs
+
+        event = _logs.LogRecord(
+            event_name=names.DETAILS_EVENT,
+            context=context,
+            attributes={**_facts(record), **self._told(record.finish_reasons)},
+        )
+        if self._hook:
+            _call_hook(self._hook, self._asked, self._answered(record.finish_reasons), self._system, span, event)
+        if self._where in ("event", "both"):
+            _logs.get_logger(names.SCOPE).emit(event)
+
+    def _told(self, reasons: Iterable[str]) -> dict[str, Any]:
+        found = {
+            names.SYSTEM_INSTRUCTIONS: self._system,
+            names.INPUT_MESSAGES: self._asked,
+            names.OUTPUT_MESSAGES: self._answered(reasons),
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def _answered(self, reasons: Iterable[str]) -> list[Any]:
+        if not any(self.texts):
+            return []
+        parts = [{"type": _PART, "content": "".join(self.texts)}]
+        return [{"role": "assistant", "parts": parts, "finish_reason": next(iter(reasons), "")}]
 
 
-def _put(head: dict[str, Any], name: str, messages: list[Any]) -> None:
-    head["attributes"] = {**head.get("attributes", {}), name: orjson.dumps(messages, default=str).decode()}
+def _facts(record: StreamRecord) -> dict[str, Any]:
+    found = {
+        names.OPERATION_NAME: record.operation,
+        names.PROVIDER_NAME: record.provider or names.UNKNOWN_PROVIDER,
+        names.REQUEST_MODEL: record.model,
+        names.RESPONSE_MODEL: record.response_model,
+        names.RESPONSE_ID: record.response_id,
+        names.RESPONSE_FINISH_REASONS: record.finish_reasons or None,
+        names.USAGE_INPUT_TOKENS: record.input_tokens,
+        names.USAGE_OUTPUT_TOKENS: record.output_tokens if record.token_source != "chunks" else None,
+        names.ERROR_TYPE: record.error_type,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+# -- messages, as the convention's schema has them -----------------------------------------------------------------
+
+
+def _first(given: Iterable[Mapping[str, Any]], wanted: Iterable[str]) -> Any:
+    return next((one[name] for one in given for name in wanted if one.get(name) is not None), None)
 
 
 def _messages(found: Any) -> list[Any]:
     if isinstance(found, str):
-        return [{"role": "user", "parts": [{"type": "text", "content": found}]}]
-    if isinstance(found, list) and all(isinstance(message, Mapping) for message in found):
-        return [
-            {"role": message.get("role"), "parts": [{"type": "text", "content": message.get("content")}]}
-            for message in found
-        ]
-    return []
+        return [{"role": "user", "parts": _parts(found)}]
+    if isinstance(found, list | tuple):
+        return [_message(one) for one in found if isinstance(one, str | Mapping) or hasattr(one, "__dict__")]
+    return [_message(found)] if member(found, "parts") or member(found, "content") else []
+
+
+def _message(found: Any) -> dict[str, Any]:
+    if isinstance(found, str):
+        return {"role": "user", "parts": _parts(found)}
+    content = member(found, "content")
+    parts = _parts(member(found, "parts") if content is None else content)
+    for call in member(found, "tool_calls") or ():
+        function = member(call, "function") or call
+        asked = {"name": member(function, "name"), "arguments": member(function, "arguments")}
+        parts.append({"type": "tool_call", "id": member(call, "id"), **asked})
+    return {"role": str(member(found, "role") or member(found, "type") or "user"), "parts": parts}
+
+
+def _parts(found: Any) -> list[Any]:
+    if isinstance(found, list | tuple):
+        return [part for one in found for part in _parts(one)]
+    if found is None:
+        return []
+    words = found if isinstance(found, str) else member(found, "text")
+    if isinstance(words, str):
+        return [{"type": _PART, "content": words}]
+    return [{"type": str(member(found, "type") or "other")}]
+
+
+# -- the hook of opentelemetry-util-genai --------------------------------------------------------------------------
+
+
+@lru_cache
+def _hook(name: str) -> Any:
+    """Return the hook of that name with the types that it takes; None, said once, where util-genai is not installed."""
+    try:
+        from opentelemetry.util.genai import completion_hook, types  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        LOG.warning(
+            "expected opentelemetry-util-genai for %s=%s, got none; next step: pip install opentelemetry-util-genai",
+            *(names.COMPLETION_HOOK, name),
+        )
+        return None
+    return completion_hook.load_completion_hook(), types
+
+
+def _call_hook(
+    name: str, asked: list[Any], answered: list[Any], system: list[Any], span: trace.Span | None, event: Any
+) -> None:
+    if (found := _hook(name)) is None:
+        return
+    hook, types = found
+
+    def typed(parts: list[Any]) -> list[Any]:
+        return [types.Text(content=part["content"]) if part["type"] == _PART else part for part in parts]
+
+    hook.on_completion(
+        inputs=[types.InputMessage(role=one["role"], parts=typed(one["parts"])) for one in asked],
+        outputs=[types.OutputMessage(one["role"], typed(one["parts"]), one["finish_reason"]) for one in answered],
+        system_instruction=typed(system),
+        span=span,
+        log_record=event,
+    )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_llm.instrumentation.calls import answers
+from otel_llm.instrumentation.calls.content import Content
 from otel_llm.instrumentation.calls.isolation import guarded
 from otel_llm.instrumentation.calls.lazy_reader import LazyReader
 from otel_llm.observation import StreamObservation
@@ -21,10 +22,21 @@ class StreamItems:
     plain:  whether of a string in the stream nothing but the arrival is of interest
 
     count:  item -> its tokens, None where each item with content is one token
-    texts:  gets the text of each item, None where content is not kept
+    content: gets each item, None where content is not kept
     """
 
-    __slots__ = ("_count", "_kinds", "_observation", "_read", "_reader", "_texts", "_tokens", "at_ns", "plain", "take")
+    __slots__ = (
+        "_content",
+        "_count",
+        "_kinds",
+        "_observation",
+        "_read",
+        "_reader",
+        "_tokens",
+        "at_ns",
+        "plain",
+        "take",
+    )
 
     def __init__(
         self,
@@ -32,13 +44,13 @@ class StreamItems:
         read: Callable[[Any, StreamObservation], int] | None,
         has_text: Callable[[Any], bool] | None,
         count: Callable[[Any], int] | None,
-        texts: list[str] | None,
+        content: Content | None,
     ) -> None:
         """read, has_text: hooks of an adapter, see `Hooks`"""
         self.at_ns: list[int] = []
-        self.plain = count is None and texts is None
+        self.plain = count is None and content is None
         self._observation, self._read = observation, read or answers.kind_of
-        self._count, self._texts = count, texts
+        self._count, self._content = count, content
         self._tokens: list[int] = []
         self._kinds: dict[int, int] = {}  # of items that are not text, by their number
         self._reader: LazyReader | None = None
@@ -63,8 +75,8 @@ class StreamItems:
                 kind = TEXT
         if kind != TEXT:
             self._kinds[len(self.at_ns) - 1] = kind
-        if self._texts is not None:
-            self._texts.append(answers.text_of(item))
+        if self._content is not None:
+            self._content.take(item)
 
     def finish(self) -> None:
         """Read what has not been read yet: the stream is over."""
