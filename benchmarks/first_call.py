@@ -1,4 +1,4 @@
-"""What the first call of a process says beside the nine after it: nine ways in, cold interpreters, without an SDK and with one.
+"""What the first call of a process says beside the nine after it: nine ways in, without an SDK and with one.
 
     python -m benchmarks.first_call        # a table in Markdown; ways whose library is not installed are left out
 
@@ -168,7 +168,8 @@ def differ(program: str) -> float:
 
 def main() -> int:
     print(
-        "| first token of the first call, less the median of the nine after it, ms | without an SDK | with one |\n| --- | --- | --- |"
+        "| first token of the first call, less the median of the nine after it, ms | without an SDK | with one |\n"
+        "| --- | --- | --- |"
     )
     for name, (library, program) in WAYS.items():
         if library and importlib.util.find_spec(library) is None:
