@@ -3,6 +3,7 @@
 Nothing here raises: what telemetry cannot do is logged once and left undone, and the call itself goes on.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, Protocol, cast
@@ -11,11 +12,12 @@ from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.context import Context
 
+from otel_llm.conventions import CAPTURE_CONTENT, COMPLETION_HOOK
 from otel_llm.errors import RemoteError
 from otel_llm.generation import LAST, FinishedCall
 from otel_llm.instrumentation.calls import answers, counted, in_flight
 from otel_llm.instrumentation.calls.attaching import attach, detach
-from otel_llm.instrumentation.calls.content import Content, content_of, is_wanted
+from otel_llm.instrumentation.calls.content import Content, content_of
 from otel_llm.instrumentation.calls.destination import DESTINATION, LOG, CallSink
 from otel_llm.instrumentation.calls.hooks import Hooks
 from otel_llm.instrumentation.calls.isolation import guarded
@@ -118,7 +120,7 @@ class Call:
         if self.nested:
             self._head["flags"] = (NESTED,)
         self._content: Content | None = None
-        if is_wanted():
+        if CAPTURE_CONTENT in os.environ or COMPLETION_HOOK in os.environ:
             self._content = guarded("content", content_of, args, kwargs)
         self._sink: CallSink | None = None
         self._opened: Any = None
@@ -167,7 +169,8 @@ class Call:
         if self.items is None:
             self.begin()
             hooks, observation = self.hooks, cast("StreamObservation", self.observation)
-            self.items = StreamItems(observation, hooks.item, hooks.has_text, self.options.tokens, self._content)
+            keep = None if self._content is None else self._content.take
+            self.items = StreamItems(observation, hooks.item, hooks.has_text, self.options.tokens, keep)
         return self.items
 
     def note(self, item: Any) -> Any:

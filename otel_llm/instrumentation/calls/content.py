@@ -22,16 +22,11 @@ from otel_llm.instrumentation.calls.texts import text_of
 from otel_llm.observation import StreamObservation
 from otel_llm.record import StreamRecord
 
-__all__ = ["Content", "content_of", "is_wanted"]
+__all__ = ["Content", "content_of"]
 
 _ARGUMENTS: Final = ("messages", "contents", "prompt", "task", "text", "input", "inputs")
 _SYSTEM: Final = ("system", "instructions")
 _PART: Final = "text"
-
-
-def is_wanted() -> bool:
-    """Return whether message content may go anywhere."""
-    return names.CAPTURE_CONTENT in os.environ or names.COMPLETION_HOOK in os.environ
 
 
 def content_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Content | None":

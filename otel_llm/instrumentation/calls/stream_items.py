@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_llm.instrumentation.calls import answers
-from otel_llm.instrumentation.calls.content import Content
 from otel_llm.instrumentation.calls.isolation import guarded
 from otel_llm.instrumentation.calls.lazy_reader import LazyReader
 from otel_llm.observation import StreamObservation
@@ -22,12 +21,12 @@ class StreamItems:
     plain:  whether of a string in the stream nothing but the arrival is of interest
 
     count:  item -> its tokens, None where each item with content is one token
-    content: gets each item, None where content is not kept
+    keep:   is given each item, None where content is not kept
     """
 
     __slots__ = (
-        "_content",
         "_count",
+        "_keep",
         "_kinds",
         "_observation",
         "_read",
@@ -44,13 +43,13 @@ class StreamItems:
         read: Callable[[Any, StreamObservation], int] | None,
         has_text: Callable[[Any], bool] | None,
         count: Callable[[Any], int] | None,
-        content: Content | None,
+        keep: Callable[[Any], object] | None,
     ) -> None:
         """read, has_text: hooks of an adapter, see `Hooks`"""
         self.at_ns: list[int] = []
-        self.plain = count is None and content is None
+        self.plain = count is None and keep is None
         self._observation, self._read = observation, read or answers.kind_of
-        self._count, self._content = count, content
+        self._count, self._keep = count, keep
         self._tokens: list[int] = []
         self._kinds: dict[int, int] = {}  # of items that are not text, by their number
         self._reader: LazyReader | None = None
@@ -75,8 +74,8 @@ class StreamItems:
                 kind = TEXT
         if kind != TEXT:
             self._kinds[len(self.at_ns) - 1] = kind
-        if self._content is not None:
-            self._content.take(item)
+        if self._keep is not None:
+            self._keep(item)
 
     def finish(self) -> None:
         """Read what has not been read yet: the stream is over."""
