@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
+from otel_llm.wire.additions import Additions
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import arguments_of
 from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body
@@ -77,9 +78,7 @@ _decode = msgspec.json.Decoder(_Event).decode
 class DashScope(Protocol):
     """`POST …/generation`. Parameters go into the body's `parameters`; the stream is asked for by a header.
 
-    Cumulative texts are recognised by the answer itself: an event that repeats everything before it and adds to it.
-    The first event that does not settles that the pieces are increments. A second piece that begins with the whole
-    first one ("1", "10") is read as its repetition until then; only its text, not its arrival, is the shorter for it.
+    Cumulative texts are recognised by the answer itself (`otel_llm.wire.additions`).
     Of several choices each event of a stream brings one, with the usage of that one: the answer's is their sum.
     """
 
@@ -87,12 +86,11 @@ class DashScope(Protocol):
     paths = ("/text-generation/generation", "/multimodal-generation/generation")
     conversations = True
 
-    __slots__ = ("_billed", "_increments", "_so_far")
+    __slots__ = ("_added", "_billed")
 
     def __init__(self) -> None:
         super().__init__()
-        self._increments = False
-        self._so_far: dict[tuple[int, int], str] = {}  # by choice and kind
+        self._added = Additions()
         self._billed: dict[int, int] = {}  # output tokens by choice
 
     @classmethod
@@ -127,7 +125,7 @@ class DashScope(Protocol):
         kind, content = PADDING, ""
         for brought, words in self._words(chunk.output) if chunk.output else ():
             # of several kinds in one event, text says more than a tool call or reasoning
-            if (added := self._added(choice, brought, words, tokens)) and kind != TEXT:
+            if (added := self._added.of(words, tokens, (choice, brought))) and kind != TEXT:
                 kind, content = brought, added
         return (kind, content, tokens) if content else (OTHER if chunk.usage else PADDING, "", 0)
 
@@ -147,21 +145,6 @@ class DashScope(Protocol):
         if reason and reason != "null":
             self.said.finish(reason)
         return found
-
-    def _added(self, choice: int, kind: int, words: str, tokens: int) -> str:
-        """Return what `words` add to what a choice said before in this kind."""
-        before = self._so_far.get((choice, kind), "")
-        if not words or self._increments:
-            return words
-        if not before:
-            self._so_far[choice, kind] = words
-            return words
-        repeats = words.startswith(before) and (len(words) > len(before) or not tokens)
-        if repeats:
-            self._so_far[choice, kind] = words
-            return words[len(before) :]
-        self._increments = True
-        return words
 
     def _bill(self, usage: _Usage, choice: int) -> int:
         """Take the running usage of a choice; return the output tokens it adds to the one before."""

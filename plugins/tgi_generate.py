@@ -55,6 +55,10 @@ class TGIGenerate(Protocol):
     __slots__ = ()
 
     @classmethod
+    def path(cls, model: str, *, stream: bool) -> str:
+        return "/generate_stream" if stream else "/generate"
+
+    @classmethod
     def encode(cls, ask: Ask) -> WireRequest:
         top = {key: value for key, value in ask.parameters.items() if key in _TOP}
         inner = {"details": True, **{key: value for key, value in ask.parameters.items() if key not in _TOP}}

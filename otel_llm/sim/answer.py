@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Final
 
-from otel_llm.sim.openai_format import Question, Renderer
+from otel_llm.sim.formats import Format, Question
 from otel_llm.sim.schedule import to_ns, token_times
 from otel_llm.sim.writes import Write, error_body, http_head, plain_reply
 
@@ -30,13 +30,11 @@ def error_writes(question: Question, status: int, request_id: str, *, close: boo
     yield max(0, to_ns(question.behaviour.header_ms)), reply, 0, 0
 
 
-def whole_writes(
-    question: Question, request_id: str, renderer: Renderer, fault: str, *, close: bool
-) -> Iterator[Write]:
+def whole_writes(answer: Format, request_id: str, fault: str, *, close: bool) -> Iterator[Write]:
     """Return the one write of an answer that is not streamed. It is due with the answer's last token."""
-    behaviour, tokens = question.behaviour, question.tokens
+    question, behaviour, tokens = answer.question, answer.behaviour, answer.question.tokens
     due = next(islice(token_times(behaviour, request_id), tokens - 1, None))
-    body: bytes = renderer.whole(tokens, _finish(question))
+    body: bytes = answer.whole(tokens, question.finish)
     if fault == "disconnect":
         yield due, None, 0, 0
         return
@@ -49,27 +47,21 @@ def whole_writes(
     yield due, plain_reply(body, request_id, close=close), tokens, 1
 
 
-def _finish(question: Question) -> str:
-    return "length" if question.tokens == question.limit else "stop"
-
-
-def stream_writes(
-    question: Question, request_id: str, renderer: Renderer, fault: str, *, chunked: bool, close: bool
-) -> Iterator[Write]:
+def stream_writes(answer: Format, request_id: str, fault: str, *, chunked: bool, close: bool) -> Iterator[Write]:
     """Return the writes of a streamed answer, in order of time.
 
     chunked: each write is one HTTP chunk; otherwise the connection's end is the answer's
     """
-    behaviour = question.behaviour
+    behaviour = answer.behaviour
     more = ("Transfer-Encoding: chunked\r\n" if chunked else "") + ("Connection: close\r\n" if close else "")
-    head = http_head("200 OK", "text/event-stream; charset=utf-8", request_id, "Cache-Control: no-cache\r\n" + more)
+    head = http_head("200 OK", answer.content_type, request_id, "Cache-Control: no-cache\r\n" + more)
     if behaviour.header_ms >= 0:
         yield to_ns(behaviour.header_ms), head, -1, 0
         head = b""
     latest = max(0, to_ns(behaviour.header_ms))
     gap, frame = to_ns(behaviour.split_gap_ms), _chunk if chunked else _bare
     framed: dict[bytes, bytes] = {}
-    for due, data, tokens, events, last in _grouped(_events(question, request_id, renderer, fault), question):
+    for due, data, tokens, events, last in _grouped(_events(answer, request_id, fault), behaviour.ev_per_write):
         latest = max(latest, due)
         if data is None:
             yield latest, None, tokens, events
@@ -102,9 +94,8 @@ def _cut(data: bytes, parts: int) -> list[bytes]:
     return [data[size * i // parts : size * (i + 1) // parts] for i in range(parts)]
 
 
-def _grouped(events: Iterator[_Event], question: Question) -> Iterator[tuple[int, bytes | None, int, int, bool]]:
+def _grouped(events: Iterator[_Event], group: int) -> Iterator[tuple[int, bytes | None, int, int, bool]]:
     """Yield (due, bytes, tokens so far, events so far, whether it is the last) for each write."""
-    group = question.behaviour.ev_per_write
     pending: list[bytes] = []
     total = waiting = 0
     for due, data, tokens, count, end in events:
@@ -121,39 +112,39 @@ def _grouped(events: Iterator[_Event], question: Question) -> Iterator[tuple[int
             waiting = 0
 
 
-def _events(question: Question, request_id: str, renderer: Renderer, fault: str) -> Iterator[_Event]:
+def _events(answer: Format, request_id: str, fault: str) -> Iterator[_Event]:
     """Yield the events of a streamed answer, in the order in which they leave."""
-    behaviour, want = question.behaviour, question.tokens
+    question, behaviour, want = answer.question, answer.behaviour, answer.question.tokens
     times = token_times(behaviour, request_id)
     first = next(times)
     times = chain((first,), times)
     for i in range(behaviour.comments):
-        yield first * (i + 1) // (behaviour.comments + 1), renderer.comment(), 0, 0, _FLUSH
+        yield first * (i + 1) // (behaviour.comments + 1), answer.comment(), 0, 0, _FLUSH
     size = min(behaviour.tok_per_event, want)
     due, before, floor, done = _last(times, size), 0, 0, 0
-    if question.chat and behaviour.role:
-        early = renderer.role() + renderer.text("content", 0, 0) * behaviour.empty
-        yield due if behaviour.role_ms < 0 else to_ns(behaviour.role_ms), early, 0, 1 + behaviour.empty, _FLUSH
+    early, count = answer.begin()
+    if early:
+        yield due if behaviour.role_ms < 0 else to_ns(behaviour.role_ms), early, 0, count, _FLUSH
     while True:
         if fault and done <= behaviour.fault_at < done + size:
             yield before, b"", done, 0, _FLUSH
             if fault == "stall":
                 floor = before + to_ns(behaviour.stall_ms)
             else:
-                yield _broken(fault, before, done, renderer)
+                yield _broken(fault, before, done, answer)
                 if fault in ("disconnect", "error"):
                     return
-        field = behaviour.reasoning_field if done < behaviour.reasoning else "content"
+        thought = done < behaviour.reasoning
         done += size
         over = done == want
         before = max(due, floor)
-        event = renderer.text(field, size, done, _finish(question) if over else None)
-        yield before, event, done, 1, _FLUSH if over else _WAIT
+        event, count = answer.text(size, done, thought=thought, finish=question.finish if over else None)
+        yield before, event, done, count, _FLUSH if over else _WAIT
         if over:
             break
         size = min(behaviour.tok_per_event, want - done)
         due = next(times) if size == 1 else _last(times, size)
-    yield before, *_tail(renderer, done), _LAST
+    yield before, *_tail(answer, done, question.finish), _LAST
 
 
 def _last(times: Iterator[int], count: int) -> int:
@@ -162,14 +153,14 @@ def _last(times: Iterator[int], count: int) -> int:
     return next(times)
 
 
-def _tail(renderer: Renderer, tokens: int) -> tuple[bytes, int, int]:
-    data, events = renderer.tail(tokens)
+def _tail(answer: Format, tokens: int, finish: str) -> tuple[bytes, int, int]:
+    data, events = answer.tail(tokens, finish)
     return data, tokens, events
 
 
-def _broken(fault: str, due: int, tokens: int, renderer: Renderer) -> _Event:
+def _broken(fault: str, due: int, tokens: int, answer: Format) -> _Event:
     if fault == "badjson":
-        return due, renderer.bad_json(), tokens, 1, _WAIT
+        return due, answer.bad_json(), tokens, 1, _WAIT
     if fault == "error":
-        return due, renderer.stream_error(), tokens, 1, _LAST
+        return due, answer.stream_error(), tokens, 1, _LAST
     return due, None, tokens, 0, _LAST

@@ -36,13 +36,15 @@ class Behaviour:
     tok_per_event:    tokens in one event, which leaves when its last token is due
     ev_per_write:     events in one write, which leaves when the last of them is due
     split:            pieces that each write is cut into, sent split_gap_ms apart
-    role, role_ms:    a chunk with the role alone comes first (chat), at this time; below 0: with the first token
+    role:             a chunk with the role alone opens a stream of OpenAI's chat
+    role_ms:          when that leaves, or what else opens a stream; below 0: with the first token
     empty:            chunks without text after the role chunk
     comments:         keep-alive comments before the first token, evenly spread
     reasoning:        the first n tokens are sent as reasoning, in the delta's field reasoning_field
     usage:            a last chunk with the token counts: `auto` if the request asks, `always`, `never`; `every`: in
-                      each chunk; `lying`: always, and wrong by usage_lie tokens, or by 10 where that is 0
-    usage_lie:        added to completion_tokens
+                      each chunk; `lying`: always, and wrong by usage_lie tokens, or by 10 where that is 0.
+                      Protocols in which usage is not asked for have it unless it is `never`
+    usage_lie:        added to the count of output tokens
     pad:              bytes of padding in each chunk
     done:             whether `data: [DONE]` is sent
     crlf:             whether lines end in CR LF

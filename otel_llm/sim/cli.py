@@ -13,6 +13,7 @@ from pathlib import Path
 
 from otel_llm.errors import ConfigError
 from otel_llm.sim.behaviour import FAULTS, JITTERS, USAGES, Behaviour, option_name
+from otel_llm.sim.formats import FORMATS
 from otel_llm.sim.server import Listening
 from otel_llm.sim.truth import TruthLog
 from otel_llm.wire.loop import new_loop
@@ -31,8 +32,8 @@ _HELP = {
     "ev_per_write": "events in one write",
     "split": "pieces that each write is cut into",
     "split_gap_ms": "pause between the pieces of a write",
-    "role": "on or off: a chunk with the role alone comes first (chat)",
-    "role_ms": "when the role chunk leaves; below 0: with the first token",
+    "role": "on or off: a chunk with the role alone comes first (OpenAI's chat)",
+    "role_ms": "when what opens a stream leaves; below 0: with the first token",
     "empty": "chunks without text after the role chunk",
     "comments": "keep-alive comments before the first token",
     "reasoning": "tokens sent as reasoning, before the answer's other tokens",
@@ -54,6 +55,7 @@ _HELP = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the server's options, and one per knob of `Behaviour`."""
+    parser.epilog = f"It answers at every path that ends in {', '.join(FORMATS)}."
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=8000, metavar="N", help="0 takes a free one (%(default)s)")
     parser.add_argument("--log", type=Path, metavar="FILE", help="write what was sent, and when, as JSON lines")

@@ -16,7 +16,7 @@ from otel_llm.sim.answer import error_writes, stream_writes, whole_writes
 from otel_llm.sim.answer_player import AnswerPlayer
 from otel_llm.sim.behaviour import Behaviour
 from otel_llm.sim.client_connection import ClientConnection, Request
-from otel_llm.sim.openai_format import Question, Renderer, read_question
+from otel_llm.sim.formats import FORMATS, Format, Question, read_question
 from otel_llm.sim.schedule import draw_fault
 from otel_llm.sim.slots import Slots
 from otel_llm.sim.truth import Counters, SentRow, TruthLog
@@ -56,14 +56,14 @@ class Service:
         if path.startswith("/x/"):
             knobs, _, path = path[3:].partition("/")
             path = "/" + path
-        ending = next((ending for ending in _ROUTES if path.endswith(ending)), "")
+        ending = max((ending for ending in _ROUTES if path.endswith(ending)), key=len, default="")
         method, handler = _ROUTES.get(ending, ("", None))
         if handler is None:
             self._refuse(connection, request, 404, f"expected a path of {', '.join(_ROUTES)}, got {path}")
         elif method != request.method:
             self._refuse(connection, request, 405, f"expected {method} for {ending}, got {request.method}")
         else:
-            handler(self, connection, request, knobs, path)
+            handler(self, connection, request, knobs, path, ending)
 
     # answers that are there at once
 
@@ -79,14 +79,14 @@ class Service:
     ) -> None:
         self._reply(connection, request, error_body(message, "invalid_request_error", status), status, request_id)
 
-    def _models(self, connection: ClientConnection, request: Request, knobs: str, path: str) -> None:
+    def _models(self, connection: ClientConnection, request: Request, *_: str) -> None:
         model = {"id": MODEL, "object": "model", "created": self._created, "owned_by": "otel-llm"}
         self._reply(connection, request, orjson.dumps({"object": "list", "data": [model]}))
 
-    def _health(self, connection: ClientConnection, request: Request, knobs: str, path: str) -> None:
+    def _health(self, connection: ClientConnection, request: Request, *_: str) -> None:
         self._reply(connection, request, b'{"status":"ok"}')
 
-    def _stats(self, connection: ClientConnection, request: Request, knobs: str, path: str) -> None:
+    def _stats(self, connection: ClientConnection, request: Request, *_: str) -> None:
         used = os.times()
         now = {
             "mono_ns": now_ns(),
@@ -96,13 +96,13 @@ class Service:
         }
         self._reply(connection, request, orjson.dumps(now | asdict(self.counters)))
 
-    def _reset(self, connection: ClientConnection, request: Request, knobs: str, path: str) -> None:
+    def _reset(self, connection: ClientConnection, request: Request, *_: str) -> None:
         self.reset()
-        self._stats(connection, request, knobs, path)
+        self._stats(connection, request)
 
     # answers that take their time
 
-    def _complete(self, connection: ClientConnection, request: Request, knobs: str, path: str) -> None:
+    def _complete(self, connection: ClientConnection, request: Request, knobs: str, path: str, ending: str) -> None:
         row = SentRow(
             id=_request_id(request) or str(next(self._sequence)),
             path=path,
@@ -114,23 +114,24 @@ class Service:
         )
         self.counters.began()
         try:
-            question = self._question(request, knobs, path)
+            spoken, question = self._question(request, knobs, path, ending)
         except ConfigError as error:
             row.status, row.err = 400, str(error)
             row.start = row.end = now_ns()
             self._over(row)
             self._refuse(connection, request, 400, str(error), row.id)
         else:
-            self._start(connection, request, question, row)
+            self._start(connection, request, spoken(question, row.id, self._created), row)
 
-    def _question(self, request: Request, knobs: str, path: str) -> Question:
+    def _question(self, request: Request, knobs: str, path: str, ending: str) -> tuple[type[Format], Question]:
         behaviour = self._behaviour.with_text(knobs).with_text(request.headers.get("x-sim", ""))
-        question = read_question(request.body, behaviour, chat=path.endswith("/chat/completions"))
+        spoken, question = read_question(ending, path, request.headers, request.body, behaviour)
         if question.behaviour.slots != self._behaviour.slots:
             raise ConfigError("slots as an option of the server", question.behaviour.slots, "start it with --slots")
-        return question
+        return spoken, question
 
-    def _start(self, connection: ClientConnection, request: Request, question: Question, row: SentRow) -> None:
+    def _start(self, connection: ClientConnection, request: Request, answer: Format, row: SentRow) -> None:
+        question = answer.question
         row.fault = fault = draw_fault(question.behaviour, row.id)
         keep_alive = request.keep_alive and request.chunked
         close = not keep_alive
@@ -139,11 +140,10 @@ class Service:
             stream = AnswerPlayer(connection, row, self._over, keep_alive=keep_alive)
             stream.begin(error_writes(question, row.status, row.id, close=close), row.recv, self._wheel)
             return
-        renderer = Renderer(question, row.id, self._created)
         if question.stream:
-            writes = stream_writes(question, row.id, renderer, fault, chunked=request.chunked, close=close)
+            writes = stream_writes(answer, row.id, fault, chunked=request.chunked, close=close)
         else:
-            writes = whole_writes(question, row.id, renderer, fault, close=close)
+            writes = whole_writes(answer, row.id, fault, close=close)
         self._seat(AnswerPlayer(connection, row, self._leave, keep_alive=keep_alive), row, writes)
 
     def _seat(self, stream: AnswerPlayer, row: SentRow, writes: Iterator[Write]) -> None:
@@ -169,9 +169,9 @@ def _request_id(request: Request) -> str:
     return request.headers.get("x-request-id", "")
 
 
-_Handler = Callable[[Service, ClientConnection, Request, str, str], None]
+_Handler = Callable[[Service, ClientConnection, Request, str, str, str], None]
 _ROUTES: Final[dict[str, tuple[str, _Handler]]] = {
-    "/completions": ("POST", Service._complete),
+    **dict.fromkeys(FORMATS, ("POST", Service._complete)),
     "/models": ("GET", Service._models),
     "/healthz": ("GET", Service._health),
     "/sim/stats": ("GET", Service._stats),

@@ -1,5 +1,6 @@
 """Finding a protocol: by its name, or by the path of a URL."""
 
+from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint
 from typing import Final
 
@@ -36,7 +37,7 @@ def protocol_for_path(path: str, otherwise: type[Protocol] | None = None) -> typ
             protocol = _load(point)
         except PluginError:
             continue  # a broken plugin matters to whoever names it, and `otel-llm plugins` reports it
-        length = max((len(end) for end in protocol.paths if path.rstrip("/").endswith(end)), default=0)
+        length = max((len(end) for end in protocol.paths if fnmatchcase(path.rstrip("/"), f"*{end}")), default=0)
         if length and (best is None or length > best[0]):
             best = length, protocol
     if best is None and otherwise is not None:

@@ -68,7 +68,7 @@ class Protocol:
     """The contract. A plugin sets `name` and `paths`, and has `encode` and `decode`; the rest has defaults.
 
     name:    what `--protocol` says
-    paths:   endings of URL paths by which the protocol is recognised
+    paths:   endings of URL paths by which the protocol is recognised; `*` in one stands for anything
     framing: "sse" or "ndjson", used where the answer's Content-Type does not tell
     provider: the convention's provider whose format this is
     finishes: whether a whole answer carries a finish reason; one without it then counts as cut short
@@ -96,6 +96,11 @@ class Protocol:
     def __init__(self) -> None:
         self.said = Said()
         self.done = False
+
+    @classmethod
+    def path(cls, model: str, *, stream: bool) -> str:
+        """Return where requests go below the base URL of a server, with a query where one is needed; "" for nowhere."""
+        return cls.paths[0] if cls.paths else ""
 
     @classmethod
     def encode(cls, ask: Ask) -> WireRequest:

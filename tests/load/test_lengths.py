@@ -95,13 +95,18 @@ def test_a_server_that_ends_early_is_seen_in_the_lengths(perf: Run) -> None:
 
 LIMITS = {
     "anthropic_messages": {"max_tokens": 7},
+    "cohere_chat": {"max_tokens": 7},
     "dashscope": {"parameters": {"max_tokens": 7}},
+    "gemini": {"generationConfig": {"maxOutputTokens": 7}},
+    "llama_cpp_completion": {"n_predict": 7, "ignore_eos": True},
     "ollama_chat": {"options": {"num_predict": 7}},
     "ollama_generate": {"options": {"num_predict": 7}},
     "openai_chat": {"max_tokens": 7, "min_tokens": 7, "ignore_eos": True},
     "openai_completions": {"max_tokens": 7, "min_tokens": 7, "ignore_eos": True},
     "openai_responses": {"max_output_tokens": 7},
+    "sglang_generate": {"sampling_params": {"max_new_tokens": 7, "ignore_eos": True}},
     "tgi_generate": {"parameters": {"max_new_tokens": 7}},
+    "triton_generate": {"max_tokens": 7},
 }
 
 

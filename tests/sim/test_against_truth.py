@@ -31,7 +31,7 @@ def words(heard: Heard) -> list[Any]:
     told: list[Any] = [heard.status, heard.complete]
     for event in heard.events():
         if not event.endswith(b"}"):
-            told.append(event[-12:])
+            told.append(event[-5:])
             continue
         chunk = json.loads(event)
         choices = [

@@ -108,7 +108,7 @@ def test_a_line_of_help_can_be_read_alone(capsys: pytest.CaptureFixture[str], mo
     }
     assert lines["--split"] == "pieces that each write is cut into (1)"
     assert lines["--split-gap-ms"] == "pause between the pieces of a write (0.0)"
-    assert lines["--role-ms"] == "when the role chunk leaves; below 0: with the first token (-1.0)"
+    assert lines["--role-ms"] == "when what opens a stream leaves; below 0: with the first token (-1.0)"
     assert lines["--empty"] == "chunks without text after the role chunk (0)"
     assert lines["--fault"] == "what goes wrong: 429, 500, 503, disconnect, stall, badjson, error (none)"
     assert lines["--seed"] == "seed of jitter and faults (1)"

@@ -51,7 +51,9 @@ def plan_of(args: argparse.Namespace) -> Planned:
     _check(args)
     named = load_protocol(args.protocol) if args.protocol else None
     any_events = None if args.parser in (None, *NAMED) else AnyEvents  # what a parser file needs is less
-    targets = tuple(_target(url if any_events else complete_url(url, named), args) for url in args.url)
+    model, stream = args.model or "", not args.no_stream
+    urls = [url if any_events else complete_url(url, named, model, stream=stream) for url in args.url]
+    targets = tuple(_target(url, args) for url in urls)
     protocol = named or _protocol(targets, any_events)
     notes = [
         f"{urlsplit(url).path or '/'} is a base path: requests went to {target.path.partition('?')[0]}"

@@ -1,0 +1,78 @@
+"""Every protocol that the simulated server speaks, by the ending of the path at which it is asked."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from otel_llm.errors import ConfigError
+from otel_llm.sim.behaviour import Behaviour
+from otel_llm.sim.formats.engines import (
+    LlamaCppCompletion,
+    OllamaChat,
+    OllamaGenerate,
+    SGLangGenerate,
+    TGIGenerate,
+    TritonGenerate,
+)
+from otel_llm.sim.formats.format import Format, Json, Question, object_in
+from otel_llm.sim.formats.messages import AnthropicMessages, CohereChat
+from otel_llm.sim.formats.openai import ChatCompletions, Completions, Responses
+from otel_llm.sim.formats.running import DashScope, Gemini
+
+__all__ = ["FORMATS", "Format", "Question", "read_question"]
+
+FORMATS: Final[Mapping[str, tuple[type[Format], ...]]] = {
+    "/chat/completions": (ChatCompletions,),
+    "/completions": (Completions,),
+    "/responses": (Responses,),
+    "/messages": (AnthropicMessages,),
+    "/v2/chat": (CohereChat,),
+    ":streamGenerateContent": (Gemini,),
+    ":generateContent": (Gemini,),
+    "/generation": (DashScope,),
+    "/api/chat": (OllamaChat,),
+    "/api/generate": (OllamaGenerate,),
+    "/generate_stream": (TGIGenerate, TritonGenerate),
+    "/generate": (TGIGenerate, TritonGenerate, SGLangGenerate),
+    "/completion": (LlamaCppCompletion,),
+}
+"""Where several share a path, a request says by what it asks with which of them is meant (`Format.prompt`)."""
+
+
+def read_question(
+    ending: str, path: str, headers: Mapping[str, str], body: bytes, behaviour: Behaviour
+) -> tuple[type[Format], Question]:
+    """Return what a request asks for, and in which protocol. Raises ConfigError for a body that cannot be used.
+
+    ending: that of `path` in FORMATS
+    """
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ConfigError("a JSON body", error, "send an object with model and messages or prompt") from None
+    if not isinstance(fields, dict):
+        raise ConfigError("a JSON object as body", type(fields).__name__, "send model and messages or prompt")
+    formats = FORMATS[ending]
+    spoken = next((each for each in formats if each.prompt in fields), formats[0])
+    usage, every = spoken.usage_asked(fields)
+    return spoken, Question(
+        model=spoken.model(fields, path),
+        stream=spoken.streams(fields, path, headers),
+        limit=_limit(fields, spoken.limits),
+        usage=usage,
+        every=every,
+        prompt_tokens=(len(body) + 3) // 4,
+        behaviour=behaviour.with_values(object_in(fields, "sim")),
+    )
+
+
+def _limit(fields: Json, places: tuple[str, ...]) -> int:
+    for place in places:
+        outer, _, name = place.rpartition(".")
+        value: Any = (object_in(fields, outer) if outer else fields).get(name)
+        if value is not None:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigError(f"a whole number above 0 as {place}", value, "leave it out, or send 1 or more")
+            return value
+    return 0
