@@ -2,13 +2,13 @@
 
 from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint
-from typing import Final
+from typing import Any, Final
 
 from otel_llm import entry_points
 from otel_llm.errors import ConfigError, PluginError
 from otel_llm.wire.protocol import Protocol
 
-__all__ = ["PROTOCOLS", "check", "load_protocol", "protocol_for_path", "protocols"]
+__all__ = ["PROTOCOLS", "check", "check_contract", "load_protocol", "protocol_for_path", "protocols"]
 
 PROTOCOLS: Final = "otel_llm.protocols"
 
@@ -22,7 +22,10 @@ def load_protocol(name: str) -> type[Protocol]:
     """Return the protocol of that name. Raises ConfigError when there is none, PluginError when it cannot be used."""
     points = protocols()
     if name not in points:
-        raise ConfigError(f"a protocol out of {', '.join(points)}", name, "see what is installed: `otel-llm plugins`")
+        raise ConfigError(
+            f"a protocol out of {', '.join(points)}, or the name of a file", name,
+            "see what is installed: `otel-llm plugins`",
+        )  # fmt: skip
     return _load(points[name])
 
 
@@ -58,14 +61,15 @@ def check(group: str, point: EntryPoint) -> str:
 
 
 def _load(point: EntryPoint) -> type[Protocol]:
-    plugin = entry_points.load(point)
+    return check_contract(entry_points.load(point), f"plugin {point.name} ({point.value})")
+
+
+def check_contract(plugin: Any, called: str) -> type[Protocol]:
+    """Return a plugin that keeps the contract. Raises PluginError for any other."""
     for member in ("encode", "decode"):
-        if getattr(plugin, member, None) in (None, getattr(Protocol, member)):
-            raise PluginError(
-                f"plugin {point.name} ({point.value}) to define {member}",
-                plugin,
-                "see otel_llm.wire.protocol.Protocol",
-            )
+        found = getattr(plugin, member, None)
+        if getattr(found, "__func__", found) in (None, getattr(getattr(Protocol, member), "__func__", Protocol.decode)):
+            raise PluginError(f"{called} to define {member}", plugin, "see otel_llm.wire.protocol.Protocol")
     if not (isinstance(plugin, type) and issubclass(plugin, Protocol)):
-        raise PluginError(f"plugin {point.name} ({point.value}) to be a subclass of Protocol", plugin)
+        raise PluginError(f"{called} to be a subclass of Protocol", plugin)
     return plugin

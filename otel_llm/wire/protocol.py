@@ -71,6 +71,7 @@ class Protocol:
     paths:   endings of URL paths by which the protocol is recognised; `*` in one stands for anything
     framing: "sse" or "ndjson", used where the answer's Content-Type does not tell
     provider: the convention's provider whose format this is
+    streams: whether a stream can be asked for; without, an answer has its latency and no first token
     finishes: whether a whole answer carries a finish reason; one without it then counts as cut short
     repeats: whether an event with text means the same whatever came before it; then events that differ in their text
              only need not be parsed (`otel_llm.wire.repeats`)
@@ -83,6 +84,7 @@ class Protocol:
     name: ClassVar[str] = ""
     paths: ClassVar[tuple[str, ...]] = ()
     framing: ClassVar[str] = "sse"
+    streams: ClassVar[bool] = True
     finishes: ClassVar[bool] = True
     repeats: ClassVar[bool] = False
     conversations: ClassVar[bool] = False
@@ -108,7 +110,7 @@ class Protocol:
         raise NotImplementedError(f"{cls.__name__}.encode")
 
     @classmethod
-    def answer_length(cls, tokens: int) -> Mapping[str, Any]:  # noqa: ARG003  # for those that can say it
+    def answer_length(cls, tokens: int) -> Mapping[str, Any]:  # for those that can say it
         """Return the parameters that make an answer `tokens` tokens long, or no longer where no more can be said.
 
         They are laid over the body as a user's own are, and give way to them. Empty: the protocol cannot say it.

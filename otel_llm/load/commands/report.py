@@ -26,8 +26,9 @@ from otel_llm.load.show.visible import on_one_line
 from otel_llm.measures import Facts
 from otel_llm.sinks.sqlite import read_answers, read_records, read_runs
 from otel_llm.wire.any_events import AnyEvents
-from otel_llm.wire.discovery import load_protocol, protocol_for_path
+from otel_llm.wire.discovery import protocol_for_path
 from otel_llm.wire.protocol import Protocol
+from otel_llm.wire.protocol_files import find_protocol
 
 __all__ = ["add_arguments", "report_of", "run"]
 
@@ -138,7 +139,7 @@ def _lines(path: Path, row: Mapping[str, Any]) -> Iterator[str]:
 
 def _protocol(arguments: Mapping[str, Any]) -> type[Protocol]:
     if name := arguments.get("protocol"):
-        return load_protocol(name)
+        return find_protocol(name)
     url = arguments.get("url") or ""
     otherwise = AnyEvents if arguments.get("parser") else None
     return protocol_for_path(urlsplit(url if isinstance(url, str) else url[0]).path, otherwise)

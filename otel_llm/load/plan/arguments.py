@@ -56,7 +56,10 @@ def _add_group(
 
 def _add_ask(add: Add) -> None:
     add("--model", help="model name, sent in every request; default: the only one that the server lists")
-    add("--protocol", metavar="NAME", help="default: what the URL's path says (`otel-llm plugins` lists them)")
+    add(
+        "--protocol", metavar="NAME|FILE",
+        help="default: what the URL's path says (`otel-llm plugins` lists them); FILE.toml or FILE.py: one of yours",
+    )  # fmt: skip
     add(
         "--prompt", metavar="TEXT", help="one prompt for every request; @FILE takes it from a file, @@ begins it with @"
     )

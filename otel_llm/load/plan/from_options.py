@@ -21,8 +21,9 @@ from otel_llm.load.plan.server_model import find_model
 from otel_llm.load.plan.stages import AT_ONCE, parse_parallel, parse_rate
 from otel_llm.load.prompts.parsers.named import NAMED
 from otel_llm.wire.any_events import AnyEvents
-from otel_llm.wire.discovery import load_protocol, protocol_for_path
+from otel_llm.wire.discovery import protocol_for_path
 from otel_llm.wire.protocol import Protocol
+from otel_llm.wire.protocol_files import find_protocol
 from otel_llm.wire.proxy import Proxy, proxy_for
 from otel_llm.wire.target import Target, tls_context
 
@@ -49,12 +50,13 @@ class Planned:
 def plan_of(args: argparse.Namespace) -> Planned:
     """Return what the options ask for. Raises ConfigError or PluginError when that cannot be done."""
     _check(args)
-    named = load_protocol(args.protocol) if args.protocol else None
+    named = find_protocol(args.protocol) if args.protocol else None
     any_events = None if args.parser in (None, *NAMED) else AnyEvents  # what a parser file needs is less
     model, stream = args.model or "", not args.no_stream
     urls = [url if any_events else complete_url(url, named, model, stream=stream) for url in args.url]
     targets = tuple(_target(url, args) for url in urls)
     protocol = named or _protocol(targets, any_events)
+    args.no_stream = args.no_stream or not protocol.streams
     notes = [
         f"{urlsplit(url).path or '/'} is a base path: requests went to {target.path.partition('?')[0]}"
         for url, target in zip(args.url, targets, strict=True) if target.url != url
