@@ -32,8 +32,9 @@ def error_writes(question: Question, status: int, request_id: str, *, close: boo
 
 def whole_writes(answer: Format, request_id: str, fault: str, *, close: bool) -> Iterator[Write]:
     """Return the one write of an answer that is not streamed. It is due with the answer's last token."""
-    question, behaviour, tokens = answer.question, answer.behaviour, answer.question.tokens
-    due = next(islice(token_times(behaviour, request_id), tokens - 1, None))
+    question, behaviour = answer.question, answer.behaviour
+    tokens = question.tokens if answer.generates else 0
+    due = next(islice(token_times(behaviour, request_id), max(tokens - 1, 0), None))
     body: bytes = answer.whole(tokens, question.finish)
     if fault == "disconnect":
         yield due, None, 0, 0

@@ -103,7 +103,9 @@ LIMITS = {
     "ollama_generate": {"options": {"num_predict": 7}},
     "openai_chat": {"max_tokens": 7, "min_tokens": 7, "ignore_eos": True},
     "openai_completions": {"max_tokens": 7, "min_tokens": 7, "ignore_eos": True},
+    "openai_embeddings": {},
     "openai_responses": {"max_output_tokens": 7},
+    "rerank": {},
     "sglang_generate": {"sampling_params": {"max_new_tokens": 7, "ignore_eos": True}},
     "tgi_generate": {"parameters": {"max_new_tokens": 7}},
     "triton_generate": {"max_tokens": 7},
@@ -113,7 +115,9 @@ LIMITS = {
 @pytest.mark.parametrize("name", sorted(protocols()))
 def test_every_protocol_says_the_length_of_an_answer_in_its_own_words(name: str) -> None:
     protocol = load_protocol(name)
-    ask = Ask(model="m", messages=[{"role": "user", "content": "x"}], parameters=protocol.answer_length(7))
+    said = protocol.answer_length(7)
+    assert bool(said) == bool(LIMITS[name])
+    ask = Ask(model="m", messages=[{"role": "user", "content": "x"}] * 2, parameters=said)
     body = json.loads(protocol.encode(ask).body)
     for key, value in LIMITS[name].items():
         found = {inner: body[key][inner] for inner in value} if isinstance(value, dict) else body[key]

@@ -1,11 +1,12 @@
 """`otel-llm perf` in every protocol, against the simulated server: what it counts and when, next to what was sent."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from otel_llm.sim import Behaviour, SimServer
-from otel_llm.wire.discovery import protocols
+from otel_llm.wire.discovery import load_protocol, protocols
 from tests.load.conftest import Perf
 
 Run = Callable[..., Perf]
@@ -18,7 +19,7 @@ def sim() -> Iterator[SimServer]:
         yield server
 
 
-@pytest.mark.parametrize("name", sorted(protocols()))
+@pytest.mark.parametrize("name", [name for name in protocols() if load_protocol(name).streams])
 def test_a_base_url_and_a_name_are_enough_to_measure(perf: Run, sim: SimServer, name: str) -> None:
     """Counts are exact. Means are within a tenth of the server's own log, which shares this busy process."""
     missed: list[tuple[str, float, float]] = []
@@ -52,3 +53,23 @@ def test_a_whole_answer_is_asked_for_where_the_protocol_has_it(perf: Run, sim: S
     assert run.code == 0, run.err
     assert run.report["measures"]["time_to_first_token"]["count"] == 0
     assert not sim.log[0]["path"].endswith(("stream", "streamGenerateContent"))
+
+
+@pytest.mark.parametrize("name", [name for name in protocols() if not load_protocol(name).streams])
+def test_what_makes_no_token_has_a_latency_and_no_first_token(
+    perf: Run, sim: SimServer, name: str, tmp_path: Path
+) -> None:
+    sim.reset()
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text('{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}\n')
+    run = perf(
+        "--url", sim.url, "--protocol", name, "--model", "m", "--dataset", str(texts),
+        "--dataset-format", "jsonl_messages", "-n", "6", "--parallel", "3",
+    )  # fmt: skip
+    assert run.code == 0, run.err
+    measures = run.report["measures"]
+    assert {what: figures["count"] for what, figures in measures.items() if figures["count"]} == {
+        "request_latency": 6, "input_tokens": 6, "chunks": 6, "connect_time": measures["connect_time"]["count"],
+    }  # fmt: skip
+    assert measures["request_latency"]["min"] >= TTFT
+    assert all(row["tokens"] == 0 for row in sim.log)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from otel_llm.record import KIND_NAMES
-from otel_llm.sim import SimServer
+from otel_llm.sim import Behaviour, SimServer
 from otel_llm.wire.discovery import load_protocol, protocols
 from otel_llm.wire.framing import framer_of
 from otel_llm.wire.http import Answer
@@ -29,8 +29,9 @@ LIMITS = {
 """What a protocol calls the most tokens of an answer, where that is not `max_tokens`."""
 NO_THOUGHTS = {"openai_completions", "llama_cpp_completion", "sglang_generate", "tgi_generate", "triton_generate"}
 
+GENERATING = [name for name in protocols() if load_protocol(name).streams]
 Understand = Callable[..., "Understood"]
-every_protocol = pytest.mark.parametrize("name", sorted(protocols()))
+every_protocol = pytest.mark.parametrize("name", GENERATING)
 
 
 class Understood(NamedTuple):
@@ -82,7 +83,7 @@ def test_an_answer_that_ends_by_itself_says_so(understood: Understand, name: str
     assert (cut != ended) == load_protocol(name).finishes
 
 
-@pytest.mark.parametrize("name", sorted(set(protocols()) - NO_THOUGHTS))
+@pytest.mark.parametrize("name", sorted(set(GENERATING) - NO_THOUGHTS))
 @pytest.mark.parametrize("stream", [True, False])
 def test_thoughts_are_told_from_the_answer(understood: Understand, name: str, stream: bool) -> None:
     found = understood(name, reasoning=2, stream=stream)
@@ -101,7 +102,7 @@ def test_an_answer_without_usage_has_none(understood: Understand, name: str) -> 
         assert found.words["text"] == " tok" * 5
 
 
-@pytest.mark.parametrize("name", sorted(set(protocols()) - {"triton_generate"}))
+@pytest.mark.parametrize("name", sorted(set(GENERATING) - {"triton_generate"}))
 def test_a_lie_about_the_tokens_is_told_in_every_protocol(understood: Understand, name: str) -> None:
     assert understood(name, usage="lying", usage_lie=3).said.output_tokens == 8
 
@@ -132,3 +133,20 @@ def test_a_path_that_no_protocol_has_is_refused_with_those_that_are_there() -> N
         heard = client.ask("POST", "/v1/nothing", b"{}")
     assert heard.status == 404
     assert ":streamGenerateContent" in json.loads(heard.body)["error"]["message"]
+
+
+@pytest.mark.parametrize("name", sorted(set(protocols()) - set(GENERATING)))
+def test_what_makes_no_token_answers_at_once(name: str) -> None:
+    protocol = load_protocol(name)
+    request = protocol.encode(Ask(model="m", messages=[{"role": "user", "content": text} for text in "abc"]))
+    with SimServer(Behaviour(ttft_ms=5, itl_ms=1000)) as sim, Client(sim.url) as client:
+        heard = client.ask("POST", protocol.path("m", stream=False), request.body)
+        (row,) = sim.log
+    plugin = protocol()
+    plugin.decode(heard.body)
+    assert (plugin.said.error, plugin.said.output_tokens, plugin.said.response_model) == (None, None, "m")
+    assert plugin.said.input_tokens
+    assert (row["tokens"], row["events"], row["first_token"]) == (0, 1, 0)
+    assert len(json.loads(heard.body)["data" if name == "openai_embeddings" else "results"]) == (
+        3 if "open" in name else 2
+    )

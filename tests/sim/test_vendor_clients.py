@@ -115,3 +115,11 @@ def test_ollama(url: str, stream: bool) -> None:
     assert "".join(chunk.response for chunk in texts) == " tok" * 3
     assert chats[-1].eval_count == texts[-1].eval_count == 5
     assert chats[-1].done_reason == "length"
+
+
+def test_embeddings_and_reranking(url: str) -> None:
+    with openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0) as client:
+        answer = client.embeddings.create(model="m", input=["a", "b", "c"], encoding_format="float")
+    assert [len(each.embedding) for each in answer.data] == [8, 8, 8]
+    ranked = cohere.ClientV2(api_key="none", base_url=url).rerank(model="m", query="q", documents=["a", "b"])
+    assert [each.index for each in ranked.results] == [0, 1]

@@ -18,6 +18,7 @@ from otel_llm.sim.formats.engines import (
 from otel_llm.sim.formats.format import Format, Json, Question, object_in
 from otel_llm.sim.formats.messages import AnthropicMessages, CohereChat
 from otel_llm.sim.formats.openai import ChatCompletions, Completions, Responses
+from otel_llm.sim.formats.pooling import Embeddings, Rerank
 from otel_llm.sim.formats.running import DashScope, Gemini
 
 __all__ = ["FORMATS", "Format", "Question", "read_question"]
@@ -36,6 +37,8 @@ FORMATS: Final[Mapping[str, tuple[type[Format], ...]]] = {
     "/generate_stream": (TGIGenerate, TritonGenerate),
     "/generate": (TGIGenerate, TritonGenerate, SGLangGenerate),
     "/completion": (LlamaCppCompletion,),
+    "/embeddings": (Embeddings,),
+    "/rerank": (Rerank,),
 }
 """Where several share a path, a request says by what it asks with which of them is meant (`Format.prompt`)."""
 
@@ -56,10 +59,12 @@ def read_question(
     formats = FORMATS[ending]
     spoken = next((each for each in formats if each.prompt in fields), formats[0])
     usage, every = spoken.usage_asked(fields)
+    asked = fields.get(spoken.prompt)
     return spoken, Question(
         model=spoken.model(fields, path),
-        stream=spoken.streams(fields, path, headers),
+        stream=spoken.generates and spoken.streams(fields, path, headers),
         limit=_limit(fields, spoken.limits),
+        inputs=len(asked) if isinstance(asked, list) else 1,
         usage=usage,
         every=every,
         prompt_tokens=(len(body) + 3) // 4,

@@ -24,6 +24,7 @@ class Question:
 
     limit:         the most tokens that the request allows, 0 where it sets no limit
     prompt_tokens: a quarter of the body's bytes, rounded up
+    inputs:        how many texts it holds, in a protocol where that may be several
     usage, every:  whether it asks for usage at the end, and in each chunk, in a protocol where that is asked for
     """
 
@@ -32,6 +33,7 @@ class Question:
     limit: int
     prompt_tokens: int
     behaviour: Behaviour
+    inputs: int = 1
     usage: bool = True
     every: bool = False
 
@@ -49,6 +51,7 @@ class Question:
 class Format:
     """One answer in the words of one protocol, which has a subclass.
 
+    generates: whether tokens are made; else an answer leaves when a first token would
     prompt:  the member of a request that holds what is asked; it tells protocols of one path apart
     limits:  where a request may say how many tokens it allows, `a.b` for b in the object a
     reasons: what the protocol calls the two finish reasons
@@ -57,6 +60,7 @@ class Format:
     marker:  whether `[DONE]` ends a stream
     """
 
+    generates: ClassVar[bool] = True
     prompt: ClassVar[str] = "messages"
     limits: ClassVar[tuple[str, ...]] = ("max_tokens",)
     reasons: ClassVar[Mapping[str, str]] = {"stop": "stop", "length": "length"}
