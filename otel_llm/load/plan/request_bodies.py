@@ -192,4 +192,6 @@ class _ByTokenizer:
 
     def tokens(self, events: Sequence[str], request: Mapping[str, Any]) -> tuple[int | None, int | None]:
         count = self._tokenizer.count
-        return count(prompt_text_of(request)), count(answer_text_of(self._protocol, events))
+        asked, said = prompt_text_of(request), answer_text_of(self._protocol, events)
+        none_made = not said and not self._protocol.streams  # embeddings have no token, not even 0 of them
+        return count(asked) if asked else None, None if none_made else count(said)

@@ -1,7 +1,7 @@
 """The text of a request and of an answer, taken from what was sent and received."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from otel_llm.wire.protocol import Protocol
 
@@ -9,14 +9,27 @@ __all__ = ["answer_text_of", "prompt_text_of"]
 
 
 def prompt_text_of(body: Mapping[str, Any]) -> str:
-    """Return the text of a request body: its prompt, or the contents of its messages, wherever they are."""
-    if isinstance(inside := body.get("input"), Mapping):
-        return prompt_text_of(inside)
-    for name in ("prompt", "input", "inputs"):
-        if isinstance(text := body.get(name), str):
-            return text
-    messages = body.get("messages") or body.get("input") or ()
-    return "".join(text for message in messages if isinstance(text := message.get("content"), str))
+    """Return the text of a request body: its prompt, or the contents of its messages, wherever they are; "" for none.
+
+    >>> prompt_text_of({"messages": [{"content": "Be brief."}, {"content": [{"type": "text", "text": " Why?"}]}]})
+    'Be brief. Why?'
+    """
+    return next((text for names in _ASKED if (text := "".join(_text_in(body.get(name)) for name in names))), "")
+
+
+_ASKED: Final = (
+    *(("prompt",), ("messages",), ("inputs",), ("text_input",), ("systemInstruction", "contents")),
+    *(("documents", "query"), ("input",), ("text",)),
+)
+"""Where a body may hold what is asked, and what belongs together."""
+
+
+def _text_in(value: Any) -> str:
+    if isinstance(value, list):
+        return "".join(map(_text_in, value))
+    if isinstance(value, Mapping):
+        return "".join(_text_in(value.get(name)) for name in ("prompt", "messages", "content", "parts", "text"))
+    return value if isinstance(value, str) else ""
 
 
 def answer_text_of(protocol: type[Protocol], events: Iterable[str]) -> str:

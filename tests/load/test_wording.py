@@ -1,0 +1,25 @@
+"""The text of a prompt is found in the body of every protocol, so that a tokenizer can count it."""
+
+import json
+
+import pytest
+
+from otel_llm.load.prompts.wording import prompt_text_of
+from otel_llm.wire.discovery import load_protocol, protocols
+from otel_llm.wire.protocol import Ask
+
+WHOLE = {"system": "Be brief.", "user": "Why?"}
+LAST_ONLY = {name for name in protocols() if load_protocol(name).operation == "text_completion"}
+
+
+@pytest.mark.parametrize("name", sorted(protocols()))
+def test_the_text_of_a_prompt_is_found_in_every_body(name: str) -> None:
+    messages = [{"role": role, "content": text} for role, text in WHOLE.items()]
+    body = json.loads(load_protocol(name).encode(Ask(model="m", messages=messages)).body)
+    whole = "Why?" if name in LAST_ONLY | {"anthropic_messages"} else "Be brief.Why?"
+    assert prompt_text_of(body) == whole
+
+
+def test_a_body_without_a_prompt_has_no_text() -> None:
+    for body in ({}, {"messages": [{"content": None}]}, {"input": [1, 2]}, {"text": {"format": {"type": "json"}}}):
+        assert prompt_text_of(body) == ""
