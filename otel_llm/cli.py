@@ -16,6 +16,7 @@ __all__ = ["main"]
 _COMMANDS: Final = {
     "perf": ("otel_llm.load.commands.perf", "load an endpoint and measure every token"),
     "sweep": ("otel_llm.load.commands.sweep", "load an endpoint at many rates or concurrencies: one table"),
+    "find": ("otel_llm.load.commands.find", "find the highest load at which an SLO holds, and how sure that is"),
     "report": ("otel_llm.load.commands.report", "print the report of a run file, including an interrupted run"),
     "compare": ("otel_llm.load.commands.compare", "what differs between runs, and how sure that is"),
     "demo": ("otel_llm.demo", "simulated model, load, OTLP and the percentiles read back: nothing to set up"),

@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         name=args.name,
         slo=planned.slo,
         gates=planned.gates,
+        until_certain=args.until_certain,
         arguments=_written(args, plan),
         notes=planned.notes,
         counting=planned.counting,

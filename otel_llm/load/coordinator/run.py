@@ -22,6 +22,7 @@ from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.coordinator.reckoning import FinishedCall
 from otel_llm.load.coordinator.stopping import Stopping
 from otel_llm.load.figures.breakdown import Breakdown, turn_of
+from otel_llm.load.figures.certainty import Certainty
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.gates import TOLERATED, Gate, judge
 from otel_llm.load.figures.health import Health
@@ -104,6 +105,7 @@ class Run:
         name: str | None = None,
         slo: Slo | None = None,
         gates: Sequence[Gate] = (TOLERATED,),
+        until_certain: bool = False,
         arguments: Mapping[str, Any] | None = None,
         counting: Counting | None = None,
         keep_content: bool = True,
@@ -116,6 +118,9 @@ class Run:
         """arguments: the command line without its secrets; sinks: called when the workers have been forked"""
         self._secrets, self._notes = secrets, notes
         self.plan, self.slo, self._gates, self._make_sinks = plan, slo, gates, sinks
+        self._certainty = (
+            Certainty(slo.attainment, open_loop=plan.open_loop) if until_certain and slo is not None else None
+        )
         self._log_every = self._until_log = log_every
         self._counting, self._keep_content = counting, keep_content
         run, self.path = run_name(plan.model, name)
@@ -169,7 +174,7 @@ class Run:
                 delivery.commit()
                 display.turn(coordinator.sent, coordinator.in_flight)
 
-            stopping = Stopping(self.plan, self.stats, coordinator, interrupts.asked)
+            stopping = Stopping(self.plan, self.stats, coordinator, interrupts.asked, self._look)
             stack.enter_context(rare_collections())
             health = coordinator.run(finished, turn, stopping, interrupts.hurried)
         delivery.commit(now=True)
@@ -217,6 +222,8 @@ class Run:
         facts = Facts.of(*[call.record for call in batch])
         met = self.slo.add(facts) if self.slo is not None else [None] * len(facts)
         ended = [Ended(fact, call.body, call.content, good) for fact, call, good in zip(facts, batch, met, strict=True)]
+        if self._certainty is not None:
+            self._certainty.add((call.record for call in batch), met)
         self.stats.add(facts)
         self.client.add(facts)
         self.lengths.add(facts)
@@ -258,8 +265,17 @@ class Run:
         elif missing and not stopping.early and stats.due == stats.planned - stats.skipped:
             stats.lose("not_sent", missing)
 
+    def _look(self) -> str | None:
+        """Return whether the SLO `holds` or `breaks`, where the run lasts until that is certain, and it is."""
+        return None if self._certainty is None else self._certainty.look()
+
+    def _slo_report(self) -> dict[str, Any] | None:
+        if self.slo is None:
+            return None
+        found = self.slo.report(max(self.stats.due - self.stats.left, 1), self.stats.duration_s)
+        return found if self._certainty is None else found | {"certainty": self._certainty.judgement.report()}
+
     def _report(self, health: Health, start_ns: int | None) -> dict[str, Any]:
-        took = self.stats.duration_s
         return {
             "schema": SCHEMA,
             "run": self.head,
@@ -267,7 +283,7 @@ class Run:
             "lengths": self.lengths.report(),
             **({} if self.plan.level else {"steady": None}),
             "by_turn": self.turns.summary(),
-            "slo": self.slo.report(max(self.stats.due - self.stats.left, 1), took) if self.slo is not None else None,
+            "slo": self._slo_report(),
             "client": self.client.report(health, start_ns, self.stats.values["inter_token_latency"]),
         }
 

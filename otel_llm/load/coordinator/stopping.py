@@ -8,9 +8,9 @@ from otel_llm.load.plan.plan import LoadPlan
 
 __all__ = ["EndedBy", "Stopping"]
 
-EndedBy = Literal["requests", "duration", "max_errors", "max_tokens_total", "interrupted"]
+EndedBy = Literal["requests", "duration", "max_errors", "max_tokens_total", "certain", "interrupted"]
 
-_EARLY: Final = frozenset(("max_errors", "max_tokens_total", "interrupted"))
+_EARLY: Final = frozenset(("max_errors", "max_tokens_total", "certain", "interrupted"))
 
 
 class Progress(Protocol):
@@ -31,8 +31,17 @@ class Stopping:
     A run whose time is over, or whose tokens are spent, begins nothing more but waits for requests in flight.
     """
 
-    def __init__(self, plan: LoadPlan, stats: Stats, progress: Progress, interrupted: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        plan: LoadPlan,
+        stats: Stats,
+        progress: Progress,
+        interrupted: Callable[[], bool],
+        certain: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """certain: says that the SLO `holds`, or `breaks`, as soon as that is certain"""
         self._plan, self._stats, self._progress, self._interrupted = plan, stats, progress, interrupted
+        self._certain = certain
         self.ended_by: EndedBy = "requests"
         self._elapsed_s = 0.0
 
@@ -44,6 +53,11 @@ class Stopping:
             return self._end("max_errors")
         if plan.max_tokens is not None and stats.all_tokens >= plan.max_tokens and self.ended_by == "requests":
             self._end("max_tokens_total")
+            self._progress.drain()
+        if self.ended_by == "requests" and (verdict := self._certain()) is not None:
+            self._end("certain")
+            if verdict == "breaks":  # what is under way may take long, and changes nothing
+                return True
             self._progress.drain()
         if plan.duration_s is None or self._progress.elapsed_s < plan.duration_s:
             return False

@@ -110,6 +110,10 @@ def _add_good_enough(add: Add) -> None:
     )  # fmt: skip
     add("--slo-attainment", type=share, default=0.99, metavar="SHARE", help="that must meet it (default: 99%%)")
     add(
+        "--until-certain", action="store_true",
+        help="end once it is certain (95%%) whether --slo is kept; -n and --duration are then the most it takes",
+    )  # fmt: skip
+    add(
         "--fail-if", nargs="+", action="extend", default=[], metavar="'FIGURE>LIMIT'",
         help="exit code 1 when it is so: 'p99_ttft>500ms', 'goodput<50' (docs/gates.md); default: 'error_rate>1%%'",
     )  # fmt: skip

@@ -85,6 +85,9 @@ def plan_of(args: argparse.Namespace) -> Planned:
         raise ConfigError(
             "--slo latency=TIME with --no-stream", timed[0], "whole answers have no first token and no gaps"
         )
+    if args.until_certain and (slo is None or plan.conversations is not None):
+        got = "no --slo" if slo is None else "conversations, whose turns do not begin in the order of their numbers"
+        raise ConfigError("--until-certain with --slo and single requests", got)
     gates = parse_gates(args.fail_if, slo=slo is not None)
     counting = None if made.counts is None else Counting(protocol, made.counts, plan.asked)
     return Planned(plan, counting, slo, gates, tuple(dict.fromkeys(notes)))

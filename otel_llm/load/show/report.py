@@ -53,7 +53,9 @@ def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
         yield f"stopped after {requests['failed']:,} failures (--max-errors {plan.max_errors})"
     elif report["ended_by"] == "max_tokens_total":
         yield f"began nothing more once {plan.max_tokens:,} tokens were spent (--max-tokens-total)"
-    if plan.duration_s is not None:
+    if (certainty := (report["slo"] or {}).get("certainty")) is not None:
+        yield _certain(certainty)
+    if plan.duration_s is not None and report["ended_by"] != "certain":
         cut = requests["cancelled"]
         yield (
             f"began nothing after {plan.duration_s:g} s and waited up to {plan.grace_s:g} s for what was under way: "
@@ -73,6 +75,20 @@ def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
     for flag, count in report["flags"].items():
         kind = flag.partition(":")[0]
         yield f"{flag}: {count:,} of {requests['sent']:,} requests: {FLAGS.get(kind, 'see the run file')}"
+
+
+def _certain(certainty: Mapping[str, Any]) -> str:
+    """Return what --until-certain came to."""
+    verdict, share = certainty["verdict"], certainty["attainment"]
+    what = {
+        None: "not certain whether the SLO is kept",
+        "holds": f"certain ({certainty['confidence']:.0%}): the SLO is kept",
+        "breaks": f"certain ({certainty['confidence']:.0%}): the SLO is not kept",
+    }[verdict]
+    kept = "" if share is None else f", {share:.2%} of which kept every term"
+    return (
+        f"{what}, after {certainty['requests']:,} requests worth {certainty['independent']:,.0f} independent ones{kept}"
+    )
 
 
 def write_json(path: Path, report: Mapping[str, Any]) -> None:

@@ -1,0 +1,101 @@
+"""`otel-llm find`: the highest load at which an SLO holds, as a bracket, and how sure that is."""
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+from otel_llm.errors import ConfigError
+from otel_llm.load.figures.certainty import ALPHA
+from otel_llm.load.figures.slo import parse_term
+from otel_llm.load.plan.option_values import share
+from otel_llm.load.plan.other_tools import OTHER_NAMES
+from otel_llm.load.show.report import console, write_json
+from otel_llm.load.show.result_file import check_writable
+from otel_llm.load.study.bracket import outcome_of, print_bracket
+from otel_llm.load.study.loads import Loop
+from otel_llm.load.study.options import add_shared, options_of_runs, study_path
+from otel_llm.load.study.points import Interrupted, between, run_point
+from otel_llm.load.study.rows import row_of
+from otel_llm.load.study.search import Search
+from otel_llm.load.study.study_file import Point, StudyFile, digest_of
+
+__all__ = ["OTHER_NAMES", "add_arguments", "run"]
+
+_SCHEMA: Final = 1
+_INTERRUPTED: Final = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    own = add_shared(parser, "the search")
+    own.add_argument("--in-parallel", action="store_true", help="find requests under way, not requests per second")
+    own.add_argument(
+        "--from", dest="first", type=float, default=1.0, metavar="LOAD", help="try this first (default: 1)"
+    )
+    own.add_argument("--highest", type=float, default=math.inf, metavar="LOAD", help="try none above it")
+    own.add_argument(
+        "--precision", type=share, default=0.05, metavar="SHARE", help="of the bracket's width (default: 5%%)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search, print the bracket and return the exit code. Raises ConfigError for what cannot be done."""
+    _check(args)
+    options = options_of_runs(args) | {"until_certain": True}
+    loop: Loop = "parallel" if args.in_parallel else "rate"
+    path = study_path(args.name, "find", options)
+    plan = {
+        "kind": "find", "loop": loop, "first": args.first, "precision": args.precision,
+        "highest": args.highest if math.isfinite(args.highest) else None, "options": digest_of(options),
+    }  # fmt: skip
+    search = Search(
+        args.first, 1 - args.slo_attainment, precision=args.precision, whole=args.in_parallel, highest=args.highest
+    )
+    rows: list[dict[str, Any]] = []
+    code = 0
+    with StudyFile.open(path, plan) as study:
+        for point, report in study.points():  # what was learnt before it was stopped
+            rows.append(_learn(search, point, report))
+        try:
+            while (load := search.next()) is not None:
+                between(args.pause if rows else 0, args.between)
+                point = Point(len(rows) + 1, loop, load)
+                rows.append(_learn(search, point, run_point(study, point, options)))
+                sys.stderr.write(f"{point.asked}: {rows[-1]['outcome']}, {rows[-1]['requests']:,} requests\n")
+        except Interrupted:
+            code = _INTERRUPTED
+    found = {"holds": search.holds, "breaks": search.breaks, "confidence": 1 - 2 * ALPHA}
+    if args.json is not None:
+        write_json(args.json, {"schema": _SCHEMA, "study": {**plan, "path": str(path)}, **found, "points": rows})
+    out = console()
+    print_bracket(found, rows, loop, out, done=not code)
+    out.print(f"study file  {path}", soft_wrap=True, markup=False)
+    return code or int(search.holds is None)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise ConfigError for what a search cannot do."""
+    if not args.slo:
+        raise ConfigError("--slo NAME=TIME", next_step="say what holds: --slo ttft=300ms")
+    for text in args.slo:
+        parse_term(text)
+    if not 0 < args.slo_attainment < 1:
+        raise ConfigError("--slo-attainment above 0 and below 100% to search for", args.slo_attainment)
+    if args.number is None and args.duration is None:
+        raise ConfigError("-n or --duration", next_step="say how long a point lasts at most: --duration 2min")
+    if not 0.005 <= args.precision <= 1:
+        raise ConfigError("--precision of 0.5% to 100%", args.precision)
+    if not 0 < args.first < math.inf or not args.highest > 0 or (args.in_parallel and args.first < 1):
+        raise ConfigError("--from and --highest above 0", f"{args.first:g} and {args.highest:g}")
+    if args.json is not None:
+        check_writable(args.json, "--json", "JSON")
+
+
+def _learn(search: Search, point: Point, report: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell the search what came of a point, and return its row."""
+    outcome, bad = outcome_of(report)
+    search.tell(point.load, outcome, bad)
+    certainty = report["slo"]["certainty"]
+    return {**row_of(point, report), "outcome": outcome, "certainty": certainty}

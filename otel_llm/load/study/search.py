@@ -1,0 +1,128 @@
+"""Which load to try next, to find the highest that holds: pure, so that the same answers lead to the same loads.
+
+It is assumed that what holds at a load holds at every lower one. First the load doubles, or halves, until one holds and
+one breaks. Then the share of bad requests at these two, a straight line in log odds over the logarithm of the load,
+says where it is as large as it may be, and the next loads lie half of the precision to either side of that place: at
+the place itself no test would ever be sure.
+"""
+
+import math
+from typing import Final, Literal, NamedTuple
+
+__all__ = ["Answer", "Outcome", "Search"]
+
+Outcome = Literal["holds", "breaks", "unsure", "void"]
+
+_MOST: Final = 24
+_VOID: Final = 3
+_DEEPEST: Final = 1 / 1024
+
+
+class Answer(NamedTuple):
+    """load: as tried; bad: the share of bad requests there, as far as it is known"""
+
+    load: float
+    outcome: Outcome
+    bad: float
+
+
+class Search:
+    """Ask `next` for a load, try it, and `tell` what came of it, until there is none.
+
+    first:     the load to begin with
+    precision: how far apart, as a share, the loads that holds and that breaks may be in the end
+    whole:     whether loads are whole numbers
+    bad:       the share of bad requests that is allowed
+    highest:   no load above it is tried
+    """
+
+    def __init__(
+        self, first: float, bad: float, *, precision: float = 0.05, whole: bool = False, highest: float = math.inf
+    ) -> None:
+        self._first, self._bad, self._whole, self._highest = first, bad, whole, highest
+        self._step = math.log1p(precision)
+        self.answers: list[Answer] = []
+
+    def tell(self, load: float, outcome: Outcome, bad: float) -> None:
+        """Take what came of a load."""
+        self.answers.append(Answer(load, outcome, bad))
+
+    @property
+    def holds(self) -> float | None:
+        """The highest load that holds, below all that break; None so far."""
+        breaks = self.breaks
+        found = [a.load for a in self.answers if a.outcome == "holds" and (breaks is None or a.load < breaks)]
+        return max(found, default=None)
+
+    @property
+    def breaks(self) -> float | None:
+        """The lowest load that breaks; None so far."""
+        return min((a.load for a in self.answers if a.outcome == "breaks"), default=None)
+
+    def next(self) -> float | None:
+        """Return the load to try; None when nothing more is to be learnt, or too much was tried."""
+        if not self.answers:
+            return min(self._first, self._highest)
+        if len(self.answers) >= _MOST:
+            return None
+        low, high = self.holds, self.breaks
+        if low is None:
+            return self._lower(min(a.load for a in self.answers))
+        if high is None:
+            return self._higher(low)
+        return self._between(low, high)
+
+    def _lower(self, lowest: float) -> float | None:
+        """Return half of the lowest load that was tried; None when a client that is the limit will stay it."""
+        if [a.outcome for a in self.answers[-_VOID:]] == ["void"] * _VOID:
+            return None
+        load = self._rounded(lowest / 2)
+        return load if load >= self._first * _DEEPEST and load < lowest else None
+
+    def _higher(self, low: float) -> float | None:
+        """Return twice as much as was tried; where the client was the limit, a load below that."""
+        if (limit := min((a.load for a in self.answers if a.outcome == "void"), default=None)) is not None:
+            below = max(a.load for a in self.answers if a.load < limit)
+            return self._inside(below, limit, math.sqrt(below * limit))
+        most = max(a.load for a in self.answers)
+        load = self._rounded(min(most * 2, self._highest))
+        return load if load > most else None
+
+    def _between(self, low: float, high: float) -> float | None:
+        unsure = sorted(a.load for a in self.answers if low < a.load < high)
+        if unsure:
+            gaps = ((low, unsure[0]), (unsure[-1], high))
+            wide = max(gaps, key=lambda gap: gap[1] / gap[0])
+            return self._inside(*wide, math.sqrt(wide[0] * wide[1]))
+        place = self._place(low, high)
+        below, above = place * math.exp(-self._step / 2), place * math.exp(self._step / 2)
+        near = 1 + self._step / 4
+        return self._inside(low, high, below if below > low * near else above)
+
+    def _inside(self, low: float, high: float, load: float) -> float | None:
+        """Return the load, moved to lie well between the two; None where they are as near as they have to be."""
+        gap = math.log(high / low)
+        if gap <= self._step * 1.001:
+            return None
+        margin = min(gap / 4, self._step / 2)
+        load = self._rounded(min(max(load, low * math.exp(margin)), high * math.exp(-margin)))
+        return load if low < load < high else None
+
+    def _place(self, low: float, high: float) -> float:
+        """Return where the share of bad requests should be as large as it may be."""
+        (x0, y0), (x1, y1) = ((math.log(load), self._odds(load)) for load in (low, high))
+        if y1 <= y0:
+            return math.exp((x0 + x1) / 2)
+        return math.exp(x0 + (x1 - x0) * min(max((_odds(self._bad) - y0) / (y1 - y0), 0), 1))
+
+    def _odds(self, load: float) -> float:
+        return _odds(next(a.bad for a in reversed(self.answers) if a.load == load))
+
+    def _rounded(self, load: float) -> float:
+        if self._whole:
+            return max(round(load), 1)
+        return float(f"{load:.3g}")
+
+
+def _odds(share: float) -> float:
+    return math.log(share / (1 - share))

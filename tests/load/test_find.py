@@ -1,0 +1,146 @@
+"""`otel-llm find`: the highest load that holds, as a bracket."""
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.find import SERVERS, find
+from otel_llm.load.study.bracket import OUTCOMES, outcome_of
+from otel_llm.load.study.search import Outcome, Search
+from tests.load.test_perf import chat
+from tests.truthserver.process import TruthServer
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def searched(server: Callable[[float], Outcome], first: float, **options: float | bool) -> Search:
+    """Let a search ask a server whose share of bad requests is a straight line in log odds, 10 % at 100."""
+    search = Search(first, 0.1, **options)  # type: ignore[arg-type]
+    while (load := search.next()) is not None:
+        odds = math.log(0.1 / 0.9) + 8 * math.log(load / 100)
+        search.tell(load, server(load), min(max(1 / (1 + math.exp(-odds)), 1e-4), 1 - 1e-4))
+    return search
+
+
+def exact(load: float) -> Outcome:
+    return "holds" if load <= 100 else "breaks"
+
+
+@pytest.mark.parametrize("first", [1, 60, 99, 101, 400, 5000])
+def test_a_search_ends_with_a_bracket_as_narrow_as_was_asked(first: float) -> None:
+    search = searched(exact, first)
+    assert search.holds is not None
+    assert search.breaks is not None
+    assert search.holds <= 100 < search.breaks <= search.holds * 1.052
+    halvings = abs(math.log2(first / 100)) + 1
+    assert len(search.answers) <= halvings + 6
+    assert len({answer.load for answer in search.answers}) == len(search.answers)
+
+
+def test_whole_loads_end_next_to_each_other() -> None:
+    search = searched(lambda load: "holds" if load <= 7 else "breaks", 1, whole=True)
+    assert (search.holds, search.breaks) == (7, 8)
+    assert searched(lambda load: "breaks", 4, whole=True).holds is None
+
+
+def test_where_it_is_not_sure_the_bracket_is_as_wide_as_that() -> None:
+    search = searched(lambda load: "unsure" if 90 < load < 110 else exact(load), 10)
+    assert search.holds is not None
+    assert search.breaks is not None
+    assert search.holds <= 90 < 110 <= search.breaks
+    assert search.breaks / search.holds < 1.05**2 * 110 / 90
+    assert len(search.answers) < 24
+
+
+def test_no_load_above_the_highest_is_tried_and_a_client_that_is_the_limit_ends_the_search() -> None:
+    assert [a.load for a in searched(exact, 10, highest=50).answers] == [10, 20, 40, 50]
+    limited = searched(lambda load: "void" if load > 30 else exact(load), 10)
+    assert (limited.holds is not None and 28 < limited.holds <= 30, limited.breaks) == (True, None)
+    assert len(searched(lambda load: "void", 10).answers) == 3
+
+
+def test_the_search_finds_the_known_capacity_of_a_queue() -> None:
+    server = SERVERS["4 places, wait 2 s for 90 %"]
+    search, requests = find(server, np.random.default_rng(1), server.capacity / 3, 4_000)
+    assert search.holds is not None
+    assert search.breaks is not None
+    assert search.holds <= server.capacity <= search.breaks
+    assert requests < 4_000 * len(search.answers)
+
+
+def report(**more: object) -> dict[str, object]:
+    certainty = {"verdict": "holds", "requests": 99, "good": 99, "independent": 50.0, "attainment": 1.0}
+    return {
+        "slo": {"certainty": certainty}, "load": {"overload": None}, "client": {"saturated": False}, **more,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "outcome"),
+    [
+        ({}, "holds"),
+        ({"load": {"overload": {"overloaded": True, "by_client": False}}}, "breaks"),
+        ({"load": {"overload": {"overloaded": True, "by_client": True}}}, "void"),
+        ({"client": {"saturated": True}}, "void"),
+    ],
+)
+def test_a_point_of_an_overloaded_server_breaks_and_one_of_a_limited_client_says_nothing(
+    more: dict[str, object], outcome: str
+) -> None:
+    assert outcome_of(report(**more))[0] == outcome
+
+
+def run_find(folder: Path, *words: str) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "otel_llm.cli", "find", *words, "--name", "f.db", "--json", "f.json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=110)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_search_is_run_once_and_then_remembered(truth: TruthServer, tmp_path: Path) -> None:
+    """Whether this machine was the limit meanwhile is its own affair: then that is what is said."""
+    words = [
+        *chat(truth, "itl_ms=0;tokens=2"), "--slo", "ttft=1min", "--slo-attainment", "80%", "--duration", "20s",
+        "-n", "2000", "--from", "100", "--highest", "100",
+    ]  # fmt: skip
+    code, out, err = run_find(tmp_path, *words)
+    found = json.loads((tmp_path / "f.json").read_text())
+    outcomes = [point["outcome"] for point in found["points"]]
+    assert set(outcomes) <= set(OUTCOMES), err
+    assert code == (0 if "holds" in outcomes else 1)
+    assert (found["holds"] is not None) == ("holds" in outcomes)
+    assert (found["breaks"], found["confidence"]) == (None, 0.95)
+    assert out.startswith("holds at 100/s" if outcomes == ["holds"] else "holds ")
+    sent = truth.stats()["requests"]
+    assert run_find(tmp_path, *words)[:2] == (code, out)
+    assert truth.stats()["requests"] == sent
+    assert max(map(len, out.splitlines())) < 140
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "expected --slo NAME=TIME; say what holds: --slo ttft=300ms"),
+        (["--slo", "ttft=1s"], "expected -n or --duration"),
+        (["--slo", "ttft=1s", "-n", "5", "--slo-attainment", "100%"], "--slo-attainment above 0 and below 100%"),
+        (["--slo", "ttft=1s", "-n", "5", "--precision", "0"], "--precision of 0.5% to 100%"),
+        (["--slo", "ttft=1s", "-n", "5", "--from", "0"], "--from and --highest above 0"),
+        (["--slo", "tttf=1s", "-n", "5"], "did you mean ttft?"),
+    ],
+)
+def test_bad_usage_is_exit_code_2(tmp_path: Path, words: list[str], said: str) -> None:
+    code, _, err = run_find(tmp_path, "--url", "http://127.0.0.1:9/v1", "--model", "m", "--prompt", "x", *words)
+    assert code == 2
+    assert said in err
+
+
+def test_the_page_has_every_outcome() -> None:
+    text = (DOCS / "studies.md").read_text()
+    for outcome, about in OUTCOMES.items():
+        assert f"| `{outcome}` | {about} |" in text
