@@ -6,11 +6,11 @@ million of them take no memory, and each depends on its number alone.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple, Self, overload
+from typing import NamedTuple, Protocol, Self, overload
 
 from otel_llm.wire.protocol import WireRequest
 
-__all__ = ["Asked", "LazyRequests"]
+__all__ = ["Asked", "LazyRequests", "Lengths"]
 
 
 class Asked(NamedTuple):
@@ -25,6 +25,17 @@ class Asked(NamedTuple):
     output_tokens: int | None = None
     blocks: Sequence[int] = ()
     block_tokens: int = 0
+
+
+class Lengths(Protocol):
+    """Where lengths of requests come from: drawn, or read from a trace."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def asked(self, index: int) -> Asked:
+        """Return the lengths of request number `index`."""
 
 
 class LazyRequests(Sequence[WireRequest]):

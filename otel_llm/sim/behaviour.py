@@ -54,6 +54,9 @@ class Behaviour:
                       `badjson`: one event that is no JSON, `error`: an error object, and the stream's end
     fault_rate:       share of the requests that it happens to
     slots:            answers being made at a time, 0 for any number; the others wait in line. Of the server alone
+    cache_block:      tokens in a block of the prefix cache, 0: there is none. With it a prompt's tokens are its words,
+                      and usage says how many of them were cached. Of the server alone
+    cache_size:       blocks that the cache holds, 0 for any number. Of the server alone
     """
 
     ttft_ms: float = 0.0
@@ -85,6 +88,8 @@ class Behaviour:
     stall_ms: float = 60_000.0
     retry_after: str = "1"
     slots: int = 0
+    cache_block: int = 0
+    cache_size: int = 0
 
     def __post_init__(self) -> None:
         for name, choices in (("jitter", JITTERS), ("usage", USAGES), ("fault", FAULTS)):

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import count
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,9 +14,10 @@ from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.sim.answer import error_writes, stream_writes, whole_writes
 from otel_llm.sim.answer_player import AnswerPlayer
-from otel_llm.sim.behaviour import Behaviour
+from otel_llm.sim.behaviour import Behaviour, option_name
 from otel_llm.sim.client_connection import ClientConnection, Request
 from otel_llm.sim.formats import FORMATS, Format, Question, read_question
+from otel_llm.sim.prefix_cache import PrefixCache
 from otel_llm.sim.schedule import draw_fault
 from otel_llm.sim.slots import Slots
 from otel_llm.sim.truth import Counters, SentRow, TruthLog
@@ -38,6 +39,7 @@ class Service:
         self.log, self.counters = log, Counters()
         self._behaviour = behaviour
         self._wheel, self._slots = Wheel(loop), Slots(behaviour.slots)
+        self._cache = PrefixCache(behaviour.cache_block, behaviour.cache_size)
         self._sequence = count(1)
         self._created = SYSTEM.wall_ns(now_ns()) // 1_000_000_000
 
@@ -46,8 +48,9 @@ class Service:
         self.log.close()
 
     def reset(self) -> None:
-        """Forget every row and count from zero. Requests that are not answered yet stay in `inflight`."""
+        """Forget every row and cached block, and count from zero. Requests not answered yet stay in `inflight`."""
         self.counters = Counters(inflight=self.counters.inflight, peak=self.counters.inflight)
+        self._cache = PrefixCache(self._behaviour.cache_block, self._behaviour.cache_size)
         self.log.reset()
 
     def answer(self, connection: ClientConnection, request: Request) -> None:
@@ -121,13 +124,16 @@ class Service:
             self._over(row)
             self._refuse(connection, request, 400, str(error), row.id)
         else:
+            row.prompt_tokens, row.cached_tokens = question.prompt_tokens, self._cache.take(question.words)
+            question = replace(question, cached_tokens=row.cached_tokens)
             self._start(connection, request, spoken(question, row.id, self._created), row)
 
     def _question(self, request: Request, knobs: str, path: str, ending: str) -> tuple[type[Format], Question]:
         behaviour = self._behaviour.with_text(knobs).with_text(request.headers.get("x-sim", ""))
         spoken, question = read_question(ending, path, request.headers, request.body, behaviour)
-        if question.behaviour.slots != self._behaviour.slots:
-            raise ConfigError("slots as an option of the server", question.behaviour.slots, "start it with --slots")
+        for name in ("slots", "cache_block", "cache_size"):
+            if (wanted := getattr(question.behaviour, name)) != getattr(self._behaviour, name):
+                raise ConfigError(f"{name} as an option of the server", wanted, f"start it with {option_name(name)}")
         return spoken, question
 
     def _start(self, connection: ClientConnection, request: Request, answer: Format, row: SentRow) -> None:

@@ -11,6 +11,7 @@ client on the same machine. A row has
     end          when the answer was over
     first_token, last_token   when the writes began that brought the first and the last token, 0 without tokens
     tokens, events, writes, bytes, prompt_bytes   counts; bytes are those of writes, with HTTP's framing
+    prompt_tokens, cached_tokens   of the prompt, and how many of them the prefix cache had
     fault, err   the injected fault, and what went wrong otherwise; that a client left before the end is among it
     w            per write [began - recv, was done - recv, tokens so far, events so far]
     due          per write when it should have left, minus recv
@@ -40,6 +41,8 @@ class SentRow:
     remote: str
     recv: int
     prompt_bytes: int
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
     traceparent: str = ""
     session: str = ""
     status: int = 200
@@ -84,6 +87,8 @@ class SentRow:
             "first_token": first,
             "last_token": last,
             "prompt_bytes": self.prompt_bytes,
+            "prompt_tokens": self.prompt_tokens,
+            "cached_tokens": self.cached_tokens,
             "tokens": self.tokens,
             "events": self.events,
             "writes": self.writes,
@@ -104,6 +109,8 @@ class Counters:
     requests: int = 0
     inflight: int = 0
     peak: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
     tokens: int = 0
     events: int = 0
     writes: int = 0
@@ -116,6 +123,8 @@ class Counters:
 
     def ended(self, row: SentRow) -> None:
         self.inflight -= 1
+        self.prompt_tokens += row.prompt_tokens
+        self.cached_tokens += row.cached_tokens
         self.tokens += row.tokens
         self.events += row.events
         self.writes += row.writes

@@ -29,6 +29,7 @@ __all__ = [
     "check_appendable",
     "create_empty",
     "read_answers",
+    "read_bodies",
     "read_columns",
     "read_records",
     "read_run",
@@ -287,6 +288,16 @@ def read_columns(path: Path, columns: str, where: str, values: Sequence[Any], ma
         found = db.execute(query, tuple(values))
         while rows := found.fetchmany(many):
             yield rows
+
+
+def read_bodies(path: Path, run_id: str) -> Iterator[tuple[StreamRecord, bytes | None]]:
+    """Yield each request of a run as its record, without its chunks, and its body, None in a run of `--no-content`.
+
+    Raises ConfigError when it is no run file.
+    """
+    with _reading(path) as db:
+        for text, body in db.execute("SELECT record, request FROM result WHERE run_id = ? ORDER BY rowid", (run_id,)):
+            yield from_json(text), None if body is None else body.encode()
 
 
 class AnsweredRequest(NamedTuple):

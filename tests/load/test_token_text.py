@@ -19,7 +19,7 @@ from tests.load.tokenizers_made import byte_level, bytes_alone, metaspace
 def test_a_text_has_exactly_so_many_tokens(kind: Callable[[Path], Path], tmp_path: Path) -> None:
     tokenizer = load_tokenizer(kind(tmp_path / "tokenizer.json"))
     text = TokenText(tokenizer)
-    assert text.exact
+    assert not text.notes
     for tokens in (1, 2, 3, 17, 200, 1023):
         made = text.whole(text.own("key", tokens), tokens, "key")
         assert tokenizer.count(made) == tokens
@@ -29,18 +29,20 @@ def test_a_text_has_exactly_so_many_tokens(kind: Callable[[Path], Path], tmp_pat
 def test_shared_blocks_stand_at_the_front_whatever_comes_behind(tmp_path: Path) -> None:
     tokenizer = load_tokenizer(bytes_alone(tmp_path / "tokenizer.json"))
     for text in (TokenText(None), TokenText(tokenizer)):
-        shared = text.block("block 7", 16)
+        shared = text.own("block 7", 16)
         first, second = (text.whole(shared + text.own(key, 300), 316, key) for key in ("a", "b"))
         assert first != second
         assert first.startswith(shared[1:])
         assert second.startswith(shared[1:])
-        assert text.block("block 7", 16).startswith(text.block("block 7", 5))
+        assert text.own("block 7", 16).startswith(text.own("block 7", 5))
 
 
 def test_a_key_gives_the_same_text_in_every_process() -> None:
     text = TokenText(None)
     assert text.own("a", 50) == pickle.loads(pickle.dumps(text)).own("a", 50)  # noqa: S301  # ours
-    assert text.own("block 1", 4) == " a doctor bridge bridge", "a replay elsewhere would share nothing with this one"
+    assert text.own("block 1", 12) == " bright into why by number and stone to and holds baker because", (
+        "a replay elsewhere would share nothing with this one"
+    )
     assert len({text.own(str(key), 12) for key in range(500)}) == 500
 
 
@@ -49,7 +51,7 @@ def test_a_length_that_no_text_can_have_is_said(tmp_path: Path) -> None:
         def count(self, text: str) -> int:
             return 2 * len(text)
 
-    with pytest.raises(ConfigError, match="expected a text of 5 tokens by this tokenizer, got 4; take a length nearby"):
+    with pytest.raises(ConfigError, match="expected a text of 5 tokens by this tokenizer, got 0; take a length nearby"):
         TokenText(Pairs()).whole(" where", 5, "key")
 
 

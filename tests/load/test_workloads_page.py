@@ -9,7 +9,8 @@ import pytest
 from otel_llm.cli import main
 from otel_llm.sim import Behaviour, SimServer
 
-PAGE = (Path(__file__).parents[2] / "docs" / "workloads.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "workloads.md").read_text("utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
 
 
@@ -18,6 +19,7 @@ def test_a_command_of_the_page_runs(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
     with SimServer(Behaviour()) as sim:
         code = main([*shlex.split(command)[1:], "--url", sim.url])
     said = capsys.readouterr()

@@ -15,6 +15,7 @@ import msgspec
 
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
+from otel_llm.load.asked import LazyRequests
 from otel_llm.load.coordinator.coordinator import Coordinator, warm_up
 from otel_llm.load.coordinator.delivery import Delivery
 from otel_llm.load.coordinator.garbage import rare_collections
@@ -138,7 +139,8 @@ class Run:
             "versions": {"otel_llm": version("otel-llm"), "python": sys.version.split()[0]},
         }
         self.stats = Stats(plan.planned)
-        self.lengths = LengthsFound(plan.asked)
+        asks = isinstance(plan.requests, LazyRequests) or plan.conversations is not None
+        self.lengths = LengthsFound(plan.asked) if asks else None
         self.turns = Breakdown("turn", turn_of)
         self.client = ClientError()
         self._transcript = (
@@ -226,7 +228,8 @@ class Run:
             self._certainty.add((call.record for call in batch), met)
         self.stats.add(facts)
         self.client.add(facts)
-        self.lengths.add(facts)
+        if self.lengths is not None:
+            self.lengths.add(facts)
         if self.plan.conversations is not None:
             self.turns.add(facts)
             self._skip_turns([call.record for call in batch])
@@ -280,7 +283,7 @@ class Run:
             "schema": SCHEMA,
             "run": self.head,
             **self.stats.summary(),
-            "lengths": self.lengths.report(),
+            "lengths": None if self.lengths is None else self.lengths.report(),
             **({} if self.plan.level else {"steady": None}),
             "by_turn": self.turns.summary(),
             "slo": self._slo_report(),

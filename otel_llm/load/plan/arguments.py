@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from otel_llm.load.figures.slo import QUANTITIES
 from otel_llm.load.plan.option import Group, Option, options_of
-from otel_llm.load.plan.option_values import share
+from otel_llm.load.plan.option_values import seconds, share
 from otel_llm.load.plan.plan import LoadPlan
 
 __all__ = ["add_arguments"]
@@ -73,6 +73,18 @@ def _add_ask(add: Add) -> None:
         "uniform:A..B, histogram:FILE; exact with --tokenizer-path",
     )
     add("--output-tokens", metavar="LENGTHS", help="answers of these lengths, as far as the protocol can ask for them")
+    add(
+        "--shared-prefix",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="groups=N tokens=N or share=S: prompts of a group begin alike, with so many tokens or this share of each",
+    )
+    add("--trace", metavar="FILE", help="replay requests of this length at these times (docs/workloads.md)")
+    add("--trace-format", metavar="NAME", help="its format (docs/workloads.md); default: by what is in it")
+    add("--speedup", type=float, metavar="X", help="replay the trace X times as fast (default: 1)")
+    add("--from", dest="trace_from", type=seconds, metavar="TIME", help="begin so far into the trace")
+    add("--to", dest="trace_to", type=seconds, metavar="TIME", help="end so far into the trace")
+    add("--sample", type=share, metavar="SHARE", help="replay this share of the trace's sessions, each of them whole")
     add("--max-prompt-length", type=int, default=sys.maxsize, metavar="N", help="only shorter prompts, characters")
     add("--min-prompt-length", type=int, default=0, metavar="N", help="only longer prompts, characters")
     add(

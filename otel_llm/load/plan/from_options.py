@@ -4,7 +4,6 @@ import argparse
 import secrets
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any
 from urllib.parse import urlsplit
 
 from otel_llm.errors import ConfigError
@@ -18,7 +17,8 @@ from otel_llm.load.plan.option_values import parse_headers, parse_key_values, re
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
 from otel_llm.load.plan.request_bodies import requests_of
 from otel_llm.load.plan.server_model import find_model
-from otel_llm.load.plan.stages import AT_ONCE, parse_parallel, parse_rate
+from otel_llm.load.plan.stages import AT_ONCE, Stages, parse_parallel, parse_rate
+from otel_llm.load.plan.trace_requests import check_trace, replay
 from otel_llm.load.prompts.parsers.named import NAMED
 from otel_llm.wire.any_events import AnyEvents
 from otel_llm.wire.discovery import protocol_for_path
@@ -65,15 +65,27 @@ def plan_of(args: argparse.Namespace) -> Planned:
         args.model = _model_of(targets[0], args, protocol)
         notes.append(f"no --model was given: {args.model} is the only one that the server lists")
     prompt = None if args.prompt is None else read_prompt(args.prompt)
-    made = requests_of(args, protocol, prompt, parse_key_values("--parameters", args.parameters))
+    ends = _ends(args)
+    most = args.number if args.number is not None else None if ends is None else ENDLESS
+    parameters = parse_key_values("--parameters", args.parameters)
+    check_trace(args, protocol)
+    made = (
+        requests_of(args, protocol, prompt, parameters, most)
+        if args.trace is None
+        else replay(args, protocol, parameters)
+    )
     notes += made.notes
+    number = len(made.requests) if most is None else most
+    if made.moments is not None:  # there is none for more
+        number = min(number, len(made.moments))
     plan = LoadPlan(
-        **values_of(LoadPlan, args) | _extent(args, len(made.requests)),
+        **values_of(LoadPlan, args) | {"levels": _levels(args), "number": number, "duration_s": ends},
         target=targets[0],
         targets=targets,
         protocol=protocol,
         model=args.model,
         requests=made.requests,
+        moments=made.moments,
         conversations=made.conversations,
         session_salt=secrets.token_hex(8) if args.turns or args.session_header else "",
         headers=_headers(args, protocol),
@@ -108,12 +120,12 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("--think-time with --turns or --parallel", f"--rate {' '.join(args.rate)} of single requests")
     if args.log_every_n_query < 1:
         raise ConfigError("--log-every-n-query to be 1 or more", args.log_every_n_query)
-    if args.grace is not None and args.duration is None and not _ends(args):
+    if args.grace is not None and args.duration is None and not _stages_end(args):
         raise ConfigError("--grace together with --duration", f"--grace {args.grace:g} alone")
     for name, length in (("max", args.max_prompt_length), ("min", args.min_prompt_length)):
         if length < 0:
             raise ConfigError(f"--{name}-prompt-length to be 0 or more", length)
-    if args.number is not None and args.parallel is not None and _ends(args):
+    if args.number is not None and args.parallel is not None and _stages_end(args):
         raise ConfigError("either -n or stages of --parallel that end", f"-n {args.number} with them", "leave out -n")
     if args.number is not None and args.number >= ENDLESS:
         raise ConfigError(f"-n to be below {ENDLESS:,}", args.number)
@@ -158,20 +170,19 @@ def _headers(args: argparse.Namespace, protocol: type[Protocol]) -> dict[str, st
     return {name: form.format(key), **given}
 
 
-def _extent(args: argparse.Namespace, one_pass: int) -> dict[str, Any]:
-    """Return the fields of the plan that say how much there is to do, and until when.
-
-    The most requests are what -n says, else one pass of the prompts, or no limit but time. Stages that end are a time.
-    """
+def _levels(args: argparse.Namespace) -> Stages | None:
+    """Return the stages of --parallel; None for one level that never ends."""
     levels = None if args.parallel is None else parse_parallel(args.parallel)
-    if levels is not None and len(levels.stages) == 1 and levels.seconds == inf:
-        levels = None
-    ends = [seconds for seconds in (args.duration, _ends(args)) if seconds is not None]
-    number = args.number if args.number is not None else ENDLESS if ends else one_pass
-    return {"levels": levels, "number": number, "duration_s": min(ends, default=None)}
+    return None if levels is not None and len(levels.stages) == 1 and levels.seconds == inf else levels
 
 
 def _ends(args: argparse.Namespace) -> float | None:
+    """Return after how many seconds nothing more begins: --duration, or the end of stages; None: no time says so."""
+    ends = [seconds for seconds in (args.duration, _stages_end(args)) if seconds is not None]
+    return min(ends, default=None)
+
+
+def _stages_end(args: argparse.Namespace) -> float | None:
     """Return after how many seconds the stages of --rate or --parallel are over; None: they are not, or none."""
     for texts, parse in ((args.rate, parse_rate), (args.parallel, parse_parallel)):
         if texts is not None and (seconds := parse(texts).seconds) < inf:

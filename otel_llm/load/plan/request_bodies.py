@@ -5,17 +5,18 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from otel_llm.entry_points import installed
 from otel_llm.errors import ConfigError
+from otel_llm.load.asked import Lengths
 from otel_llm.load.figures.counting import Counts
 from otel_llm.load.plan.cachebust import MARK, draw_salt, mark_body
 from otel_llm.load.plan.conversations import Conversations
 from otel_llm.load.plan.option_values import parse_key_values
-from otel_llm.load.plan.plan import ENDLESS
+from otel_llm.load.plan.requested import ByTokenizer, Requests
 from otel_llm.load.plan.sessions import check_turns, conversations_of
 from otel_llm.load.prompts.datasets import DATASETS, Dataset, as_messages, open_dataset
 from otel_llm.load.prompts.formats import format_of
@@ -23,42 +24,24 @@ from otel_llm.load.prompts.lazy import DrawnLengths, Form, GivenPrompts, MadePro
 from otel_llm.load.prompts.parsers import Source, open_parser
 from otel_llm.load.prompts.parsers.named import NAMED
 from otel_llm.load.prompts.recorded import Opening
+from otel_llm.load.prompts.shared_prefix import InGroups, parse_shared_prefix
 from otel_llm.load.prompts.token_lengths import parse_lengths
 from otel_llm.load.prompts.token_text import TokenText
 from otel_llm.load.prompts.tokenizers import Tokenizer, load_tokenizer
-from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
 from otel_llm.wire.protocol import Ask, Protocol, WireRequest
 
-__all__ = ["Requests", "requests_of"]
+__all__ = ["requests_of"]
 
 Messages = Sequence[Mapping[str, Any]]
 
 _MADE: Final = 1000
 """Prompts of --input-tokens, where nothing says how many."""
 
-_APPROXIMATE: Final = (
-    "the lengths of prompts are near what was asked for: a word is taken for a token; --tokenizer-path makes them exact"
-)
-
-
-class Requests(NamedTuple):
-    """The first requests of the sessions of one pass, at most `--number`.
-
-    counts:        counts tokens where the server does not; None without a tokenizer or parser
-    notes:         what a reader of the report should know of them
-    conversations: what follows each; None where nothing does
-    """
-
-    requests: Sequence[WireRequest]
-    counts: Counts | None
-    notes: tuple[str, ...] = ()
-    conversations: Conversations | None = None
-
 
 def requests_of(
-    args: Namespace, protocol: type[Protocol], prompt: str | None, parameters: Mapping[str, Any]
+    args: Namespace, protocol: type[Protocol], prompt: str | None, parameters: Mapping[str, Any], most: int | None
 ) -> Requests:
-    """Return the requests that the options ask for.
+    """Return the requests that the options ask for, at most so many; None: one pass of the prompts.
 
     Raises ConfigError or PluginError when the prompt, the dataset, the parser or the tokenizer cannot be used.
     """
@@ -78,14 +61,14 @@ def requests_of(
         bodies = (mark(body) for body in itertools.islice(parser.bodies(), args.number))
         counter: Counts = parser
         if args.tokenizer_path and args.parser in NAMED:  # the server's usage is compared with it
-            counter = _ByTokenizer(protocol, load_tokenizer(args.tokenizer_path))
+            counter = ByTokenizer(protocol, load_tokenizer(args.tokenizer_path))
         return Requests(tuple(WireRequest(msgspec.json.encode(body)) for body in bodies), counter)
     tokenizer = load_tokenizer(args.tokenizer_path) if args.tokenizer_path else None
-    counts = None if tokenizer is None else _ByTokenizer(protocol, tokenizer)
+    counts = None if tokenizer is None else ByTokenizer(protocol, tokenizer)
     form = Form(protocol=protocol, model=args.model, stream=not args.no_stream, parameters=parameters)
     if args.input_tokens is not None:
-        made = _made(args, form, tokenizer)
-        notes = () if made.text.exact else (_APPROXIMATE,)
+        made = _made(args, form, tokenizer, most)
+        notes = made.text.notes
         return _conversations(made, args, form, counts, notes) if args.turns else Requests(made, counts, notes)
     if args.turns is not None:
         return _conversations(list(_messages(args, prompt)), args, form, counts)
@@ -93,8 +76,9 @@ def requests_of(
     encoded = tuple(_encoded(protocol, number, form.ask(said, None)) for number, said in enumerate(prompts, 1))
     if args.output_tokens is None or not prompts:
         return Requests(encoded, counts)
-    lengths = parse_lengths("--output-tokens", args.output_tokens)
-    return Requests(GivenPrompts(form, prompts, lengths, args.seed, _one_pass(args, len(prompts))), counts)
+    outputs = parse_lengths("--output-tokens", args.output_tokens)
+    lengths = DrawnLengths(None, outputs, args.seed, most or len(prompts))
+    return Requests(GivenPrompts(form, prompts, lengths), counts)
 
 
 def _conversations(
@@ -117,23 +101,23 @@ def _check_lengths(args: Namespace, protocol: type[Protocol], prompt: str | None
             raise ConfigError(f"either {option} or --parser", "both", "a parser builds its own requests")
     if args.input_tokens is not None and (prompt is not None or args.dataset is not None):
         raise ConfigError("either --input-tokens or a prompt", "both", "go without --prompt and --dataset")
+    if args.shared_prefix is not None and args.input_tokens is None:
+        raise ConfigError("--input-tokens LENGTHS with --shared-prefix", next_step="say how long the prompts are")
     if args.output_tokens is not None and not protocol.answer_length(1):
         raise ConfigError("a protocol that can ask for --output-tokens", protocol.name, "say it with --parameters")
 
 
-def _made(args: Namespace, form: Form, tokenizer: Tokenizer | None) -> MadePrompts:
+def _made(args: Namespace, form: Form, tokenizer: Tokenizer | None, most: int | None) -> MadePrompts:
     """Return prompts of the lengths of --input-tokens. Raises ConfigError when the tokenizer allows of none such."""
     inputs = parse_lengths("--input-tokens", args.input_tokens)
     outputs = None if args.output_tokens is None else parse_lengths("--output-tokens", args.output_tokens)
-    lengths = DrawnLengths(inputs, outputs, args.seed, _one_pass(args, _MADE))
-    made = MadePrompts(form, lengths, TokenText(tokenizer), draw_salt(args.cache_bust) or str(args.seed))
+    salt = draw_salt(args.cache_bust) or str(args.seed)
+    lengths: Lengths = DrawnLengths(inputs, outputs, args.seed, most or _MADE)
+    if args.shared_prefix is not None:
+        lengths = InGroups(lengths, parse_shared_prefix(args.shared_prefix), salt)
+    made = MadePrompts(form, lengths, TokenText(tokenizer), salt)
     made.make(0)
     return made
-
-
-def _one_pass(args: Namespace, otherwise: int) -> int:
-    """Return how many requests there may be: --number, all that a --duration has time for, or else as many."""
-    return args.number or (otherwise if args.duration is None else ENDLESS)
 
 
 def _encoded(protocol: type[Protocol], number: int, ask: Ask) -> WireRequest:
@@ -182,16 +166,3 @@ def _dataset(args: Namespace) -> Dataset:
         max_length=args.max_prompt_length,
         options=options,
     )
-
-
-class _ByTokenizer:
-    """Counts the tokens of the prompt's text and of the answer's text with a tokenizer."""
-
-    def __init__(self, protocol: type[Protocol], tokenizer: Tokenizer) -> None:
-        self._protocol, self._tokenizer = protocol, tokenizer
-
-    def tokens(self, events: Sequence[str], request: Mapping[str, Any]) -> tuple[int | None, int | None]:
-        count = self._tokenizer.count
-        asked, said = prompt_text_of(request), answer_text_of(self._protocol, events)
-        none_made = not said and not self._protocol.streams  # embeddings have no token, not even 0 of them
-        return count(asked) if asked else None, None if none_made else count(said)

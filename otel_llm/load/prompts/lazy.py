@@ -1,18 +1,17 @@
 """Requests made when they are needed: given prompts with answers of drawn lengths, or prompts made to a length."""
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
-from otel_llm.load.asked import Asked, LazyRequests
+from otel_llm.load.asked import Asked, LazyRequests, Lengths
 from otel_llm.load.prompts.datasets import Message, as_messages
 from otel_llm.load.prompts.token_lengths import TokenLengths
 from otel_llm.load.prompts.token_text import TokenText
 from otel_llm.wire.protocol import Ask, WireRequest
 from otel_llm.wire.protocol import Protocol as WireProtocol
 
-__all__ = ["DrawnLengths", "Form", "GivenPrompts", "Lengths", "MadePrompts"]
+__all__ = ["DrawnLengths", "Form", "GivenPrompts", "MadePrompts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,23 +35,21 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class GivenPrompts(LazyRequests):
-    """Prompts from a dataset, again from the start where there are more requests, with answers of drawn lengths."""
+    """Prompts as they are, again from the start where there are more requests, with answers of other lengths."""
 
     form: Form
     prompts: Sequence[Sequence[Message]]
-    output_tokens: TokenLengths
-    seed: int
-    number: int
+    lengths: Lengths
 
     def __len__(self) -> int:
-        return self.number
+        return len(self.lengths)
 
     @property
     def distinct(self) -> int:
-        return len(self.prompts)
+        return min(len(self.prompts), len(self.lengths))
 
     def asked(self, index: int) -> Asked:
-        return Asked(output_tokens=self.output_tokens.draw(self.seed, "output", index))
+        return self.lengths.asked(index)._replace(input_tokens=None)
 
     def apart(self, salt: str) -> "GivenPrompts":
         return self
@@ -61,22 +58,11 @@ class GivenPrompts(LazyRequests):
         return self.form.request(self.prompts[index % len(self.prompts)], self.asked(index).output_tokens)
 
 
-class Lengths(Protocol):
-    """Where lengths of requests come from: drawn, or read from a trace."""
-
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    @abstractmethod
-    def asked(self, index: int) -> Asked:
-        """Return the lengths of request number `index`; `input_tokens` is never None."""
-
-
 @dataclass(frozen=True, slots=True)
 class DrawnLengths(Lengths):
-    """Lengths drawn from distributions. output_tokens: None leaves the answers' lengths to the server"""
+    """Lengths drawn from distributions. None leaves prompts as they are, and answers to the server"""
 
-    input_tokens: TokenLengths
+    input_tokens: TokenLengths | None
     output_tokens: TokenLengths | None
     seed: int
     number: int
@@ -85,8 +71,10 @@ class DrawnLengths(Lengths):
         return self.number
 
     def asked(self, index: int) -> Asked:
-        output = None if self.output_tokens is None else self.output_tokens.draw(self.seed, "output", index)
-        return Asked(self.input_tokens.draw(self.seed, "input", index), output)
+        def drawn(lengths: TokenLengths | None, of: str) -> int | None:
+            return None if lengths is None else lengths.draw(self.seed, of, index)
+
+        return Asked(drawn(self.input_tokens, "input"), drawn(self.output_tokens, "output"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +108,7 @@ class MadePrompts(LazyRequests):
         total, own = asked.input_tokens or 1, f"{self.salt} {index}"
         pieces, left = list[str](), total
         for block in asked.blocks:
-            pieces.append(self.text.block(f"block {block}", min(asked.block_tokens, left)))
+            pieces.append(self.text.own(f"block {block}", min(asked.block_tokens, left)))
             left -= min(asked.block_tokens, left)
         pieces.append(self.text.own(own, left))
         return self.text.whole("".join(pieces), total, own)

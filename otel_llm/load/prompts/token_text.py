@@ -5,8 +5,10 @@ worker or machine makes it in microseconds. Where a tokenizer has no such words,
 the length. Without a tokenizer a word is taken for a token, which is near the truth and said to be no more.
 """
 
+from array import array
 from functools import lru_cache
-from hashlib import shake_128
+from hashlib import blake2b, shake_128
+from itertools import accumulate
 from typing import Final
 
 from otel_llm.errors import ConfigError
@@ -19,17 +21,23 @@ _ENOUGH: Final = 16
 _PROBE: Final = 2048
 _TRIES: Final = 64
 _FILLERS: Final = (" a", ".", ",", "!", " 1", "x", "-", "\n")
-_CACHED: Final = 1 << 12
+_APPROXIMATE: Final = (
+    "the lengths of prompts are near what was asked for: a word is taken for a token; --tokenizer-path makes them exact"
+)
+_OWN: Final = 8
+"""Words by which a text differs from all others: one of 256 to the 8th."""
+
+_POOL: Final = 1 << 16
 
 
 class TokenText:
     """Makes texts for one tokenizer; None: for none.
 
-    exact: whether `whole` gives a text of exactly so many tokens
+    notes: what a reader of a report should know of the lengths; none where they are exact
     """
 
     def __init__(self, tokenizer: Tokenizer | None) -> None:
-        self.exact = tokenizer is not None
+        self.notes = () if tokenizer is not None else (_APPROXIMATE,)
         single = [word for word in WORDS if tokenizer is None or _is_single(tokenizer, word)]
         self._table = _table(single if len(single) >= _ENOUGH else list(WORDS))
         adds_up = tokenizer is None or tokenizer.count(self.own("probe", _PROBE)[1:]) == _PROBE
@@ -39,10 +47,6 @@ class TokenText:
     def own(self, key: str, tokens: int) -> str:
         """Return about `tokens` tokens, with a space before each word; a longer text begins with a shorter one."""
         return _words(self._table, key, tokens)
-
-    def block(self, key: str, tokens: int) -> str:
-        """Return what `own` does, and keep it for the next prompt that has the same block."""
-        return _kept_words(self._table, key, tokens)
 
     def whole(self, pieces: str, tokens: int, key: str) -> str:
         """Return pieces as a text of `tokens` tokens; `key` is of the words that it grows by, where it has to.
@@ -97,7 +101,24 @@ def _table(words: list[str]) -> tuple[str, ...]:
 
 
 def _words(table: tuple[str, ...], key: str, tokens: int) -> str:
-    return "".join(map(table.__getitem__, shake_128(key.encode()).digest(tokens)))
+    """Return words for a key: the first tell it from every other key, those behind them are a piece of a pool."""
+    digest = blake2b(key.encode(), digest_size=_OWN + 4).digest()
+    own = "".join(map(table.__getitem__, digest[: min(tokens, _OWN)]))
+    return own + _from_pool(table, int.from_bytes(digest[_OWN:]) % _POOL, tokens - _OWN)
 
 
-_kept_words = lru_cache(_CACHED)(_words)
+def _from_pool(table: tuple[str, ...], at: int, count: int) -> str:
+    text, ends = _pool(table)
+    pieces = []
+    while count > 0:
+        part = min(count, _POOL - at)
+        pieces.append(text[ends[at] : ends[at + part]])
+        count, at = count - part, 0
+    return "".join(pieces)
+
+
+@lru_cache(4)
+def _pool(table: tuple[str, ...]) -> "tuple[str, array[int]]":
+    """Return a long text, and where each of its words begins: cutting it is faster than joining words."""
+    words = [table[value] for value in shake_128(b"pool").digest(_POOL)]
+    return "".join(words), array("I", accumulate(map(len, words), initial=0))

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from otel_llm.wire.protocol import Protocol
 
-__all__ = ["answer_text_of", "prompt_text_of"]
+__all__ = ["answer_text_of", "messages_of", "prompt_text_of"]
 
 
 def prompt_text_of(body: Mapping[str, Any]) -> str:
@@ -30,6 +30,17 @@ def _text_in(value: Any) -> str:
     if isinstance(value, Mapping):
         return "".join(_text_in(value.get(name)) for name in ("prompt", "messages", "content", "parts", "text"))
     return value if isinstance(value, str) else ""
+
+
+def messages_of(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the messages of a request body of any protocol; a prompt is one message of the user's."""
+    if isinstance(inside := body.get("input"), Mapping):
+        return messages_of(inside)
+    system = [{"role": "system", "content": text}] if isinstance(text := body.get("system"), str) else []
+    for name in ("messages", "input"):
+        if isinstance(found := body.get(name), list):
+            return [*system, *found]
+    return [*system, {"role": "user", "content": prompt_text_of(body)}]
 
 
 def answer_text_of(protocol: type[Protocol], events: Iterable[str]) -> str:

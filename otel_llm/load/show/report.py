@@ -172,7 +172,7 @@ def lines_of(report: Mapping[str, Any]) -> list[str]:
     if tokens["source"]:
         lines.append(f"tokens  {_TOKEN_SOURCE[tokens['source']]}")
     if lengths := report.get("lengths"):
-        lines.append(f"lengths  {', '.join(_length(_WHOSE[of], row) for of, row in lengths.items() if row)}")
+        lines += _lengths(lengths)
     lines += [f"[yellow]note[/]  {escape(on_one_line(note))}" for note in report.get("notes", ())]
     if report["slo"]:
         lines += _slo(report["slo"])
@@ -209,6 +209,14 @@ _TOKEN_SOURCE: Final = {
 
 
 _WHOSE: Final = {"input": "prompts", "output": "answers"}
+
+
+def _lengths(lengths: Mapping[str, Any]) -> Iterator[str]:
+    if found := [_length(whose, row) for of, whose in _WHOSE.items() if (row := lengths[of])]:
+        yield f"lengths  {', '.join(found)}"
+    if cached := lengths.get("cached"):
+        said = "the server does not say" if cached["said"] is None else f"{cached['said']:.1%} by the server's count"
+        yield f"cached prompts  {cached['possible']:.1%} of their tokens had been sent before, {said}"
 
 
 def _length(whose: str, row: Mapping[str, Any]) -> str:

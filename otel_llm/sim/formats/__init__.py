@@ -60,6 +60,7 @@ def read_question(
     spoken = next((each for each in formats if each.prompt in fields), formats[0])
     usage, every = spoken.usage_asked(fields)
     asked = fields.get(spoken.prompt)
+    words = _words(asked) if behaviour.cache_block else ()
     return spoken, Question(
         model=spoken.model(fields, path),
         stream=spoken.generates and spoken.streams(fields, path, headers),
@@ -67,9 +68,17 @@ def read_question(
         inputs=len(asked) if isinstance(asked, list) else 1,
         usage=usage,
         every=every,
-        prompt_tokens=(len(body) + 3) // 4,
+        prompt_tokens=len(words) or (len(body) + 3) // 4,
+        words=words,
         behaviour=behaviour.with_values(object_in(fields, "sim")),
     )
+
+
+def _words(asked: Any) -> list[str]:
+    """Return the words of a prompt, or of the texts of its messages."""
+    messages = asked if isinstance(asked, list) else [{"content": asked}]
+    texts = [message.get("content") for message in messages if isinstance(message, dict)]
+    return [word for text in texts if isinstance(text, str) for word in text.split()]
 
 
 def _limit(fields: Json, places: tuple[str, ...]) -> int:

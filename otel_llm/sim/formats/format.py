@@ -4,7 +4,7 @@ A protocol says its answer in JSON: what opens a stream, a piece of it, what clo
 same for all: framing, padding, the false counts of a knob, and that equal events are encoded once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,7 +23,9 @@ class Question:
     """One request for an answer, with the behaviour that applies to it.
 
     limit:         the most tokens that the request allows, 0 where it sets no limit
-    prompt_tokens: a quarter of the body's bytes, rounded up
+    prompt_tokens: as many as words, or else a quarter of the body's bytes, rounded up
+    words:         of the prompt, where there is a prefix cache
+    cached_tokens: of the prompt, from the prefix cache
     inputs:        how many texts it holds, in a protocol where that may be several
     usage, every:  whether it asks for usage at the end, and in each chunk, in a protocol where that is asked for
     """
@@ -36,6 +38,8 @@ class Question:
     inputs: int = 1
     usage: bool = True
     every: bool = False
+    words: Sequence[str] = ()
+    cached_tokens: int = 0
 
     @property
     def tokens(self) -> int:

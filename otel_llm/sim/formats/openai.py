@@ -45,6 +45,8 @@ class Completions(Format):
             "completion_tokens": completion,
             "total_tokens": prompt + completion,
         }
+        if self.behaviour.cache_block:
+            usage["prompt_tokens_details"] = {"cached_tokens": self.question.cached_tokens}
         if thoughts := min(self.behaviour.reasoning, tokens):
             usage["completion_tokens_details"] = {"reasoning_tokens": thoughts}
         return {"usage": usage}

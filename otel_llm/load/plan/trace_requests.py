@@ -1,0 +1,95 @@
+"""Requests and moments of a trace: what the options of `--trace` ask for."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from math import inf
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from otel_llm.errors import ConfigError
+from otel_llm.load.asked import LazyRequests
+from otel_llm.load.plan.requested import ByTokenizer, Requests
+from otel_llm.load.prompts.lazy import Form, GivenPrompts, MadePrompts
+from otel_llm.load.prompts.token_text import TokenText
+from otel_llm.load.prompts.tokenizers import Tokenizer, load_tokenizer
+from otel_llm.load.prompts.wording import messages_of
+from otel_llm.load.traces.opening import open_trace
+from otel_llm.load.traces.trace import Trace
+from otel_llm.wire.protocol import Protocol
+
+__all__ = ["check_trace", "replay"]
+
+_OF_TRACES: Final = ("trace_format", "speedup", "trace_from", "trace_to", "sample")
+_NOT_WITH: Final = ("prompt", "dataset", "input_tokens", "output_tokens", "parser", "turns")
+
+
+def check_trace(args: Namespace, protocol: type[Protocol]) -> None:
+    """Raise ConfigError for options that contradict each other, or a number that cannot be."""
+    given = [name for name in _OF_TRACES if getattr(args, name) is not None]
+    if args.trace is None:
+        if given:
+            raise ConfigError(f"--trace FILE with --{given[0].removeprefix('trace_').replace('_', '-')}")
+        return
+    if others := [name.replace("_", "-") for name in _NOT_WITH if getattr(args, name) is not None]:
+        raise ConfigError(f"either --trace or --{others[0]}", "both", "a trace has its own lengths")
+    begin, end = _part(args)
+    if args.speedup is not None and not 0 < args.speedup < inf:
+        raise ConfigError("--speedup to be above 0", args.speedup)
+    if args.sample is not None and not 0 < args.sample <= 1:
+        raise ConfigError("--sample to be above 0 and at most 1", args.sample)
+    if not 0 <= begin < end:
+        raise ConfigError("--from to be 0 or more, and before --to", f"{begin:g} to {end:g}")
+    if not protocol.answer_length(1):
+        raise ConfigError("a protocol that can ask for the length of an answer", protocol.name)
+
+
+def replay(args: Namespace, protocol: type[Protocol], parameters: Mapping[str, Any]) -> Requests:
+    """Return what the options ask for of a trace, with its moments where no other option says them.
+
+    Raises ConfigError when it cannot be read, or has no such part.
+    """
+    whole = open_trace(Path(args.trace).expanduser(), args.trace_format)
+    trace = whole
+    if args.trace_from is not None or args.trace_to is not None:
+        trace = trace.between(*_part(args))
+    if args.sample is not None:
+        trace = trace.sampled(args.sample, args.seed)
+    if args.speedup is not None:
+        trace = trace.faster(args.speedup)
+    timed = args.rate is None and args.parallel is None
+    tokenizer = load_tokenizer(args.tokenizer_path) if args.tokenizer_path else None
+    form = Form(protocol=protocol, model=args.model, stream=not args.no_stream, parameters=parameters)
+    requests, notes = _requests(args, form, trace, tokenizer)
+    said = (_said(args, whole, trace, timed=timed), *notes)
+    counts = None if tokenizer is None else ByTokenizer(protocol, tokenizer)
+    return Requests(requests, counts, said, moments=trace.moments() if timed else None)
+
+
+def _part(args: Namespace) -> tuple[float, float]:
+    """Return from when to when, in seconds of the trace."""
+    return args.trace_from or 0.0, inf if args.trace_to is None else args.trace_to
+
+
+def _requests(
+    args: Namespace, form: Form, trace: Trace, tokenizer: Tokenizer | None
+) -> tuple[LazyRequests, tuple[str, ...]]:
+    if args.cache_bust and (trace.bodies is not None or len(trace.blocks)):
+        raise ConfigError("either --cache-bust or a trace whose prompts share text", "both")
+    if trace.bodies is not None:
+        prompts = [messages_of(msgspec.json.decode(body)) for body in trace.bodies]
+        return GivenPrompts(form, prompts, trace), ()
+    text = TokenText(tokenizer)
+    made = MadePrompts(form, trace, text, str(args.seed))
+    made.make(0)  # a tokenizer by which there is no such text is known before the first request
+    return made, text.notes
+
+
+def _said(args: Namespace, whole: Trace, trace: Trace, *, timed: bool) -> str:
+    """Return the note that says what of the trace is replayed, and when."""
+    rows = f"{len(trace):,} of {len(whole):,} requests" if len(trace) < len(whole) else f"{len(whole):,} requests"
+    when = f"over {trace.at_ns[-1] / 1e9:,.6g} s" if timed else "not at its times"
+    fast = f", {args.speedup:g} times as fast" if timed and args.speedup is not None else ""
+    left = f"; {whole.left_out:,} rows that asked or answered nothing are left out" if whole.left_out else ""
+    return f"replayed {Path(args.trace).name}: {rows} {when}{fast}{left}"

@@ -1,0 +1,38 @@
+"""Mooncake's traces (kvcache-ai/Mooncake, FAST25-release): a JSON object a line, blocks of 512 tokens."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from otel_llm.load.traces.format import TraceFormat
+from otel_llm.load.traces.rows import Columns, Row, read_json_rows
+from otel_llm.load.traces.trace import Trace
+
+__all__ = ["MOONCAKE"]
+
+BLOCK_TOKENS: Final = 512
+
+
+class _Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """timestamp: ms from the trace's start"""
+
+    timestamp: float
+    input_length: int
+    output_length: int
+    hash_ids: list[int]
+
+
+def _row(row: _Row) -> Row:
+    return Row(round(row.timestamp * 1e6), row.input_length, row.output_length, row.hash_ids)
+
+
+def _read(path: Path) -> Trace:
+    return read_json_rows(path, _Row, _row, Columns(path, BLOCK_TOKENS))
+
+
+MOONCAKE: Final = TraceFormat(
+    "timestamp in ms, lengths, hash ids of blocks of 512 tokens",
+    lambda head: head.columns == {"timestamp", "input_length", "output_length", "hash_ids"},
+    _read,
+)

@@ -1,0 +1,74 @@
+"""The formats of traces that can be read, one module each, and which of them a file is, by what is in it."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from otel_llm.errors import ConfigError
+from otel_llm.load.traces.azure import AZURE
+from otel_llm.load.traces.bailian import BAILIAN
+from otel_llm.load.traces.burstgpt import BURSTGPT
+from otel_llm.load.traces.format import Head, TraceFormat
+from otel_llm.load.traces.mooncake import MOONCAKE
+from otel_llm.load.traces.run_file import RUN_FILE
+from otel_llm.load.traces.trace import Trace
+
+__all__ = ["FORMATS", "open_trace"]
+
+FORMATS: Final[Mapping[str, TraceFormat]] = {
+    "mooncake": MOONCAKE,
+    "bailian": BAILIAN,
+    "azure": AZURE,
+    "burstgpt": BURSTGPT,
+    "run_file": RUN_FILE,
+}
+_HEAD: Final = 1 << 20
+_SHOWN: Final = 8
+_OF_DATASETS: Final = frozenset(("prompt", "messages", "conversations", "question", "instruction", "text", "body"))
+
+
+def open_trace(path: Path, name: str | None = None) -> Trace:
+    """Return the trace in a file. name: its format; None recognises it by what is in the file.
+
+    Raises ConfigError when there is no such file or format, and for a row that cannot be, with its number.
+    """
+    if name is not None and name not in FORMATS:
+        raise ConfigError("a --trace-format out of " + ", ".join(FORMATS), name)
+    head = _head_of(path)
+    found = FORMATS.get(name or "") or next((each for each in FORMATS.values() if each.recognises(head)), None)
+    if found is None:
+        raise _unknown(path, head)
+    return found.read(path)
+
+
+def _head_of(path: Path) -> Head:
+    try:
+        with path.open("rb") as file:
+            first = next((line for line in iter(lambda: file.readline(_HEAD), b"") if line.strip()), b"")
+    except OSError as error:
+        raise ConfigError(f"a readable trace at {path}", error.strerror, "check the path") from error
+    return Head(first, frozenset(_columns(first)))
+
+
+def _columns(first: bytes) -> list[str]:
+    """Return the names of the first row's members, or of a table's header; none where it is neither."""
+    if first.lstrip().startswith(b"{"):
+        try:
+            return list(msgspec.json.decode(first, type=dict[str, msgspec.Raw]))
+        except msgspec.MsgspecError:
+            return []
+    try:
+        return [name.strip() for name in next(csv.reader([first.decode("utf-8-sig")]))]
+    except (UnicodeDecodeError, csv.Error, StopIteration):
+        return []
+
+
+def _unknown(path: Path, head: Head) -> ConfigError:
+    expected = f"a trace in {path} as {', '.join(FORMATS)} have it"
+    if head.columns & _OF_DATASETS:
+        return ConfigError(expected, "prompts", "give it after --dataset")
+    shown = ", ".join(sorted(head.columns)[:_SHOWN]) or "no columns"
+    return ConfigError(expected, shown, "rename its columns to those of docs/workloads.md")
