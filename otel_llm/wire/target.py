@@ -30,20 +30,25 @@ class Target:
 
     @classmethod
     def parse(cls, url: str, unix: str | None = None, proxy: Proxy | None = None) -> "Target":
-        """Return the target of an absolute http or https URL. Raises ConfigError for any other."""
+        """Return the target of an absolute URL of HTTP or gRPC. Raises ConfigError for any other."""
         wanted = "an absolute URL such as http://localhost:8000/v1/chat/completions"
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
             raise ConfigError(wanted, url) from None
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(wanted, url, "begin it with http:// or https://")
+        if parts.scheme not in ("http", "https", "grpc", "grpcs") or not parts.hostname:
+            raise ConfigError(wanted, url, "begin it with http:// or https://, or grpc:// or grpcs://")
         if parts.username is not None:
             raise ConfigError("a URL without a user and a password", f"one for {parts.hostname}", "use --headers")
-        tls = parts.scheme == "https"
+        tls = parts.scheme in ("https", "grpcs")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(url, parts.hostname, port or (443 if tls else 80), path, tls, unix, proxy)
+
+    @property
+    def grpc(self) -> bool:
+        """Whether it is asked by gRPC: then `path` is the method."""
+        return self.url.startswith("grpc")
 
     @property
     def host_header(self) -> str:

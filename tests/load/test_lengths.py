@@ -98,6 +98,12 @@ LIMITS = {
     "cohere_chat": {"max_tokens": 7},
     "dashscope": {"parameters": {"max_tokens": 7}},
     "gemini": {"generationConfig": {"maxOutputTokens": 7}},
+    "kserve_grpc": {
+        "inputs": [
+            {"name": "text_input", "datatype": "BYTES", "shape": [1], "data": ["x"]},
+            {"name": "max_tokens", "datatype": "INT32", "shape": [1], "data": [7]},
+        ]
+    },
     "llama_cpp_completion": {"n_predict": 7, "ignore_eos": True},
     "ollama_chat": {"options": {"num_predict": 7}},
     "ollama_generate": {"options": {"num_predict": 7}},

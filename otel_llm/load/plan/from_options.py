@@ -2,6 +2,7 @@
 
 import argparse
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from otel_llm.load.plan.trace_requests import check_trace, replay
 from otel_llm.load.prompts.parsers.named import NAMED
 from otel_llm.wire.any_events import AnyEvents
 from otel_llm.wire.discovery import protocol_for_path
+from otel_llm.wire.messages import MessageProtocol
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.protocol_files import find_protocol
 from otel_llm.wire.proxy import Proxy, proxy_for
@@ -57,6 +59,7 @@ def plan_of(args: argparse.Namespace) -> Planned:
     targets = tuple(_target(url, args) for url in urls)
     protocol = named or _protocol(targets, any_events)
     args.no_stream = args.no_stream or not protocol.streams
+    _check_transport(targets, protocol, args)
     notes = [
         f"{urlsplit(url).path or '/'} is a base path: requests went to {target.path.partition('?')[0]}"
         for url, target in zip(args.url, targets, strict=True) if target.url != url
@@ -133,6 +136,20 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("--name NAME with --append", next_step="name the run file to continue")
     if args.rate == AT_ONCE and args.duration is not None and args.number is None:
         raise ConfigError("-n N with --rate -1", next_step="say how many requests leave at once")
+
+
+def _check_transport(targets: Sequence[Target], protocol: type[Protocol], args: argparse.Namespace) -> None:
+    """Raise ConfigError where a URL is of another transport than the protocol, or an option is none of gRPC's."""
+    by_grpc = issubclass(protocol, MessageProtocol)
+    for target in targets:
+        if target.grpc != by_grpc:
+            begins = "grpc:// or grpcs://" if by_grpc else "http:// or https://"
+            raise ConfigError(f"a URL of {begins} for {protocol.name}", target.url, "name another with --protocol")
+        if by_grpc and (args.insecure or target.proxy is not None):
+            option = "--insecure" if args.insecure else "a proxy"
+            raise ConfigError("gRPC to a server that is verified, and without a proxy", option, "give --ca, --proxy ''")
+        if by_grpc and args.model is None:
+            raise ConfigError("--model NAME", next_step="give the name that the server knows the model by")
 
 
 def _target(url: str, args: argparse.Namespace) -> Target:

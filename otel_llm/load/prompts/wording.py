@@ -28,6 +28,8 @@ def _text_in(value: Any) -> str:
     if isinstance(value, list):
         return "".join(map(_text_in, value))
     if isinstance(value, Mapping):
+        if value.get("name") == "text_input":  # a tensor of KServe's
+            return _text_in(value.get("data"))
         return "".join(_text_in(value.get(name)) for name in ("prompt", "messages", "content", "parts", "text"))
     return value if isinstance(value, str) else ""
 

@@ -241,7 +241,7 @@ class Exchange:
     # -- the end -----------------------------------------------------------------------------------------------
 
     def _complete(self, at_ns: int, *, reusable: bool = True) -> None:
-        plugin, answer = self._plugin, self._answer
+        answer = self._answer
         rest = self._framer.end() if self._framer is not None else ()
         self.reusable = reusable and answer.keep_alive
         if not 200 <= answer.status < 300:
@@ -253,6 +253,11 @@ class Exchange:
             self._decode(rest, (self.raw.arrivals.count,) * len(rest))
             if not self.open:
                 return None
+        return self._judge(at_ns)
+
+    def _judge(self, at_ns: int) -> None:
+        """End it as what it turned out to be, now that all of it is there."""
+        plugin = self._plugin
         plugin.said.settle()
         kinds = b"".join(self.raw.kind)
         failure = find_failure(plugin, kinds, self._silent, self._opening, finish_reason=self._finish_reason)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from otel_llm.clock import KernelClock, now_ns
 from otel_llm.errors import RemoteError
@@ -10,6 +10,7 @@ from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.wire import stream
 from otel_llm.wire.connection import KERNEL_STAMPS, connect
 from otel_llm.wire.connection import Connection as SocketConnection
+from otel_llm.wire.messages import MessageProtocol
 from otel_llm.wire.target import tls_context
 
 __all__ = ["Connection", "Pool"]
@@ -20,7 +21,12 @@ _IDLE_LIFE_NS: Final = 3_000_000_000
 _SHORTEST_PAUSE_NS: Final = 50_000_000
 _LONGEST_PAUSE_NS: Final = 1_000_000_000
 
-Connection = SocketConnection | stream.StreamConnection
+if TYPE_CHECKING:  # the library of gRPC is loaded by those who use it
+    from otel_llm.wire.grpc_calls import GrpcConnection
+
+    Connection = SocketConnection | stream.StreamConnection | GrpcConnection
+else:
+    Connection = SocketConnection | stream.StreamConnection
 
 
 class Pool:
@@ -31,7 +37,7 @@ class Pool:
         self.clock = KernelClock()
         self.ripe: list[SocketConnection] = []
         """Connections that hold back many reads: to be settled when there is time."""
-        self._tls = [tls_context(**plan.tls) if target.tls else None for target in plan.endpoints]
+        self._tls = [tls_context(**plan.tls) if target.tls and not target.grpc else None for target in plan.endpoints]
         self._idle: list[deque[Connection]] = [deque() for _ in plan.endpoints]
         self._opening: set[asyncio.Task[None]] = set()
         self._refusing_since_ns: list[int | None] = [None for _ in plan.endpoints]
@@ -43,7 +49,7 @@ class Pool:
     @property
     def stamps(self) -> str:
         """What stamps the reads of these connections."""
-        kernel = KERNEL_STAMPS and self._plan.transport == "socket"
+        kernel = KERNEL_STAMPS and self._plan.transport == "socket" and not self._plan.target.grpc
         return "kernel receive stamps" if kernel else "user-space stamps"
 
     async def fill(self, count: int) -> tuple[int, RemoteError | None]:
@@ -78,6 +84,10 @@ class Pool:
     async def _connect(self, where: int) -> Connection:
         plan, target = self._plan, self._plan.endpoints[where]
         try:
+            if issubclass(plan.protocol, MessageProtocol):
+                from otel_llm.wire import grpc_calls  # with its library, for those who ask by it
+
+                return await grpc_calls.connect(target, plan.protocol, plan.tls, plan.connect_timeout_s)
             if plan.transport == "stream":
                 return await stream.connect(target, self._tls[where], plan.connect_timeout_s)
             return await connect(target, self.clock, self._tls[where], plan.connect_timeout_s, self.ripe)

@@ -20,6 +20,7 @@ from otel_llm.errors import RemoteError
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.channel import DRAIN, GO, INTERRUPTS, Batch, LastWord, Outbox, Ready
 from otel_llm.load.worker.exchange import CLOSED_IDLE, Exchange
+from otel_llm.load.worker.message_exchange import MessageExchange
 from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.pool import Connection, Pool
 from otel_llm.load.worker.raw import Raw
@@ -55,6 +56,7 @@ class _Worker:
         self.plan, self.share = plan, share
         self.pool = Pool(plan)
         self.pacing = Pacing(plan, share, self.pool, self.perform)
+        self.exchange = MessageExchange if plan.target.grpc else Exchange
         self.live: dict[Exchange, Connection] = {}
         self.ended: list[Raw] = []
         self.loop_lag_ns: list[int] = []
@@ -87,7 +89,8 @@ class _Worker:
         self.pacing.stock.refill(_READY)
         gc.collect()
         gc.freeze()
-        gc.disable()  # nothing made per packet or per request is cyclic, and a collection would be read as a stall
+        if not self.plan.target.grpc:  # whose calls are in cycles
+            gc.disable()  # nothing made per packet or per request is cyclic, and a collection would be read as a stall
         self.outbox.send(ready)
         start_ns = await self.go
         self.tick_due_ns = now_ns()
@@ -212,7 +215,7 @@ class _Worker:
         raw.content = Content() if self.plan.keep_events else None
         done: asyncio.Future[None] = self.loop.create_future()
         plan = self.plan
-        exchange = Exchange(
+        exchange = self.exchange(
             raw,
             plan.protocol(),
             partial(_settle, done),
