@@ -271,6 +271,8 @@ def pages() -> dict[str, Exposition]:
                 "lmdeploy:time_to_first_token_seconds": TTFT,
                 "lmdeploy:time_per_output_token_seconds": LMDEPLOY_ITL,
                 "lmdeploy:e2e_request_latency_seconds": LATENCY,
+                "lmdeploy:request_prefill_time_seconds": LATENCY,
+                "lmdeploy:request_decode_time_seconds": LATENCY,
             },
             dict.fromkeys(
                 ("lmdeploy:num_requests_running", "lmdeploy:num_requests_waiting", "lmdeploy:gpu_cache_usage_perc"),
@@ -410,6 +412,8 @@ class FakeEngines:
             return self._random.lognormal(math.log(0.009), 0.2, count)
         if "queue" in name:
             return self._random.exponential(0.05, count)
+        if engine == "lmdeploy" and ("prefill" in name or "decode" in name):  # below its first edge
+            return self._random.lognormal(math.log(0.05), 0.3, count)
         if "prefill" in name or "stage" in name:
             return self._random.lognormal(math.log(0.6), 0.4, count)
         if "xfer" in name:

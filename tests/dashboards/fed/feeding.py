@@ -30,7 +30,7 @@ LATE = ("time_to_first_token", "inter_token_latency", "time_per_output_token", "
 LATE_MODEL = {conventions.REQUEST_MODEL: "late-model"}
 # And who measures less than his first edge: nobody can say how little.
 EARLY_MODEL = {conventions.REQUEST_MODEL: "early-model"}
-ENDS_S = 30.0
+ENDS_S = 60.0
 
 
 @dataclass
@@ -52,7 +52,8 @@ APPLICATIONS = (
         "decorated",
         "org/model-7.5b:latest",
         env={
-            "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=tests",
+            "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=tests,k8s.cluster.name=tests,"
+            "k8s.namespace.name=tests",
             "OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental/dup",
         },
     ),

@@ -34,6 +34,8 @@ UNMEASURED = {
     ("time_per_output_token", "frontend"): "no frontend tells the time per output token",
 }
 EMPTY: Mapping[str, str] = {
+    "engine: Time to first token by replica A": "every engine here has explicit histograms",
+    "engine: Inter-token latency by replica A": "every engine here has explicit histograms",
     **{f"percentiles: otel_llm:{of.name}:rate5m": NO_EXPONENTIAL for of in INSIDE},
     **{
         f"percentiles: otel_llm:{of.name}:quantile5m{{quantile={q},histogram=exponential}}": NO_EXPONENTIAL
