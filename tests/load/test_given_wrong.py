@@ -71,8 +71,10 @@ def test_no_option_of_ours_is_said_to_be_of_another_tool() -> None:
 
 def test_a_word_too_many_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(["perf", "--model", "m", "sk-a-key", "--prompt", "x"])
+        main(["perf", "--model", "m", "--prompt", "x", "sk-a-key"])
     assert "a word that belongs to no option; quote what has spaces in it" in capsys.readouterr().err
+    assert main(["perf", "--model", "m", "sk-a-key", "--prompt", "x"]) == 2
+    assert "sk-a-key" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

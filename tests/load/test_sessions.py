@@ -22,6 +22,7 @@ from otel_llm.entry_points import installed
 from otel_llm.errors import ConfigError
 from otel_llm.load.plan.conversations import Conversation, Conversations, Turn
 from otel_llm.load.plan.leaving import Leaving, parse_leaving
+from otel_llm.load.plan.mixture import parse_models
 from otel_llm.load.plan.think_time import parse_think_time
 from otel_llm.load.prompts.datasets import as_messages, open_dataset
 from otel_llm.load.prompts.recorded import turns_of
@@ -502,6 +503,64 @@ def test_who_leaves_depends_on_the_seed_alone() -> None:
 def test_a_share_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--cancel"):
         parse_leaving(text)
+
+
+@pytest.mark.parametrize(
+    "more", [[], ["--turns", "3"], ["--output-tokens", "uniform:5..9"], ["--cache-bust", "--workers", "2"]]
+)
+def test_several_models_are_asked_by_their_weights_and_told_apart(more: list[str], perf: Run) -> None:
+    with Talker() as server:
+        words = talk(server, "--prompt", "hello", "-n", "60", "--parallel", "5", *more)
+        run = perf(*[word for word in words if word not in ("--model", "m")], "--model", "base=3", "a/b=1")
+    assert run.code == 0, run.err
+    turns = 3 if "--turns" in more else 1
+    asked = Counter(json.loads(request.body)["model"] for request in server.requests)
+    assert asked.total() == 60 * turns
+    assert 30 * turns < asked["base"] < 56 * turns
+    assert {row["model"]: row["requests"]["succeeded"] for row in run.report["by_model"]} == asked
+    records = list(read_records(run.run_file))
+    assert Counter(record.model for record in records) == asked
+    for row in run.report["by_model"]:
+        first = [time_to_first_token(record) or 0 for record in records if record.model == row["model"]]
+        assert row["measures"]["time_to_first_token"]["p50"] == pytest.approx(np.percentile(first, 50))
+    assert run.report["run"]["arguments"]["model"] == "base+a/b"
+    named = defaultdict(set)
+    for request in server.requests:
+        named[request.headers["x-session-id"]].add(json.loads(request.body)["model"])
+    assert all(len(models) == 1 for models in named.values())
+    sent = {record.index: record.model for record in records}
+    bodies_kept = sqlite3.connect(run.run_file).execute("SELECT request_index, request FROM result").fetchall()
+    assert {index: json.loads(body)["model"] for index, body in bodies_kept} == sent
+
+
+def test_models_are_drawn_by_their_weights() -> None:
+    mixture = parse_models(["a=3", "b=1", "org/c=1=0.5"], seed=1)
+    assert mixture is not None
+    drawn = Counter(map(mixture.model, range(20_000)))
+    for name, share in (("a", 3 / 4.5), ("b", 1 / 4.5), ("org/c=1", 0.5 / 4.5)):
+        assert drawn[name] / 20_000 == pytest.approx(share, rel=0.05)
+    assert parse_models(["org/c=1"], seed=1) is None
+
+
+NO_WEIGHT = (
+    "expected --model MODEL=WEIGHT for each of several models, with weights above 0, got 'a word without one'; "
+    "quote what has spaces in it"
+)
+
+
+@pytest.mark.parametrize(
+    ("models", "line"),
+    [
+        (["a=0", "b=1"], NO_WEIGHT),
+        (["m", "sk-a-key"], NO_WEIGHT),
+        (["m=1", "c2stYS1rZXk=="], NO_WEIGHT),
+        (["a=3", "a=1"], "expected --model to name each model once, got 'a=3 a=1'"),
+    ],
+)
+def test_models_that_are_no_mixture_are_refused(models: list[str], line: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_models(models, seed=0)
+    assert str(refused.value) == line
 
 
 class Halves(OpenAIChat):

@@ -104,6 +104,8 @@ class Reckoning:
         lag_ns = chunks.lag_ns if any(chunks.lag_ns) else array("q")
         session, turn = self._plan.place(raw.index)
         head = self._heads[session % len(self._heads)]
+        if self._plan.mixture is not None:
+            head = {**head, "model": self._plan.model_of(session)}
         if "whole_answer" in said.flags:  # what came in one piece has no first token
             head = {**head, "stream": False}
         return StreamRecord(

@@ -7,7 +7,7 @@ from otel_llm.load.figures.stats import Stats
 from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
 
-__all__ = ["Breakdown", "turn_of"]
+__all__ = ["Breakdown", "model_of", "turn_of"]
 
 _COUNTS: Final = ("sent", "succeeded", "failed", "cancelled", "closed_early", "errors")
 
@@ -17,6 +17,11 @@ K = TypeVar("K", int, str)
 def turn_of(record: StreamRecord) -> int | None:
     """Return which turn of its conversation a request was, from 1; None outside conversations."""
     return record.turn
+
+
+def model_of(record: StreamRecord) -> str | None:
+    """Return the model that was asked."""
+    return record.model
 
 
 class Breakdown(Generic[K]):
@@ -40,8 +45,10 @@ class Breakdown(Generic[K]):
             self._groups[key].add(group)
 
     def summary(self) -> list[dict[str, Any]] | None:
-        """Return the key, the requests and the measures of each group, by its key; None where there are no groups."""
-        return [self._describe(key, self._groups[key]) for key in sorted(self._groups)] or None
+        """Return the key, the requests and the measures of each group, by its key; None where there are no two."""
+        if len(self._groups) < 2:
+            return None
+        return [self._describe(key, self._groups[key]) for key in sorted(self._groups)]
 
     def _describe(self, key: K, stats: Stats) -> dict[str, Any]:
         stats.planned = stats.due = stats.ended

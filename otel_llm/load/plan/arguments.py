@@ -55,7 +55,11 @@ def _add_group(
 
 
 def _add_ask(add: Add) -> None:
-    add("--model", help="model name, sent in every request; default: the only one that the server lists")
+    add(
+        "--model", nargs="+", metavar="MODEL",
+        help="sent in every request; several, as MODEL=WEIGHT, are asked by their weights; default: the only one "
+        "that the server lists",
+    )  # fmt: skip
     add(
         "--protocol", metavar="NAME|FILE",
         help="default: what the URL's path says (`otel-llm plugins` lists them); FILE.toml or FILE.py: one of yours",

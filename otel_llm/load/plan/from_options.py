@@ -13,10 +13,13 @@ from otel_llm.load.figures.gates import Gate, parse_gates
 from otel_llm.load.figures.slo import Slo, parse_term
 from otel_llm.load.plan.arrivals import DEFAULT_PROCESS
 from otel_llm.load.plan.endpoint import complete_url
+from otel_llm.load.plan.mixed_requests import mixed
+from otel_llm.load.plan.mixture import parse_models
 from otel_llm.load.plan.option import values_of
 from otel_llm.load.plan.option_values import parse_headers, parse_key_values, read_api_key, read_prompt
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
 from otel_llm.load.plan.request_bodies import requests_of
+from otel_llm.load.plan.requested import Requests
 from otel_llm.load.plan.server_model import find_model
 from otel_llm.load.plan.stages import AT_ONCE, Stages, parse_parallel, parse_rate
 from otel_llm.load.plan.trace_requests import check_trace, replay
@@ -64,19 +67,24 @@ def plan_of(args: argparse.Namespace) -> Planned:
         f"{urlsplit(url).path or '/'} is a base path: requests went to {target.path.partition('?')[0]}"
         for url, target in zip(args.url, targets, strict=True) if target.url != url
     ]  # fmt: skip
+    mixture = None if args.model is None else parse_models(args.model, args.seed)
     if args.model is None:
         args.model = _model_of(targets[0], args, protocol)
         notes.append(f"no --model was given: {args.model} is the only one that the server lists")
+    else:
+        args.model = args.model[0] if mixture is None else str(mixture)
     prompt = None if args.prompt is None else read_prompt(args.prompt)
     ends = _ends(args)
     most = args.number if args.number is not None else None if ends is None else ENDLESS
     parameters = parse_key_values("--parameters", args.parameters)
     check_trace(args, protocol)
-    made = (
-        requests_of(args, protocol, prompt, parameters, most)
-        if args.trace is None
-        else replay(args, protocol, parameters)
-    )
+
+    def requests_to(given: argparse.Namespace) -> Requests:
+        if given.trace is not None:
+            return replay(given, protocol, parameters)
+        return requests_of(given, protocol, prompt, parameters, most)
+
+    made = requests_to(args) if mixture is None else mixed(args, mixture, requests_to, most)
     notes += made.notes
     number = len(made.requests) if most is None else most
     if made.moments is not None:  # there is none for more
@@ -87,6 +95,7 @@ def plan_of(args: argparse.Namespace) -> Planned:
         targets=targets,
         protocol=protocol,
         model=args.model,
+        mixture=mixture,
         requests=made.requests,
         moments=made.moments,
         conversations=made.conversations,

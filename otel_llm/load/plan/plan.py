@@ -15,6 +15,7 @@ from otel_llm.load.plan.arrivals import ARRIVALS, DEFAULT_PROCESS, arrival_momen
 from otel_llm.load.plan.cachebust import draw_salt, fill_in
 from otel_llm.load.plan.conversations import Conversations
 from otel_llm.load.plan.leaving import Leaving, parse_leaving
+from otel_llm.load.plan.mixture import Mixture
 from otel_llm.load.plan.option import (
     ABOVE_0,
     ONE_OR_MORE,
@@ -56,6 +57,7 @@ class LoadPlan:
 
     requests:        the first requests of sessions, in order and again from the start, until `number` were sent;
                      `LazyRequests` are made when they are needed
+    mixture:         the models that sessions ask; None where all ask `model`
     conversations:   what follows them, one for each of `requests`; None where each session is one request
     session_salt:    what the names of this run's sessions begin with; "" where they need none
     targets:         all endpoints when there are several: session i goes to endpoint i modulo their number
@@ -79,6 +81,7 @@ class LoadPlan:
     protocol: type[Protocol]
     model: str
     requests: Sequence[WireRequest]
+    mixture: Mixture | None = None
     conversations: Conversations | None = None
     session_salt: str = ""
     targets: tuple[Target, ...] = ()
@@ -273,6 +276,10 @@ class LoadPlan:
         """Return the first request of a session."""
         request = self.requests[session % len(self.requests)]
         return replace(request, body=fill_in(request.body, self.cache_salt, session)) if self.cache_salt else request
+
+    def model_of(self, session: int) -> str:
+        """Return the model that a session asks."""
+        return self.model if self.mixture is None else self.mixture.model(session % len(self.requests))
 
     def requests_before(self, session: int) -> int:
         """Return how many requests the sessions before this one have: the number of its first request."""

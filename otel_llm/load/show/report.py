@@ -18,10 +18,10 @@ from otel_llm.load.figures.intervals import values_needed
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.course import course_lines
+from otel_llm.load.show.groups import groups_table
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.result_file import write_result_file
 from otel_llm.load.show.rows import COLUMNS, milliseconds, rows_of
-from otel_llm.load.show.turns import turns_table
 from otel_llm.load.show.visible import on_one_line
 from otel_llm.percentiles import BRIEF, percentile_name
 
@@ -140,9 +140,10 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    if turns := report.get("by_turn"):
-        console.print()
-        console.print(turns_table(turns))
+    for name in ("turn", "model"):
+        if groups := report.get(f"by_{name}"):
+            console.print()
+            console.print(groups_table(name, groups))
     if table.row_count:
         console.print()
     for line in lines_of(report):

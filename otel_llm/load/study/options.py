@@ -53,5 +53,6 @@ def study_path(name: str | None, kind: str, options: Mapping[str, Any]) -> Path:
     """Return the study's file: as it was named, else of the model."""
     if name is not None:
         return Path(name)
-    model = "".join(each if each.isalnum() or each in "-._" else "_" for each in str(options.get("model", "model")))
+    models = "+".join(options.get("model", ("model",)))
+    model = "".join(each if each.isalnum() or each in "-._+" else "_" for each in models)
     return Path(f"{model[:100]}_{kind}.db")

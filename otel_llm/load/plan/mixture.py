@@ -1,0 +1,67 @@
+"""Several models, or adapters of one, in one run: each session asks one of them, drawn by their weights.
+
+Which one depends on the seed and on the number of the session alone.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import accumulate
+from math import inf
+
+from otel_llm.errors import ConfigError
+
+__all__ = ["Mixture", "parse_models"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Models with their weights, above 0."""
+
+    names: tuple[str, ...]
+    weights: tuple[float, ...]
+    seed: int
+    _ends: tuple[float, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_ends", tuple(accumulate(self.weights)))
+
+    def pick(self, session: int) -> int:
+        """Return which of the models a session asks, from 0."""
+        digest = blake2b(f"model {self.seed} {session}".encode(), digest_size=7).digest()
+        at = bisect_right(self._ends, int.from_bytes(digest) / (1 << 56) * self._ends[-1])
+        return min(at, len(self.names) - 1)
+
+    def model(self, session: int) -> str:
+        """Return the name of the model that a session asks."""
+        return self.names[self.pick(session)]
+
+    def __str__(self) -> str:
+        return "+".join(self.names)
+
+
+def parse_models(texts: Sequence[str], seed: int) -> Mixture | None:
+    """Return the models of MODEL=WEIGHT items; None of one model, which needs no weight. Raises ConfigError.
+
+    A message repeats no word without a weight: it may be a key that was meant for another option.
+    """
+    if len(texts) == 1:
+        return None
+    names, weights = list[str](), list[float]()
+    for text in texts:
+        name, _, said = text.rpartition("=")
+        try:
+            weight = float(said) if name else 0.0
+        except ValueError:
+            weight = 0.0
+        if not 0 < weight < inf:
+            raise ConfigError(
+                "--model MODEL=WEIGHT for each of several models, with weights above 0", "a word without one",
+                "quote what has spaces in it",
+            )  # fmt: skip
+        names.append(name)
+        weights.append(weight)
+    if len(set(names)) < len(names):
+        raise ConfigError("--model to name each model once", " ".join(texts))
+    return Mixture(tuple(names), tuple(weights), seed)
