@@ -202,14 +202,14 @@ def test_a_term_that_there_is_not_is_answered_with_those_that_there_are() -> Non
     with pytest.raises(ConfigError) as caught:
         parse_term("speed=1")
     assert str(caught.value) == (
-        "expected NAME=SECONDS with a name out of ttft, tpot, latency, itl_p50, itl_p90, itl_p99, itl_max, "
-        "such as ttft=0.5, got 'speed=1'"
+        "expected NAME=TIME with a name out of ttft, tpot, latency, itl_p50, itl_p90, itl_p99, itl_max, "
+        "such as ttft=300ms, got 'speed=1'"
     )
 
 
 @pytest.mark.parametrize("text", ["ttft", "ttft=x", "speed=1", "ttft=0", "ttft=-1", "ttft=nan"])
 def test_terms_that_cannot_be(text: str) -> None:
-    with pytest.raises(ConfigError, match="NAME=SECONDS"):
+    with pytest.raises(ConfigError, match="NAME=TIME"):
         parse_term(text)
 
 
