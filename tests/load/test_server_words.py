@@ -126,10 +126,10 @@ def test_text_of_a_server_moves_no_cursor_and_forges_no_line(perf: Run) -> None:
 
 
 def test_a_url_that_is_refused_names_the_protocol_it_was_taken_for(perf: Run) -> None:
-    with ScriptedServer(refusal(b"400 No", b'{"error": "text_input is required"}')) as server:
-        url = f"{server.url}/v2/models/ensemble/generate_stream"
+    with ScriptedServer(refusal(b"400 No", b'{"error": "inputs is required"}')) as server:
+        url = f"{server.url}/my/generate_stream"
         run = perf("--url", url, "--model", "m", "--prompt", "x")
         named = perf("--url", url, "--model", "m", "--prompt", "x", "--protocol", "tgi_generate")
     assert "taken for tgi_generate; --protocol names another" in run.out
     assert "taken for tgi" not in named.out
-    assert "HTTP 400: text_input is required" in run.out
+    assert "HTTP 400: inputs is required" in run.out

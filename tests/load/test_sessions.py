@@ -405,10 +405,13 @@ def test_a_protocol_carries_a_conversation_or_says_in_one_line_that_it_cannot(
     asked = Conversation(ask, (turn,)).next_ask(ask, 1, "the first answer")
     body = protocol.encode(asked).body.decode()
     places = [body.find(text) for text in ("the first question", "the first answer", "the second question")]
-    assert (-1 not in places and places == sorted(places)) is protocol.conversations
-    if not protocol.conversations:
-        url = f"http://127.0.0.1:9{protocol.paths[0]}"
-        assert main(["perf", "--url", url, "--model", "m", "--prompt", "x", "--turns", "2"]) == 2
+    if protocol.conversations:
+        assert -1 not in places
+        assert places == sorted(places)
+    else:
+        url = "grpc://127.0.0.1:9" if name == "kserve_grpc" else "http://127.0.0.1:9"
+        asked_for = ["--url", url, "--protocol", name, "--model", "m", "--prompt", "x", "--turns", "2"]
+        assert main(["perf", *asked_for]) == 2
         line = f"expected a protocol of conversations with --turns, got {name!r}; go without --turns"
         assert capsys.readouterr().err == f"otel-llm perf: {line}\n"
 
