@@ -14,7 +14,7 @@ from otel_llm.load.figures.slo import Slo, parse_term
 from otel_llm.load.plan.arrivals import DEFAULT_PROCESS
 from otel_llm.load.plan.endpoint import complete_url
 from otel_llm.load.plan.mixed_requests import mixed
-from otel_llm.load.plan.mixture import parse_models
+from otel_llm.load.plan.mixture import Mixture, parse_models
 from otel_llm.load.plan.option import values_of
 from otel_llm.load.plan.option_values import parse_headers, parse_key_values, read_api_key, read_prompt
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
@@ -57,22 +57,24 @@ def plan_of(args: argparse.Namespace) -> Planned:
     _check(args)
     named = find_protocol(args.protocol) if args.protocol else None
     any_events = None if args.parser in (None, *NAMED) else AnyEvents  # what a parser file needs is less
+    mixture = None if args.model is None else parse_models(args.model, args.seed)
+    if args.model is not None:
+        args.model = args.model[0] if mixture is None else str(mixture)
     model, stream = args.model or "", not args.no_stream
     urls = [url if any_events else complete_url(url, named, model, stream=stream) for url in args.url]
     targets = tuple(_target(url, args) for url in urls)
     protocol = named or _protocol(targets, any_events)
     args.no_stream = args.no_stream or not protocol.streams
     _check_transport(targets, protocol, args)
+    if protocol.path("", stream=stream) != protocol.path("m", stream=stream):
+        _check_model_of_path(protocol, mixture, args)
     notes = [
         f"{urlsplit(url).path or '/'} is a base path: requests went to {target.path.partition('?')[0]}"
         for url, target in zip(args.url, targets, strict=True) if target.url != url
     ]  # fmt: skip
-    mixture = None if args.model is None else parse_models(args.model, args.seed)
     if args.model is None:
         args.model = _model_of(targets[0], args, protocol)
         notes.append(f"no --model was given: {args.model} is the only one that the server lists")
-    else:
-        args.model = args.model[0] if mixture is None else str(mixture)
     prompt = None if args.prompt is None else read_prompt(args.prompt)
     ends = _ends(args)
     most = args.number if args.number is not None else None if ends is None else ENDLESS
@@ -159,6 +161,14 @@ def _check_transport(targets: Sequence[Target], protocol: type[Protocol], args: 
             raise ConfigError("gRPC to a server that is verified, and without a proxy", option, "give --ca, --proxy ''")
         if by_grpc and args.model is None:
             raise ConfigError("--model NAME", next_step="give the name that the server knows the model by")
+
+
+def _check_model_of_path(protocol: type[Protocol], mixture: Mixture | None, args: argparse.Namespace) -> None:
+    """Raise ConfigError unless there is one model to write into the path of a URL."""
+    if mixture is not None:
+        raise ConfigError(f"one --model with {protocol.name}", mixture, "its URL names the model: make a run for each")
+    if args.model is None:
+        raise ConfigError(f"--model NAME with {protocol.name}", "none", "its URL names the model")
 
 
 def _target(url: str, args: argparse.Namespace) -> Target:
