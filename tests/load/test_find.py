@@ -107,7 +107,7 @@ def test_a_search_is_run_once_and_then_remembered(truth: TruthServer, tmp_path: 
     """Whether this machine was the limit meanwhile is its own affair: then that is what is said."""
     words = [
         *chat(truth, "itl_ms=0;tokens=2"), "--slo", "ttft=1min", "--slo-attainment", "80%", "--duration", "20s",
-        "-n", "2000", "--from", "100", "--highest", "100",
+        "-n", "2000", "--start", "100", "--highest", "100",
     ]  # fmt: skip
     code, out, err = run_find(tmp_path, *words)
     found = json.loads((tmp_path / "f.json").read_text())
@@ -130,7 +130,7 @@ def test_a_search_is_run_once_and_then_remembered(truth: TruthServer, tmp_path: 
         (["--slo", "ttft=1s"], "expected -n or --duration"),
         (["--slo", "ttft=1s", "-n", "5", "--slo-attainment", "100%"], "--slo-attainment above 0 and below 100%"),
         (["--slo", "ttft=1s", "-n", "5", "--precision", "0"], "--precision of 0.5% to 100%"),
-        (["--slo", "ttft=1s", "-n", "5", "--from", "0"], "--from and --highest above 0"),
+        (["--slo", "ttft=1s", "-n", "5", "--start", "0"], "--start and --highest above 0"),
         (["--slo", "tttf=1s", "-n", "5"], "did you mean ttft?"),
     ],
 )

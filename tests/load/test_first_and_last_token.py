@@ -29,6 +29,18 @@ def dashscope(**members: Any) -> dict[str, Any]:
     return {"output": {"choices": [{"message": members}]}}
 
 
+def cohere(kind: str, **message: Any) -> dict[str, Any]:
+    return {"type": kind, "delta": {"message": message}}
+
+
+def gemini(**part: Any) -> dict[str, Any]:
+    return {"candidates": [{"content": {"parts": [part]}}]}
+
+
+def tensor(name: str, text: str) -> dict[str, Any]:
+    return {"outputs": [{"name": name, "datatype": "BYTES", "data": [text]}]}
+
+
 THINKING = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}]
 TOOL = [{"function": {"name": "f", "arguments": ""}}]
 
@@ -67,6 +79,23 @@ FIRST: dict[tuple[str, str], tuple[dict[str, Any], str]] = {
     ("ollama_generate", "`response`"): ({"response": "Hi"}, "text"),
     ("ollama_generate", "`thinking`"): ({"response": "", "thinking": "Hm"}, "reasoning"),
     ("tgi_generate", "`token`"): ({"token": {"text": "Hi", "special": False}}, "text"),
+    ("cohere_chat", "`content-delta`, `text`"): (cohere("content-delta", content={"text": "Hi"}), "text"),
+    ("cohere_chat", "`content-delta`, `thinking`; `tool-plan-delta`"): (
+        cohere("content-delta", content={"thinking": "Hm"}),
+        "reasoning",
+    ),
+    ("cohere_chat", "`message-start`, `content-start`"): (
+        cohere("content-start", content={"type": "text", "text": ""}),
+        "none",
+    ),
+    ("gemini", "a part with `text`"): (gemini(text="Hi"), "text"),
+    ("gemini", "a part with `text` and `thought`"): (gemini(text="Hm", thought=True), "reasoning"),
+    ("gemini", "a part with `functionCall`"): (gemini(functionCall={"name": "f", "args": {}}), "tool"),
+    ("sglang_generate", "what `text` adds"): ({"text": "Hi", "meta_info": {"id": "r"}}, "text"),
+    ("llama_cpp_completion", "`content`"): ({"content": "Hi", "stop": False}, "text"),
+    ("triton_generate", "`text_output`"): ({"text_output": "Hi"}, "text"),
+    ("kserve_grpc", "the output `text_output`, or the first one of texts"): (tensor("OUTPUT0", "Hi"), "text"),
+    ("kserve_grpc", "a message without outputs"): ({"model_name": "m", "outputs": []}, "none"),
     ("tgi_generate", "`token`, special"): ({"token": {"text": "</s>", "special": True}}, "none"),
 }
 CONTENT = {"text", "reasoning", "tool"}
@@ -82,7 +111,7 @@ def test_an_event_is_a_first_token_or_is_none(protocol: str, event: str) -> None
 
 
 def test_every_row_of_the_table_is_tested() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (?:-|text|reasoning|tool) \|$", TABLE, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (?:-|text|reasoning|tool) \|$", TABLE, re.MULTILINE)
     assert sorted(rows) == sorted(FIRST)
 
 

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own = add_shared(parser, "the search")
     own.add_argument("--in-parallel", action="store_true", help="find requests under way, not requests per second")
     own.add_argument(
-        "--from", dest="first", type=float, default=1.0, metavar="LOAD", help="try this first (default: 1)"
+        "--start", dest="first", type=float, default=1.0, metavar="LOAD", help="try this first (default: 1)"
     )
     own.add_argument("--highest", type=float, default=math.inf, metavar="LOAD", help="try none above it")
     own.add_argument(
@@ -88,7 +88,7 @@ def _check(args: argparse.Namespace) -> None:
     if not 0.005 <= args.precision <= 1:
         raise ConfigError("--precision of 0.5% to 100%", args.precision)
     if not 0 < args.first < math.inf or not args.highest > 0 or (args.in_parallel and args.first < 1):
-        raise ConfigError("--from and --highest above 0", f"{args.first:g} and {args.highest:g}")
+        raise ConfigError("--start and --highest above 0", f"{args.first:g} and {args.highest:g}")
     if args.json is not None:
         check_writable(args.json, "--json", "JSON")
 

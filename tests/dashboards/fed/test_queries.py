@@ -36,6 +36,7 @@ UNMEASURED = {
 EMPTY: Mapping[str, str] = {
     "engine: Time to first token by replica A": "every engine here has explicit histograms",
     "engine: Inter-token latency by replica A": "every engine here has explicit histograms",
+    "alerts: OtelLlmSilent": "every sender here sends until the end, and nobody was there half an hour ago",
     **{f"percentiles: otel_llm:{of.name}:rate5m": NO_EXPONENTIAL for of in INSIDE},
     **{
         f"percentiles: otel_llm:{of.name}:quantile5m{{quantile={q},histogram=exponential}}": NO_EXPONENTIAL
