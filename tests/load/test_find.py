@@ -58,6 +58,19 @@ def test_where_it_is_not_sure_the_bracket_is_as_wide_as_that() -> None:
     assert len(search.answers) < 24
 
 
+def test_short_points_are_no_reason_to_try_lower_loads() -> None:
+    """At a low load few requests come, so it takes a higher one to be sure of anything."""
+    search = searched(lambda load: "unsure" if load < 50 else exact(load), 1)
+    assert min(answer.load for answer in search.answers) == 1
+    assert search.holds is not None
+    assert search.breaks is not None
+    assert 50 <= search.holds <= 100 < search.breaks <= search.holds * 1.052
+    never = searched(lambda load: "unsure" if load <= 100 else "breaks", 4)
+    assert (never.holds, min(answer.load for answer in never.answers)) == (None, 4)
+    assert never.breaks is not None
+    assert 100 < never.breaks <= 106
+
+
 def test_no_load_above_the_highest_is_tried_and_a_client_that_is_the_limit_ends_the_search() -> None:
     assert [a.load for a in searched(exact, 10, highest=50).answers] == [10, 20, 40, 50]
     limited = searched(lambda load: "void" if load > 30 else exact(load), 10)
@@ -77,7 +90,8 @@ def test_the_search_finds_the_known_capacity_of_a_queue() -> None:
 def report(**more: object) -> dict[str, object]:
     certainty = {"verdict": "holds", "requests": 99, "good": 99, "independent": 50.0, "attainment": 1.0}
     return {
-        "slo": {"certainty": certainty}, "load": {"overload": None}, "client": {"saturated": False}, **more,
+        "slo": {"certainty": certainty, "required_attainment": 0.99}, "load": {"overload": None},
+        "client": {"saturated": False}, **more,
     }  # fmt: skip
 
 
@@ -94,6 +108,14 @@ def test_a_point_of_an_overloaded_server_breaks_and_one_of_a_limited_client_says
     more: dict[str, object], outcome: str
 ) -> None:
     assert outcome_of(report(**more))[0] == outcome
+
+
+def test_a_point_of_which_nothing_is_known_speaks_for_neither_side() -> None:
+    """It is unsure, and no reason to try a lower load."""
+    nothing = {"verdict": None, "requests": 0, "good": 0, "independent": 0.0, "attainment": None}
+    outcome, bad = outcome_of(report(slo={"certainty": nothing, "required_attainment": 0.99}))
+    assert outcome == "unsure"
+    assert 0 < bad < 0.01
 
 
 def run_find(folder: Path, *words: str) -> tuple[int, str, str]:

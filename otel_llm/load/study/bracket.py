@@ -23,7 +23,8 @@ _COLOURS: Final = {"holds": "green", "breaks": "red", "unsure": "yellow", "void"
 def outcome_of(report: Mapping[str, Any]) -> tuple[Outcome, float]:
     """Return what came of a point, and the share of bad requests as far as it is known."""
     certainty, overload = report["slo"]["certainty"], report["load"]["overload"]
-    bad = (certainty["requests"] - certainty["good"] + 0.5) / (certainty["requests"] + 1)
+    allowed = 1 - report["slo"]["required_attainment"]
+    bad = (certainty["requests"] - certainty["good"] + allowed / 2) / (certainty["requests"] + 1)
     grew = overload is not None and overload["overloaded"]
     if (grew and overload["by_client"]) or (report["client"]["saturated"] and not grew):
         return "void", bad
@@ -38,6 +39,8 @@ def print_bracket(
     """Print the answer, then the points by load, then what it rests on."""
     requests, minutes = sum(row["requests"] for row in rows), sum(row["duration"] for row in rows) / 60
     console.print(f"[bold]{_answer(found, rows, loop)}[/]", soft_wrap=True)
+    if found["holds"] is None and any(row["outcome"] == "unsure" for row in rows):
+        console.print("[yellow]points were too short to be sure: give a longer --duration, or more with -n[/]")
     console.print(f"{len(rows)} points, {requests:,} requests, {minutes:,.1f} minutes of load", soft_wrap=True)
     if not done:
         console.print("[yellow]interrupted: the same command goes on[/]")
@@ -71,7 +74,7 @@ def print_bracket(
 
 def _answer(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], loop: Loop) -> str:
     holds, breaks = found["holds"], found["breaks"]
-    parts = ["holds nowhere that was tried" if holds is None else f"holds at {Load(loop, holds)}"]
+    parts = ["holds for certain nowhere that was tried" if holds is None else f"holds at {Load(loop, holds)}"]
     if breaks is not None:
         parts.append(f"breaks at {Load(loop, breaks)}")
     elif limits := [row["load"] for row in rows if row["outcome"] == "void"]:

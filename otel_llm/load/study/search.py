@@ -1,9 +1,10 @@
 """Which load to try next, to find the highest that holds: pure, so that the same answers lead to the same loads.
 
 It is assumed that what holds at a load holds at every lower one. First the load doubles, or halves, until one holds and
-one breaks. Then the share of bad requests at these two, a straight line in log odds over the logarithm of the load,
-says where it is as large as it may be, and the next loads lie half of the precision to either side of that place: at
-the place itself no test would ever be sure.
+one breaks. A point that was too short to be sure, and in which hardly a request was bad, is taken for one that holds as
+far as the way goes on: at a lower load fewer requests come, and it would be less sure. Then the share of bad requests
+at the two ends, a straight line in log odds over the logarithm of the load, says where it is as large as it may be, and
+the next loads lie half of the precision to either side of that place: at the place itself no test would ever be sure.
 """
 
 import math
@@ -65,12 +66,18 @@ class Search:
             return min(self._first, self._highest)
         if len(self.answers) >= _MOST:
             return None
-        low, high = self.holds, self.breaks
+        low, high = self.holds or self._seems_to_hold, self.breaks
         if low is None:
             return self._lower(min(a.load for a in self.answers))
         if high is None:
             return self._higher(low)
         return self._between(low, high)
+
+    @property
+    def _seems_to_hold(self) -> float | None:
+        """The highest load, below all that break, that is unsure for want of requests alone; None so far."""
+        found = [a for a in self.answers if a.outcome == "unsure" and a.bad < self._bad]
+        return max((a.load for a in found if self.breaks is None or a.load < self.breaks), default=None)
 
     def _lower(self, lowest: float) -> float | None:
         """Return half of the lowest load that was tried; None when a client that is the limit will stay it."""
