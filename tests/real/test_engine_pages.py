@@ -145,7 +145,8 @@ def store(real_program: RealProgram, tmp_path_factory: pytest.TempPathFactory) -
         with collector(real_program("otelcol"), data / "otelcol", prometheus, list(PAGES), told) as part:
             up = "count(up == 1)"
             assert until(lambda: prometheus.query(up) and value(prometheus, up) == len(PAGES) + 1, 30), part.log_tail()
-            assert until(lambda: bool(prometheus.query('otel_llm:requests_running:sum{job="dynamo"}')), 20)
+            recorded = 'count({__name__=~"otel_llm:requests_(running|waiting):sum", job=~"dynamo|sglang"})'
+            assert until(lambda: prometheus.query(recorded) and value(prometheus, recorded) == 4, 20)
             yield prometheus
 
 
