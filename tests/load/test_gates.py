@@ -156,8 +156,10 @@ def test_a_run_without_a_success_has_a_verdict_that_says_so() -> None:
     ],
 )
 def test_exit_codes_of_a_run_with_errors(perf: Run, truth: TruthServer, arguments: list[str], code: int) -> None:
-    run = perf(*chat(truth, "itl_ms=1;tokens=4;fault=500;fault_rate=0.4;seed=2"), "-n", "20", *arguments)
-    assert 0.2 < run.report["requests"]["failed"] / 20 < 0.6
+    run = perf(
+        *chat(truth, "itl_ms=1;tokens=4;fault=500;fault_rate=0.4;seed=2"), "-n", "150", "--parallel", "10", *arguments
+    )
+    assert 0.2 < run.report["requests"]["failed"] / 150 < 0.6
     assert run.code == code, run.out
     assert any(gate["failed"] for gate in run.report["gates"]) == bool(code)
     assert ("--fail-if 'error_rate>LIMIT' sets another limit" in run.out) == (not arguments)
