@@ -30,6 +30,7 @@ _RAW: Final = {
     "BOOL": "?", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I",
     "UINT64": "Q", "FP16": "e", "FP32": "f", "FP64": "d",
 }  # fmt: skip
+_MOST: Final = 1 << 62
 _SIZES: Final = {"?": 1, "b": 1, "h": 2, "i": 4, "q": 8, "B": 1, "H": 2, "I": 4, "Q": 8, "e": 2, "f": 4, "d": 8}
 
 
@@ -139,15 +140,20 @@ class KServeGrpc(MessageProtocol):
         if not chunk.outputs:
             return None
         values = {output.name: output.data for output in chunk.outputs}
-        (tokens, *_) = values.get("num_output_tokens") or (0,)
-        if "num_output_tokens" in values:
+        if (tokens := _count(values.get("num_output_tokens"))) is not None:
             said.output_tokens = (said.output_tokens or 0) + tokens
-        said.input_tokens = next(iter(values.get("num_input_tokens", ())), None) or said.input_tokens
+        said.input_tokens = _count(values.get("num_input_tokens")) or said.input_tokens
         if reason := "".join(word for word in values.get("finish_reason", ()) if isinstance(word, str)):
             said.finish(reason)
         texts = values.get("text_output") or next((o.data for o in chunk.outputs if o.datatype == "BYTES"), ())
         words = "".join(word for word in texts if isinstance(word, str))
-        return text(words, tokens) if words else (OTHER, "", tokens)
+        return text(words, tokens or 0) if words else (OTHER, "", tokens or 0)
+
+
+def _count(data: list[Any] | None) -> int | None:
+    """Return the count in a tensor, which may be of floats; None where there is none."""
+    value = data[0] if data else None
+    return int(value) if isinstance(value, int | float) and 0 <= value < _MOST else None
 
 
 def _parsed(kind: Any, message: bytes) -> Any:

@@ -14,7 +14,7 @@ from otel_llm.load.worker.raw import Raw
 from otel_llm.record import StreamRecord
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.connection import note_reads
-from otel_llm.wire.protocol import Ask, Protocol
+from otel_llm.wire.protocol import Ask, Delta, Protocol
 from otel_llm.wire.repeats import Content
 from otel_llm.wire.target import Target
 from otel_llm_plugins.anthropic_messages import AnthropicMessages
@@ -242,6 +242,18 @@ def test_a_plugin_that_breaks_fails_its_request_and_nothing_else() -> None:
 
 
 # -- reads that come together ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tokens", [2.0, -1, True, 10_000, "2", None])
+def test_a_plugin_whose_count_of_tokens_is_none_has_said_nothing_of_it(tokens: object) -> None:
+    class Odd(OpenAIChat):
+        def decode(self, event: bytes) -> Delta | None:
+            delta = super().decode(event)
+            return delta and (delta[0], delta[1], tokens)  # type: ignore[return-value]
+
+    reads = HEAD, *map(chunk, (ROLE, HELLO, WORLD, STOP, DONE)), END
+    odd, plain = Wire(Odd).read(*reads).record, Wire().read(*reads).record
+    assert (odd.outcome, odd.chunks, odd.output_tokens) == ("complete", plain.chunks, plain.output_tokens)
 
 
 def test_reads_that_come_together_keep_their_moments_and_their_numbers() -> None:

@@ -1,6 +1,7 @@
 """`otel-llm perf` by gRPC, against a server of grpcio: what is counted and when, and that status OK is no success."""
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import grpc
 import pytest
 import trustme
 
+from otel_llm.record import TEXT
 from otel_llm.sinks.sqlite import read_records
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.messages import MessageProtocol
 from otel_llm.wire.protocol import Ask
+from otel_llm_plugins.kserve_grpc import KServeGrpc
 from tests.load.conftest import Perf
 from tests.load.grpc_server import TOKENS, GrpcServer, answer, in_stream, put
 
@@ -165,3 +168,14 @@ def test_every_kind_of_input_and_output_is_packed_and_read() -> None:
     typed = put(5, put(1, "t") + put(2, "BYTES") + put(5, put(8, "typed")))
     assert b'"name":"n","datatype":"UINT32","data":[5]' in plugin().unpack(put(2, numbers))
     assert b'"data":["typed"]' in plugin().unpack(put(2, typed))
+
+
+@pytest.mark.parametrize(("data", "count"), [([3], 3), ([3.0], 3), (["3"], None), ([-1], None), ([], None)])
+def test_a_count_of_tokens_is_read_from_any_tensor_of_numbers(data: list[object], count: int | None) -> None:
+    outputs = [
+        {"name": "text_output", "datatype": "BYTES", "data": ["Hi"]},
+        {"name": "num_output_tokens", "data": data},
+    ]
+    plugin = KServeGrpc()
+    assert plugin.decode(json.dumps({"outputs": outputs}).encode()) == (TEXT, "Hi", count or 0)
+    assert plugin.said.output_tokens == count

@@ -206,7 +206,7 @@ class Exchange:
             self._silent = event
         else:
             raise TypeError(f"expected a kind of chunk, got {kind!r}")
-        if not 0 <= tokens <= len(event):  # a bill, or nonsense: no event brings more tokens than bytes
+        if type(tokens) is not int or not 0 <= tokens <= len(event):  # a bill, or nonsense: none has more than bytes
             tokens = 0
         return kind, len(text), tokens
 
