@@ -14,6 +14,7 @@ from otel_llm_collector.engine_tables.bucket_profiles import bucket_options
 from otel_llm_collector.engine_tables.table import engine_tables, find_engine_table
 from otel_llm_collector.package_files import PACKAGE
 from otel_llm_collector.rule_sources.rule import RUNBOOKS, SEVERITIES
+from otel_llm_collector.yaml_text import quote
 
 __all__ = ["BOARDS", "add_arguments", "run"]
 
@@ -45,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, boards: Mapping[str, str] = MappingProxyType({})) -> int:
-    """Write the files or print the profile. boards: what the Grafana of compose shows, JSON by file name."""
+    """Write the files or print the profile; ConfigError when they cannot be written there.
+
+    boards: what the Grafana of compose shows, JSON by file name.
+    """
     if args.what == "buckets":
         if not args.engine:
             raise ConfigError("--engine NAME with `buckets`", next_step="see otel-llm collector --help")
@@ -71,8 +75,8 @@ def _alert_words(runbook_url: str, severities: str) -> Callable[[bytes], bytes]:
     if len(words) != len(SEVERITIES) or not all(words):
         raise ConfigError("--severities with two words", severities, "for example --severities critical,warning")
     folder = runbook_url if runbook_url.endswith("/") else f"{runbook_url}/"
-    written = {f"runbook_url: '{RUNBOOKS}": f"runbook_url: '{folder}"}
-    written |= {f"severity: '{ours}'": f"severity: '{word}'" for ours, word in zip(SEVERITIES, words, strict=True)}
+    written = {f"runbook_url: '{RUNBOOKS}": f"runbook_url: '{quote(folder)[1:-1]}"}
+    written |= {f"severity: '{ours}'": f"severity: {quote(word)}" for ours, word in zip(SEVERITIES, words, strict=True)}
     pattern = re.compile("|".join(map(re.escape, written)).encode())
     return lambda text: pattern.sub(lambda found: written[found[0].decode()].encode(), text)
 
@@ -86,5 +90,8 @@ def _copy(source: Traversable, target: Path, reword: Callable[[bytes], bytes]) -
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise ConfigError("--out to be a folder that can be written to", error, "name another one") from error

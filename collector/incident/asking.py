@@ -58,7 +58,9 @@ class Prometheus:
         except urllib.error.HTTPError as error:
             said = error.read(200).decode(errors="replace").strip()
             raise ConfigError(f"an answer of Prometheus at {self._url}", f"{error.code} {said}", _NEXT) from error
-        except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"Prometheus at {self._url}", "an answer of something else", _NEXT) from error
+        except (OSError, http.client.HTTPException) as error:
             raise ConfigError(f"Prometheus at {self._url}", error, _NEXT) from error
 
 

@@ -46,6 +46,15 @@ def test_alerts_lead_to_runbooks_of_the_kit_or_to_where_they_are_published(tmp_p
         (f"https://wiki.example/llm/{page.removeprefix('runbooks/')}", renamed[severity])
         for page, severity in as_they_come
     ]
+    quoted = alerts("--runbook-url", "https://wiki.example/it's", "--severities", "it's,p1: now")
+    assert {alert["labels"]["severity"] for alert in quoted} == {"it's", "p1: now"}
+    assert all(alert["annotations"]["runbook_url"].startswith("https://wiki.example/it's/") for alert in quoted)
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["collector", "--out", str(tmp_path / "file" / "kit")]) == 2
+    assert "expected --out to be a folder that can be written to, got" in capsys.readouterr().err
 
 
 def test_neither_package_reads_the_other_by_its_name_in_a_string() -> None:

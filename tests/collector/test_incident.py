@@ -28,6 +28,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """A store in which one engine is down."""
 
     down = True
+    page = b""
+    """What another server would answer, in place of Prometheus."""
 
     def do_POST(self) -> None:
         asked = self.rfile.read(int(self.headers["content-length"])).decode()
@@ -37,7 +39,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         data = EXEMPLARS if path == "query_exemplars" else {"resultType": "vector", "result": found}
         self.send_response(200 if allowed else 401)
         self.end_headers()
-        self.wfile.write(json.dumps({"status": "success", "data": data}).encode() if allowed else b"no key")
+        answer = self.page or json.dumps({"status": "success", "data": data}).encode()
+        self.wfile.write(answer if allowed else b"no key")
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -68,6 +71,14 @@ def test_without_the_key_it_says_what_the_store_said(url: str, capsys: pytest.Ca
     said = capsys.readouterr().err
     assert "got '401 no key'" in said
     assert "wrong" not in said
+
+
+def test_a_page_that_is_not_prometheus_is_called_that(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Handler, "page", b"<!doctype html>")
+    assert main(["incident", "--prometheus", url, "--header", f"Authorization: {KEY}"]) == 2
+    assert "got 'an answer of something else'; see --prometheus" in capsys.readouterr().err
 
 
 def test_an_empty_store_is_not_called_well(
