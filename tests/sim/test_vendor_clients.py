@@ -121,5 +121,7 @@ def test_embeddings_and_reranking(url: str) -> None:
     with openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0) as client:
         answer = client.embeddings.create(model="m", input=["a", "b", "c"], encoding_format="float")
     assert [len(each.embedding) for each in answer.data] == [8, 8, 8]
+    theirs = Mistral(api_key="none", server_url=url).embeddings.create(model="m", inputs=["a", "b"])
+    assert len(theirs.data) == 2
     ranked = cohere.ClientV2(api_key="none", base_url=url).rerank(model="m", query="q", documents=["a", "b"])
     assert [each.index for each in ranked.results] == [0, 1]

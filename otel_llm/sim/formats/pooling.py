@@ -18,7 +18,8 @@ class Embeddings(Format):
     def body(self, text: str, thought: str, tokens: int, finish: str) -> Json:
         vector = [1.0] + [0.0] * (_DIMENSIONS - 1)
         data = [{"object": "embedding", "index": i, "embedding": vector} for i in range(self.question.inputs)]
-        return {"object": "list", "data": data, "model": self.question.model, **self._usage()}
+        named = {"id": self.request_id, "object": "list", "model": self.question.model}
+        return {**named, "data": data, **self._usage()}
 
     def _usage(self) -> Json:
         counts = {"prompt_tokens": self.prompt_tokens, "total_tokens": self.prompt_tokens}
