@@ -27,7 +27,7 @@ class PrefixCache:
             return 0
         names = self._names(tokens)
         cached = 0
-        for name in islice(names, (len(tokens) - 1) // self._block_tokens):
+        for name in islice(names, max(len(tokens) - 1, 0) // self._block_tokens):
             if name not in self._blocks:
                 break
             cached += self._block_tokens

@@ -98,6 +98,7 @@ def words(text: str) -> list[str]:
         (["abcdefgh"], "xbcdefgh", 0),
         (["abcdefgh"], "efghabcd", 0),  # a block is known by what stands before it
         (["abc"], "abcd", 0),  # no whole block
+        (["abcd"], "", 0),
         (["abcdefgh", "abcdxxxxyyyy"], "abcdxxxxyyyyz", 12),
     ],
 )

@@ -67,6 +67,18 @@ def _understood(sim: SimServer, name: str, *, stream: bool = True, limit: int = 
     return Understood(words, plugin.said, sim.log[-1])
 
 
+@pytest.mark.parametrize("name", sorted(set(SPOKEN) - {"rerank"}))
+def test_a_prefix_cache_knows_the_words_of_each_protocol(name: str) -> None:
+    protocol = load_protocol(name)
+    ask = Ask(model="m", messages=[{"role": "user", "content": "one two three"}], stream=False)
+    with SimServer(Behaviour(cache_block=1)) as sim, Client(sim.url) as client:
+        request = protocol.encode(ask)
+        for _ in range(2):
+            heard = client.ask("POST", protocol.path("m", stream=False), request.body, headers=dict(request.headers))
+            assert heard.status == 200, heard.body
+        assert [(row["prompt_tokens"], row["cached_tokens"]) for row in sim.log] == [(3, 0), (3, 2)]
+
+
 @every_protocol
 @pytest.mark.parametrize("stream", [True, False])
 def test_what_is_sent_is_what_is_understood(understood: Understand, name: str, stream: bool) -> None:

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from keyword import iskeyword
 from typing import Any
 
 import msgspec
@@ -25,13 +26,19 @@ def words_of(options: Mapping[str, Any]) -> list[str]:
     """
     parser = argparse.ArgumentParser(add_help=False)
     add_arguments(parser)
-    actions = {action.dest: action for action in parser._actions if action.dest != argparse.SUPPRESS}
+    actions = {name: action for action in parser._actions for name in _names(action)}
     words: list[str] = []
     for name, value in options.items():
         if (action := actions.get(name)) is None:
             raise ConfigError("an option of otel-llm perf", name, _meant(name, actions))
         words += _words(name, action, value)
     return words
+
+
+def _names(action: argparse.Action) -> Iterable[str]:
+    """Return what an option is called in Python: `--from` is `from_`, and is `trace_from` among parsed arguments."""
+    long = action.option_strings[-1].removeprefix("--").replace("-", "_")
+    return (f"{long}_" if iskeyword(long) else long, action.dest)
 
 
 def _words(name: str, action: argparse.Action, value: Any) -> list[str]:

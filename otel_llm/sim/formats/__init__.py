@@ -42,6 +42,9 @@ FORMATS: Final[Mapping[str, tuple[type[Format], ...]]] = {
 }
 """Where several share a path, a request says by what it asks with which of them is meant (`Format.prompt`)."""
 
+_TEXTS: Final = ("messages", "prompt", "content", "parts", "text")
+"""The members that hold texts, or lists of what holds them, in one protocol or another."""
+
 
 def read_question(
     ending: str, path: str, headers: Mapping[str, str], body: bytes, behaviour: Behaviour
@@ -75,10 +78,12 @@ def read_question(
 
 
 def _words(asked: Any) -> list[str]:
-    """Return the words of a prompt, or of the texts of its messages."""
-    messages = asked if isinstance(asked, list) else [{"content": asked}]
-    texts = [message.get("content") for message in messages if isinstance(message, dict)]
-    return [word for text in texts if isinstance(text, str) for word in text.split()]
+    """Return the words of a prompt: of a text, or of all texts in its messages and their parts."""
+    if isinstance(asked, str):
+        return asked.split()
+    if isinstance(asked, dict):
+        asked = [asked.get(name) for name in _TEXTS]
+    return [word for each in asked for word in _words(each)] if isinstance(asked, list) else []
 
 
 def _limit(fields: Json, places: tuple[str, ...]) -> int:
