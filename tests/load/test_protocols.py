@@ -72,3 +72,9 @@ def test_what_makes_no_token_has_a_latency_and_no_first_token(
     }  # fmt: skip
     assert measures["request_latency"]["min"] >= TTFT
     assert all(row["tokens"] == 0 for row in sim.log())
+
+
+def test_an_embedding_without_a_token_is_nothing_odd(perf: Run, sim: SimProcess) -> None:
+    run = perf("--url", sim.url, "--protocol", "openai_embeddings", "--model", "m", "--prompt", "x", "-n", "2")
+    assert run.report["requests"]["succeeded"] == 2
+    assert run.report["flags"] == {}

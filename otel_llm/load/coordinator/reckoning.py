@@ -142,7 +142,9 @@ class Reckoning:
         body = raw.body if raw.body is not None else self._plan.request(self._plan.place(raw.index)[0]).body
         if self._counting is not None and raw.content is not None:
             record = self._counting.recount(record, body, raw.content.events())
-        if record.outcome == "complete" and (oddities := tuple(_oddities(record, body))):
+        if record.outcome == "complete" and (
+            oddities := tuple(_oddities(record, body, streams=self._plan.protocol.streams))
+        ):
             record = msgspec.structs.replace(record, flags=(*record.flags, *oddities))
         return FinishedCall(record, body, raw.content)
 
@@ -198,12 +200,13 @@ def _joined(raws: Sequence[Raw], column: str, dtype: type) -> Ints:
     return np.frombuffer(b"".join(chain.from_iterable(getattr(raw, column) for raw in raws)), dtype)
 
 
-def _oddities(record: StreamRecord, body: bytes) -> Iterator[str]:
+def _oddities(record: StreamRecord, body: bytes, *, streams: bool) -> Iterator[str]:
     """Yield what is odd about an answer that arrived whole. See `figures.flags`."""
     output = record.output_tokens
     bearing = record.chunks.kind.tobytes().translate(_BEARS).count(1)
     if not output and not bearing:
-        yield "no_tokens"
+        if streams:  # embeddings have no token to miss
+            yield "no_tokens"
     elif not bearing:
         yield "no_text"
     elif record.token_source == "provider" and record.stream and output is not None and output < bearing:
