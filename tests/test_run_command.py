@@ -71,6 +71,14 @@ def test_each_call_is_a_line_below_the_calls_inside_it_and_counted_once(tmp_path
     assert [line.split()[:4] for line in lines[5:]] == [["chat", "outer", "1", "0"], ["chat", "breaks", "1", "1"]]
 
 
+def test_a_name_can_neither_move_the_cursor_nor_begin_a_line_of_its_own(tmp_path: Path) -> None:
+    named = 'import otel_llm\n@otel_llm.metrics(model="a\\x1b[2J\\nchat forged")\ndef f():\n    return "x"\nf()\n'
+    done = run(program(tmp_path, named), folder=tmp_path)
+    assert "\x1b" not in done.stderr
+    assert r"chat a\x1b[2J\nchat forged" in done.stderr
+    assert not re.search("^chat forged", done.stderr, re.MULTILINE)
+
+
 def test_a_library_is_measured_and_its_tokens_are_the_providers(tmp_path: Path) -> None:
     with SimServer(Behaviour(ttft_ms=100, itl_ms=5, tokens=6)) as sim:
         done = run(program(tmp_path, OPENAI), sim.url + "/v1", folder=tmp_path)

@@ -8,6 +8,7 @@ from typing import Final
 
 from otel_llm.errors import ConfigError
 from otel_llm.units import DURATION, parse_seconds
+from otel_llm.visible import on_one_line
 from otel_llm_collector.incident.asking import Prometheus
 from otel_llm_collector.incident.findings import find
 from otel_llm_collector.incident.screen import lines
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     traces = store.exemplars(FIRST_TOKENS, until - since_s, until)
     runbooks = args.runbook_url if args.runbook_url.endswith("/") else f"{args.runbook_url}/"
     shown = lines(findings, until, since_s, runbooks, max(traces, default=None))
-    sys.stdout.write("".join(f"{line}\n" for line in shown))
+    sys.stdout.write("".join(f"{on_one_line(line)}\n" for line in shown))
     return 0
 
 

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> NoReturn:
     """Become the program. Raises ConfigError where there is none, it cannot be found, or the endpoint is no address."""
     words = args.program[1:] if args.program[:1] == ["--"] else args.program
     if not words:
-        raise ConfigError("a program", None, "such as otel-llm run app.py, or otel-llm run uvicorn app:app")
+        raise ConfigError("a program", "none", "such as otel-llm run app.py, or otel-llm run uvicorn app:app")
     command = _command(words, module=args.module)
     named = args.service_name or os.environ.get("OTEL_SERVICE_NAME") or Path(words[0]).stem
     os.environ["OTEL_SERVICE_NAME"] = named

@@ -21,6 +21,7 @@ from opentelemetry.trace import StatusCode
 
 from otel_llm import conventions as names
 from otel_llm.record import UNCOUNTED
+from otel_llm.visible import on_one_line
 
 __all__ = ["ShownCalls"]
 
@@ -68,7 +69,7 @@ class ShownCalls(SpanProcessor):
         self._write(said.line(depth, colour=self._is_terminal()))
         if said.counted:
             with self._lock:
-                said.add_to(self._own_sums().setdefault(span.name, _Sum()))
+                said.add_to(self._own_sums().setdefault(said.name, _Sum()))
 
     def shutdown(self) -> None:
         with self._lock:
@@ -106,7 +107,7 @@ class _Said:
 
     def __init__(self, span: ReadableSpan) -> None:
         said: Any = span.attributes or {}
-        self.name = span.name
+        self.name = on_one_line(span.name)
         self.seconds = ((span.end_time or 0) - (span.start_time or 0)) / 1e9
         self.first: float | None = said.get(names.TIME_TO_FIRST_TOKEN)
         self.given: int | None = said.get(names.USAGE_INPUT_TOKENS)
@@ -115,7 +116,8 @@ class _Said:
         self.rate = self.made / self.seconds if self.made and self.seconds and not self.failed else None
         self.counted = not UNCOUNTED.intersection(said.get(names.RECORD_FLAGS, ()))
         outcome = str(said.get(names.STREAM_OUTCOME, ""))
-        self.end = " ".join(filter(None, ("" if outcome == "complete" else outcome, said.get(names.ERROR_TYPE))))
+        how = filter(None, ("" if outcome == "complete" else outcome, said.get(names.ERROR_TYPE)))
+        self.end = on_one_line(" ".join(map(str, how)))
 
     def line(self, depth: int, *, colour: bool) -> str:
         name = f"{'  ' * depth}{self.name}"

@@ -12,8 +12,8 @@ import pytest
 from otel_llm.load.plan.option_values import parse_headers
 from otel_llm.load.show.redact import redact, redact_url
 from otel_llm.load.show.secrets import Secrets
-from otel_llm.load.show.visible import on_one_line, visible
 from otel_llm.testing import CLOSE, ScriptedServer, timeline
+from otel_llm.visible import on_one_line, visible
 from otel_llm.wire.repeats import Content
 from tests.load.conftest import Perf
 

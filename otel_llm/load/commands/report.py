@@ -22,9 +22,9 @@ from otel_llm.load.show.course import slices_table
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.report import SCHEMA, console, print_report, write_json
 from otel_llm.load.show.result_file import check_writable, write_result_file
-from otel_llm.load.show.visible import on_one_line
 from otel_llm.measures import Facts
 from otel_llm.sinks.sqlite import read_answers, read_records, read_runs
+from otel_llm.visible import on_one_line
 from otel_llm.wire.any_events import AnyEvents
 from otel_llm.wire.discovery import protocol_for_path
 from otel_llm.wire.protocol import Protocol

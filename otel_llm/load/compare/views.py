@@ -10,7 +10,7 @@ from rich.table import Table
 from otel_llm.load.compare.comparison import Compared, Comparison
 from otel_llm.load.compare.difference import Verdict
 from otel_llm.load.show.rows import milliseconds
-from otel_llm.load.show.visible import on_one_line
+from otel_llm.visible import on_one_line
 
 __all__ = ["HOW_TO_READ", "markdown_of", "print_comparison"]
 

@@ -17,7 +17,7 @@ from bokeh.plotting import figure
 
 from otel_llm.load.report.model import Distribution, OverTime, RunReport, TimelineRow
 from otel_llm.load.show.rows import milliseconds
-from otel_llm.load.show.visible import on_one_line
+from otel_llm.visible import on_one_line
 
 __all__ = ["BLUE", "Chart", "Key", "charts_of"]
 

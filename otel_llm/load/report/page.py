@@ -17,7 +17,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.report.model import RunReport
 from otel_llm.load.show.report import lines_of
 from otel_llm.load.show.rows import COLUMNS, interval_text, milliseconds, rows_of
-from otel_llm.load.show.visible import visible
+from otel_llm.visible import visible
 
 __all__ = ["page_of_run"]
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree as Xml
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.show.visible import visible
 from otel_llm.sinks.private_file import write_private
+from otel_llm.visible import visible
 
 __all__ = ["Verdict", "annotations", "verdicts", "write_junit"]
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 from rich.markup import escape
 from rich.table import Table
 
-from otel_llm.load.show.visible import on_one_line
 from otel_llm.percentiles import BRIEF, percentile_name
+from otel_llm.visible import on_one_line
 
 __all__ = ["groups_table"]
 

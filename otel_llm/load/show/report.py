@@ -22,8 +22,8 @@ from otel_llm.load.show.groups import groups_table
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.result_file import write_result_file
 from otel_llm.load.show.rows import COLUMNS, milliseconds, rows_of
-from otel_llm.load.show.visible import on_one_line
 from otel_llm.percentiles import BRIEF, percentile_name
+from otel_llm.visible import on_one_line
 
 __all__ = ["SCHEMA", "console", "lines_of", "notes_of", "print_report", "print_run", "write_json"]
 

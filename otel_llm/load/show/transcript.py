@@ -12,9 +12,9 @@ import msgspec
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.redact import redact, redact_headers, redact_url
 from otel_llm.load.show.secrets import Secrets
-from otel_llm.load.show.visible import on_one_line
 from otel_llm.record import StreamRecord
 from otel_llm.sinks import Ended
+from otel_llm.visible import on_one_line
 
 __all__ = ["Transcript"]
 
