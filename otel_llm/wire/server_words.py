@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from otel_llm.wire.liberal import load
+from otel_llm.wire.said import without_surrogates
 
 __all__ = ["error_in", "sentence_of"]
 
@@ -20,7 +21,15 @@ _KINDS: Final = ("type", "code", "status")
 
 
 def error_in(body: bytes) -> tuple[str, str] | None:
-    """Return (type, message) of an error that came as JSON of any known shape; None when the body is no such thing."""
+    """Return (type, message) of an error that came as JSON of any known shape; None when the body is no such thing.
+
+    Neither has halves of characters, which JSON can name and UTF-8 cannot write.
+    """
+    found = _error_in(body)
+    return found and (without_surrogates(found[0]), without_surrogates(found[1]))
+
+
+def _error_in(body: bytes) -> tuple[str, str] | None:
     try:
         value = load(body)
     except ValueError:

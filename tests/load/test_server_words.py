@@ -35,6 +35,7 @@ SHAPES: list[tuple[Any, tuple[str, str] | None]] = [
         {"type": "about:blank", "title": "Bad Gateway", "detail": "upstream is down"},
         ("about:blank", "upstream is down"),
     ),
+    ({"error": {"message": "half \ud83d", "type": "\ude00"}}, ("\ufffd", "half \ufffd")),
     ({"choices": [], "message": "no error"}, None),
     ({"error": None, "output": {}, "message": ""}, None),
     ({"id": "c"}, None),
