@@ -192,8 +192,8 @@ def test_a_closed_loop_follows_its_stages(perf: Run, truth: TruthServer, workers
 def test_an_open_loop_follows_its_stages(perf: Run, truth: TruthServer) -> None:
     arguments = [*chat(truth, "ttft_ms=5;itl_ms=1;tokens=3"), "--rate", "20:1s", "0:500ms", "100:500ms"]
     run = perf(*arguments, "--arrivals", "constant", "--workers", "2")
-    assert run.code == 0, run.err
     assert run.report["requests"]["planned"] == 70
+    assert run.report["requests"]["errors"].keys() <= {"not_sent"}, run.err
     at = sorted(record.intended_ns or 0 for record in read_records(run.run_file))
     gaps = [after - before for before, after in pairwise(at)]
     expected = [50 * MS] * 19 + [550 * MS] + [10 * MS] * 49
