@@ -55,6 +55,7 @@ def test_asked_to_end_however_often(perf: Start, number: int, times: int) -> Non
     whole(run, 130)
     assert len(list(read_records(run.run_file))) >= sent - 2
     assert run.report["ended_by"] == "interrupted"
+    assert run.report["notes"][0].startswith("interrupted: ")
 
 
 @pytest.mark.parametrize("times", [1, 3])

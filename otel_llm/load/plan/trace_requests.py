@@ -91,5 +91,5 @@ def _said(args: Namespace, whole: Trace, trace: Trace, *, timed: bool) -> str:
     rows = f"{len(trace):,} of {len(whole):,} requests" if len(trace) < len(whole) else f"{len(whole):,} requests"
     when = f"over {trace.at_ns[-1] / 1e9:,.6g} s" if timed else "not at its times"
     fast = f", {args.speedup:g} times as fast" if timed and args.speedup is not None else ""
-    left = f"; {whole.left_out:,} rows that asked or answered nothing are left out" if whole.left_out else ""
+    left = f"; left out, as they asked or answered nothing: {whole.left_out:,}" if whole.left_out else ""
     return f"replayed {Path(args.trace).name}: {rows} {when}{fast}{left}"

@@ -54,7 +54,7 @@ def print_bracket(
     for row in sorted(rows, key=lambda row: row["load"]):
         share = row["certainty"]["attainment"]
         table.add_row(
-            f"{row['load']:g}", _number(row["achieved"]), "-" if share is None else f"{share:.2%}",
+            f"{row['load']:g}", _number(row["request_throughput"]), "-" if share is None else f"{share:.2%}",
             _number(row["goodput"]), f"{row['requests']:,}", f"{row['certainty']['independent']:,.0f}",
             f"[{_COLOURS[row['outcome']]}]{row['outcome']}[/]",
         )  # fmt: skip

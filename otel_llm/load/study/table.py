@@ -57,7 +57,7 @@ def print_sweep(rows: Sequence[Mapping[str, Any]], planned: int, console: Consol
     table.add_column("sent", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for row in rows:
-        cells = [f"{row['load']:g}", _rate(row["achieved"])]
+        cells = [f"{row['load']:g}", _rate(row["request_throughput"])]
         for name in ("time_to_first_token", "inter_token_latency"):
             cells += [_ms(row[name], "p50"), _ms(row[name], "p99")]
             if wide:
