@@ -52,6 +52,6 @@ class Breakdown(Generic[K]):
 
     def _describe(self, key: K, stats: Stats) -> dict[str, Any]:
         stats.planned = stats.due = stats.ended
-        found = stats.summary()
-        requests = {name: found["requests"][name] for name in _COUNTS}
-        return {self._name: key, "requests": requests, "measures": found["measures"]}
+        requests = stats.requests()
+        counts = {name: requests[name] for name in _COUNTS}
+        return {self._name: key, "requests": counts, "measures": stats.measures()}

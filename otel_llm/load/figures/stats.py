@@ -132,16 +132,7 @@ class Stats:
         """Return what a report says of requests, throughput, tokens, measures and the course of the run."""
         took = self.duration_s
         return {
-            "requests": {
-                "planned": self.planned,
-                "sent": self.ended - self.unsent,
-                "succeeded": self.succeeded,
-                "failed": self.failed,
-                "cancelled": self.cancelled,
-                "closed_early": self.left,
-                "errors": dict(sorted(self.errors.items())),
-                "skipped": dict(sorted(self.skips.items())),
-            },
+            "requests": self.requests(),
             "error_samples": dict(sorted(self.error_samples.items())),
             "duration": took,
             "request_throughput": _per(self.succeeded, took),
@@ -149,10 +140,27 @@ class Stats:
             "total_token_throughput": _per(self.all_tokens, took),
             "throughput_ci95": self._throughput_intervals(),
             "tokens": {"input": self.input_tokens, "output": self.output_tokens, "source": self.source},
-            "measures": {name: self._describe(name) for name in self.values},
+            "measures": self.measures(),
             "flags": dict(sorted(self.flags.items())),
             **self._timeline.report(),
         }
+
+    def requests(self) -> dict[str, Any]:
+        """Return the `requests` of a report."""
+        return {
+            "planned": self.planned,
+            "sent": self.ended - self.unsent,
+            "succeeded": self.succeeded,
+            "failed": self.failed,
+            "cancelled": self.cancelled,
+            "closed_early": self.left,
+            "errors": dict(sorted(self.errors.items())),
+            "skipped": dict(sorted(self.skips.items())),
+        }
+
+    def measures(self) -> dict[str, dict[str, Any]]:
+        """Return the `measures` of a report."""
+        return {name: self._describe(name) for name in self.values}
 
     def _throughput_intervals(self) -> dict[str, list[float | None]]:
         start, end = (self.first_sent_ns or 0) / 1e9, (self.last_ended_ns or 0) / 1e9
