@@ -183,6 +183,24 @@ def test_a_locked_run_file_gets_its_rows_when_the_lock_is_gone(tmp_path: Path) -
     assert len(list(read_records(path))) == 3
 
 
+@pytest.mark.parametrize(("asked", "left"), [(True, signal.SIG_IGN), (False, signal.default_int_handler)])
+def test_a_process_that_was_asked_to_end_is_not_asked_again_while_it_does(asked: bool, left: object) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with Interrupts(last=True):
+            if asked:
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) == left
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with Interrupts():  # of a run in somebody's program, which goes on
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+
 class Broken:
     def __init__(self, *, take: bool, close: bool) -> None:
         self._take, self._close, self.taken = take, close, 0

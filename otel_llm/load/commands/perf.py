@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         append=args.append,
         secrets=secrets,
     )
-    with Interrupts() as interrupts:
+    with Interrupts(last=True) as interrupts:
         result = load_run.go(interrupts)
         code = _tell(load_run, result, args)
     if result.abandoned:  # an exporter that waits for its receiver would hold the process up at its end

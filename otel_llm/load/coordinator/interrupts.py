@@ -15,10 +15,13 @@ class Interrupts:
     """While entered, signals that ask for an end are counted; what waits looks here. The fourth raises.
 
     An exception in the middle of an end would lose what is being written, and terminals send Ctrl-C more than once.
+
+    last: the process ends after this. One that was asked to end then ignores these signals, so that its exit code stays
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, last: bool = False) -> None:
         self._count = 0
+        self._last = last
 
     def asked(self) -> bool:
         """Return whether the run is to end."""
@@ -38,7 +41,7 @@ class Interrupts:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if self._last and self.asked() else handler)
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         self._count += 1
