@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from otel_llm import entry_points
 from otel_llm.errors import ConfigError, PluginError
+from otel_llm.wire.messages import MessageProtocol
 from otel_llm.wire.protocol import Protocol
 
-__all__ = ["PROTOCOLS", "check", "check_contract", "load_protocol", "protocol_for_path", "protocols"]
+__all__ = ["PROTOCOLS", "check_contract", "describe_protocol", "load_protocol", "protocol_for_path", "protocols"]
 
 PROTOCOLS: Final = "otel_llm.protocols"
 
@@ -52,12 +53,12 @@ def protocol_for_path(path: str, otherwise: type[Protocol] | None = None) -> typ
     return best[1]
 
 
-def check(group: str, point: EntryPoint) -> str:
-    """Load a plugin and return a line that describes it. Raises PluginError when it cannot be used."""
-    if group == PROTOCOLS:
-        protocol = _load(point)
-        return f"{protocol.framing}, {', '.join(protocol.paths) or 'by name only'}"
-    return (entry_points.load(point).__doc__ or "").partition("\n")[0]
+def describe_protocol(point: EntryPoint) -> str:
+    """Return how an answer comes, and the paths a protocol is recognised by. Raises PluginError when it is broken."""
+    protocol = _load(point)
+    framed = protocol.framing if protocol.streams else "json"
+    how = "grpc" if issubclass(protocol, MessageProtocol) else framed
+    return f"{how}, {', '.join(protocol.paths) or 'by name only'}"
 
 
 def _load(point: EntryPoint) -> type[Protocol]:
