@@ -1,6 +1,7 @@
 """Telemetry that goes nowhere is said; settings that cannot be are one line; a terminal of few letters is no crash."""
 
 import os
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -31,6 +32,19 @@ def test_telemetry_that_a_receiver_refuses_is_said(perf: Run) -> None:
     assert "Failed to export" not in run.err
     assert KEY not in written(run)
     assert run.report["telemetry"]["spans"] == {"recorded": 1, "exported": 0, "dropped": 1}
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_the_reason_why_telemetry_was_lost_is_the_receivers(perf: Run, protocol: str) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        words = ["--otlp-endpoint", f"http://127.0.0.1:{port}", "--otlp-protocol", protocol]
+        run = asked(perf, *words, env={"OTEL_EXPORTER_OTLP_TIMEOUT": "3"})
+    assert run.code == 0
+    (note,) = (note for note in run.report["notes"] if note.startswith("telemetry dropped"))
+    assert "refused" in note
+    assert "hutdown" not in note
 
 
 @pytest.mark.parametrize(

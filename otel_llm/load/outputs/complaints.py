@@ -8,6 +8,8 @@ __all__ = ["Complaints"]
 
 _LOGGERS: Final = ("opentelemetry", "urllib3")
 _LONGEST: Final = 300
+_NO_REASON: Final = ("Shutdown in progress", "already shutdown", "max retries or shutdown")
+"""How an exporter says that it gave up, after it has said why."""
 
 
 class Complaints(logging.Handler):
@@ -35,4 +37,6 @@ class Complaints(logging.Handler):
         self._before = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.last = " ".join(self._strike(record.getMessage()).split())[:_LONGEST]
+        said = " ".join(self._strike(record.getMessage()).split())[:_LONGEST]
+        if self.last is None or not any(words in said for words in _NO_REASON):
+            self.last = said
