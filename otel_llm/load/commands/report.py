@@ -12,7 +12,7 @@ import msgspec
 
 from otel_llm.errors import ConfigError, OtelLLMError
 from otel_llm.load.coordinator.garbage import rare_collections
-from otel_llm.load.figures.breakdown import Breakdown, model_of, turn_of
+from otel_llm.load.figures.breakdown import KEYS, Breakdown
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.stages import parse_parallel
 from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
@@ -95,13 +95,13 @@ def report_of(path: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:
 def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stats]:
     """Return the report that was written at the run's end, or a new one for a run that was cut off, and its stats."""
     stats = Stats(row["planned"] or 0)
-    turns, models = Breakdown("turn", turn_of), Breakdown("model", model_of)
+    groups = [Breakdown(name) for name in KEYS]
     records = read_records(path, row["id"])
     while part := list(islice(records, _PART)):
         facts = Facts.of(*part)
         stats.add(facts)
-        turns.add(facts)
-        models.add(facts)
+        for each in groups:
+            each.add(facts)
     if row["summary"] is not None:
         stats.conclude(row["summary"]["requests"])
         return row["summary"], stats
@@ -112,8 +112,7 @@ def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stat
         "run": head,
         **stats.summary(),
         "lengths": None,
-        "by_turn": turns.summary(),
-        "by_model": models.summary(),
+        **{f"by_{each.name}": each.summary() for each in groups},
         "slo": None,
         "gates": [],
         "client": None,

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from otel_llm import tokens
+from otel_llm import conventions, tokens
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.raw import Raw
@@ -106,6 +106,8 @@ class Reckoning:
         head = self._heads[session % len(self._heads)]
         if self._plan.mixture is not None:
             head = {**head, "model": self._plan.model_of(session)}
+            if (name := self._plan.class_of(session)) is not None:
+                head["attributes"] = {conventions.REQUEST_CLASS: name}
         if "whole_answer" in said.flags:  # what came in one piece has no first token
             head = {**head, "stream": False}
         return StreamRecord(

@@ -22,7 +22,7 @@ from otel_llm.load.coordinator.garbage import rare_collections
 from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.coordinator.reckoning import FinishedCall
 from otel_llm.load.coordinator.stopping import Stopping
-from otel_llm.load.figures.breakdown import Breakdown, model_of, turn_of
+from otel_llm.load.figures.breakdown import KEYS, Breakdown
 from otel_llm.load.figures.certainty import Certainty
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.gates import TOLERATED, Gate, judge
@@ -141,8 +141,7 @@ class Run:
         self.stats = Stats(plan.planned)
         asks = isinstance(plan.requests, LazyRequests) or plan.conversations is not None
         self.lengths = LengthsFound(plan.asked) if asks else None
-        self.turns = Breakdown("turn", turn_of)
-        self.models = Breakdown("model", model_of)
+        self.groups = [Breakdown(name) for name in plan.groups]
         self.client = ClientError()
         self._transcript = (
             Transcript(plan, log, self._secrets or Secrets()) if log.isEnabledFor(logging.DEBUG) else None
@@ -231,10 +230,9 @@ class Run:
         self.client.add(facts)
         if self.lengths is not None:
             self.lengths.add(facts)
-        if self.plan.mixture is not None:
-            self.models.add(facts)
+        for groups in self.groups:
+            groups.add(facts)
         if self.plan.conversations is not None:
-            self.turns.add(facts)
             self._skip_turns([call.record for call in batch])
         if self._transcript is not None:
             self._transcript.take(ended)
@@ -288,8 +286,8 @@ class Run:
             **self.stats.summary(),
             "lengths": None if self.lengths is None else self.lengths.report(),
             **({} if self.plan.level else {"steady": None}),
-            "by_turn": self.turns.summary(),
-            "by_model": self.models.summary(),
+            **{f"by_{name}": None for name in KEYS},
+            **{f"by_{groups.name}": groups.summary() for groups in self.groups},
             "slo": self._slo_report(),
             "client": self.client.report(health, start_ns, self.stats.values["inter_token_latency"]),
         }

@@ -1,41 +1,38 @@
 """The figures of a run once more, apart for each group of its requests."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
+from otel_llm import conventions
 from otel_llm.load.figures.stats import Stats
 from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
 
-__all__ = ["Breakdown", "model_of", "turn_of"]
+__all__ = ["KEYS", "Breakdown"]
 
 _COUNTS: Final = ("sent", "succeeded", "failed", "cancelled", "closed_early", "errors")
 
-K = TypeVar("K", int, str)
+KEYS: Final[Mapping[str, Callable[[StreamRecord], int | str | None]]] = {
+    "turn": lambda record: record.turn,
+    "model": lambda record: record.model,
+    "class": lambda record: record.attributes.get(conventions.REQUEST_CLASS),
+}
+"""What requests are grouped by: which turn of its conversation one was, from 1; the model it asked; its class.
+
+The report has the figures of each group as `by_turn`, `by_model` and `by_class`.
+"""
 
 
-def turn_of(record: StreamRecord) -> int | None:
-    """Return which turn of its conversation a request was, from 1; None outside conversations."""
-    return record.turn
+class Breakdown:
+    """The counts and measures of requests by one of `KEYS`. Requests whose key is None are in no group."""
 
-
-def model_of(record: StreamRecord) -> str | None:
-    """Return the model that was asked."""
-    return record.model
-
-
-class Breakdown(Generic[K]):
-    """The counts and measures of requests by a key. Requests whose key is None are in no group."""
-
-    def __init__(self, name: str, key: Callable[[StreamRecord], K | None]) -> None:
-        """name: of the key, in the report"""
-        self._name = name
-        self._key: Callable[[StreamRecord], K | None] = key
-        self._groups: dict[K, Stats] = {}
+    def __init__(self, name: str) -> None:
+        self.name, self._key = name, KEYS[name]
+        self._groups: dict[Any, Stats] = {}
 
     def add(self, facts: Sequence[Facts]) -> None:
         """Count requests that ended and collect their values."""
-        apart: dict[K, list[Facts]] = {}
+        apart: dict[int | str, list[Facts]] = {}
         for fact in facts:
             if (key := self._key(fact.record)) is not None:
                 apart.setdefault(key, []).append(fact)
@@ -50,8 +47,8 @@ class Breakdown(Generic[K]):
             return None
         return [self._describe(key, self._groups[key]) for key in sorted(self._groups)]
 
-    def _describe(self, key: K, stats: Stats) -> dict[str, Any]:
+    def _describe(self, key: int | str, stats: Stats) -> dict[str, Any]:
         stats.planned = stats.due = stats.ended
         requests = stats.requests()
         counts = {name: requests[name] for name in _COUNTS}
-        return {self._name: key, "requests": counts, "measures": stats.measures()}
+        return {self.name: key, "requests": counts, "measures": stats.measures()}

@@ -83,6 +83,11 @@ def _add_ask(add: Add) -> None:
         metavar="KEY=VALUE",
         help="groups=N tokens=N or share=S: prompts of a group begin alike, with so many tokens or this share of each",
     )
+    add(
+        "--classes", metavar="FILE",
+        help="classes of requests by weight, each with prompts, lengths, parameters and a model of its own "
+        "(docs/workloads.md)",
+    )  # fmt: skip
     add("--trace", metavar="FILE", help="replay requests of this length at these times (docs/workloads.md)")
     add("--trace-format", metavar="NAME", help="its format (docs/workloads.md); default: by what is in it")
     add("--speedup", type=float, metavar="X", help="replay the trace X times as fast (default: 1)")

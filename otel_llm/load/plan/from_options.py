@@ -19,6 +19,7 @@ from otel_llm.load.plan.option import values_of
 from otel_llm.load.plan.option_values import parse_headers, parse_key_values, read_api_key, read_prompt
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
 from otel_llm.load.plan.request_bodies import requests_of
+from otel_llm.load.plan.request_classes import read_classes
 from otel_llm.load.plan.requested import Requests
 from otel_llm.load.plan.server_model import find_model
 from otel_llm.load.plan.stages import AT_ONCE, Stages, parse_parallel, parse_rate
@@ -57,9 +58,14 @@ def plan_of(args: argparse.Namespace) -> Planned:
     _check(args)
     named = find_protocol(args.protocol) if args.protocol else None
     any_events = None if args.parser in (None, *NAMED) else AnyEvents  # what a parser file needs is less
+    classes = None if args.classes is None else read_classes(args)
     mixture = None if args.model is None else parse_models(args.model, args.seed)
     if args.model is not None:
         args.model = args.model[0] if mixture is None else str(mixture)
+    if classes is not None and mixture is not None:
+        raise ConfigError("one --model with --classes", args.model, "a class may name its model")
+    if classes is not None and args.model is None and classes.name_their_models:
+        args.model = "+".join(dict.fromkeys(options["model"] for options in classes.options))
     model, stream = args.model or "", not args.no_stream
     urls = [url if any_events else complete_url(url, named, model, stream=stream) for url in args.url]
     targets = tuple(_target(url, args) for url in urls)
@@ -75,18 +81,24 @@ def plan_of(args: argparse.Namespace) -> Planned:
     if args.model is None:
         args.model = _model_of(targets[0], args, protocol)
         notes.append(f"no --model was given: {args.model} is the only one that the server lists")
-    prompt = None if args.prompt is None else read_prompt(args.prompt)
     ends = _ends(args)
     most = args.number if args.number is not None else None if ends is None else ENDLESS
-    parameters = parse_key_values("--parameters", args.parameters)
     check_trace(args, protocol)
 
     def requests_to(given: argparse.Namespace) -> Requests:
+        parameters = parse_key_values("--parameters", given.parameters)
         if given.trace is not None:
             return replay(given, protocol, parameters)
+        prompt = None if given.prompt is None else read_prompt(given.prompt)
         return requests_of(given, protocol, prompt, parameters, most)
 
-    made = requests_to(args) if mixture is None else mixed(args, mixture, requests_to, most)
+    if classes is not None:
+        mixture = classes.mixture(args)
+        made = mixed(args, mixture, classes.options, requests_to, most)
+    elif mixture is not None:
+        made = mixed(args, mixture, [{"model": name} for name in mixture.names], requests_to, most)
+    else:
+        made = requests_to(args)
     notes += made.notes
     number = len(made.requests) if most is None else most
     if made.moments is not None:  # there is none for more

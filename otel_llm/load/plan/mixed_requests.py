@@ -1,8 +1,9 @@
-"""The requests of a run that asks several models: each to the model that is drawn for its session."""
+"""The requests of a run of several models or classes: each of the one that is drawn for its session."""
 
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from otel_llm.load.asked import Asked, LazyRequests
 from otel_llm.load.plan.conversations import Conversation, Conversations
@@ -15,7 +16,7 @@ __all__ = ["MixedRequests", "mixed"]
 
 @dataclass(frozen=True, slots=True)
 class MixedRequests(LazyRequests):
-    """Requests to several models. each: the same requests to each of the models; number: how many sessions there are"""
+    """Requests of several models or classes. each: those of one of them; number: how many sessions there are"""
 
     mixture: Mixture
     each: tuple[Sequence[WireRequest], ...]
@@ -26,11 +27,13 @@ class MixedRequests(LazyRequests):
 
     @property
     def distinct(self) -> int:
-        one = self.each[0]
-        return one.distinct if isinstance(one, LazyRequests) else len({request.body for request in one})
+        return min(
+            one.distinct if isinstance(one, LazyRequests) else len({request.body for request in one})
+            for one in self.each
+        )
 
     def asked(self, index: int) -> Asked:
-        one = self.each[0]
+        one = self.each[self.mixture.pick(index)]
         return one.asked(index % len(one)) if isinstance(one, LazyRequests) else Asked()
 
     def apart(self, salt: str) -> "MixedRequests":
@@ -43,18 +46,27 @@ class MixedRequests(LazyRequests):
 
 
 def mixed(
-    args: Namespace, mixture: Mixture, requests_to: Callable[[Namespace], Requests], most: int | None
+    args: Namespace,
+    mixture: Mixture,
+    options: Sequence[Mapping[str, Any]],
+    requests_to: Callable[[Namespace], Requests],
+    most: int | None,
 ) -> Requests:
-    """Return requests to several models, at most so many. requests_to: returns those of options with a single model"""
-    each = [requests_to(Namespace(**{**vars(args), "model": name})) for name in mixture.names]
-    first = each[0]
+    """Return requests of several models or classes, at most so many.
+
+    options:     of each of them, in place of those in `args`
+    requests_to: returns the requests of one of them
+    """
+    each = [requests_to(Namespace(**{**vars(args), **own})) for own in options]
+    first = each[0]._replace(notes=tuple(note for one in each for note in one.notes))
     if first.conversations is None:
         number = len(first.requests) if most is None else most
         return first._replace(requests=MixedRequests(mixture, tuple(one.requests for one in each), number))
     requests, conversations = list[WireRequest](), list[Conversation]()
-    for session in range(len(first.requests)):
+    for session in range(max(len(one.requests) for one in each)):
         one = each[mixture.pick(session)]
-        requests.append(one.requests[session])
+        number = session % len(one.requests)
+        requests.append(one.requests[number])
         if one.conversations is not None:
-            conversations.append(one.conversations.of(session))
+            conversations.append(one.conversations.of(number))
     return first._replace(requests=tuple(requests), conversations=Conversations(tuple(conversations)))

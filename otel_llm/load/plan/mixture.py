@@ -1,4 +1,4 @@
-"""Several models, or adapters of one, in one run: each session asks one of them, drawn by their weights.
+"""Several models, or classes of requests, in one run: each session is of one of them, drawn by their weights.
 
 Which one depends on the seed and on the number of the session alone.
 """
@@ -17,25 +17,30 @@ __all__ = ["Mixture", "parse_models"]
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Models with their weights, above 0."""
+    """Models, or classes of requests, with their weights, above 0. models: what each of the classes asks"""
 
     names: tuple[str, ...]
     weights: tuple[float, ...]
     seed: int
+    models: tuple[str, ...] | None = None
     _ends: tuple[float, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_ends", tuple(accumulate(self.weights)))
 
     def pick(self, session: int) -> int:
-        """Return which of the models a session asks, from 0."""
+        """Return which of them a session is of, from 0."""
         digest = blake2b(f"model {self.seed} {session}".encode(), digest_size=7).digest()
         at = bisect_right(self._ends, int.from_bytes(digest) / (1 << 56) * self._ends[-1])
         return min(at, len(self.names) - 1)
 
     def model(self, session: int) -> str:
         """Return the name of the model that a session asks."""
-        return self.names[self.pick(session)]
+        return (self.names if self.models is None else self.models)[self.pick(session)]
+
+    def class_of(self, session: int) -> str | None:
+        """Return the class of a session; None where models alone are mixed."""
+        return None if self.models is None else self.names[self.pick(session)]
 
     def __str__(self) -> str:
         return "+".join(self.names)

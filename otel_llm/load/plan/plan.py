@@ -57,7 +57,7 @@ class LoadPlan:
 
     requests:        the first requests of sessions, in order and again from the start, until `number` were sent;
                      `LazyRequests` are made when they are needed
-    mixture:         the models that sessions ask; None where all ask `model`
+    mixture:         the models that sessions ask, or the classes they are of; None where all ask `model` alike
     conversations:   what follows them, one for each of `requests`; None where each session is one request
     session_salt:    what the names of this run's sessions begin with; "" where they need none
     targets:         all endpoints when there are several: session i goes to endpoint i modulo their number
@@ -280,6 +280,17 @@ class LoadPlan:
     def model_of(self, session: int) -> str:
         """Return the model that a session asks."""
         return self.model if self.mixture is None else self.mixture.model(session % len(self.requests))
+
+    def class_of(self, session: int) -> str | None:
+        """Return the class of a session's requests; None without classes."""
+        return None if self.mixture is None else self.mixture.class_of(session % len(self.requests))
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """What the requests are told apart by, besides: their turn, their model, their class."""
+        mixed, classes = self.mixture is not None, self.mixture is not None and self.mixture.models is not None
+        found = {"turn": self.conversations is not None, "model": mixed, "class": classes}
+        return tuple(name for name, told in found.items() if told)
 
     def requests_before(self, session: int) -> int:
         """Return how many requests the sessions before this one have: the number of its first request."""

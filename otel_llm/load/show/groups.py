@@ -1,4 +1,4 @@
-"""A table of what requests took, a row for each group of them: the turns of conversations, the models."""
+"""A table of what requests took, a row for each group of them: the turns of conversations, the models, the classes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -19,7 +19,7 @@ def groups_table(name: str, groups: Sequence[Mapping[str, Any]]) -> Table:
     """Return a row for each of the first groups: requests that succeeded, their prompts' length, time to first token.
 
     name:   of what tells the groups apart
-    groups: `by_turn` or `by_model` of a report
+    groups: `by_turn`, `by_model` or `by_class` of a report
     """
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column(name, no_wrap=True)

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from otel_llm.load.figures import machine_limits
+from otel_llm.load.figures.breakdown import KEYS
 from otel_llm.load.figures.flags import FLAGS
 from otel_llm.load.figures.gates import TOLERATED
 from otel_llm.load.figures.health import Health
@@ -142,7 +143,7 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    for name in ("turn", "model"):
+    for name in KEYS:
         if groups := report.get(f"by_{name}"):
             console.print()
             console.print(groups_table(name, groups))
