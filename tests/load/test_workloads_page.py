@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,15 @@ def test_a_command_of_the_page_runs(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    for folder in ("tests", "examples"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
     with SimServer(Behaviour()) as sim:
         code = main([*shlex.split(command)[1:], "--url", sim.url])
     said = capsys.readouterr()
     assert code == 0, said.err
     assert "lengths  " in said.out
+
+
+def test_the_classes_of_the_page_are_those_of_the_example() -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    assert tomllib.loads(block) == tomllib.loads((ROOT / "examples" / "classes.toml").read_text("utf-8"))
