@@ -48,6 +48,9 @@ RESPONSE_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+USAGE_PROMPT_TOKENS: Final = "gen_ai.usage.prompt_tokens"
+USAGE_COMPLETION_TOKENS: Final = "gen_ai.usage.completion_tokens"
+"""The two before them under their names of 2024, as vLLM's spans still have them."""
 USAGE_CACHE_READ_INPUT_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
 USAGE_CACHE_WRITE_INPUT_TOKENS: Final[dict[Profile, str]] = {
     V1_41: "gen_ai.usage.cache_creation.input_tokens",

@@ -66,11 +66,21 @@ def test_burstgpt_has_sessions_in_some_releases() -> None:
     assert len({first, second, third}) == 3
 
 
+def test_of_spans_the_innermost_calls_are_replayed() -> None:
+    trace = open_trace(SAMPLES / "otlp.jsonl")
+    assert rows(trace) == [(0.0, 131, 9, []), (1.09, 150, 20, []), (2.19, 210, 10, []), (3.39, 64, 5, [])]
+    assert trace.left_out == 1, "an error has no answer"
+    assert trace.sessions is not None
+    engine, first, second, alone = trace.sessions.tolist()
+    assert first == second, "one conversation"
+    assert len({engine, first, alone}) == 3
+
+
 def test_every_format_has_a_sample_and_is_on_the_page() -> None:
     page = (Path(__file__).parents[2] / "docs" / "workloads.md").read_text("utf-8")
     assert all(f"| `{name}` | {each.about}" in page for name, each in FORMATS.items())
     assert {path.name.partition(".")[0].partition("_")[0] for path in SAMPLES.glob("*.*l")} | {"azure", "burstgpt"} == {
-        "mooncake", "bailian", "azure", "burstgpt",
+        "mooncake", "bailian", "azure", "burstgpt", "otlp",
     }  # fmt: skip
 
 
@@ -110,6 +120,8 @@ def test_a_row_that_cannot_be_is_one_line_with_file_and_row(tmp_path: Path, row:
         ("a,b\n1,2\n", "got 'a, b'; rename its columns to those of docs/workloads.md"),
         ('{"prompt": "hi"}\n', "got 'prompts'; give it after --dataset"),
         ("", "got 'no columns'"),
+        ('{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"a","spanId":"b"}]}]}]}', r":1.*`startTimeUnixNano`"),
+        ('{"resourceSpans":[]}', "expected requests with answers in .*, got 'none'"),
         ("TIMESTAMP,ContextTokens,GeneratedTokens\n", "expected requests with answers in .*, got 'none'"),
     ],
 )
@@ -121,7 +133,7 @@ def test_a_file_that_is_no_trace_says_what_it_is(tmp_path: Path, text: str, mess
 
 
 def test_a_format_that_is_named_is_the_one_that_reads() -> None:
-    with pytest.raises(ConfigError, match="out of mooncake, bailian, azure, burstgpt, run_file, got 'csv'"):
+    with pytest.raises(ConfigError, match="out of mooncake, bailian, azure, burstgpt, run_file, otlp, got 'csv'"):
         open_trace(SAMPLES / "azure.csv", "csv")
     with pytest.raises(ConfigError, match=r"columns .*Request tokens.*, got 'no Timestamp'"):
         open_trace(SAMPLES / "azure.csv", "burstgpt")

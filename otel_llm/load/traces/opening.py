@@ -13,6 +13,7 @@ from otel_llm.load.traces.bailian import BAILIAN
 from otel_llm.load.traces.burstgpt import BURSTGPT
 from otel_llm.load.traces.format import Head, TraceFormat
 from otel_llm.load.traces.mooncake import MOONCAKE
+from otel_llm.load.traces.otlp import OTLP
 from otel_llm.load.traces.run_file import RUN_FILE
 from otel_llm.load.traces.trace import Trace
 
@@ -24,6 +25,7 @@ FORMATS: Final[Mapping[str, TraceFormat]] = {
     "azure": AZURE,
     "burstgpt": BURSTGPT,
     "run_file": RUN_FILE,
+    "otlp": OTLP,
 }
 _HEAD: Final = 1 << 20
 _SHOWN: Final = 8

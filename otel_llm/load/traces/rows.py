@@ -14,7 +14,7 @@ from otel_llm.load.prompts.reading import open_text
 from otel_llm.load.prompts.token_lengths import MOST
 from otel_llm.load.traces.trace import Trace
 
-__all__ = ["Columns", "Row", "read_json_rows", "read_table_rows"]
+__all__ = ["Columns", "Row", "each_line", "read_json_rows", "read_table_rows"]
 
 _LATEST_NS: Final = 1 << 62
 _REMEDY: Final = "correct the row, or take it out"
@@ -88,8 +88,11 @@ class Columns:
         return found.in_order()
 
 
-def read_json_rows(path: Path, kind: type[T], to_row: Callable[[T], Row], columns: Columns) -> Trace:
-    """Return the trace of a file with a JSON object a line. Raises ConfigError for a row that is none of `kind`."""
+def each_line(path: Path, kind: type[T], take: Callable[[T], None]) -> None:
+    """Give each JSON object of a file, one a line, to `take`.
+
+    Raises ConfigError for a line that is none of `kind`, or that `take` raises ValueError or OverflowError for.
+    """
     decode = msgspec.json.Decoder(kind).decode
     try:
         with path.open("rb") as file:
@@ -97,11 +100,16 @@ def read_json_rows(path: Path, kind: type[T], to_row: Callable[[T], Row], column
                 if line.isspace():
                     continue
                 try:
-                    columns.add(to_row(decode(line)))
+                    take(decode(line))
                 except (msgspec.MsgspecError, ValueError, OverflowError) as error:
                     raise _bad_row(path, number, error) from error
     except OSError as error:
         raise ConfigError(f"a readable trace at {path}", error.strerror, "check the path") from error
+
+
+def read_json_rows(path: Path, kind: type[T], to_row: Callable[[T], Row], columns: Columns) -> Trace:
+    """Return the trace of a file with a row a line. Raises ConfigError as `each_line` does."""
+    each_line(path, kind, lambda line: columns.add(to_row(line)))
     return columns.trace()
 
 

@@ -1,0 +1,119 @@
+"""Spans of model calls as the Collector's file exporter writes them: what an application asked is asked again.
+
+A line is an OTLP message in JSON (`resourceSpans`). Of calls inside calls the innermost counts: a framework's span and
+the client's below it, or the client's and the server's, are one request.
+"""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from otel_llm import conventions as names
+from otel_llm.load.traces.format import TraceFormat
+from otel_llm.load.traces.rows import Columns, Row, each_line
+from otel_llm.load.traces.trace import Trace
+from otel_llm.record import CACHED
+
+__all__ = ["OTLP"]
+
+_INPUT: Final = (names.USAGE_INPUT_TOKENS, names.USAGE_PROMPT_TOKENS)
+_OUTPUT: Final = (names.USAGE_OUTPUT_TOKENS, names.COUNTED_TOKENS, names.USAGE_COMPLETION_TOKENS)
+_FRAMES: Final = ("invoke_agent", "create_agent", "execute_tool", "invoke_workflow")
+"""Operations whose spans sum up the calls inside them."""
+
+
+class _Array(msgspec.Struct, frozen=True, gc=False):
+    values: list["_Value"] = []
+
+
+class _Value(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    string_value: str | None = None
+    int_value: int | str | None = None
+    array_value: _Array | None = None
+
+
+class _Attribute(msgspec.Struct, gc=False):
+    key: str
+    value: _Value = _Value()
+
+
+class _Span(msgspec.Struct, rename="camel", gc=False):
+    trace_id: str
+    span_id: str
+    start_time_unix_nano: int | str
+    parent_span_id: str = ""
+    attributes: list[_Attribute] = []
+
+
+class _Scope(msgspec.Struct, gc=False):
+    spans: list[_Span] = []
+
+
+class _Resource(msgspec.Struct, rename="camel", gc=False):
+    scope_spans: list[_Scope] = []
+
+
+class _Line(msgspec.Struct, rename="camel"):
+    resource_spans: list[_Resource] = []
+
+
+def _row(span: _Span) -> Row | None:
+    """Return the request that a span is about; None of a span that is no call of a model."""
+    said = {attribute.key: attribute.value for attribute in span.attributes}
+    asked, answered = _count(said, _INPUT), _count(said, _OUTPUT)
+    operation = said.get(names.OPERATION_NAME, _Value()).string_value
+    flags = said.get(names.RECORD_FLAGS, _Value()).array_value or _Array()
+    cached = any(flag.string_value == CACHED for flag in flags.values)
+    if operation in _FRAMES or cached or (operation is None and not asked):
+        return None
+    conversation = said.get(names.CONVERSATION_ID, _Value()).string_value or span.trace_id
+    session = int.from_bytes(blake2b(conversation.encode(), digest_size=7).digest())
+    return Row(int(span.start_time_unix_nano), asked, answered, session=session)
+
+
+def _count(said: dict[str, _Value], keys: tuple[str, ...]) -> int:
+    return next((int(value.int_value) for key in keys if (value := said.get(key)) and value.int_value is not None), 0)
+
+
+class _Calls:
+    """Collects the calls of a file, and which span is inside which."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Row] = {}
+        self._parents: dict[str, str] = {}
+
+    def take(self, line: _Line) -> None:
+        for span in (span for each in line.resource_spans for scope in each.scope_spans for span in scope.spans):
+            me = span.trace_id + span.span_id
+            if span.parent_span_id:
+                self._parents[me] = span.trace_id + span.parent_span_id
+            if (row := _row(span)) is not None:
+                self._rows[me] = row
+
+    def innermost(self) -> Iterator[Row]:
+        """Yield the calls that have no other inside them."""
+        outer = set[str]()
+        for call in self._rows:
+            above = self._parents.get(call)
+            while above is not None and above not in outer:
+                outer.add(above)
+                above = self._parents.get(above)
+        return (row for call, row in self._rows.items() if call not in outer)
+
+
+def _read(path: Path) -> Trace:
+    calls, columns = _Calls(), Columns(path)
+    each_line(path, _Line, calls.take)
+    for row in calls.innermost():
+        columns.add(row)
+    return columns.trace()
+
+
+OTLP: Final = TraceFormat(
+    "spans of model calls, by their start and `gen_ai.usage.*`",
+    lambda head: head.columns == {"resourceSpans"},
+    _read,
+)
