@@ -119,6 +119,7 @@ def test_the_class_of_a_session_depends_on_the_seed_alone(classes: Callable[[str
         ('[[class]]\nname = "a"\ndataset = "nowhere.txt"', [], "nowhere.txt"),
         ('[[class]]\nname = "a"', [], "expected something to ask"),
         (CHAT_AND_EXTRACT, ["--model", "a=1", "b=2"], "expected one --model with --classes"),
+        (CHAT_AND_EXTRACT, ["--protocol", "gemini"], "expected one --model with gemini, got 'several'; its URL names"),
         (CHAT_AND_EXTRACT, ["--trace", "t.csv"], "expected either --classes or --trace"),
         (CHAT_AND_EXTRACT, ["-n"], "expected -n or --duration with --classes"),
     ],

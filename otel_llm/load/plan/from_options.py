@@ -19,7 +19,7 @@ from otel_llm.load.plan.option import values_of
 from otel_llm.load.plan.option_values import parse_headers, parse_key_values, read_api_key, read_prompt
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
 from otel_llm.load.plan.request_bodies import requests_of
-from otel_llm.load.plan.request_classes import read_classes
+from otel_llm.load.plan.request_classes import Classes, read_classes
 from otel_llm.load.plan.requested import Requests
 from otel_llm.load.plan.server_model import find_model
 from otel_llm.load.plan.stages import AT_ONCE, Stages, parse_parallel, parse_rate
@@ -56,34 +56,12 @@ class Planned:
 def plan_of(args: argparse.Namespace) -> Planned:
     """Return what the options ask for. Raises ConfigError or PluginError when that cannot be done."""
     _check(args)
-    named = find_protocol(args.protocol) if args.protocol else None
-    any_events = None if args.parser in (None, *NAMED) else AnyEvents  # what a parser file needs is less
-    classes = None if args.classes is None else read_classes(args)
-    mixture = None if args.model is None else parse_models(args.model, args.seed)
-    if args.model is not None:
-        args.model = args.model[0] if mixture is None else str(mixture)
-    if classes is not None and mixture is not None:
-        raise ConfigError("one --model with --classes", args.model, "a class may name its model")
-    if classes is not None and args.model is None and classes.name_their_models:
-        args.model = "+".join(dict.fromkeys(options["model"] for options in classes.options))
-    model, stream = args.model or "", not args.no_stream
-    urls = [url if any_events else complete_url(url, named, model, stream=stream) for url in args.url]
-    targets = tuple(_target(url, args) for url in urls)
-    protocol = named or _protocol(targets, any_events)
-    args.no_stream = args.no_stream or not protocol.streams
-    _check_transport(targets, protocol, args)
-    if protocol.path("", stream=stream) != protocol.path("m", stream=stream):
-        _check_model_of_path(protocol, mixture, args)
-    notes = [
-        f"{urlsplit(url).path or '/'} is a base path: requests went to {target.path.partition('?')[0]}"
-        for url, target in zip(args.url, targets, strict=True) if target.url != url
-    ]  # fmt: skip
-    if args.model is None:
-        args.model = _model_of(targets[0], args, protocol)
-        notes.append(f"no --model was given: {args.model} is the only one that the server lists")
+    classes, mixture = _mixed(args)
+    several = mixture is not None or (classes is not None and classes.name_models)
+    targets, protocol, notes = _endpoints(args, several_models=several)
+    check_trace(args, protocol)
     ends = _ends(args)
     most = args.number if args.number is not None else None if ends is None else ENDLESS
-    check_trace(args, protocol)
 
     def requests_to(given: argparse.Namespace) -> Requests:
         parameters = parse_key_values("--parameters", given.parameters)
@@ -99,7 +77,6 @@ def plan_of(args: argparse.Namespace) -> Planned:
         made = mixed(args, mixture, [{"model": name} for name in mixture.names], requests_to, most)
     else:
         made = requests_to(args)
-    notes += made.notes
     number = len(made.requests) if most is None else most
     if made.moments is not None:  # there is none for more
         number = min(number, len(made.moments))
@@ -118,6 +95,50 @@ def plan_of(args: argparse.Namespace) -> Planned:
         keep_events=not args.no_content or args.turns is not None or made.counts is not None or args.debug,
         tls={"insecure": args.insecure, "ca": args.ca, "certificate": args.cert, "key": args.key},
     ).within_duration()
+    slo, gates = _good_enough(args, plan)
+    counting = None if made.counts is None else Counting(protocol, made.counts, plan.asked)
+    return Planned(plan, counting, slo, gates, tuple(dict.fromkeys([*notes, *made.notes])))
+
+
+def _mixed(args: argparse.Namespace) -> tuple[Classes | None, Mixture | None]:
+    """Return the classes of requests, and the models, that the run mixes; make `args.model` one name for all models."""
+    classes = None if args.classes is None else read_classes(args)
+    mixture = None if args.model is None else parse_models(args.model, args.seed)
+    if classes is not None and mixture is not None:
+        raise ConfigError("one --model with --classes", mixture, "a class may name its model")
+    if args.model is not None:
+        args.model = args.model[0] if mixture is None else str(mixture)
+    elif classes is not None and classes.name_all_models:
+        args.model = "+".join(dict.fromkeys(options["model"] for options in classes.options))
+    return classes, mixture
+
+
+def _endpoints(
+    args: argparse.Namespace, *, several_models: bool
+) -> tuple[tuple[Target, ...], type[Protocol], list[str]]:
+    """Return where requests go, how they are written there, and what was completed or found out for that."""
+    named = find_protocol(args.protocol) if args.protocol else None
+    any_events = None if args.parser in (None, *NAMED) else AnyEvents  # what a parser file needs is less
+    model, stream = args.model or "", not args.no_stream
+    urls = [url if any_events else complete_url(url, named, model, stream=stream) for url in args.url]
+    targets = tuple(_target(url, args) for url in urls)
+    protocol = named or _protocol(targets, any_events)
+    args.no_stream = args.no_stream or not protocol.streams
+    _check_transport(targets, protocol, args)
+    if protocol.path("", stream=stream) != protocol.path("m", stream=stream):
+        _check_model_of_path(protocol, args, several_models=several_models)
+    notes = [
+        f"{urlsplit(url).path or '/'} is a base path: requests went to {target.path.partition('?')[0]}"
+        for url, target in zip(args.url, targets, strict=True) if target.url != url
+    ]  # fmt: skip
+    if args.model is None:
+        args.model = _model_of(targets[0], args, protocol)
+        notes.append(f"no --model was given: {args.model} is the only one that the server lists")
+    return targets, protocol, notes
+
+
+def _good_enough(args: argparse.Namespace, plan: LoadPlan) -> tuple[Slo | None, tuple[Gate, ...]]:
+    """Return what is good enough for each request, and what fails the run."""
     slo = Slo([parse_term(text) for text in args.slo], args.slo_attainment) if args.slo else None
     if slo is not None and not plan.stream and (timed := [term.name for term in slo.terms if term.name != "latency"]):
         raise ConfigError(
@@ -126,9 +147,7 @@ def plan_of(args: argparse.Namespace) -> Planned:
     if args.until_certain and (slo is None or plan.conversations is not None):
         got = "no --slo" if slo is None else "conversations, whose turns do not begin in the order of their numbers"
         raise ConfigError("--until-certain with --slo and single requests", got)
-    gates = parse_gates(args.fail_if, slo=slo is not None)
-    counting = None if made.counts is None else Counting(protocol, made.counts, plan.asked)
-    return Planned(plan, counting, slo, gates, tuple(dict.fromkeys(notes)))
+    return slo, parse_gates(args.fail_if, slo=slo is not None)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -175,10 +194,12 @@ def _check_transport(targets: Sequence[Target], protocol: type[Protocol], args: 
             raise ConfigError("--model NAME", next_step="give the name that the server knows the model by")
 
 
-def _check_model_of_path(protocol: type[Protocol], mixture: Mixture | None, args: argparse.Namespace) -> None:
+def _check_model_of_path(protocol: type[Protocol], args: argparse.Namespace, *, several_models: bool) -> None:
     """Raise ConfigError unless there is one model to write into the path of a URL."""
-    if mixture is not None:
-        raise ConfigError(f"one --model with {protocol.name}", mixture, "its URL names the model: make a run for each")
+    if several_models:
+        raise ConfigError(
+            f"one --model with {protocol.name}", "several", "its URL names the model: make a run for each"
+        )
     if args.model is None:
         raise ConfigError(f"--model NAME with {protocol.name}", "none", "its URL names the model")
 

@@ -62,7 +62,13 @@ class Classes(NamedTuple):
         return Mixture(self.names, self.weights, args.seed, models)
 
     @property
-    def name_their_models(self) -> bool:
+    def name_models(self) -> bool:
+        """Whether any of them names its model."""
+        return any("model" in options for options in self.options)
+
+    @property
+    def name_all_models(self) -> bool:
+        """Whether each of them does, so that none is needed beside."""
         return all("model" in options for options in self.options)
 
 
