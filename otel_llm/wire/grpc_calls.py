@@ -35,10 +35,20 @@ _HTTPS_OWN: Final = frozenset(
 
 
 class GrpcConnection:
-    """One open channel, with the members of `otel_llm.wire.connection.Connection`."""
+    """One open channel, with the members of `otel_llm.wire.connection.Connection`.
 
-    def __init__(self, channel: Any, target: Target, protocol: type[MessageProtocol], connect_ns: int) -> None:
-        self._channel, self._protocol = channel, protocol
+    deadline_s: of each call, which the server is told; None for none
+    """
+
+    def __init__(
+        self,
+        channel: Any,
+        target: Target,
+        protocol: type[MessageProtocol],
+        connect_ns: int,
+        deadline_s: float | None,
+    ) -> None:
+        self._channel, self._protocol, self._deadline_s = channel, protocol, deadline_s
         self._ask = channel.unary_stream(target.path.partition("?")[0])  # half closed behind the one request
         self.peer: Peer | None = None
         self.connect_ns = connect_ns
@@ -60,7 +70,7 @@ class GrpcConnection:
         self.peer = peer
         self.used += 1
         self.last_ns = sent = now_ns()
-        call = self._ask(message, metadata=metadata)
+        call = self._ask(message, metadata=metadata, timeout=self._deadline_s)
         self._answer = asyncio.create_task(self._receive(call, cast("MessagePeer", peer)))
         return sent
 
@@ -99,15 +109,22 @@ class GrpcConnection:
             return peer.closed("bad_event", f"{type(error).__name__}: {error}")
         finally:
             self._answer = None
+        if status is grpc.StatusCode.DEADLINE_EXCEEDED and self._deadline_s is not None:
+            return peer.closed("request_timeout", f"no end within {self._deadline_s:g} s")
         return peer.closed(status.name.lower(), details or "")
 
 
 async def connect(
-    target: Target, protocol: type[MessageProtocol], tls: Mapping[str, Any], within_s: float
+    target: Target,
+    protocol: type[MessageProtocol],
+    tls: Mapping[str, Any],
+    within_s: float,
+    deadline_s: float | None = None,
 ) -> GrpcConnection:
     """Return an open channel, TLS done, within `within_s` seconds.
 
-    tls: as `otel_llm.wire.target.tls_context` takes it; grpcio verifies always
+    tls:        as `otel_llm.wire.target.tls_context` takes it; grpcio verifies always
+    deadline_s: of each call; None for none
     Raises RemoteError of kind `connect_timeout`.
     """
     began = now_ns()
@@ -127,7 +144,7 @@ async def connect(
                 next_step="is it up, and are --url and --ca right?",
             ) from None  # fmt: skip
         raise
-    return GrpcConnection(channel, target, protocol, now_ns() - began)
+    return GrpcConnection(channel, target, protocol, now_ns() - began, deadline_s)
 
 
 def _credentials(tls: Mapping[str, Any]) -> Any:

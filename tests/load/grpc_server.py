@@ -60,6 +60,7 @@ class Asked:
     came_ns: int
     sent_ns: list[int] = field(default_factory=list)
     cancelled: bool = False
+    left_s: float | None = None
 
 
 class GrpcServer:
@@ -101,7 +102,8 @@ class GrpcServer:
 
     def _note(self, message: bytes, context: Any) -> Asked:
         metadata = {name: value for name, value in context.invocation_metadata() if isinstance(value, str)}
-        self.asked.append(Asked(message, metadata, now_ns()))
+        left_s = context.time_remaining()
+        self.asked.append(Asked(message, metadata, now_ns(), left_s=left_s))
         return self.asked[-1]
 
     async def _whole(self, message: bytes, context: Any) -> bytes:

@@ -110,6 +110,17 @@ def test_a_call_that_takes_too_long_is_cancelled_at_the_server(perf: Run, server
     assert server.asked[0].cancelled
 
 
+def test_the_server_is_told_how_long_a_request_may_take(perf: Run, server: GrpcServer) -> None:
+    server.asked.clear()
+    run = perf(*ask(server, "stalls"), "--request-timeout", "1")
+    assert run.report["requests"]["errors"] == {"request_timeout": 1}
+    assert "no end within 1 s" in run.out
+    assert 0 < (server.asked[0].left_s or 0) <= 1
+    server.asked.clear()
+    assert perf(*ask(server)).code == 0
+    assert server.asked[0].left_s is None
+
+
 def test_tls_is_verified(perf: Run, tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")

@@ -87,7 +87,9 @@ class Pool:
             if issubclass(plan.protocol, MessageProtocol):
                 from otel_llm.wire import grpc_calls  # with its library, for those who ask by it
 
-                return await grpc_calls.connect(target, plan.protocol, plan.tls, plan.connect_timeout_s)
+                return await grpc_calls.connect(
+                    target, plan.protocol, plan.tls, plan.connect_timeout_s, plan.request_timeout_s
+                )
             if plan.transport == "stream":
                 return await stream.connect(target, self._tls[where], plan.connect_timeout_s)
             return await connect(target, self.clock, self._tls[where], plan.connect_timeout_s, self.ripe)
