@@ -36,6 +36,7 @@ from otel_llm.load.worker.channel import Batch
 from otel_llm.load.worker.exchange import Exchange
 from otel_llm.load.worker.raw import Raw
 from otel_llm.measures import Facts
+from otel_llm.sim.formats.bedrock import event_stream_message
 from otel_llm.sinks import Ended
 from otel_llm.sinks.sqlite import RunFile, read_records
 from otel_llm.tokens import _ALWAYS
@@ -43,6 +44,7 @@ from otel_llm.wire.any_events import AnyEvents
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.connection import note_reads
 from otel_llm.wire.discovery import load_protocol, protocols
+from otel_llm.wire.event_stream import EventStream
 from otel_llm.wire.protocol import Protocol, WireRequest
 from otel_llm.wire.repeats import Content
 from otel_llm.wire.target import Target
@@ -55,6 +57,7 @@ ODD: tuple[Any, ...] = (
     *("error", "data: x\n\n", {"error": "no"}, {"usage": {"completion_tokens": -3}}, [{"index": 2**40}]),
 )
 TYPES = (b"text/event-stream", b"application/json", b"application/x-ndjson", b"text/html", b"", b"text/plain")
+AWS = b"application/vnd.amazon.eventstream"
 PATHS = "error", "choices", "usage", "output", "message", "detail", "code", "type", "delta", "done", "special"
 
 
@@ -66,6 +69,9 @@ def recorded(name: str) -> list[list[bytes]]:
     """Return the events of each recorded answer of a protocol; of all protocols for a name that has none."""
     answers = []
     for wire in sorted(CASES.glob(f"{name or '*'}/*/wire.*")):
+        if wire.suffix == ".event_stream":
+            answers.append(list(EventStream().feed(wire.read_bytes())))
+            continue
         lines = wire.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         sse = wire.suffix == ".sse"
         answers.append(
@@ -112,8 +118,10 @@ def events_of(random: Random, answers: Sequence[Sequence[bytes]]) -> list[bytes]
 
 def body_of(random: Random, events: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
     """Return the content type, which is nearly always true, and the pieces of a body in one of many framings."""
-    framing = random.choice(TYPES[:1] * 4 + TYPES[:3])
+    framing = random.choice((*TYPES[:1] * 4, *TYPES[:3], AWS))
     kind = framing if random.random() < 0.9 else random.choice(TYPES)
+    if framing == AWS:
+        return kind, [event_stream_message(event) for event in events]
     if framing != TYPES[0]:
         return kind, [event + (b"\n" if framing == TYPES[2] else b"") for event in events]
     end = random.choice((b"\n\n",) * 6 + (b"\r\n\r\n", b"\r\r", b"\n"))

@@ -119,7 +119,7 @@ def _events(answer: Format, request_id: str, fault: str) -> Iterator[_Event]:
     times = token_times(behaviour, request_id)
     first = next(times)
     times = chain((first,), times)
-    for i in range(behaviour.comments):
+    for i in range(behaviour.comments if answer.comment() else 0):
         yield first * (i + 1) // (behaviour.comments + 1), answer.comment(), 0, 0, _FLUSH
     size = min(behaviour.tok_per_event, want)
     due, before, floor, done = _last(times, size), 0, 0, 0

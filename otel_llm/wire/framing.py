@@ -2,12 +2,13 @@
 
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import orjson
 
 from otel_llm.errors import RemoteError
+from otel_llm.wire.event_stream import EventStream
 from otel_llm.wire.http import Answer
 from otel_llm.wire.ndjson import Ndjson, Whole
 from otel_llm.wire.sse import Sse
@@ -27,7 +28,13 @@ class Framer(Protocol):
         ...
 
 
-_LABELS: Final[dict[str, type[Sse | Ndjson | Whole]]] = {
+_FRAMINGS: Final[Mapping[str, type[Sse | Ndjson | EventStream]]] = {
+    "sse": Sse,
+    "ndjson": Ndjson,
+    "event_stream": EventStream,
+}
+_LABELS: Final[Mapping[str, type[Sse | Ndjson | Whole | EventStream]]] = {
+    "application/vnd.amazon.eventstream": EventStream,
     "text/event-stream": Sse,
     "application/json": Whole,
     "application/x-ndjson": Ndjson,
@@ -45,7 +52,7 @@ def framer_of(answer: Answer, beginning: bytes, framing: str, *, stream: bool) -
     """Return a framer for an answer whose head is complete. Raises RemoteError for an encoding that cannot be read.
 
     beginning: the first bytes of the body
-    framing:   "sse" or "ndjson", for a stream whose content type does not tell
+    framing:   "sse", "ndjson" or "event_stream", for a stream whose content type does not tell
     stream:    whether a stream was asked for
     """
     if answer.encoding in ("", "identity"):
@@ -62,7 +69,7 @@ def framer_of(answer: Answer, beginning: bytes, framing: str, *, stream: bool) -
 def _framer_of(answer: Answer, beginning: bytes, framing: str, *, stream: bool) -> Framer:
     if not 200 <= answer.status < 300:
         return Whole()
-    asked = (Ndjson if framing == "ndjson" else Sse) if stream else Whole
+    asked = _FRAMINGS.get(framing, Sse) if stream else Whole
     said = _LABELS.get(answer.content_type, asked)
     if said is not Sse and _FIELD.match(beginning):
         return Sse()

@@ -88,6 +88,19 @@ FIRST: dict[tuple[str, str], tuple[dict[str, Any], str]] = {
         cohere("content-start", content={"type": "text", "text": ""}),
         "none",
     ),
+    ("bedrock_converse", "`contentBlockDelta`, `text`"): (
+        {"contentBlockDelta": {"delta": {"text": "Hi"}}},
+        "text",
+    ),
+    ("bedrock_converse", "`contentBlockDelta`, `reasoningContent` with `text`"): (
+        {"contentBlockDelta": {"delta": {"reasoningContent": {"text": "Hm"}}}},
+        "reasoning",
+    ),
+    ("bedrock_converse", "`contentBlockStart` or `contentBlockDelta`, `toolUse`"): (
+        {"contentBlockStart": {"start": {"toolUse": {"toolUseId": "t", "name": "f"}}}},
+        "tool",
+    ),
+    ("bedrock_converse", "`messageStart`"): ({"messageStart": {"role": "assistant"}}, "none"),
     ("gemini", "a part with `text`"): (gemini(text="Hi"), "text"),
     ("gemini", "a part with `text` and `thought`"): (gemini(text="Hm", thought=True), "reasoning"),
     ("gemini", "a part with `functionCall`"): (gemini(functionCall={"name": "f", "args": {}}), "tool"),

@@ -95,6 +95,7 @@ def test_a_server_that_ends_early_is_seen_in_the_lengths(perf: Run) -> None:
 
 LIMITS = {
     "anthropic_messages": {"max_tokens": 7},
+    "bedrock_converse": {"inferenceConfig": {"maxTokens": 7}},
     "cohere_chat": {"max_tokens": 7},
     "dashscope": {"parameters": {"max_tokens": 7}},
     "gemini": {"generationConfig": {"maxOutputTokens": 7}},

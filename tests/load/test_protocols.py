@@ -45,7 +45,7 @@ def test_a_base_url_and_a_name_are_enough_to_measure(perf: Run, sim: SimProcess,
     assert first <= ttft <= ttft + 10 * gap <= latency + 1e-9  # what adding up loses
 
 
-@pytest.mark.parametrize("name", ["gemini", "tgi_generate", "triton_generate"])
+@pytest.mark.parametrize("name", ["bedrock_converse", "gemini", "tgi_generate", "triton_generate"])
 def test_a_whole_answer_is_asked_for_where_the_protocol_has_it(perf: Run, sim: SimProcess, name: str) -> None:
     sim.reset()
     run = perf("--url", sim.url, "--protocol", name, "--model", "m", "--prompt", "hi", "--no-stream")

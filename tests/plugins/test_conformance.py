@@ -1,8 +1,9 @@
 """What every protocol plugin must do with bytes, whoever wrote it: each recorded case, fed in every way it can arrive.
 
 A case is a folder `cases/<protocol>/<case>/` with `request.json` (what is asked, and the body and headers that must go
-out), `wire.sse`, `wire.ndjson` or `wire.json` (what comes back) and `expected.json` (what must be understood; None
-among the deltas is an event that is no chunk, `finishes_at` the number of the event that makes the answer complete).
+out), `wire.sse`, `wire.ndjson`, `wire.event_stream` or `wire.json` (what comes back) and `expected.json` (what must be
+understood; None among the deltas is an event that is no chunk, `finishes_at` the number of the event that makes the
+answer complete).
 """
 
 import json
@@ -14,13 +15,17 @@ import pytest
 
 from otel_llm.record import KIND_NAMES
 from otel_llm.wire.discovery import load_protocol, protocols
+from otel_llm.wire.event_stream import EventStream
+from otel_llm.wire.framing import Framer
 from otel_llm.wire.ndjson import Ndjson, Whole
 from otel_llm.wire.protocol import Ask, Protocol
 from otel_llm.wire.sse import Sse
 
 CASES = Path(__file__).parent / "cases"
-FRAMERS: dict[str, Callable[[], Sse | Ndjson | Whole]] = {".sse": Sse, ".ndjson": Ndjson, ".json": Whole}
-LINE_ENDS: dict[str, tuple[bytes, ...]] = {".sse": (b"\r\n", b"\r"), ".ndjson": (b"\r\n",), ".json": ()}
+FRAMERS: dict[str, Callable[[], Framer]] = {
+    ".sse": Sse, ".ndjson": Ndjson, ".json": Whole, ".event_stream": EventStream,
+}  # fmt: skip
+LINE_ENDS: dict[str, tuple[bytes, ...]] = {".sse": (b"\r\n", b"\r"), ".ndjson": (b"\r\n",)}
 EVERYONE_HAS = {"text", "whole", "no_usage", "error"}
 SAID = (
     "error",
@@ -118,7 +123,7 @@ def test_an_answer_byte_by_byte(case: Case) -> None:
 
 @every_case
 def test_other_line_ends_split_at_every_byte(case: Case) -> None:
-    for end in LINE_ENDS[case.framing]:
+    for end in LINE_ENDS.get(case.framing, ()):
         wire = case.wire.replace(b"\n", end)
         for at in range(len(wire) + 1):
             assert understood(case, [wire[:at], wire[at:]]) == expected(case), f"{end!r}, split at byte {at}"

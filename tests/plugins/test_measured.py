@@ -17,7 +17,7 @@ def measured(name: str) -> list[bool]:
     said: list[dict[str, Any]] = [json.loads(p.read_text("utf-8")) for p in (CASES / name).glob("*/expected.json")]
     streamed = [
         json.loads(p.read_text("utf-8"))
-        for wire in ("sse", "ndjson")
+        for wire in ("sse", "ndjson", "event_stream")
         for p in (folder.with_name("expected.json") for folder in (CASES / name).glob(f"*/wire.{wire}"))
     ]
     deltas = [delta for answer in streamed for delta in answer["deltas"] if delta]

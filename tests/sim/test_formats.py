@@ -18,6 +18,7 @@ from otel_llm.wire.said import Said
 from tests.sim.plain_client import Client
 
 LIMITS = {
+    "bedrock_converse": "maxTokens",
     "dashscope": "max_tokens",
     "gemini": "maxOutputTokens",
     "llama_cpp_completion": "n_predict",

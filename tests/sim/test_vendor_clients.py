@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
+import boto3
 import cohere
 import ollama
 import openai
 import pytest
+from botocore.exceptions import EventStreamError
 from cohere.core.api_error import ApiError
 from google import genai
 from google.genai.errors import ServerError
@@ -58,6 +60,24 @@ def test_anthropic(url: str) -> None:
     )
     assert [block.to_dict().get(block.type) for block in streamed.content] == [" tok" * 2, " tok" * 3]
     assert (streamed.usage.output_tokens, streamed.stop_reason) == (5, "max_tokens")
+
+
+def test_bedrock(url: str) -> None:
+    client = boto3.client(
+        "bedrock-runtime", region_name="us-east-1", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    asked = {"modelId": "us.m-v1:0", "messages": [{"role": "user", "content": [{"text": "hi"}]}]}
+    whole = client.converse(**asked, inferenceConfig={"maxTokens": 3})
+    assert whole["output"]["message"]["content"] == [{"text": " tok" * 3}]
+    assert (whole["stopReason"], whole["usage"]["outputTokens"]) == ("max_tokens", 3)
+    events = list(client.converse_stream(**asked, inferenceConfig={"maxTokens": 5})["stream"])
+    kinds = [next(iter(event)) for event in events]
+    assert kinds == ["messageStart", *["contentBlockDelta"] * 5, "contentBlockStop", "messageStop", "metadata"]
+    assert {event["contentBlockDelta"]["delta"]["text"] for event in events[1:6]} == {" tok"}
+    assert events[-1]["metadata"]["usage"]["outputTokens"] == 5
+    client.meta.events.register("before-send", lambda request, **_: request.headers.update({"x-sim": "fault=error"}))
+    with pytest.raises(EventStreamError, match="injected stream error"):
+        list(client.converse_stream(**asked)["stream"])
 
 
 def test_gemini(url: str) -> None:

@@ -7,6 +7,7 @@ import orjson
 
 from otel_llm.errors import ConfigError
 from otel_llm.sim.behaviour import Behaviour
+from otel_llm.sim.formats.bedrock import BedrockConverse
 from otel_llm.sim.formats.engines import (
     LlamaCppCompletion,
     OllamaChat,
@@ -29,6 +30,8 @@ FORMATS: Final[Mapping[str, tuple[type[Format], ...]]] = {
     "/responses": (Responses,),
     "/messages": (AnthropicMessages,),
     "/v2/chat": (CohereChat,),
+    "/converse-stream": (BedrockConverse,),
+    "/converse": (BedrockConverse,),
     ":streamGenerateContent": (Gemini,),
     ":generateContent": (Gemini,),
     "/generation": (DashScope,),

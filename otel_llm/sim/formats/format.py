@@ -136,7 +136,7 @@ class Format:
     # -- as bytes ----------------------------------------------------------------------------------------------
 
     def comment(self) -> bytes:
-        """Return a sign of life."""
+        """Return a sign of life; b"" where the protocol has none."""
         return b": keep-alive" + self._newline * 2
 
     def begin(self) -> tuple[bytes, int]:
