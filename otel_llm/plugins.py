@@ -1,9 +1,9 @@
 """`otel-llm plugins`: list the installed plugins, and mark those that cannot be used."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.markup import escape
 from rich.table import Table
@@ -17,8 +17,17 @@ from otel_llm.wire.discovery import PROTOCOLS, describe_protocol
 
 __all__ = ["add_arguments", "run"]
 
+_OURS: Final = "otel-llm"
 _UNCUT: Final = 1000
 """Columns where no terminal says how many there are: one line for each plugin, whole."""
+
+
+class _Kind(NamedTuple):
+    """One kind of plugin. describe: says in a line what one of them is; raises PluginError for one that is broken"""
+
+    title: str
+    group: str
+    describe: Callable[[EntryPoint], str]
 
 
 def _describe_dataset(point: EntryPoint) -> str:
@@ -33,15 +42,17 @@ def _describe_adapter(point: EntryPoint) -> str:
         raise PluginError(
             f"adapter {point.name} to say what it measures", f"{type(error).__name__}: {error}"
         ) from error
-    return ", ".join(dict.fromkeys(f"{each.owner or each.module}.{name}" for each in targets for name in each.names))
+    owners: dict[str, dict[str, None]] = {}
+    for target in targets:
+        owners.setdefault(target.owner or target.module, {}).update(dict.fromkeys(target.names))
+    return "; ".join(f"{owner}: {', '.join(names)}" for owner, names in owners.items())
 
 
-_GROUPS: Final[Mapping[str, tuple[str, Callable[[EntryPoint], str]]]] = {
-    "protocol": (PROTOCOLS, describe_protocol),
-    "dataset": (DATASETS, _describe_dataset),
-    "adapter": (ADAPTERS, _describe_adapter),
-}
-"""Kind: (entry point group, what describes one of it)"""
+_KINDS: Final = (
+    _Kind("protocols, for --protocol", PROTOCOLS, describe_protocol),
+    _Kind("dataset formats, for --dataset-format", DATASETS, _describe_dataset),
+    _Kind("libraries, for instrument() and otel-llm run", ADAPTERS, _describe_adapter),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,17 +61,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(_: argparse.Namespace) -> int:
     """Print a row for each plugin. Return 1 when one of them is broken, else 0."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("kind", "name", "from"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("", overflow="fold")
-    broken = 0
-    for kind, (group, describe) in _GROUPS.items():
-        for name, point in installed(group).items():
+    out, broken = console(_UNCUT), 0
+    for kind in _KINDS:
+        out.print(f"[bold]{kind.title}[/]")
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, point in installed(kind.group).items():
             try:
-                note = escape(describe(point))
+                note = escape(kind.describe(point) + _origin(point))
             except PluginError as error:
                 broken, note = 1, f"[red]{escape(str(error))}[/]"
-            table.add_row(kind, name, point.value, note)
-    console(_UNCUT).print(table)
+            table.add_row(f"  {escape(name)}", note)
+        out.print(table)
     return broken
+
+
+def _origin(point: EntryPoint) -> str:
+    """Return which package a plugin is from, unless it is ours."""
+    if point.dist is None or point.dist.name == _OURS:
+        return ""
+    return f" (from {point.dist.name} {point.dist.version})"

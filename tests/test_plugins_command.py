@@ -1,5 +1,6 @@
 """`otel-llm plugins`"""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,22 +17,39 @@ def plugins(path: Path | None = None) -> "subprocess.CompletedProcess[str]":
 def test_a_line_for_each_plugin_of_each_group_whole_where_there_is_no_terminal() -> None:
     done = plugins()
     assert (done.returncode, done.stderr) == (0, "")
-    lines = [line.rstrip() for line in done.stdout.splitlines()[1:]]
-    for kind, group in (
-        ("protocol", "otel_llm.protocols"),
-        ("dataset", "otel_llm.datasets"),
-        ("adapter", "otel_llm.adapters"),
+    blocks = re.split(r"(?m)^(?=\S)", done.stdout)[1:]
+    notes: dict[str, str] = {}
+    for block, (title, group) in zip(
+        blocks,
+        (
+            ("protocols, for --protocol", "otel_llm.protocols"),
+            ("dataset formats, for --dataset-format", "otel_llm.datasets"),
+            ("libraries, for instrument() and otel-llm run", "otel_llm.adapters"),
+        ),
+        strict=True,
     ):
-        rows = [line.split()[1:3] for line in lines if line.startswith(f"{kind} ")]
-        assert rows == [[name, point.value] for name, point in installed(group).items()]
-        assert rows
-    assert any(line.endswith("sse, /text-generation/generation, /multimodal-generation/generation") for line in lines)
-    notes = {line.split()[1]: " ".join(line.split()[3:]) for line in lines}
+        first, *lines = block.splitlines()
+        assert first.rstrip() == title
+        rows = dict(line.split(None, 1) for line in lines)
+        assert list(rows) == list(installed(group))
+        notes |= {name: note.rstrip() for name, note in rows.items()}
+    assert notes["dashscope"] == "sse, /text-generation/generation, /multimodal-generation/generation"
     assert notes["kserve_grpc"].startswith("grpc, ")
     assert notes["rerank"] == "json, /v2/rerank, /rerank"
     assert notes["ollama_chat"] == "ndjson, /api/chat"
-    assert notes["litellm"].startswith("litellm.completion, litellm.acompletion, ")
-    assert notes["groq"] == "Completions.create, AsyncCompletions.create, Embeddings.create, AsyncEmbeddings.create"
+    assert notes["litellm"].startswith("litellm: completion, acompletion, text_completion, ")
+    assert notes["groq"] == "Completions: create; AsyncCompletions: create; Embeddings: create; AsyncEmbeddings: create"
+
+
+def test_a_package_that_brings_a_plugin_is_named(tmp_path: Path) -> None:
+    info = tmp_path / "theirs-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text("[otel_llm.datasets]\ntheirs = their_prompts:prompts\n")
+    (tmp_path / "their_prompts.py").write_text('def prompts(path):\n    """Yield theirs."""\n')
+    done = plugins(tmp_path)
+    assert done.returncode == 0
+    assert "  theirs            Yield theirs. (from theirs 1.2)" in [line.rstrip() for line in done.stdout.splitlines()]
 
 
 def test_an_adapter_that_fails_is_told_of(tmp_path: Path) -> None:
@@ -42,7 +60,7 @@ def test_an_adapter_that_fails_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "failing_adapter.py").write_text("def targets(settings):\n    return [settings.nothing]\n")
     done = plugins(tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
-    (line,) = [line for line in done.stdout.splitlines() if line.split()[:2] == ["adapter", "failing"]]
+    (line,) = [line for line in done.stdout.splitlines() if line.split()[:1] == ["failing"]]
     assert 'expected adapter failing to say what it measures, got "AttributeError: ' in line
 
 
@@ -53,5 +71,5 @@ def test_a_plugin_that_does_not_import_is_told_of_and_is_exit_code_1(tmp_path: P
     (info / "entry_points.txt").write_text("[otel_llm.adapters]\nbroken = no_such_module[extra]:targets\n")
     done = plugins(tmp_path)
     assert done.returncode == 1
-    (line,) = [line for line in done.stdout.splitlines() if line.split()[:2] == ["adapter", "broken"]]
+    (line,) = [line for line in done.stdout.splitlines() if line.split()[:1] == ["broken"]]
     assert "expected plugin broken (no_such_module[extra]:targets) to import" in line
