@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 LOCK    = requirements/run.lock
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help demo test test-models test-libraries tools stack lint format bench bench-instrumentation bench-peers lock clean
+.PHONY: help demo test test-fast test-models test-libraries tools stack lint docs docs-serve dist format bench bench-instrumentation bench-peers lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -33,8 +33,11 @@ $(VENV)/.dev: requirements/dev.lock requirements/foreign.lock $(VENV)/.run
 demo: $(VENV)/.run ## simulated model, load generator, OTLP and the percentiles read back; nothing else to install
 	@$(BIN)/otel-llm demo
 
-test: $(VENV)/.dev ## every test
+test: $(VENV)/.dev ## every test, but for the two below; skips what needs `make tools`, and says so
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(VENV)/.dev ## tests of one process each, without servers, Collector or browser: 2 to 3 minutes
+	@$(BIN)/python -m pytest --fast $(ARGS)
 
 tools: ## build or find the real parts: Collector, Prometheus, Jaeger, a foreign model server, what checks dashboards
 	@$(PYTHON) -m tools
@@ -66,6 +69,35 @@ lint: $(VENV)/.dev ## format, lint, types, import contracts
 	@$(BIN)/mypy tests/typing/api.py
 	@$(BIN)/lint-imports --no-cache
 
+# The builder of the site has an environment of its own, which stays small and cannot disturb the tests.
+$(VENV)-docs/.dev: requirements/docs.lock requirements/build.lock pyproject.toml | $(BIN)/python
+	@echo "installing what builds the documentation into $(VENV)-docs ..."
+	@test -x $(VENV)-docs/bin/python || $(PYTHON) -m venv $(VENV)-docs
+	@$(VENV)-docs/bin/python -m pip --disable-pip-version-check -q install --require-hashes -r requirements/build.lock -r requirements/docs.lock
+	@$(VENV)-docs/bin/python -m pip --disable-pip-version-check -q install --no-deps --no-build-isolation -e .
+	@rm -rf otel_llm.egg-info
+	@touch $@
+
+docs: $(VENV)-docs/.dev ## the documentation site, into build/site/html; fails for a link or an anchor that leads nowhere
+	@$(VENV)-docs/bin/python -m tools.site build/site/pages
+	@$(VENV)-docs/bin/zensical build --clean --strict
+
+docs-serve: $(VENV)-docs/.dev ## the documentation site on loopback, until Ctrl-C
+	@$(VENV)-docs/bin/python -m tools.site build/site/pages
+	@$(VENV)-docs/bin/zensical serve
+
+$(VENV)-dist/.dev: requirements/dist.lock requirements/build.lock | $(BIN)/python
+	@echo "installing what checks a release into $(VENV)-dist ..."
+	@test -x $(VENV)-dist/bin/python || $(PYTHON) -m venv $(VENV)-dist
+	@$(VENV)-dist/bin/python -m pip --disable-pip-version-check -q install --require-hashes -r requirements/build.lock -r requirements/dist.lock
+	@touch $@
+
+dist: $(VENV)-dist/.dev ## the wheel and the source archive into dist/, checked
+	@rm -rf dist build/lib build/bdist.* && mkdir -p build && $(VENV)-dist/bin/python -m build --no-isolation --outdir dist >build/dist.log 2>&1 || { cat build/dist.log; exit 1; }
+	@$(VENV)-dist/bin/twine check --strict dist/*
+	@$(VENV)-dist/bin/check-wheel-contents dist/*.whl
+	@$(VENV)-dist/bin/pyroma --min=8 dist/*.tar.gz
+
 format: $(VENV)/.dev ## rewrite the code in the house format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -83,4 +115,4 @@ lock: ## renew requirements/*.lock (needs uv)
 	@requirements/renew.sh $(SETS)
 
 clean: ## remove what the other targets made in this folder
-	rm -rf $(VENV) $(VENV)-models build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-dist $(VENV)-docs $(VENV)-models .cache build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -9,9 +9,10 @@ from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
 from io import TextIOWrapper
+from types import ModuleType
 from typing import Final
 
-__all__ = ["main"]
+__all__ = ["main", "parsers"]
 
 _COMMANDS: Final = {
     "perf": ("otel_llm.load.commands.perf", "load an endpoint and measure every token"),
@@ -32,6 +33,7 @@ _COMMANDS: Final = {
     ),
     "run": ("otel_llm.run.command", "run a program as it is, and show each model call as it ends"),
     "plugins": ("otel_llm.plugins", "list the installed protocols, datasets and adapters"),
+    "completion": ("otel_llm.completion", "print a script that completes commands and options in your shell"),
 }
 
 
@@ -63,14 +65,12 @@ def _run(command: str, words: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):  # a sign that the terminal's encoding lacks is no reason to fail
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="replace")
-    where, about = _COMMANDS[command]
-    module = import_module(where)
-    parser = _Parser(prog=f"otel-llm {command}", description=about, allow_abbrev=False)
-    module.add_arguments(parser)
-    parser.other_names = getattr(module, "OTHER_NAMES", {})
+    module, parser = _parser(command)
     args, unknown = parser.parse_known_args(words)
     if unknown:
         parser.error(parser.describe_unknown(unknown))
+    if command == "completion":
+        args.parsers = parsers()
     try:
         code: int = module.run(args)
     except OtelLLMError as error:
@@ -83,6 +83,21 @@ def _run(command: str, words: Sequence[str]) -> int:
         sys.stderr.close()
         return 0
     return code
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of every command, by its name: for the reference pages and for shell completion."""
+    return {command: _parser(command)[1] for command in _COMMANDS}
+
+
+def _parser(command: str) -> tuple[ModuleType, "_Parser"]:
+    """Return the module of a command, and what reads its words."""
+    where, about = _COMMANDS[command]
+    module = import_module(where)
+    parser = _Parser(prog=f"otel-llm {command}", description=about, allow_abbrev=False)
+    module.add_arguments(parser)
+    parser.other_names = getattr(module, "OTHER_NAMES", {})
+    return module, parser
 
 
 class _Parser(argparse.ArgumentParser):

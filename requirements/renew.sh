@@ -13,6 +13,7 @@ lock() { # NAME, then what it is compiled from
 
 lock run pyproject.toml
 lock dev pyproject.toml --group dev
+lock docs pyproject.toml --group docs
 
 # What dev.lock has, but for openai, of which there is the one before. triton and cusolver are never loaded here, and the wheel of
 # llama-cpp-python is built once and kept outside the checkout.
@@ -20,7 +21,7 @@ sed -n '/^openai==/d; s/ *\\$//; /==/p' requirements/dev.lock | lock models pypr
     --group dev --group models --group libraries -c /dev/stdin \
     --no-emit-package triton --no-emit-package nvidia-cusolver --no-emit-package llama-cpp-python
 
-for name in build go node llama-cpp-build compare-bare compare-genai compare-openlit compare-traceloop \
+for name in build dist go node llama-cpp-build compare-bare compare-genai compare-openlit compare-traceloop \
     compare-openinference peers/evalscope peers/aiperf; do
     lock "$name" "requirements/$name.in"
 done

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -45,6 +46,11 @@ def test_a_clean_environment_with_the_wheel_runs_the_demo(wheel: Path, tmp_path:
     assert "they agree" in demo.stdout
     assert demo.stdout.count("p50") >= 2
     assert len(list(tmp_path.glob("demo-model_benchmark_*.db"))) == 1
+
+
+def test_the_version_to_cite_is_the_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

@@ -1,0 +1,101 @@
+"""The documentation site: its pages, links and generated reference. `make docs` builds it, and checks it strictly."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from otel_llm.cli import main, parsers
+from tools.site.command_pages import commands_page
+from tools.site.python_pages import python_page
+from tools.site.staging import ROOT, relinked, site_pages, stage
+
+PAGES = [*sorted((ROOT / "docs").glob("**/*.md")), *sorted(ROOT.glob("*.md"))]
+GENERATED = {"reference/commands.md", "reference/python.md", "runbooks/index.md"}
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-") for text in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_and_anchor_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text("utf-8"), flags=re.DOTALL)
+    for target, anchor in re.findall(r"\]\(([^)\s#]*)(?:#([^)\s]*))?\)", text):
+        if "://" in target or target in GENERATED:
+            continue
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), f"{target}#{anchor}"
+
+
+def test_every_page_is_in_the_navigation_and_the_navigation_has_nothing_else() -> None:
+    named = set(re.findall(r"^ +- .*: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE))
+    pages = {to for to in site_pages().values() if to.endswith(".md") and not to.startswith("runbooks/")} | GENERATED
+    pages.discard("code-of-conduct.md")
+    assert named == pages, "next step: give the page its place in the `nav` of mkdocs.yml"
+
+
+@pytest.mark.parametrize(
+    ("link", "on_site"),
+    [
+        ("[a](measures.md#terms)", "[a](measures.md#terms)"),
+        ("[a](../CHANGELOG.md)", "[a](changelog.md)"),
+        ("[a](../collector/runbooks/OtelLlmErrors.md)", "[a](runbooks/OtelLlmErrors.md)"),
+        ("[a](../examples)", "[a](https://host/x/tree/main/examples)"),
+        ("[a](../Makefile)", "[a](https://host/x/blob/main/Makefile)"),
+        ("[a](https://example.org/b.md)", "[a](https://example.org/b.md)"),
+        ("[a](#terms)", "[a](#terms)"),
+    ],
+)
+def test_a_link_leads_to_a_page_of_the_site_or_to_the_repository(link: str, on_site: str) -> None:
+    assert relinked(link, "docs/index.md", site_pages(), "https://host/x") == on_site
+
+
+def test_staging_empties_the_folder_and_adds_what_is_generated(tmp_path: Path) -> None:
+    (tmp_path / "old.md").write_text("gone")
+    count = stage(tmp_path, {"reference/commands.md": "# Commands\n"})
+    assert not (tmp_path / "old.md").exists()
+    assert (tmp_path / "reference" / "commands.md").read_text() == "# Commands\n"
+    assert count == len(list(tmp_path.rglob("*.md"))) > 30
+    assert "../" not in "".join(re.findall(r"\]\((.*?)\)", (tmp_path / "index.md").read_text()))
+
+
+def test_the_page_of_commands_has_each_command_and_each_option() -> None:
+    page = commands_page()
+    for name, parser in parsers().items():
+        assert f"\n## otel-llm {name}\n" in page
+        for flag in parser._option_string_actions:
+            assert f"`{flag}" in page or "," in flag
+    assert "SUPPRESS" not in page
+    assert "%(default)s" not in page
+
+
+def test_the_page_of_python_has_each_public_name() -> None:
+    page = python_page()
+    assert "::: otel_llm.metrics\n" in page
+    assert "::: otel_llm.load.run\n" in page
+    assert "| `TEXT` | " in page
+
+
+def test_every_variable_that_the_code_reads_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "environment.md").read_text("utf-8")
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "otel_llm").rglob("*.py"))
+    read = set(re.findall(r'environ(?:\.get\(|\[)"([A-Z_]+)"|"(OTEL_[A-Z_]+)"', code))
+    names = {name for pair in read for name in pair if name} - {"PYTHONPATH", "OTEL_EXPORTER_OTLP"}
+    assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+def test_the_host_of_the_repository_is_said_once() -> None:
+    source = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Source"]
+    assert f"repo_url: {source}\n" in (ROOT / "mkdocs.yml").read_text()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_a_shell_completes_commands_and_options(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert "sweep" in script
+    assert "slo-attainment" in script
