@@ -5,7 +5,7 @@ comment and is no chunk. The output tokens of `message_start` count the opening 
 `message_delta`: a stream that breaks off before it has no total.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from otel_llm.record import OTHER, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import error_of
-from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body, reasoning, text, tool
+from otel_llm.wire.protocol import NOTHING, Ask, Delta, Image, Protocol, WireRequest, json_body, reasoning, text, tool
 
 __all__ = ["AnthropicMessages"]
 
@@ -91,6 +91,14 @@ class AnthropicMessages(Protocol):
         if system := _system(ask):
             body["system"] = system
         return WireRequest(json_body(body, ask.parameters), {"anthropic-version": "2023-06-01"})
+
+    @classmethod
+    def with_images(cls, text: str, images: Sequence[Image]) -> Mapping[str, Any]:
+        shown = [
+            {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": image.data}}
+            for image in images
+        ]
+        return {"content": [{"type": "text", "text": text}, *shown]}
 
     @classmethod
     def answer_length(cls, tokens: int) -> Mapping[str, Any]:

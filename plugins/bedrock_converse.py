@@ -14,7 +14,7 @@ import msgspec
 from otel_llm.record import OTHER, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import arguments_of
-from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body
+from otel_llm.wire.protocol import NOTHING, Ask, Delta, Image, Protocol, WireRequest, json_body
 from otel_llm.wire.protocol import reasoning as reasoning_delta
 from otel_llm.wire.protocol import text as text_delta
 from otel_llm.wire.protocol import tool as tool_delta
@@ -141,6 +141,14 @@ class BedrockConverse(Protocol):
         if config:
             top["inferenceConfig"] = {**(top.get("inferenceConfig") or {}), **config}
         return WireRequest(json_body(body, top))
+
+    @classmethod
+    def with_images(cls, text: str, images: Sequence[Image]) -> Mapping[str, Any]:
+        shown = [
+            {"image": {"format": image.media_type.rpartition("/")[2], "source": {"bytes": image.data}}}
+            for image in images
+        ]
+        return {"content": [{"text": text}, *shown]}
 
     @classmethod
     def answer_length(cls, tokens: int) -> Mapping[str, Any]:

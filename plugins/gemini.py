@@ -4,7 +4,7 @@ Source: the reference of the Gemini API (v1beta) and of Vertex AI, which share i
 the query a stream is one JSON array, written as it grows: it is read as an answer in one piece.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from otel_llm.record import OTHER, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import arguments_of
-from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body
+from otel_llm.wire.protocol import Ask, Delta, Image, Protocol, WireRequest, json_body
 
 __all__ = ["Gemini"]
 
@@ -106,6 +106,11 @@ class Gemini(Protocol):
         return WireRequest(json_body(body, top))
 
     @classmethod
+    def with_images(cls, text: str, images: Sequence[Image]) -> Mapping[str, Any]:
+        shown = [{"inlineData": {"mimeType": image.media_type, "data": image.data}} for image in images]
+        return {"content": [{"text": text}, *shown]}
+
+    @classmethod
     def answer_length(cls, tokens: int) -> Mapping[str, Any]:
         return {"maxOutputTokens": tokens}
 
@@ -163,6 +168,8 @@ def _turn(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the parts of a message: its text, or the texts of the parts that it has in OpenAI's form."""
+    """Return the parts of a message: its text, or its parts, in OpenAI's form or in Gemini's own."""
     content = message["content"]
-    return [{"text": text} for text in ([content] if isinstance(content, str) else [p["text"] for p in content])]
+    if isinstance(content, str):
+        return [{"text": content}]
+    return [dict(part) if "inlineData" in part else {"text": part["text"]} for part in content]

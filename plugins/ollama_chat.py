@@ -4,7 +4,7 @@ Source: the API reference of Ollama, read in 2026. Calls of tools arrive whole. 
 with `error` alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from otel_llm.record import OTHER
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import error_of
-from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body, reasoning, text, tool
+from otel_llm.wire.protocol import NOTHING, Ask, Delta, Image, Protocol, WireRequest, json_body, reasoning, text, tool
 
 __all__ = ["OllamaChat"]
 
@@ -67,6 +67,10 @@ class OllamaChat(Protocol):
         if options:
             top["options"] = {**(top.get("options") or {}), **options}
         return WireRequest(json_body(body, top))
+
+    @classmethod
+    def with_images(cls, text: str, images: Sequence[Image]) -> Mapping[str, Any]:
+        return {"images": [image.data for image in images]}
 
     @classmethod
     def answer_length(cls, tokens: int) -> Mapping[str, Any]:

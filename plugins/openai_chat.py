@@ -12,7 +12,7 @@ import msgspec
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import load, read
 from otel_llm.wire.openai_json import Usage, answer_length, arguments_of, bill, error_of
-from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body
+from otel_llm.wire.protocol import NOTHING, Ask, Delta, Image, Protocol, WireRequest, json_body
 
 __all__ = ["OpenAIChat"]
 
@@ -86,6 +86,11 @@ class OpenAIChat(Protocol):
         if ask.stream:
             body["stream_options"] = {"include_usage": True}
         return WireRequest(json_body(body, ask.parameters))
+
+    @classmethod
+    def with_images(cls, text: str, images: Sequence[Image]) -> Mapping[str, Any]:
+        shown = [{"type": "image_url", "image_url": {"url": image.url}} for image in images]
+        return {"content": [{"type": "text", "text": text}, *shown]}
 
     @classmethod
     def answer_length(cls, tokens: int) -> Mapping[str, Any]:

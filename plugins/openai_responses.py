@@ -4,7 +4,7 @@ Source: the reference of the Responses API and its streaming events, read in 202
 and needs no asking for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import arguments_of, error_of
-from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body
+from otel_llm.wire.protocol import NOTHING, Ask, Delta, Image, Protocol, WireRequest, json_body
 
 __all__ = ["OpenAIResponses"]
 
@@ -101,6 +101,11 @@ class OpenAIResponses(Protocol):
     def encode(cls, ask: Ask) -> WireRequest:
         body = {"model": ask.model, "input": list(ask.messages), "stream": ask.stream}
         return WireRequest(json_body(body, ask.parameters))
+
+    @classmethod
+    def with_images(cls, text: str, images: Sequence[Image]) -> Mapping[str, Any]:
+        shown = [{"type": "input_image", "image_url": image.url} for image in images]
+        return {"content": [{"type": "input_text", "text": text}, *shown]}
 
     @classmethod
     def answer_length(cls, tokens: int) -> Mapping[str, Any]:

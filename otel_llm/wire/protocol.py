@@ -7,14 +7,14 @@ The same plugin serves the load generator, the model classes, a replayed recordi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import orjson
 
 from otel_llm.record import PADDING, REASONING, TEXT, TOOL
 from otel_llm.wire.said import Said
 
-__all__ = ["NOTHING", "Ask", "Delta", "Protocol", "WireRequest", "json_body", "reasoning", "text", "tool"]
+__all__ = ["NOTHING", "Ask", "Delta", "Image", "Protocol", "WireRequest", "json_body", "reasoning", "text", "tool"]
 
 Delta = tuple[int, str, int]
 """What one event brought: (kind of chunk, its text, its tokens or 0 when the event does not say)."""
@@ -54,6 +54,18 @@ class Ask:
     @property
     def prompt(self) -> str:
         return str(self.messages[-1]["content"]) if self.messages else ""
+
+
+class Image(NamedTuple):
+    """An image that goes with a prompt. data: in base64"""
+
+    media_type: str
+    data: str
+
+    @property
+    def url(self) -> str:
+        """The image as a URL that holds it."""
+        return f"data:{self.media_type};base64,{self.data}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +128,14 @@ class Protocol:
         They are laid over the body as a user's own are, and give way to them. Empty: the protocol cannot say it.
         """
         return {}
+
+    @classmethod
+    def with_images(cls, text: str, images: Sequence[Image]) -> Mapping[str, Any] | None:  # for those that take them
+        """Return what of a user's message changes where images go with its text: its content, or a member besides.
+
+        None: the protocol takes no images.
+        """
+        return None
 
     def decode(self, event: bytes) -> Delta | None:
         """Return what one event brought; None when it is no chunk at all (an end marker).

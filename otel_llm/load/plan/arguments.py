@@ -84,6 +84,12 @@ def _add_ask(add: Add) -> None:
         help="groups=N tokens=N or share=S: prompts of a group begin alike, with so many tokens or this share of each",
     )
     add(
+        "--images",
+        metavar="NxWxH",
+        help="so many images of this size with each prompt, such as 1x512x512; or a file, or a folder: one of its "
+        "images with each",
+    )
+    add(
         "--classes", metavar="FILE",
         help="classes of requests by weight, each with prompts, lengths, parameters and a model of its own "
         "(docs/workloads.md)",

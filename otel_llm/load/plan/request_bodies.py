@@ -20,6 +20,7 @@ from otel_llm.load.plan.requested import ByTokenizer, Requests
 from otel_llm.load.plan.sessions import check_turns, conversations_of
 from otel_llm.load.prompts.datasets import DATASETS, Dataset, as_messages, open_dataset
 from otel_llm.load.prompts.formats import format_of
+from otel_llm.load.prompts.images import Images, parse_images
 from otel_llm.load.prompts.lazy import DrawnLengths, Form, GivenPrompts, MadePrompts
 from otel_llm.load.prompts.parsers import Source, open_parser
 from otel_llm.load.prompts.parsers.named import NAMED
@@ -65,7 +66,8 @@ def requests_of(
         return Requests(tuple(WireRequest(msgspec.json.encode(body)) for body in bodies), counter)
     tokenizer = load_tokenizer(args.tokenizer_path) if args.tokenizer_path else None
     counts = None if tokenizer is None else ByTokenizer(protocol, tokenizer)
-    form = Form(protocol=protocol, model=args.model, stream=not args.no_stream, parameters=parameters)
+    images = None if args.images is None else _images(args, protocol, most)
+    form = Form(protocol=protocol, model=args.model, stream=not args.no_stream, parameters=parameters, images=images)
     if args.input_tokens is not None:
         made = _made(args, form, tokenizer, most)
         notes = made.text.notes
@@ -73,12 +75,18 @@ def requests_of(
     if args.turns is not None:
         return _conversations(list(_messages(args, prompt)), args, form, counts)
     prompts = [_mark_first(m) if args.cache_bust else m for m in _messages(args, prompt)]
-    encoded = tuple(_encoded(protocol, number, form.ask(said, None)) for number, said in enumerate(prompts, 1))
-    if args.output_tokens is None or not prompts:
+    encoded = tuple(_encoded(protocol, number + 1, form.ask(said, None, number)) for number, said in enumerate(prompts))
+    if (args.output_tokens is None and images is None) or not prompts:
         return Requests(encoded, counts)
-    outputs = parse_lengths("--output-tokens", args.output_tokens)
+    outputs = None if args.output_tokens is None else parse_lengths("--output-tokens", args.output_tokens)
     lengths = DrawnLengths(None, outputs, args.seed, most or len(prompts))
     return Requests(GivenPrompts(form, prompts, lengths), counts)
+
+
+def _images(args: Namespace, protocol: type[Protocol], most: int | None) -> Images:
+    if protocol.with_images("", ()) is None:
+        raise ConfigError("a protocol that takes --images", protocol.name)
+    return parse_images(args.images, args.seed, _MADE if most is None else most)
 
 
 def _conversations(
@@ -96,7 +104,8 @@ def _conversations(
 
 def _check_lengths(args: Namespace, protocol: type[Protocol], prompt: str | None) -> None:
     """Raise ConfigError where lengths are asked for beside what has its own, or that the protocol cannot ask for."""
-    for option, given in (("--input-tokens", args.input_tokens), ("--output-tokens", args.output_tokens)):
+    made = ("--input-tokens", "--output-tokens", "--images")
+    for option, given in zip(made, (args.input_tokens, args.output_tokens, args.images), strict=True):
         if given is not None and args.parser is not None:
             raise ConfigError(f"either {option} or --parser", "both", "a parser builds its own requests")
     if args.input_tokens is not None and (prompt is not None or args.dataset is not None):

@@ -35,6 +35,7 @@ class _Class(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     dataset_options: dict[str, str] = {}
     input_tokens: int | str | None = None
     output_tokens: int | str | None = None
+    images: str | None = None
     shared_prefix: dict[str, int | float | str] = {}
     parameters: dict[str, Any] = {}
 

@@ -85,17 +85,18 @@ class _Maker:
     def __init__(self, args: Namespace, form: Form) -> None:
         self._args, self._form = args, form
         self._lengths = parse_lengths("--output-tokens", args.output_tokens) if args.output_tokens else None
-        self._requests = count()
+        self._conversations, self._requests = count(), count()
 
     def conversation(self, turns: Sequence[RecordedTurn]) -> Conversation:
         made = [self._turn(turn) for turn in turns]
         first = made[0]
-        return Conversation(self._form.ask(first.messages, first.output_tokens), tuple(made[1:]), first.output_tokens)
+        ask = self._form.ask(first.messages, first.output_tokens, next(self._conversations))
+        return Conversation(ask, tuple(made[1:]), first.output_tokens)
 
     def _turn(self, turn: RecordedTurn) -> Turn:
         length = self._output_tokens()
         answer = turn.answer if _is_kept(turn, self._args) else None
-        return Turn(turn.messages, answer, self._form.ask(turn.messages, length).parameters, length)
+        return Turn(turn.messages, answer, self._form.parameters_of(length), length)
 
     def _output_tokens(self) -> int | None:
         number = next(self._requests)

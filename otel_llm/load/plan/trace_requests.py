@@ -22,7 +22,7 @@ from otel_llm.wire.protocol import Protocol
 __all__ = ["check_trace", "replay"]
 
 _OF_TRACES: Final = ("trace_format", "speedup", "trace_from", "trace_to", "sample")
-_NOT_WITH: Final = ("prompt", "dataset", "input_tokens", "output_tokens", "parser", "turns")
+_NOT_WITH: Final = ("prompt", "dataset", "input_tokens", "output_tokens", "images", "parser", "turns")
 
 
 def check_trace(args: Namespace, protocol: type[Protocol]) -> None:

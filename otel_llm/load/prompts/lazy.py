@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from otel_llm.errors import ConfigError
 from otel_llm.load.asked import Asked, LazyRequests, Lengths
 from otel_llm.load.prompts.datasets import Message, as_messages
+from otel_llm.load.prompts.images import Images
 from otel_llm.load.prompts.token_lengths import TokenLengths
 from otel_llm.load.prompts.token_text import TokenText
-from otel_llm.wire.protocol import Ask, WireRequest
+from otel_llm.wire.protocol import Ask, Image, WireRequest
 from otel_llm.wire.protocol import Protocol as WireProtocol
 
 __all__ = ["DrawnLengths", "Form", "GivenPrompts", "MadePrompts"]
@@ -16,21 +18,40 @@ __all__ = ["DrawnLengths", "Form", "GivenPrompts", "MadePrompts"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """What all requests of a run have in common. parameters: a user's own, which override everything else."""
+    """What all requests of a run have in common.
+
+    parameters: a user's own, which override everything else
+    images:     those that go with the first turn of each prompt; None for none
+    """
 
     protocol: type[WireProtocol]
     model: str
     stream: bool
     parameters: Mapping[str, Any]
+    images: Images | None = None
 
-    def ask(self, messages: Sequence[Message], output_tokens: int | None) -> Ask:
-        """Return what messages ask, whose answer is to be so long; None leaves that to the server."""
+    def ask(self, messages: Sequence[Message], output_tokens: int | None, prompt: int) -> Ask:
+        """Return what prompt number `prompt` asks, whose answer is to be so long; None leaves that to the server."""
+        if self.images is not None:
+            messages = self._with_images(messages, self.images.of(prompt))
+        parameters = self.parameters_of(output_tokens)
+        return Ask(model=self.model, messages=messages, stream=self.stream, parameters=parameters)
+
+    def parameters_of(self, output_tokens: int | None) -> Mapping[str, Any]:
+        """Return the parameters of a request whose answer is to be so long; None leaves that to the server."""
         length = {} if output_tokens is None else self.protocol.answer_length(output_tokens)
-        return Ask(model=self.model, messages=messages, stream=self.stream, parameters={**length, **self.parameters})
+        return {**length, **self.parameters}
 
-    def request(self, messages: Sequence[Message], output_tokens: int | None) -> WireRequest:
-        """Return the request for messages, whose answer is to be so long; None leaves that to the server."""
-        return self.protocol.encode(self.ask(messages, output_tokens))
+    def request(self, messages: Sequence[Message], output_tokens: int | None, prompt: int) -> WireRequest:
+        """Return the request of what `ask` returns."""
+        return self.protocol.encode(self.ask(messages, output_tokens, prompt))
+
+    def _with_images(self, messages: Sequence[Message], images: Sequence[Image]) -> Sequence[Message]:
+        """Return messages the last of which, the user's, has images."""
+        *before, last = messages
+        if not isinstance(text := last.get("content"), str):
+            raise ConfigError("prompts of text for --images", type(text).__name__, "go without it")
+        return [*before, {**last, **(self.protocol.with_images(text, images) or {})}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +76,7 @@ class GivenPrompts(LazyRequests):
         return self
 
     def make(self, index: int) -> WireRequest:
-        return self.form.request(self.prompts[index % len(self.prompts)], self.asked(index).output_tokens)
+        return self.form.request(self.prompts[index % len(self.prompts)], self.asked(index).output_tokens, index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +122,7 @@ class MadePrompts(LazyRequests):
 
     def make(self, index: int) -> WireRequest:
         asked = self.lengths.asked(index)
-        return self.form.request(as_messages(self.prompt(index, asked)), asked.output_tokens)
+        return self.form.request(as_messages(self.prompt(index, asked)), asked.output_tokens, index)
 
     def prompt(self, index: int, asked: Asked) -> str:
         """Return the text of a prompt. A block is made from its id alone, in every process the same."""
