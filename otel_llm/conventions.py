@@ -81,6 +81,16 @@ ITL_MAX: Final = "otel_llm.inter_token_latency.max"
 TPOT: Final = "otel_llm.time_per_output_token"
 QUEUE_DELAY: Final = "otel_llm.queue_delay"
 CONNECT_TIME: Final = "otel_llm.connect_time"
+SERVER_SAID: Final = {
+    "queue": "otel_llm.server.queue.duration",
+    "load": "otel_llm.server.load.duration",
+    "prefill": "otel_llm.server.prefill.duration",
+    "first_token": "otel_llm.server.time_to_first_token",
+    "decode": "otel_llm.server.decode.duration",
+    "total": "otel_llm.server.request.duration",
+    "upstream": "otel_llm.server.upstream.duration",
+}
+"""What a server says in its answer of its own time for one request, in seconds. Named as the metrics of engines are."""
 REQUEST_INDEX: Final = "otel_llm.load.request.index"
 CONVERSATION_TURN: Final = "otel_llm.load.conversation.turn"
 REQUEST_CLASS: Final = "otel_llm.load.request.class"

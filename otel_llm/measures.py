@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from otel_llm.first_token_split import FirstTokenSplit, split_first_token
 from otel_llm.record import CONTENT_KINDS, NOT_STREAMED, OTHER, PADDING, Chunks, StreamRecord
 
 __all__ = [
@@ -258,6 +259,16 @@ def percentile(ordered: Sequence[float] | NDArray[Any], q: float, count: int | N
     return float(ordered[low] + (ordered[high] - ordered[low]) * (position - low))
 
 
+def _split(record: StreamRecord, first_token_s: float | None) -> FirstTokenSplit | None:
+    """Return where the first token's time went; None without one, or where the server says nothing of its time."""
+    if record.server is None or first_token_s is None:
+        return None
+    head_ns = None if record.headers_ns is None else record.headers_ns - record.sent_ns
+    return split_first_token(
+        record.server, first_token_s, request_latency(record) if record.ok else None, _seconds(head_ns)
+    )
+
+
 # -- a record, measured once -----------------------------------------------------------------------------------------
 
 
@@ -265,6 +276,7 @@ class Facts:
     """A record, with the measures that several who look at it want, computed once. Seconds; None and empty as above."""
 
     __slots__ = (
+        "first_token_split",
         "inter_chunk_latencies",
         "inter_token_latencies",
         "max_inter_token_latency",
@@ -287,6 +299,7 @@ class Facts:
         self.time_per_output_token = time_per_output_token(record)
         self.time_to_first_chunk = time_to_first_chunk(record)
         self.time_to_first_token = time_to_first_token(record)
+        self.first_token_split = _split(record, self.time_to_first_token)
 
 
 # -- the table -----------------------------------------------------------------------------------------------------
@@ -316,6 +329,14 @@ def _each(function: Callable[[Facts], float | None]) -> Callable[[Sequence[Facts
 
 def _of_record(function: Callable[[StreamRecord], float | None]) -> Callable[[Sequence[Facts]], Floats]:
     return _each(lambda fact: function(fact.record))
+
+
+def _of_server(name: str) -> Callable[[Sequence[Facts]], Floats]:
+    return _each(lambda fact: None if fact.record.server is None else getattr(fact.record.server, name))
+
+
+def _of_split(name: str) -> Callable[[Sequence[Facts]], Floats]:
+    return _each(lambda fact: None if fact.first_token_split is None else getattr(fact.first_token_split, name))
 
 
 def _all(name: str) -> Callable[[Sequence[Facts]], Floats]:
@@ -404,5 +425,55 @@ MEASURES: Final = (
         "end of the answer - intended; requests that failed or were never sent count as infinite",
         "closed loop",
         _of_record(corrected_request_latency),
+    ),
+    Measure(
+        "server_queue",
+        "s",
+        "from taking the request in until it first ran, as the server says",
+        "the server does not say it",
+        _of_server("queue"),
+    ),
+    Measure(
+        "server_prefill",
+        "s",
+        "from when the request first ran until its first token was made, as the server says",
+        "the server does not say it",
+        _of_server("prefill"),
+    ),
+    Measure(
+        "server_first_token",
+        "s",
+        "from taking the request in until its first token was made, as the server says",
+        "the server does not say it",
+        _of_server("first_token"),
+    ),
+    Measure(
+        "server_decode",
+        "s",
+        "from the first token until the last was made, as the server says",
+        "the server does not say it",
+        _of_server("decode"),
+    ),
+    Measure(
+        "server_latency",
+        "s",
+        "from taking the request in until all was made, as the server says",
+        "the server does not say it",
+        _of_server("total"),
+    ),
+    Measure(
+        "outside_server",
+        "s",
+        "time to first token less the server's own; else request latency less the server's; else the time to the head "
+        "less what a proxy waited for it",
+        "the server says none of these",
+        _of_split("outside"),
+    ),
+    Measure(
+        "first_token_unexplained",
+        "s",
+        "time to first token less what the server says it was made of, and less outside_server; may be negative",
+        "nothing was streamed, or the server says nothing of its time",
+        _of_split("unexplained"),
     ),
 )

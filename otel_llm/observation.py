@@ -14,7 +14,7 @@ import msgspec
 
 from otel_llm import tokens as token_counts
 from otel_llm.clock import SYSTEM, Clock
-from otel_llm.record import KIND_NAMES, TEXT, Chunks, Outcome, StreamRecord
+from otel_llm.record import KIND_NAMES, TEXT, Chunks, Outcome, ServerTimes, StreamRecord
 
 __all__ = ["StreamObservation"]
 
@@ -140,6 +140,8 @@ class StreamObservation:
     def take(self, said: msgspec.Struct) -> None:
         """Take what an answer stated about itself: each field that a record has too and whose value is not None."""
         facts = {name: value for name in said.__struct_fields__ if (value := getattr(said, name)) is not None}
+        if "server" in facts:
+            facts["server"] = ServerTimes.of(facts["server"])
         self.usage(output=facts.pop("output_tokens", None), reasoning=facts.get("reasoning_tokens"))
         self.head.update((name, value) for name, value in facts.items() if name in _HEAD)
 

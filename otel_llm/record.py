@@ -6,6 +6,7 @@ text: what a model was asked and what it said are kept elsewhere, and only by th
 
 import sys
 from array import array
+from collections.abc import Mapping
 from functools import partial
 from struct import Struct
 from typing import Any, Final, Literal
@@ -22,11 +23,13 @@ __all__ = [
     "PADDING",
     "REASONING",
     "SCHEMA",
+    "SERVER_PARTS",
     "TEXT",
     "TOOL",
     "UNCOUNTED",
     "Chunks",
     "Outcome",
+    "ServerTimes",
     "StreamRecord",
     "TokenSource",
     "from_json",
@@ -120,6 +123,40 @@ def _little_endian(column: "array[int]") -> "array[int]":
     return column
 
 
+class ServerTimes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a server says of its own time for one request: durations in seconds; None for what was not said.
+
+    What two engines call the same and measure between other moments has two names here (docs/server.md).
+
+    source:      who said it: an engine, then a proxy in front of it, such as ("vllm", "envoy")
+    queue:       taken in, until it first ran
+    load:        loading the model for it
+    prefill:     first ran, until its first token was made
+    first_token: taken in, until its first token was made: queue, load and prefill together, and what lies between them
+    decode:      first token made, until the last
+    total:       taken in, until all was made
+    upstream:    what a proxy waited for the head of the answer
+    """
+
+    source: tuple[str, ...] = ()
+    queue: float | None = None
+    load: float | None = None
+    prefill: float | None = None
+    first_token: float | None = None
+    decode: float | None = None
+    total: float | None = None
+    upstream: float | None = None
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any] | None) -> "ServerTimes | None":
+        """Return what was said, by these names (`otel_llm.wire.said.Said.server`); None where that is nothing."""
+        told = {name: said[name] for name in cls.__struct_fields__ if name in said} if said else {}
+        return cls(**told) if len(told) > 1 else None
+
+
+SERVER_PARTS: Final = tuple(name for name in ServerTimes.__struct_fields__ if name != "source")
+
+
 class StreamRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One finished call. All moments are nanoseconds of one monotonic clock; what is not known is None, never 0."""
 
@@ -167,6 +204,8 @@ class StreamRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     finish_reasons: tuple[str, ...] = ()
     response_model: str | None = None
     response_id: str | None = None
+    server: ServerTimes | None = None
+    """How long the server says that it took."""
 
     # how many tokens, and who says so
     input_tokens: int | None = None

@@ -12,12 +12,15 @@ from otel_llm.record import OTHER
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import error_of
 from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body, text
+from otel_llm.wire.server_timings import timings_in
 
 __all__ = ["LlamaCppCompletion"]
 
 
 class _Timings(msgspec.Struct, gc=False):
     cache_n: int | None = None
+    prompt_ms: float | None = None
+    predicted_ms: float | None = None
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -76,7 +79,7 @@ class LlamaCppCompletion(Protocol):
         if chunk.timings and chunk.timings.cache_n is not None:
             said.cached_tokens = chunk.timings.cache_n
         if chunk.stop:
-            self.done = True
+            self.done, said.server = True, timings_in(chunk)
             said.finish(chunk.stop_type or ("limit" if chunk.stopped_limit else "eos"))
         tokens = max((chunk.tokens_predicted or 0) - before, 0)
         return text(chunk.content, tokens) if chunk.content else (OTHER, "", tokens)

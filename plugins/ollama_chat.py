@@ -13,6 +13,7 @@ from otel_llm.record import OTHER
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import error_of
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Image, Protocol, WireRequest, json_body, reasoning, text, tool
+from otel_llm.wire.server_timings import timings_in
 
 __all__ = ["OllamaChat"]
 
@@ -42,6 +43,10 @@ class _Line(msgspec.Struct, gc=False):
     done_reason: str | None = None
     prompt_eval_count: int | None = None
     eval_count: int | None = None
+    load_duration: float | None = None
+    prompt_eval_duration: float | None = None
+    eval_duration: float | None = None
+    total_duration: float | None = None
     error: msgspec.Raw = msgspec.Raw()
 
 
@@ -92,6 +97,7 @@ class OllamaChat(Protocol):
         self.done = True
         said.finish(line.done_reason or "stop")  # before 0.1.38 Ollama said no more than `done`
         said.input_tokens, said.output_tokens = line.prompt_eval_count, line.eval_count
+        said.server = timings_in(line)
         return delta if delta[1] else (OTHER, "", 0)
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import load, read
-from otel_llm.wire.openai_json import Usage, answer_length, arguments_of, bill, error_of
+from otel_llm.wire.openai_json import Timed, answer_length, arguments_of, bill, error_of, take_timings
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Image, Protocol, WireRequest, json_body
 
 __all__ = ["OpenAIChat"]
@@ -51,9 +51,8 @@ class _Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
 
 
-class _Chunk(msgspec.Struct, gc=False):
-    choices: list[_Choice] = []
-    usage: Usage | None = None
+class _Chunk(Timed, gc=False):
+    choices: list[_Choice] = msgspec.field(default_factory=list)
     error: msgspec.Raw = msgspec.Raw()
 
 
@@ -130,6 +129,7 @@ class OpenAIChat(Protocol):
                 kind = TEXT if TEXT in (kind, brought) else kind or brought
         if chunk.__class__ is _Named and chunk.model:
             said.response_model, said.response_id = chunk.model, None if chunk.id is None else str(chunk.id)
+        take_timings(said, chunk)
         if chunk.usage is not None:
             kind, tokens = kind or OTHER, bill(said, chunk.usage)
         if chunk.error:

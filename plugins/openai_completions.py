@@ -7,7 +7,7 @@ import msgspec
 
 from otel_llm.record import OTHER, PADDING, TEXT
 from otel_llm.wire.liberal import read
-from otel_llm.wire.openai_json import Usage, answer_length, bill, error_of
+from otel_llm.wire.openai_json import Timed, answer_length, bill, error_of, take_timings
 from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body
 
 __all__ = ["OpenAICompletions"]
@@ -18,9 +18,8 @@ class _Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
 
 
-class _Chunk(msgspec.Struct, gc=False):
-    choices: list[_Choice] = []
-    usage: Usage | None = None
+class _Chunk(Timed, gc=False):
+    choices: list[_Choice] = msgspec.field(default_factory=list)
     model: str | None = None
     id: str | int | None = None
     error: msgspec.Raw = msgspec.Raw()
@@ -69,6 +68,7 @@ class OpenAICompletions(Protocol):
                 said.finish(choice.finish_reason)
         if said.response_model is None and chunk.model:
             said.response_model, said.response_id = chunk.model, None if chunk.id is None else str(chunk.id)
+        take_timings(said, chunk)
         if chunk.usage is not None:
             kind, tokens = kind or OTHER, bill(said, chunk.usage)
         if chunk.error:

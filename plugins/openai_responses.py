@@ -13,6 +13,7 @@ from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import arguments_of, error_of
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Image, Protocol, WireRequest, json_body
+from otel_llm.wire.server_timings import timings_in
 
 __all__ = ["OpenAIResponses"]
 
@@ -73,6 +74,7 @@ class _Response(msgspec.Struct, gc=False):
     usage: _Usage | None = None
     incomplete_details: _Incomplete | None = None
     error: msgspec.Raw = msgspec.Raw()
+    metrics: Any = None
 
 
 class _Event(_Response, gc=False):
@@ -145,6 +147,8 @@ class OpenAIResponses(Protocol):
             if usage.output_tokens_details:
                 said.reasoning_tokens = usage.output_tokens_details.reasoning_tokens
         said.error = error_of(response.error) or said.error
+        if response.metrics:
+            said.server = timings_in(response)
         if last:
             self.done = True
             if response.status in ("failed", "cancelled"):

@@ -15,6 +15,7 @@ from otel_llm.wire.additions import Additions
 from otel_llm.wire.liberal import load, read
 from otel_llm.wire.openai_json import error_of
 from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body, text
+from otel_llm.wire.server_timings import timings_in
 
 __all__ = ["SGLangGenerate"]
 
@@ -36,6 +37,12 @@ class _Meta(msgspec.Struct, gc=False):
     completion_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    queue_time: float | None = None
+    inference_time: float | None = None
+    e2e_latency: float | None = None
+    request_received_ts: float | None = None
+    prefill_finished_ts: float | None = None
+    decode_finished_ts: float | None = None
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -99,6 +106,8 @@ class SGLangGenerate(Protocol):
             self.said.error = error_of(choice.error)
             return "", 0
         tokens = self._bill(choice.meta_info, index) if choice.meta_info else 0
+        if self.said.finish_reasons:
+            self.said.server = timings_in(choice)
         return self._added.of(choice.text or "", tokens, index), tokens
 
     def _bill(self, meta: _Meta, index: int) -> int:

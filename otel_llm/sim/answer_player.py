@@ -5,7 +5,7 @@ from typing import Final
 
 from otel_llm.clock import now_ns
 from otel_llm.sim.client_connection import ClientConnection
-from otel_llm.sim.truth import SentRow
+from otel_llm.sim.truth import LEFT, SentRow
 from otel_llm.sim.wheel import Wheel
 from otel_llm.sim.writes import Write
 
@@ -58,7 +58,7 @@ class AnswerPlayer:
         return self._start + following[0]
 
     def _left(self) -> None:
-        self._row.err = "the client went away"
+        self._row.err = LEFT
         self._end()
 
     def _end(self, due: int | None = None) -> None:

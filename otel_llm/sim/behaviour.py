@@ -14,11 +14,13 @@ from urllib.parse import unquote
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["FAULTS", "JITTERS", "USAGES", "Behaviour", "option_name"]
+__all__ = ["FAULTS", "JITTERS", "METRICS", "TIMES", "USAGES", "Behaviour", "option_name"]
 
 JITTERS: Final = ("none", "uniform", "exp", "lognormal")
 USAGES: Final = ("auto", "always", "never", "every", "lying")
 FAULTS: Final = ("", "429", "500", "503", "disconnect", "stall", "badjson", "error")
+TIMES: Final = ("", "vllm", "llamacpp")
+METRICS: Final = ("", "vllm")
 
 _ANY: Final = ("role_ms", "header_ms", "seed", "usage_lie")
 
@@ -48,6 +50,8 @@ class Behaviour:
     pad:              bytes of padding in each chunk
     done:             whether `data: [DONE]` is sent
     crlf:             whether lines end in CR LF
+    times:            a streamed answer says how long it really took: in the words of `vllm` or `llamacpp` where its
+                      protocol is OpenAI's; Ollama's and llama.cpp's own say it in theirs, whichever is named
     header_ms:        when the headers leave; below 0: with the first byte of the body
     fault:            `429`, `500`, `503`: answered so, at header_ms, with retry_after seconds;
                       before the event with the token fault_at (the first is 0): `disconnect`, `stall` for stall_ms,
@@ -56,6 +60,7 @@ class Behaviour:
     slots:            answers being made at a time, 0 for any number; the others wait in line. Of the server alone
     cache_block:      tokens in a block of the prefix cache, 0: there is none. With it a prompt's tokens are its words,
                       and usage says how many of them were cached. Of the server alone
+    metrics:          /metrics speaks the words of this engine: `vllm`. Of the server alone
     cache_size:       blocks that the cache holds, 0 for any number. Of the server alone
     """
 
@@ -81,6 +86,7 @@ class Behaviour:
     pad: int = 0
     done: bool = True
     crlf: bool = False
+    times: str = ""
     header_ms: float = 0.0
     fault: str = ""
     fault_at: int = 0
@@ -90,9 +96,16 @@ class Behaviour:
     slots: int = 0
     cache_block: int = 0
     cache_size: int = 0
+    metrics: str = ""
 
     def __post_init__(self) -> None:
-        for name, choices in (("jitter", JITTERS), ("usage", USAGES), ("fault", FAULTS)):
+        for name, choices in (
+            ("jitter", JITTERS),
+            ("usage", USAGES),
+            ("fault", FAULTS),
+            ("times", TIMES),
+            ("metrics", METRICS),
+        ):
             if getattr(self, name) not in choices:
                 raise _refused(name, "one of " + ", ".join(repr(c) for c in choices), getattr(self, name))
         for field in fields(self):

@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from otel_llm.errors import ConfigError
-from otel_llm.sim.behaviour import FAULTS, JITTERS, USAGES, Behaviour, option_name
+from otel_llm.sim.behaviour import FAULTS, JITTERS, METRICS, TIMES, USAGES, Behaviour, option_name
 from otel_llm.sim.formats import FORMATS
 from otel_llm.sim.server import Listening
 from otel_llm.sim.truth import TruthLog
@@ -43,6 +43,7 @@ _HELP = {
     "pad": "bytes of padding in each chunk",
     "done": "on or off: data: [DONE] at the end",
     "crlf": "on or off: lines end in CR LF",
+    "times": "a streamed answer says how long it really took, in the words of: " + ", ".join(TIMES[1:]),
     "header_ms": "when the headers leave; below 0: with the first byte of the body",
     "fault": "what goes wrong: " + ", ".join(FAULTS[1:]),
     "fault_at": "token before which the fault happens, from 0",
@@ -52,6 +53,7 @@ _HELP = {
     "slots": "answers made at a time, 0 for any number; further requests wait in line",
     "cache_block": "tokens in a block of the prefix cache, 0: none; with it a prompt's words are its tokens",
     "cache_size": "blocks that the prefix cache holds, 0 for any number",
+    "metrics": "what /metrics speaks: " + ", ".join(METRICS[1:]),
 }
 
 

@@ -16,6 +16,7 @@ from otel_llm.sim.answer import error_writes, stream_writes, whole_writes
 from otel_llm.sim.answer_player import AnswerPlayer
 from otel_llm.sim.behaviour import Behaviour, option_name
 from otel_llm.sim.client_connection import ClientConnection, Request
+from otel_llm.sim.exposition import Exposition
 from otel_llm.sim.formats import FORMATS, Format, Question, read_question
 from otel_llm.sim.prefix_cache import PrefixCache
 from otel_llm.sim.schedule import draw_fault
@@ -40,6 +41,7 @@ class Service:
         self._behaviour = behaviour
         self._wheel, self._slots = Wheel(loop), Slots(behaviour.slots)
         self._cache = PrefixCache(behaviour.cache_block, behaviour.cache_size)
+        self._exposition = Exposition() if behaviour.metrics else None
         self._sequence = count(1)
         self._created = SYSTEM.wall_ns(now_ns()) // 1_000_000_000
 
@@ -89,6 +91,13 @@ class Service:
     def _health(self, connection: ClientConnection, request: Request, *_: str) -> None:
         self._reply(connection, request, b'{"status":"ok"}')
 
+    def _metrics(self, connection: ClientConnection, request: Request, *_: str) -> None:
+        if self._exposition is None:
+            self._refuse(connection, request, 404, "expected a server started with --metrics, got one without")
+        else:
+            waiting = self._slots.waiting
+            self._reply(connection, request, self._exposition.page(self.counters.inflight - waiting, waiting))
+
     def _stats(self, connection: ClientConnection, request: Request, *_: str) -> None:
         used = os.times()
         now = {
@@ -124,14 +133,17 @@ class Service:
             self._over(row)
             self._refuse(connection, request, 400, str(error), row.id)
         else:
+            row.finish = question.finish
             row.prompt_tokens, row.cached_tokens = question.prompt_tokens, self._cache.take(question.words)
             question = replace(question, cached_tokens=row.cached_tokens)
-            self._start(connection, request, spoken(question, row.id, self._created), row)
+            answer = spoken(question, row.id, self._created)
+            answer.took = lambda: row.took(now_ns())
+            self._start(connection, request, answer, row)
 
     def _question(self, request: Request, knobs: str, path: str, ending: str) -> tuple[type[Format], Question]:
         behaviour = self._behaviour.with_text(knobs).with_text(request.headers.get("x-sim", ""))
         spoken, question = read_question(ending, path, request.headers, request.body, behaviour)
-        for name in ("slots", "cache_block", "cache_size"):
+        for name in ("slots", "cache_block", "cache_size", "metrics"):
             if (wanted := getattr(question.behaviour, name)) != getattr(self._behaviour, name):
                 raise ConfigError(f"{name} as an option of the server", wanted, f"start it with {option_name(name)}")
         return spoken, question
@@ -168,6 +180,8 @@ class Service:
 
     def _over(self, row: SentRow) -> None:
         self.counters.ended(row)
+        if self._exposition is not None:
+            self._exposition.add(row)
         self.log.add(row)
 
 
@@ -179,6 +193,7 @@ _Handler = Callable[[Service, ClientConnection, Request, str, str, str], None]
 _ROUTES: Final[dict[str, tuple[str, _Handler]]] = {
     **dict.fromkeys(FORMATS, ("POST", Service._complete)),
     "/models": ("GET", Service._models),
+    "/metrics": ("GET", Service._metrics),
     "/healthz": ("GET", Service._health),
     "/sim/stats": ("GET", Service._stats),
     "/sim/reset": ("POST", Service._reset),

@@ -22,17 +22,30 @@ A write is done when the kernel has the bytes. Headers that leave alone are no w
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import orjson
 
-__all__ = ["Counters", "SentRow", "TruthLog"]
+__all__ = ["LEFT", "Counters", "SentRow", "Took", "TruthLog"]
+
+LEFT: Final = "the client went away"
+"""The `err` of an answer whose client did not wait for its end."""
+
+
+class Took(NamedTuple):
+    """How long the parts of an answer really took, ns; `total` until now."""
+
+    queue: int
+    prefill: int
+    decode: int
+    total: int
 
 
 @dataclass(slots=True)
 class SentRow:
     """One request while it is answered. `stamps` holds five numbers per write: those of `w`, and `due`.
 
+    finish: why its answer ends, "stop" or "length"
     free: when its slot was free: when its answer was due to be over, or was over where that was the client's doing
     """
 
@@ -49,6 +62,7 @@ class SentRow:
     start: int = 0
     end: int = 0
     free: int = 0
+    finish: str = ""
     bytes: int = 0
     fault: str = ""
     err: str = ""
@@ -68,9 +82,18 @@ class SentRow:
 
     def token_stamps(self) -> tuple[int, int]:
         """Return when the writes with the first and the last token began, in ns; (0, 0) without tokens."""
+        bringing = self.token_moments()
+        return (bringing[0], bringing[-1]) if bringing else (0, 0)
+
+    def token_moments(self) -> list[int]:
+        """Return when each write that brought tokens began, in ns."""
         began, tokens = self.stamps[0::5], self.stamps[2::5]
-        bringing = [at for at, now, before in zip(began, tokens, [0, *tokens], strict=False) if now > before]
-        return (self.recv + bringing[0], self.recv + bringing[-1]) if bringing else (0, 0)
+        return [self.recv + at for at, now, before in zip(began, tokens, [0, *tokens], strict=False) if now > before]
+
+    def took(self, now: int) -> Took:
+        """Return how long the parts took, once the last token has left: of an answer without tokens, no prefill."""
+        first, last = self.token_stamps()
+        return Took(self.start - self.recv, max(first - self.start, 0), last - first, now - self.recv)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the row as it is logged."""

@@ -265,6 +265,8 @@ def _attributes_at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dic
         names.CONVERSATION_ID: record.conversation_id,
         names.CONVERSATION_TURN: record.turn,
     }
+    if record.server is not None:
+        found |= {name: getattr(record.server, part) for part, name in names.SERVER_SAID.items()}
     if len(facts.inter_token_latencies):
         ordered = np.sort(facts.inter_token_latencies).tolist()
         found |= {name: measures.percentile(ordered, q) for q, name in _ITL_PERCENTILES.items()}

@@ -11,6 +11,7 @@ from typing import Final
 import httptools
 
 from otel_llm.errors import ConfigError, RemoteError
+from otel_llm.wire.timing_headers import HEADERS
 
 __all__ = ["Answer", "request_bytes"]
 
@@ -57,6 +58,7 @@ class Answer:
         "on_body",
         "retry_after",
         "status",
+        "timings",
     )
 
     def __init__(self) -> None:
@@ -66,6 +68,8 @@ class Answer:
         self.status, self.complete, self.keep_alive, self._framed = 0, False, False, False
         self.chunked = False
         self.content_type = self.encoding = self.location = self.retry_after = ""
+        self.timings: list[tuple[bytes, bytes]] = []
+        """Headers that say something of the server's times, their names in lower case."""
         self._parser = httptools.HttpResponseParser(self)
         self._feed = self._parser.feed_data
 
@@ -125,6 +129,8 @@ class Answer:
             self.location = value.decode("latin-1")
         elif field == b"retry-after":
             self.retry_after = value.decode("latin-1")
+        elif field in HEADERS:
+            self.timings.append((field, value))
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()

@@ -7,8 +7,9 @@ import orjson
 
 from otel_llm.wire.liberal import load
 from otel_llm.wire.said import Said
+from otel_llm.wire.server_timings import timings_in
 
-__all__ = ["Usage", "answer_length", "arguments_of", "bill", "error_of"]
+__all__ = ["Timed", "Usage", "answer_length", "arguments_of", "bill", "error_of", "take_timings"]
 
 
 class _Details(msgspec.Struct, gc=False):
@@ -23,6 +24,26 @@ class Usage(msgspec.Struct, gc=False):
     completion_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
+    queue_time: Any = None
+    prompt_time: Any = None
+    completion_time: Any = None
+
+
+class Timed(msgspec.Struct, gc=False):
+    """Where engines and services put their own times beside `usage`, each in a shape of its own."""
+
+    metrics: Any = None
+    timings: Any = None
+    time_info: Any = None
+    x_groq: Any = None
+    usage: Usage | None = None
+
+
+def take_timings(said: Said, chunk: Timed) -> None:
+    """Write what a chunk says of the server's own time into `said`."""
+    billed = chunk.usage is not None and chunk.usage.queue_time is not None
+    if chunk.metrics or chunk.timings or chunk.time_info or chunk.x_groq or billed:
+        said.server = timings_in(chunk) or said.server
 
 
 def bill(said: Said, usage: Usage) -> int:

@@ -87,7 +87,7 @@ class Repeats:
             return False
         said = fresh.said
         counts = {said.input_tokens, said.output_tokens, said.cached_tokens, said.reasoning_tokens}
-        news = fresh.done or said.finish_reasons or said.error or counts != {None}
+        news = fresh.done or said.finish_reasons or said.error or said.server or counts != {None}
         return found == (kind, _PROBE, 0) and not news
 
 

@@ -13,6 +13,7 @@ import msgspec
 from otel_llm.errors import ConfigError, OtelLLMError
 from otel_llm.load.coordinator.garbage import rare_collections
 from otel_llm.load.figures.breakdown import KEYS, Breakdown
+from otel_llm.load.figures.first_tokens import FirstTokens
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.stages import parse_parallel
 from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
@@ -95,11 +96,12 @@ def report_of(path: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:
 def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stats]:
     """Return the report that was written at the run's end, or a new one for a run that was cut off, and its stats."""
     stats = Stats(row["planned"] or 0)
-    groups = [Breakdown(name) for name in KEYS]
+    groups, first_tokens = [Breakdown(name) for name in KEYS], FirstTokens()
     records = read_records(path, row["id"])
     while part := list(islice(records, _PART)):
         facts = Facts.of(*part)
         stats.add(facts)
+        first_tokens.add(facts)
         for each in groups:
             each.add(facts)
     if row["summary"] is not None:
@@ -113,6 +115,7 @@ def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stat
         **stats.summary(),
         "lengths": None,
         **{f"by_{each.name}": each.summary() for each in groups},
+        "first_token": first_tokens.report(),
         "slo": None,
         "gates": [],
         "client": None,

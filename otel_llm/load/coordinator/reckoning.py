@@ -17,7 +17,7 @@ from otel_llm import conventions, tokens
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.raw import Raw
-from otel_llm.record import CONTENT_KINDS, Chunks, StreamRecord, TokenSource
+from otel_llm.record import CONTENT_KINDS, Chunks, ServerTimes, StreamRecord, TokenSource
 from otel_llm.wire.arrivals import NO_STAMP, OLDEST_NS, Arrivals
 from otel_llm.wire.repeats import Content
 from otel_llm.wire.said import Said
@@ -131,6 +131,7 @@ class Reckoning:
             finish_reasons=said.finish_reasons,
             response_model=said.response_model,
             response_id=said.response_id,
+            server=ServerTimes.of(said.server),
             input_tokens=None if "usage_zero" in flags else said.input_tokens,
             output_tokens=output,
             cached_tokens=said.cached_tokens,

@@ -25,6 +25,7 @@ from otel_llm.load.coordinator.stopping import Stopping
 from otel_llm.load.figures.breakdown import KEYS, Breakdown
 from otel_llm.load.figures.certainty import Certainty
 from otel_llm.load.figures.counting import Counting
+from otel_llm.load.figures.first_tokens import FirstTokens
 from otel_llm.load.figures.gates import TOLERATED, Gate, judge
 from otel_llm.load.figures.health import Health
 from otel_llm.load.figures.lengths import LengthsFound
@@ -142,7 +143,7 @@ class Run:
         asks = isinstance(plan.requests, LazyRequests) or plan.conversations is not None
         self.lengths = LengthsFound(plan.asked) if asks else None
         self.groups = [Breakdown(name) for name in plan.groups]
-        self.client = ClientError()
+        self.client, self.first_tokens = ClientError(), FirstTokens()
         self._transcript = (
             Transcript(plan, log, self._secrets or Secrets()) if log.isEnabledFor(logging.DEBUG) else None
         )
@@ -228,6 +229,7 @@ class Run:
             self._certainty.add((call.record for call in batch), met)
         self.stats.add(facts)
         self.client.add(facts)
+        self.first_tokens.add(facts)
         if self.lengths is not None:
             self.lengths.add(facts)
         for groups in self.groups:
@@ -288,6 +290,7 @@ class Run:
             **({} if self.plan.level else {"steady": None}),
             **{f"by_{name}": None for name in KEYS},
             **{f"by_{groups.name}": groups.summary() for groups in self.groups},
+            "first_token": self.first_tokens.report(),
             "slo": self._slo_report(),
             "client": self.client.report(health, start_ns, self.stats.values["inter_token_latency"]),
         }

@@ -17,6 +17,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.report.model import RunReport
 from otel_llm.load.show.report import lines_of
 from otel_llm.load.show.rows import COLUMNS, interval_text, milliseconds, rows_of
+from otel_llm.load.show.server_table import PART_COLUMNS, part_rows, said_by
 from otel_llm.visible import visible
 
 __all__ = ["page_of_run"]
@@ -60,7 +61,7 @@ def page_of_run(report: RunReport) -> str:
     # only text that is ours, or a library's, is marked as safe
     style, script, template = (Markup(_file(name)) for name in ("page.css", "page.js", "page.html"))  # noqa: S704
     scripts = [Markup(text) for text in (*Resources(mode="inline").js_raw[:1], script)]  # noqa: S704
-    rows = list(rows_of(report.figures))
+    rows, first = list(rows_of(report.figures)), report.figures.get("first_token")
 
     def shown(value: Any) -> Any:
         return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
@@ -76,6 +77,9 @@ def page_of_run(report: RunReport) -> str:
         lines=list(_lines(report.figures)),
         rows=rows,
         columns=COLUMNS,
+        parts=list(part_rows(first)) if first else [],
+        part_columns=PART_COLUMNS,
+        said_by=said_by(first) if first else "",
         doubted=any(row.doubted for row in rows),
         groups=_GROUPS,
         charts={name: [chart for chart in charts if chart.group == name] for name, _, _ in _GROUPS},

@@ -23,6 +23,7 @@ from otel_llm.load.show.groups import groups_table
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.result_file import write_result_file
 from otel_llm.load.show.rows import COLUMNS, milliseconds, rows_of
+from otel_llm.load.show.server_table import said_by, split_table
 from otel_llm.percentiles import BRIEF, percentile_name
 from otel_llm.visible import on_one_line
 
@@ -147,6 +148,10 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
         if groups := report.get(f"by_{name}"):
             console.print()
             console.print(groups_table(name, groups))
+    if first := report.get("first_token"):
+        console.print()
+        console.print(split_table(first))
+        console.print(f"[dim]{said_by(first)}[/]", highlight=False, soft_wrap=True)
     if table.row_count:
         console.print()
     for line in lines_of(report):

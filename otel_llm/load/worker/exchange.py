@@ -22,6 +22,7 @@ from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.repeats import Content, Repeats
 from otel_llm.wire.said import WORDS, without_surrogates
 from otel_llm.wire.sse import Sse
+from otel_llm.wire.timing_headers import times_of_headers
 
 __all__ = ["CLOSED_IDLE", "Exchange"]
 
@@ -271,6 +272,8 @@ class Exchange:
         raw = self.raw
         raw.outcome, raw.ended_ns = outcome, at_ns
         raw.status, raw.said = self._answer.status or None, self._plugin.said
+        if self._answer.timings:
+            raw.said.add_times(times_of_headers(self._answer.timings))
         raw.said.settle()
         self._answer.close()
         self._on_done()

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from otel_llm.sim.formats.format import Format, Json
+from otel_llm.sim.formats.times import llamacpp_times, ollama_times
+from otel_llm.sim.truth import Took
 
 __all__ = ["LlamaCppCompletion", "OllamaChat", "OllamaGenerate", "SGLangGenerate", "TGIGenerate", "TritonGenerate"]
 
@@ -29,7 +31,10 @@ class OllamaGenerate(Format):
         return [{**self._named(), **self._said("" if thought else text, text if thought else ""), "done": False}]
 
     def closing(self, tokens: int, finish: str) -> list[Json]:
-        return [self.body("", "", tokens, finish)]
+        return [self.body("", "", tokens, finish) | self.times()]
+
+    def own_times(self, took: Took) -> Json:
+        return ollama_times(took, self.question.tokens)
 
     def body(self, text: str, thought: str, tokens: int, finish: str) -> Json:
         counts = {"prompt_eval_count": self.prompt_tokens, "eval_count": self.count(tokens)}
@@ -113,7 +118,10 @@ class LlamaCppCompletion(Format):
         return [{"index": 0, "content": text, "tokens": [], "stop": False, "id_slot": 0, **self._counts(so_far)}]
 
     def closing(self, tokens: int, finish: str) -> list[Json]:
-        return [self.body("", "", tokens, finish)]
+        return [self.body("", "", tokens, finish) | self.times()]
+
+    def own_times(self, took: Took) -> Json:
+        return llamacpp_times(took, self.question.tokens)
 
     def body(self, text: str, thought: str, tokens: int, finish: str) -> Json:
         ended = {"stop": True, "stop_type": finish, "stopping_word": "", "model": self.question.model}

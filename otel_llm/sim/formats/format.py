@@ -4,7 +4,7 @@ A protocol says its answer in JSON: what opens a stream, a piece of it, what clo
 same for all: framing, padding, the false counts of a knob, and that equal events are encoded once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ import orjson
 
 from otel_llm.errors import ConfigError
 from otel_llm.sim.behaviour import Behaviour
+from otel_llm.sim.truth import Took
 
 __all__ = ["Format", "Json", "Question", "object_in"]
 
@@ -80,6 +81,8 @@ class Format:
         self._lie = (behaviour.usage_lie or 10) if behaviour.usage == "lying" else behaviour.usage_lie
         self._newline = b"\r\n" if behaviour.crlf else b"\n"
         self._pad = {"pad": "x" * behaviour.pad} if behaviour.pad else {}
+        self.took: Callable[[], Took] = lambda: Took(0, 0, 0, 0)
+        """How long the answer took: to be asked for behind its last token."""
         self._ready: dict[tuple[bool, int], tuple[bytes, int]] = {}
 
     # -- what a request asks for -------------------------------------------------------------------------------
@@ -128,6 +131,14 @@ class Format:
     def count(self, tokens: int) -> int:
         """Return the number of output tokens as it is to be stated, which a knob may make a lie."""
         return tokens + self._lie
+
+    def times(self) -> Json:
+        """Return what `closing` says of how long it took, in the words of this protocol's server; {} unless asked."""
+        return self.own_times(self.took()) if self.behaviour.times and self.question.stream else {}
+
+    def own_times(self, took: Took) -> Json:
+        """Return what this protocol's server says of it."""
+        return {}
 
     @property
     def prompt_tokens(self) -> int:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from otel_llm.sim.formats.format import Format, Json, Question, object_in
+from otel_llm.sim.formats.times import llamacpp_times, vllm_times
+from otel_llm.sim.truth import Took
 
 __all__ = ["ChatCompletions", "Completions", "Responses"]
 
@@ -54,7 +56,10 @@ class Completions(Format):
     def closing(self, tokens: int, finish: str) -> list[Json]:
         usage = self.behaviour.usage
         asked = usage in ("always", "lying") or (usage == "auto" and self.question.usage) or self._every
-        return [{**self._head, "choices": [], **self._usage(tokens)}] if asked else []
+        return [{**self._head, "choices": [], **self._usage(tokens), **self.times()}] if asked else []
+
+    def own_times(self, took: Took) -> Json:
+        return (vllm_times if self.behaviour.times == "vllm" else llamacpp_times)(took, self.question.tokens)
 
     def body(self, text: str, thought: str, tokens: int, finish: str) -> Json:
         choice = {"index": 0, **self._whole(text, thought), "logprobs": None, "finish_reason": finish}
@@ -113,7 +118,10 @@ class Responses(Format):
     def closing(self, tokens: int, finish: str) -> list[Json]:
         text = self.behaviour.text * (tokens - min(self.behaviour.reasoning, tokens))
         done = {"type": f"response.{finish}", "sequence_number": 4}
-        return [{**done, "response": self.body(text, "", tokens, finish)}]
+        return [{**done, "response": self.body(text, "", tokens, finish) | self.times()}]
+
+    def own_times(self, took: Took) -> Json:
+        return vllm_times(took, self.question.tokens)
 
     def body(self, text: str, thought: str, tokens: int, finish: str) -> Json:
         part = {"type": "output_text", "text": text, "annotations": []}

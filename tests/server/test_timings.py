@@ -1,0 +1,148 @@
+"""What answers say of the server's own time is read in every shape, and nothing is made of it."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+
+from otel_llm.measures import Facts
+from otel_llm.record import SERVER_PARTS, Chunks, ServerTimes, StreamRecord, from_json, to_json
+from otel_llm.testing import MS, timeline
+from otel_llm.wire.protocol import Protocol
+from otel_llm.wire.protocol_files import find_protocol
+from otel_llm.wire.said import Said
+from otel_llm.wire.server_timings import timings_in
+from otel_llm.wire.timing_headers import times_of_headers
+
+VLLM = {
+    "time_to_first_token_ms": 18.0,
+    "queue_time_ms": 589.0,
+    "generation_time_ms": 630.0,
+    "mean_itl_ms": 10.0,
+    "tokens_per_second": 100.0,
+}
+"""vLLM 0.32 with `--max-num-seqs 2`: the client waited 623 ms for this first token."""
+OF_VLLM = ServerTimes(source=("vllm",), queue=0.589, prefill=0.018, decode=0.63)
+LLAMACPP = {"cache_n": 0, "prompt_n": 9, "prompt_ms": 12.5, "predicted_n": 4, "predicted_ms": 30.0}
+OF_LLAMACPP = ServerTimes(source=("llama.cpp",), prefill=0.0125, decode=0.03)
+OLLAMA = {"total_duration": 3294e6, "load_duration": 1e6, "prompt_eval_duration": 20e6, "eval_duration": 201e6}
+"""Ollama 0.17, a request that waited for 3,072 ms: its total alone says so."""
+OF_OLLAMA = ServerTimes(source=("ollama",), load=0.001, prefill=0.02, decode=0.201, total=3.294)
+SGLANG = {
+    "id": "r", "finish_reason": {"type": "stop"}, "prompt_tokens": 9, "completion_tokens": 4, "queue_time": 0.25,
+    "request_received_ts": 1000.0, "prefill_finished_ts": 1000.5, "decode_finished_ts": 1001.5,
+    "inference_time": 1.125, "e2e_latency": 1.625,
+}  # fmt: skip
+OF_SGLANG = ServerTimes(source=("sglang",), queue=0.25, prefill=0.125, first_token=0.5, decode=1.0, total=1.625)
+USAGE = {"prompt_tokens": 9, "completion_tokens": 4}
+GROQ = USAGE | {"queue_time": 0.5, "prompt_time": 0.25, "completion_time": 1.0, "total_time": 1.25}
+OF_GROQ = ServerTimes(source=("groq",), queue=0.5, prefill=0.25, decode=1.0)
+TIME_INFO = {"queue_time": 0.5, "prompt_time": 0.25, "completion_time": 1.0, "total_time": 2.0, "created": 1}
+OF_CEREBRAS = ServerTimes(source=("cerebras",), queue=0.5, prefill=0.25, decode=1.0, total=2.0)
+
+LAST_EVENTS: list[tuple[str, dict[str, Any], ServerTimes | None]] = [
+    ("openai_chat", {"choices": [], "usage": USAGE, "metrics": VLLM}, OF_VLLM),
+    ("openai_completions", {"choices": [], "usage": USAGE, "metrics": VLLM}, OF_VLLM),
+    (
+        "openai_responses",
+        {"type": "response.completed", "response": {"status": "completed", "metrics": VLLM}},
+        OF_VLLM,
+    ),
+    ("openai_chat", {"choices": [], "usage": USAGE, "timings": LLAMACPP}, OF_LLAMACPP),
+    ("llama_cpp_completion", {"content": "", "stop": True, "timings": LLAMACPP}, OF_LLAMACPP),
+    ("ollama_chat", {"done": True, **OLLAMA}, OF_OLLAMA),
+    ("ollama_generate", {"done": True, **OLLAMA}, OF_OLLAMA),
+    ("sglang_generate", {"text": "", "meta_info": SGLANG}, OF_SGLANG),
+    ("openai_chat", {"choices": [], "x_groq": {"id": "r", "usage": GROQ}}, OF_GROQ),
+    ("openai_chat", {"choices": [], "usage": GROQ}, OF_GROQ),
+    ("openai_chat", {"choices": [], "time_info": TIME_INFO}, OF_CEREBRAS),
+    ("openai_chat", {"choices": [], "usage": USAGE}, None),
+    ("openai_chat", {"choices": [], "metrics": ["of another kind"], "timings": "none"}, None),
+    ("openai_chat", {"choices": [], "metrics": {"queue_time_ms": -1, "time_to_first_token_ms": 1e300}}, None),
+    ("openai_chat", {"choices": [], "x_groq": {"id": "r"}}, None),
+]
+
+
+@pytest.mark.parametrize(("name", "event", "expected"), LAST_EVENTS)
+def test_the_last_event_of_each_engine(name: str, event: dict[str, Any], expected: ServerTimes | None) -> None:
+    plugin: Protocol = find_protocol(name)()
+    plugin.decode(orjson.dumps(event))
+    plugin.said.settle()
+    found = ServerTimes.of(plugin.said.server)
+    assert (found and found.source) == (expected and expected.source)
+    if expected is not None:
+        for part in SERVER_PARTS:
+            assert getattr(found, part) == pytest.approx(getattr(expected, part)), part
+    assert "malformed" not in plugin.said.flags
+
+
+def test_objects_of_a_library_are_read_as_mappings_are() -> None:
+    assert timings_in(SimpleNamespace(usage=None, metrics=VLLM)) == timings_in({"metrics": VLLM})
+    assert timings_in(SimpleNamespace(**OLLAMA)) == timings_in(OLLAMA)
+    assert timings_in("a text") is None
+
+
+def test_headers_of_servers_and_proxies() -> None:
+    tgi = [(b"x-queue-time", b"12"), (b"x-total-time", b"512")]
+    assert times_of_headers(tgi) == {"source": ("tgi",), "queue": 0.012, "total": 0.512}
+    envoy = [(b"x-envoy-upstream-service-time", b"41")]
+    assert times_of_headers(envoy) == {"source": ("envoy",), "upstream": 0.041}
+    both = [(b"server-timing", b'cache;desc="a, b", queue;dur=12.5, total;desc="all";dur=40'), *envoy]
+    assert times_of_headers(both) == {"source": ("server-timing",), "queue": 0.0125, "upstream": 0.04}
+    assert times_of_headers([(b"x-queue-time", b"soon"), (b"server-timing", b"queue, miss;dur=")]) is None
+    assert times_of_headers([(b"x-queue-time", b"inf")]) is None
+
+
+def test_the_engine_s_word_comes_before_the_proxy_s() -> None:
+    said = Said(server={"source": ("vllm",), "queue": 0.5})
+    said.add_times({"source": ("envoy",), "queue": 9.0, "upstream": 1.0})
+    said.add_times(None)
+    assert said.server == {"source": ("vllm", "envoy"), "queue": 0.5, "upstream": 1.0}
+
+
+def test_what_is_no_time_is_left_out() -> None:
+    nonsense = {"queue": "soon", "prefill": float("nan"), "decode": True, "load": -1, "first_token": 1e7, "total": 1.0}
+    said = Said(server={"source": ["plugin"], **nonsense})
+    said.settle()
+    assert said.server == {"source": ("plugin",), "total": 1.0}
+    for server in ("fast", {}, {"queue": -1}):
+        said = Said(server=server)  # type: ignore[arg-type]
+        said.settle()
+        assert said.server is None
+    assert ServerTimes.of({"source": (), "of_a_newer_plugin": 1.0}) is None
+
+
+def test_it_is_kept_with_the_record_and_older_records_are_read() -> None:
+    record = StreamRecord(sent_ns=0, ended_ns=1, chunks=Chunks(), server=OF_OLLAMA)
+    assert from_json(to_json(record)).server == OF_OLLAMA
+    assert from_json(b'{"schema":1,"sent_ns":0,"ended_ns":1,"chunks":{}}').server is None
+
+
+ONE_AND_TWO_SECONDS = timeline("r.......a.......|", step_ns=125 * MS)
+
+
+def split_of(server: ServerTimes, **more: Any) -> dict[str, float | None]:
+    record = msgspec.structs.replace(ONE_AND_TWO_SECONDS, server=server, **more)
+    (facts,) = Facts.of(record)
+    split = facts.first_token_split
+    assert split is not None
+    return split._asdict()
+
+
+def test_what_does_not_add_up_is_a_remainder() -> None:
+    split = split_of(ServerTimes(queue=0.5, prefill=0.25))
+    assert split == {
+        "whole": 1.0, "outside": None, "queue": 0.5, "load": None, "prefill": 0.25, "unexplained": 0.25,
+    }  # fmt: skip
+    assert split_of(ServerTimes(queue=0.75, prefill=0.5))["unexplained"] == -0.25
+
+
+def test_outside_is_a_difference_of_two_accounts_of_the_same_thing() -> None:
+    first = split_of(ServerTimes(first_token=0.75, total=1.0, queue=0.5))
+    assert (first["outside"], first["unexplained"]) == (0.25, 0.25)
+    assert split_of(ServerTimes(total=1.75))["outside"] == 0.25
+    assert split_of(ServerTimes(total=1.75), outcome="error")["outside"] is None
+    head = {"headers_ns": ONE_AND_TWO_SECONDS.sent_ns + 500_000_000}
+    assert split_of(ServerTimes(upstream=0.375), **head)["outside"] == 0.125
