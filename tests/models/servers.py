@@ -10,8 +10,8 @@ import pytest
 from tools.ports import HOST, free
 from tools.process import PartProcess
 
-START_S = 90.0
-"""Python and the model libraries take seconds to be loaded, on a machine that is busy a minute."""
+START_S = 240.0
+"""Python and the model libraries take seconds to be loaded, on a machine that is busy minutes."""
 
 
 def needs(module: str) -> None:

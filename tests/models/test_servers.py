@@ -11,7 +11,7 @@ from tests.load.conftest import Perf
 from tests.models import tiny_gguf
 from tests.models.servers import START_S, LlamaCpp, TransformersServe, needs
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 Run = Callable[..., Perf]
 
