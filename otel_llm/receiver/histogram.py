@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_left
 from collections import Counter
+from copy import copy, deepcopy
 from itertools import accumulate
 from typing import Any, Self
 
@@ -20,11 +21,24 @@ class _Histogram:
         self.min = float(point.min) if point.HasField("min") else None
         self.max = float(point.max) if point.HasField("max") else None
 
+    def copy(self) -> Self:
+        """Return the same histogram; to add to one leaves the other."""
+        return deepcopy(self)
+
     def _add(self, other: "_Histogram") -> None:
         self.count += other.count
         self.sum += other.sum
         self.min = _either(min, self.min, other.min)
         self.max = _either(max, self.max, other.max)
+
+    def _less(self, earlier: "_Histogram") -> Self:
+        """Return it without the values of an earlier state; its min and max are bounds of the values that are left."""
+        found = copy(self)
+        found.count, found.sum = self.count - earlier.count, self.sum - earlier.sum
+        return found
+
+    def _fields(self) -> dict[str, Any]:
+        return {"count": self.count, "sum": self.sum, "min": self.min, "max": self.max}
 
     @property
     def mean(self) -> float | None:
@@ -52,6 +66,19 @@ class ExplicitHistogram(_Histogram):
         self._add(other)
         self.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
         return self
+
+    def since(self, earlier: "ExplicitHistogram") -> "ExplicitHistogram":
+        """Return what came after an earlier state of the same stream: all of it where the stream has begun anew."""
+        counts = [now - then for now, then in zip(self.counts, earlier.counts, strict=False)]
+        if self.bounds != earlier.bounds or min(counts, default=0) < 0:
+            return self
+        found = self._less(earlier)
+        found.counts = counts
+        return found
+
+    def to_point(self) -> HistogramDataPoint:
+        """Return it as OTLP has it."""
+        return HistogramDataPoint(**self._fields(), explicit_bounds=self.bounds, bucket_counts=self.counts)
 
     def quantile(self, q: float) -> float | None:
         """Return the q-quantile (0..1), linear within its bucket; None of no values.
@@ -88,12 +115,49 @@ class ExponentialHistogram(_Histogram):
         scale = min(self.scale, other.scale)
         if not self.buckets or not other.buckets:  # without buckets a scale says nothing
             scale = self.scale if self.buckets else other.scale
-        merged: Counter[int] = Counter()
-        for histogram in (self, other):
-            for i, n in histogram.buckets.items():
-                merged[i >> (histogram.scale - scale)] += n
-        self.buckets, self.scale = merged, scale
+        if scale != self.scale:
+            self.buckets, self.scale = self._at(scale), scale
+        self.buckets.update(other._at(scale))
         return self
+
+    def since(self, earlier: "ExponentialHistogram") -> "ExponentialHistogram":
+        """Return what came after an earlier state of the same stream: all of it where the stream has begun anew."""
+        if not earlier.buckets:
+            left = self.buckets
+        elif self.scale > earlier.scale:  # a stream only becomes coarser
+            return self
+        else:
+            left = Counter(self.buckets)
+            left.subtract(earlier._at(self.scale))
+        zeros = self.zero_count - earlier.zero_count
+        if zeros < 0 or any(n < 0 for n in left.values()):
+            return self
+        found = self._less(earlier)
+        found.buckets, found.zero_count = Counter({i: n for i, n in left.items() if n}), zeros
+        return found
+
+    def to_point(self) -> ExponentialHistogramDataPoint:
+        """Return it as OTLP has it."""
+        first, last = min(self.buckets, default=0), max(self.buckets, default=-1)
+        counts = [self.buckets.get(i, 0) for i in range(first, last + 1)]
+        positive = ExponentialHistogramDataPoint.Buckets(offset=first, bucket_counts=counts)
+        return ExponentialHistogramDataPoint(
+            **self._fields(), scale=self.scale, zero_count=self.zero_count, positive=positive
+        )
+
+    @property
+    def width(self) -> float:
+        """How much wider than its lower end a bucket is: a quantile is off by less than this share."""
+        return float(2.0**2.0**-self.scale - 1)
+
+    def _at(self, scale: int) -> "Counter[int]":
+        """Return the buckets at this scale or a coarser one."""
+        if scale == self.scale:
+            return self.buckets
+        merged: Counter[int] = Counter()
+        for i, n in self.buckets.items():
+            merged[i >> (self.scale - scale)] += n
+        return merged
 
     def quantile(self, q: float) -> float | None:
         """Return the q-quantile (0..1), log-linear within its bucket and within min and max; None of no values."""

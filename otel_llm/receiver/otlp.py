@@ -1,15 +1,16 @@
 """An OTLP receiver in this process: gRPC and HTTP (protobuf or JSON, gzip or not) on loopback.
 
-For programs without a collector, and for tests. It listens on free ports unless ports are given, runs in threads of
-its own, and keeps what it receives in memory (see `received`). It does not authenticate clients, which is why it
-listens on loopback by default.
+For programs without a collector, and for tests. It listens on free ports unless ports are given, and runs in threads
+of its own. `OtlpReceiver` keeps what it receives in memory (see `received`); `OtlpServer` gives it to somebody else. It
+does not authenticate clients, which is why it listens on loopback by default.
 """
 
 import asyncio
 import base64
 import threading
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import grpc
 import orjson
@@ -18,23 +19,37 @@ from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from otel_llm.receiver.received import Received
 
-__all__ = ["OtlpReceiver"]
+__all__ = ["OtlpReceiver", "OtlpServer", "Taker"]
 
 _LIMIT: Final = 64 << 20
 _IDS: Final = frozenset(("traceId", "spanId", "parentSpanId"))
 
 
+class Taker(Protocol):
+    """Takes what arrives, from any thread."""
+
+    def take_spans(self, batch: Iterable[ResourceSpans]) -> None:
+        """Take the spans of an OTLP request."""
+        ...
+
+    def take_metrics(self, batch: Iterable[ResourceMetrics]) -> None:
+        """Take the data points of an OTLP request."""
+        ...
+
+
 class _Traces(trace_service_pb2_grpc.TraceServiceServicer):
     request, response = trace_service_pb2.ExportTraceServiceRequest, trace_service_pb2.ExportTraceServiceResponse
 
-    def __init__(self, received: Received) -> None:
-        self._received = received
+    def __init__(self, taker: Taker) -> None:
+        self._taker = taker
 
     def Export(self, request: Any, context: Any = None) -> Any:  # noqa: N802  # the name in the OTLP service
-        self._received.take_spans(request.resource_spans)
+        self._taker.take_spans(request.resource_spans)
         return self.response()
 
 
@@ -44,24 +59,23 @@ class _Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
         metrics_service_pb2.ExportMetricsServiceResponse,
     )
 
-    def __init__(self, received: Received) -> None:
-        self._received = received
+    def __init__(self, taker: Taker) -> None:
+        self._taker = taker
 
     def Export(self, request: Any, context: Any = None) -> Any:  # noqa: N802  # the name in the OTLP service
-        self._received.take_metrics(request.resource_metrics)
+        self._taker.take_metrics(request.resource_metrics)
         return self.response()
 
 
-class OtlpReceiver(Received):
-    """A receiver that runs while its `with` block does, or from `start` to `stop`.
+class OtlpServer:
+    """A server that runs while its `with` block does, or from `start` to `stop`, and gives `taker` what it receives.
 
     grpc_endpoint, http_endpoint: base URLs to give to an exporter, once started
     """
 
-    def __init__(self, *, host: str = "127.0.0.1", grpc_port: int = 0, http_port: int = 0) -> None:
-        super().__init__()
+    def __init__(self, taker: Taker, *, host: str = "127.0.0.1", grpc_port: int = 0, http_port: int = 0) -> None:
         self._host, self._grpc_port, self._http_port = host, grpc_port, http_port
-        self._services = {"traces": _Traces(self), "metrics": _Metrics(self)}
+        self._services = {"traces": _Traces(taker), "metrics": _Metrics(taker)}
         self._grpc: Any = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="otlp-receiver", daemon=True)
@@ -87,7 +101,7 @@ class OtlpReceiver(Received):
             raise
 
     def stop(self) -> None:
-        """Stop listening. What was received stays and can be asked about."""
+        """Stop listening."""
         if self._grpc is not None:
             self._grpc.stop(None).wait()
         if self._thread.is_alive():
@@ -133,6 +147,14 @@ class OtlpReceiver(Received):
         if in_json:
             return web.Response(text=MessageToJson(answer), content_type="application/json")
         return web.Response(body=answer.SerializeToString(), content_type="application/x-protobuf")
+
+
+class OtlpReceiver(OtlpServer, Received):
+    """A server that keeps what it receives in memory; when it has stopped, it can still be asked about it."""
+
+    def __init__(self, *, host: str = "127.0.0.1", grpc_port: int = 0, http_port: int = 0) -> None:
+        Received.__init__(self)
+        OtlpServer.__init__(self, self, host=host, grpc_port=grpc_port, http_port=http_port)
 
 
 def _from_json(body: bytes, message: Any) -> Any:

@@ -10,44 +10,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA, ResourceMetrics
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
-from otel_llm.receiver.histogram import ExplicitHistogram, ExponentialHistogram, read_histogram
+from otel_llm.receiver.decode import ReceivedExemplar, ReceivedPoint, ReceivedSpan, points_of, spans_of
+from otel_llm.receiver.histogram import ExplicitHistogram, ExponentialHistogram
 
-__all__ = ["Received", "ReceivedExemplar", "ReceivedSpan"]
+__all__ = ["Received"]
 
 _SPANS: Final = 100_000
 _EXEMPLARS: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedSpan:
-    """A span. Ids are integers, 0 for no parent; times are Unix nanoseconds; kind and status are their OTLP names,
-    or the number of one that is not known here."""
-
-    name: str
-    trace_id: int
-    span_id: int
-    parent_span_id: int
-    kind: str
-    start_unix_ns: int
-    end_unix_ns: int
-    status: str
-    attributes: dict[str, Any]
-    resource: dict[str, Any]
-    scope: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedExemplar:
-    """A single measurement, in the unit of its metric, with the span it was made in (ids 0 when there was none)."""
-
-    value: float
-    trace_id: int
-    span_id: int
-    time_unix_ns: int
 
 
 @dataclass(slots=True)
@@ -91,7 +63,7 @@ class Received:
         with self._changed:
             for stream in self._matching(name, attributes):
                 if stream.histogram is not None:
-                    merged = _copy(stream.histogram) if merged is None else merged.add(stream.histogram)
+                    merged = stream.histogram.copy() if merged is None else merged.add(stream.histogram)
         return merged  # type: ignore[no-any-return]
 
     def counter(self, name: str, **attributes: Any) -> float | None:
@@ -125,98 +97,28 @@ class Received:
 
     def take_spans(self, batch: Iterable[ResourceSpans]) -> None:
         """Take the spans of an OTLP request."""
-        spans = [
-            _span(span, resource, scoped.scope.name)
-            for part in batch
-            for resource in (_dict(part.resource.attributes),)
-            for scoped in part.scope_spans
-            for span in scoped.spans
-        ]
+        spans = list(spans_of(batch))
         with self._changed:
             self._spans.extend(spans)
             self._changed.notify_all()
 
     def take_metrics(self, batch: Iterable[ResourceMetrics]) -> None:
         """Take the data points of an OTLP request."""
+        points = list(points_of(batch))
         with self._changed:
-            for part in batch:
-                resource = _dict(part.resource.attributes)
-                for scoped in part.scope_metrics:
-                    for metric in scoped.metrics:
-                        self._take(metric, resource, scoped.scope.name)
+            for point in points:
+                self._take(point)
             self._changed.notify_all()
 
-    def _take(self, metric: Any, resource: dict[str, Any], scope: str) -> None:
-        kind = metric.WhichOneof("data")
-        data = getattr(metric, kind) if kind else None
-        if data is None or kind == "summary":
-            return
-        delta = getattr(data, "aggregation_temporality", None) == AGGREGATION_TEMPORALITY_DELTA
-        for point in data.data_points:
-            attributes = _dict(point.attributes)
-            key = (_frozen(resource), scope, metric.name, _frozen(attributes))
-            stream = self._streams.get(key)
-            if stream is None:
-                stream = self._streams[key] = _Stream(metric.name, metric.unit, attributes, resource)
-            if kind in ("histogram", "exponential_histogram"):
-                arrived: Any = read_histogram(point)
-                stream.histogram = stream.histogram.add(arrived) if delta and stream.histogram else arrived
-            else:
-                stream.value = _number(point) + (stream.value if delta else 0.0)
-            stream.exemplars.extend(map(_exemplar, point.exemplars))
-
-
-def _copy(histogram: Any) -> Any:
-    copy = object.__new__(type(histogram))
-    copy.__dict__.update(histogram.__dict__)
-    if isinstance(copy, ExponentialHistogram):
-        copy.buckets = copy.buckets.copy()
-    return copy
-
-
-def _number(point: Any) -> float:
-    return float(getattr(point, point.WhichOneof("value") or "as_double"))
-
-
-def _exemplar(exemplar: Any) -> ReceivedExemplar:
-    trace_id, span_id = int.from_bytes(exemplar.trace_id), int.from_bytes(exemplar.span_id)
-    return ReceivedExemplar(_number(exemplar), trace_id, span_id, exemplar.time_unix_nano)
-
-
-def _span(span: Span, resource: dict[str, Any], scope: str) -> ReceivedSpan:
-    return ReceivedSpan(
-        span.name,
-        int.from_bytes(span.trace_id),
-        int.from_bytes(span.span_id),
-        int.from_bytes(span.parent_span_id),
-        _name_of(Span.SpanKind, span.kind, "SPAN_KIND_"),
-        span.start_time_unix_nano,
-        span.end_time_unix_nano,
-        _name_of(Status.StatusCode, span.status.code, "STATUS_CODE_"),
-        _dict(span.attributes),
-        resource,
-        scope,
-    )
-
-
-def _name_of(enum: Any, number: int, prefix: str) -> str:
-    """Return the name of a member of an enum; its number where a newer sender has one that is not known here."""
-    known = enum.DESCRIPTOR.values_by_number.get(number)
-    return str(number) if known is None else str(known.name).removeprefix(prefix)
-
-
-def _dict(pairs: Iterable[KeyValue]) -> dict[str, Any]:
-    return {pair.key: _value(pair.value) for pair in pairs}
-
-
-def _value(value: AnyValue) -> Any:
-    kind = value.WhichOneof("value")
-    if kind == "array_value":
-        return tuple(_value(item) for item in value.array_value.values)
-    if kind == "kvlist_value":
-        return _dict(value.kvlist_value.values)
-    return getattr(value, kind) if kind else None
-
-
-def _frozen(attributes: Mapping[str, Any]) -> frozenset[tuple[str, str, str]]:
-    return frozenset((key, type(value).__name__, repr(value)) for key, value in attributes.items())
+    def _take(self, point: ReceivedPoint) -> None:
+        stream = self._streams.get(point.stream)
+        if stream is None:
+            stream = _Stream(point.name, point.unit, point.attributes, point.resource)
+            self._streams[point.stream] = stream
+        if point.histogram is not None:
+            before = stream.histogram if point.delta else None
+            arrived: Any = point.histogram
+            stream.histogram = before.add(arrived) if before else arrived
+        else:
+            stream.value = point.value + (stream.value if point.delta else 0.0)
+        stream.exemplars.extend(point.exemplars)

@@ -76,3 +76,27 @@ def test_of_nothing_there_is_no_quantile():
     assert explicit([1.0], [0, 0]).quantile(0.5) is None
     assert exponential(0, 0, []).quantile(0.5) is None
     assert exponential(0, 0, []).mean is None
+
+
+def test_what_came_since_an_earlier_state_and_that_state_are_the_whole():
+    first, later = exponential(3, -4, [1, 2, 3], zeros=1, max=1.1), exponential(1, -2, [4, 9, 6], zeros=2, max=1.7)
+    left = later.since(first)
+    assert (left.count, left.zero_count, left.scale) == (later.count - first.count, 1, 1)
+    whole = first.copy().add(left)
+    assert (whole.count, whole.buckets, whole.max) == (later.count, later.buckets, later.max)
+    assert read_histogram(later.to_point()).buckets == later.buckets
+    bounds = [1.0, 2.0]
+    left = explicit(bounds, [3, 4, 5]).since(explicit(bounds, [1, 1, 1]))
+    assert (left.count, left.counts) == (9, [2, 3, 4])
+    assert read_histogram(left.to_point()).counts == left.counts
+
+
+def test_a_stream_that_counts_less_than_before_has_begun_anew():
+    for earlier, later in (
+        (exponential(2, 0, [3, 3]), exponential(2, 0, [1, 2])),
+        (exponential(2, 0, [3], zeros=2), exponential(2, 0, [3], zeros=1)),
+        (exponential(1, 0, [3]), exponential(2, 0, [30])),
+        (explicit([1.0], [3, 3]), explicit([1.0], [2, 9])),
+        (explicit([1.0], [3, 3]), explicit([2.0], [4, 4])),
+    ):
+        assert later.since(earlier) is later
