@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "sweep": ("otel_llm.load.commands.sweep", "load an endpoint at many rates or concurrencies: one table"),
     "find": ("otel_llm.load.commands.find", "find the highest load at which an SLO holds, and how sure that is"),
     "report": ("otel_llm.load.commands.report", "print the report of a run file, including an interrupted run"),
+    "view": ("otel_llm.view.command", "a page of what comes in by OTLP, live, or of a run file"),
     "compare": ("otel_llm.load.commands.compare", "what differs between runs, and how sure that is"),
     "demo": ("otel_llm.demo", "simulated model, load, OTLP and the percentiles read back: nothing to set up"),
     "sim": ("otel_llm.sim.cli", "a simulated model server with a known schedule"),

@@ -133,6 +133,18 @@ NODE: Final = "k8s.node.name"
 UNKNOWN_PROVIDER: Final = "custom"
 """What `gen_ai.provider.name` is when nobody said: a custom value, which the convention allows."""
 
+# What others say in their spans and this package only reads: vLLM and SGLang, and conventions before 1.37.
+ENGINE_TIME_IN_QUEUE: Final = "gen_ai.latency.time_in_queue"
+ENGINE_TIME_TO_FIRST_TOKEN: Final = "gen_ai.latency.time_to_first_token"
+EARLIER_INPUT_TOKENS: Final = "gen_ai.usage.prompt_tokens"
+EARLIER_OUTPUT_TOKENS: Final = "gen_ai.usage.completion_tokens"
+EARLIER_PROVIDER_NAME: Final = "gen_ai.system"
+EXCEPTION_MESSAGE: Final = "exception.message"
+EXCEPTION_TYPE: Final = "exception.type"
+
+NOT_OF_A_MODEL: Final = frozenset(("create_agent", "execute_tool", "invoke_agent", "invoke_workflow", "retrieval"))
+"""Operations of the convention whose spans are around calls of a model, or beside them."""
+
 NEW_IN_LATEST: Final = frozenset((REQUEST_REASONING_LEVEL, REQUEST_PREVIOUS_RESPONSE_ID))
 """Attributes that the older generation lacks, and with it alone are not sent."""
 

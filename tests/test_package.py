@@ -25,6 +25,8 @@ def test_the_wheel_holds_the_packages_their_types_and_the_licence(wheel: Path) -
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in ("otel_llm/py.typed", "otel_llm/load/worker/worker.py", "otel_llm_plugins/openai_chat.py"):
         assert wanted in names
+    page = {f"otel_llm/view/page/{file.name}" for file in (ROOT / "otel_llm" / "view" / "page").iterdir()}
+    assert page <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)
     assert not any(name.startswith(("tests/", "benchmarks/", "tools/")) for name in names)

@@ -32,7 +32,7 @@ from otel_llm.sinks.bulk import Values
 from otel_llm.sinks.finished_spans import FinishedSpans
 from otel_llm.sinks.metrics import Metrics
 
-__all__ = ["OTelSink", "OpenSpan"]
+__all__ = ["OTelSink", "OpenSpan", "described"]
 
 _log = logging.getLogger("otel_llm")
 _ITL_PERCENTILES: Final = {q: names.ITL + percentile_name(q) for q in IN_SPAN}
@@ -192,6 +192,13 @@ def _schema_url(profiles: tuple[names.Profile, ...]) -> str | None:
 
 
 # -- a record as a span --------------------------------------------------------------------------------------------
+
+
+def described(facts: Facts) -> tuple[str, str, dict[str, Any], bool]:
+    """Return what the span of a call that ended is made of: its name, kind and attributes, and whether it failed."""
+    head = _head(facts.record)
+    attributes = {**_attributes_at_start(head), **_attributes_at_end(facts, names.profiles())}
+    return _span_name(head), _span_kind(head).name, attributes, _span_status(facts.record) is not None
 
 
 def _head(record: StreamRecord) -> dict[str, Any]:
