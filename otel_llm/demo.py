@@ -134,6 +134,8 @@ def _what_next(console: Console, path: Path) -> None:
         "What to try next:",
         f"  otel-llm perf --url {url} --model MODEL --parallel 16 -n 200 --prompt '…'",
         "  otel-llm perf … --otlp-endpoint http://localhost:4317   the same, into your Collector",
+        "  otel-llm perf … --view                                  the same, with a live page beside it",
+        f"  otel-llm view {path}   this run as a page",
         "  otel-llm sim --ttft-ms 200 --itl-ms 20                  a server to try it on",
     ):
         console.print(line, soft_wrap=True)

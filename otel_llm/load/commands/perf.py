@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from math import isfinite
 from typing import Any
@@ -16,6 +16,7 @@ from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.coordinator.run import Run, RunResult
 from otel_llm.load.figures import machine_limits as calibration
 from otel_llm.load.figures.health import Health
+from otel_llm.load.outputs.beside import ViewBeside
 from otel_llm.load.outputs.otlp import Export, RunTelemetry
 from otel_llm.load.outputs.wandb import WandbSink, load_wandb
 from otel_llm.load.plan.arguments import add_arguments
@@ -80,12 +81,21 @@ def run(args: argparse.Namespace) -> int:
         append=args.append,
         secrets=secrets,
     )
-    with Interrupts(last=True) as interrupts:
+    with _beside(load_run, args), Interrupts(last=True) as interrupts:
         result = load_run.go(interrupts)
         code = _tell(load_run, result, args)
     if result.abandoned:  # an exporter that waits for its receiver would hold the process up at its end
         os._exit(code)
     return code
+
+
+def _beside(load_run: Run, args: argparse.Namespace) -> AbstractContextManager[object]:
+    """Return the page beside the run, if it is wanted, and say where it is. A run without it is a run all the same."""
+    if not args.view:
+        return nullcontext()
+    page = ViewBeside(load_run.path, open_browser=args.open)
+    sys.stderr.writelines(f"{line}\n" for line in page.start())
+    return page
 
 
 def _tell(load_run: Run, result: RunResult, args: argparse.Namespace) -> int:
@@ -135,7 +145,7 @@ def _calibrate() -> int:
 
 def _written(args: argparse.Namespace, plan: LoadPlan) -> dict[str, Any]:
     """Return the options as the run file and the report keep them: without secrets, headers and parameters by name."""
-    given = {name: value for name, value in vars(args).items() if name not in ("run", "command")}
+    given = {name: value for name, value in vars(args).items() if name not in ("run", "command", "view", "open")}
     urls = [redact_url(target.url) for target in plan.endpoints]
     given["model"] = plan.model
     given["url"] = urls[0] if len(urls) == 1 else urls

@@ -128,6 +128,8 @@ def _add_results(add: Add) -> None:
     add("--otlp-endpoint", metavar="URL", help="base URL of an OTLP receiver, e.g. http://localhost:4317")
     add("--otlp-protocol", choices=("grpc", "http/protobuf"), help="default: grpc, http/protobuf for port 4318")
     add("--histograms", choices=("exponential", "explicit"), default="exponential", help="(default: %(default)s)")
+    add("--view", action="store_true", help="a live page of the run on this machine; its address is printed")
+    add("--open", action="store_true", help="with --view: open it in the browser")
 
 
 def _add_good_enough(add: Add) -> None:
