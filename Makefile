@@ -42,7 +42,7 @@ test-fast: $(VENV)/.dev ## tests of one process each, without servers, Collector
 tools: ## build or find the real parts: Collector, Prometheus, Jaeger, a foreign model server, what checks dashboards
 	@$(PYTHON) -m tools
 
-stack: ## Collector, Prometheus and Jaeger on loopback until Ctrl-C
+stack: ## Collector, Prometheus, Jaeger and a live page on loopback until Ctrl-C
 	@exec $(PYTHON) -m tools stack $(ARGS)
 
 # The model libraries are 4 GB, so they have an environment of their own. --no-deps: the lock leaves out triton and

@@ -148,6 +148,23 @@ class Collector(PartProcess):
         return {**os.environ, **self._variables}
 
 
+class View(PartProcess):
+    """`otel-llm view`: the page of what the Collector passes on."""
+
+    name = "view"
+
+    def __init__(self, executable: Path, data: Path, *, port: int | None = None) -> None:
+        super().__init__(data)
+        self.executable = executable
+        self.port, self._otlp_port = free(port), free()
+        self.ready_url = f"http://{HOST}:{self.port}/"
+        self.otlp = f"http://{HOST}:{self._otlp_port}"
+
+    def command(self) -> list[str]:
+        ports = ("--port", str(self.port), "--grpc-port", "0", "--http-port", str(self._otlp_port))
+        return [str(self.executable), "view", *ports, "--file", str(self.data.absolute() / "view.db")]
+
+
 class InferenceSim(PartProcess):
     """llm-d-inference-sim: a foreign model server with a known first-token time and inter-token gap.
 

@@ -1,7 +1,11 @@
-"""`python -m tools stack`: Collector, Prometheus and Jaeger on loopback until Ctrl-C."""
+"""`python -m tools stack`: Collector, Prometheus, Jaeger and a page of it all, on loopback until Ctrl-C.
+
+The page is `otel-llm view`, where otel-llm is installed.
+"""
 
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -11,10 +15,11 @@ from types import FrameType
 from tools import find
 from tools.errors import ToolsError
 from tools.process import PartError, PartProcess
-from tools.services import CONFIG, STACK, Collector, Jaeger, Prometheus
+from tools.services import CONFIG, STACK, Collector, Jaeger, Prometheus, View
 
 WATCH_S = 0.2
-GRPC, HTTP, PROMETHEUS, JAEGER = 4317, 4318, 9090, 16686
+GRPC, HTTP, PROMETHEUS, JAEGER, VIEW = 4317, 4318, 9090, 16686, 4320
+ROOT = Path(__file__).parent.parent
 
 
 def run(data: Path | None, scraped: Sequence[str] = ()) -> int:
@@ -34,7 +39,7 @@ def run(data: Path | None, scraped: Sequence[str] = ()) -> int:
         for part in parts:
             running.append(part)
             part.start()
-        _say(*parts, folder)
+        _say(parts, folder)
         while True:
             for part in parts:
                 part.check()
@@ -49,7 +54,7 @@ def run(data: Path | None, scraped: Sequence[str] = ()) -> int:
         _stop(running)
     if data is None:
         shutil.rmtree(folder, ignore_errors=True)
-    print("stopped: Collector, Jaeger, Prometheus", flush=True)
+    print("stopped: all of it", flush=True)
     return 0
 
 
@@ -58,10 +63,12 @@ def engines() -> list[str]:
     return sorted(file.stem for file in (CONFIG / "engines").glob("*.yaml"))
 
 
-def _parts(paths: Mapping[str, Path], folder: Path, scraped: Sequence[str]) -> tuple[Prometheus, Jaeger, Collector]:
+def _parts(paths: Mapping[str, Path], folder: Path, scraped: Sequence[str]) -> list[PartProcess]:
     """The parts, stores first: what sends to another starts after it."""
     prometheus = Prometheus(paths["prometheus"], folder / "prometheus", port=PROMETHEUS)
     jaeger = Jaeger(paths["jaeger"], folder / "jaeger", port=JAEGER)
+    installed = _installed()
+    view = View(installed, folder / "view", port=VIEW) if installed else None
     collector = Collector(
         paths["otelcol"],
         folder / "otelcol",
@@ -69,9 +76,20 @@ def _parts(paths: Mapping[str, Path], folder: Path, scraped: Sequence[str]) -> t
         jaeger=jaeger,
         grpc_port=GRPC,
         http_port=HTTP,
-        config=(*STACK, *(CONFIG / "engines" / f"{name}.yaml" for name in scraped)),
+        config=(
+            *STACK,
+            *((CONFIG / "stores" / "otlp.yaml",) if view else ()),
+            *(CONFIG / "engines" / f"{name}.yaml" for name in scraped),
+        ),
+        variables={"VENDOR_OTLP": view.otlp} if view else None,
     )
-    return prometheus, jaeger, collector
+    return [prometheus, jaeger, *([view] if view else []), collector]
+
+
+def _installed() -> Path | None:
+    """`otel-llm`, beside the Python that runs this or in the checkout's environment; None where there is none."""
+    places = (Path(sys.executable).parent, ROOT / ".venv" / "bin")
+    return next((place / "otel-llm" for place in places if (place / "otel-llm").exists()), None)
 
 
 def _stop(running: Sequence[PartProcess]) -> None:
@@ -86,18 +104,22 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _say(prometheus: Prometheus, jaeger: Jaeger, collector: Collector, folder: Path) -> None:
-    wanted = (
-        ("OTLP over gRPC", GRPC, collector.grpc_port),
-        ("OTLP over HTTP", HTTP, collector.http_port),
-        ("Prometheus", PROMETHEUS, prometheus.port),
-        ("Jaeger", JAEGER, jaeger.port),
-    )
-    for label, usual, port in wanted:
+def _say(parts: Sequence[PartProcess], folder: Path) -> None:
+    lines = []
+    for part in parts:
+        if isinstance(part, Collector):
+            lines += [("OTLP over gRPC", GRPC, part.grpc_port), ("OTLP over HTTP", HTTP, part.http_port)]
+            sends_to = part.grpc_port
+        elif isinstance(part, Prometheus):
+            lines.append(("Prometheus", PROMETHEUS, part.port))
+        elif isinstance(part, Jaeger):
+            lines.append(("Jaeger", JAEGER, part.port))
+        elif isinstance(part, View):
+            lines.append(("live page", VIEW, part.port))
+    for label, usual, port in lines:
         note = "" if port == usual else f"   ({usual} is in use)"
         print(f"  {label:<15} http://localhost:{port}{note}")
+    if not any(isinstance(part, View) for part in parts):
+        print("  live page       none: otel-llm is not installed; make demo installs it")
     print(f"  {'data and logs':<15} {folder}")
-    print(
-        f"next: otel-llm perf ... --otlp-endpoint http://localhost:{collector.grpc_port}; Ctrl-C stops all three",
-        flush=True,
-    )
+    print(f"next: otel-llm perf ... --otlp-endpoint http://localhost:{sends_to}; Ctrl-C stops all of it", flush=True)
