@@ -2,6 +2,7 @@
 import { html, svg } from "./element.js";
 import { clock, count, duration, plural } from "./words.js";
 
+let pointer = null;  // over the heatmap, if it is there
 const LEFT = 64, RIGHT = 12, TOP = 8, BOTTOM = 22;
 
 function frame(box, height, label) {
@@ -47,7 +48,10 @@ export function heatmap(box, data, label) {
     }));
   for (const name of ["p50", "p99"]) if (data[name]) drawing.append(...lines(data[name], name, wide, y));
   const told = html("p", { class: "fine under-pointer" }, "Darker: more calls. A dot is the slowest call of its column and opens its trace.");
-  drawing.addEventListener("pointermove", (event) => tell(event, drawing, data, told, wide, y));
+  const say = () => pointer && tell(pointer, drawing, data, told, wide, y);
+  drawing.addEventListener("pointermove", (event) => { pointer = event; say(); });
+  drawing.addEventListener("pointerleave", () => { pointer = null; });
+  requestAnimationFrame(say);  // what is under a pointer that rests is told anew whenever it is drawn anew
   const dots = data.dots.map((dot, at) => dotOf(dot, at, x, y));
   for (const [at, dot] of dots.entries())
     dot.addEventListener("keydown", (event) => {
@@ -84,7 +88,9 @@ function tell(event, drawing, data, told, wide, y) {
   const row = data.edges.findIndex((edge, number) => y(edge) >= at && y(data.edges[number + 1] ?? edge) < at);
   const found = data.cells.find((cell) => cell[0] === column && cell[1] === row);
   const from = data.start + ((data.end - data.start) * column) / data.columns;
-  if (found) told.textContent = `${clock(from)}, ${duration(data.edges[row])} to ${duration(data.edges[row + 1])}: ${plural(Math.round(found[2]), "call")}`;
+  if (row < 0) return;
+  const calls = found ? plural(Math.round(found[2]), "call") : "no call";
+  told.textContent = `${clock(from)}, ${duration(data.edges[row])} to ${duration(data.edges[row + 1])}: ${calls}`;
 }
 
 // Requests over time; those that failed stand on top.
@@ -104,5 +110,3 @@ export function course(box, data) {
   }
   return drawing;
 }
-
-export { LEFT };
