@@ -5,6 +5,11 @@ BIN    := $(VENV)/bin
 LOCK    = requirements/run.lock
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
+# What pip collects, as a count, so that a first installation is no silent minute. $(1): its arguments
+counted = { $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off --require-hashes $(1) || echo FAILED; } \
+	| awk '/^Collecting /{printf "\r  package %d", ++n; fflush()} /^Installing collected/{printf "\r  unpacking %d packages", n; fflush()} \
+	/^FAILED/{failed = 1} END{if (n) print ""; exit failed}'
+
 .PHONY: help demo test test-fast test-models test-libraries tools stack lint docs docs-serve dist format bench bench-instrumentation bench-peers lock clean
 .DEFAULT_GOAL := help
 
@@ -18,14 +23,14 @@ $(BIN)/python:
 # What runs the software, and what tests it, are two stamps: `make demo` never waits for the second.
 $(VENV)/.run: requirements/run.lock requirements/build.lock pyproject.toml | $(BIN)/python
 	@echo "installing otel-llm into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements/build.lock -r requirements/run.lock
+	@$(call counted,-r requirements/build.lock -r requirements/run.lock)
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@rm -rf otel_llm.egg-info  # what a build leaves here would be found before what is installed, and grow old
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.lock requirements/foreign.lock $(VENV)/.run
 	@echo "installing what the tests need into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements/dev.lock
+	@$(call counted,-r requirements/dev.lock)
 	@$(PIP) install --require-hashes --no-deps --upgrade --target $(VENV)/foreign -r requirements/foreign.lock  # another's instrumentation: only in programs that ask for it
 	@mkdir -p $(VENV)/links && ln -sfn ../../plugins $(VENV)/links/otel_llm_plugins && ln -sfn ../../collector $(VENV)/links/otel_llm_collector && ln -sfn ../../dashboards $(VENV)/links/otel_llm_dashboards  # where mypy finds a folder by its import name
 	@touch $@
