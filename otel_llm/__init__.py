@@ -17,9 +17,10 @@ from otel_llm.observation import StreamObservation
 
 if TYPE_CHECKING:
     from otel_llm import models, testing
+    from otel_llm.configured import configure
     from otel_llm.instrumentation.libraries.instrumentor import LLMInstrumentor
     from otel_llm.models.base import BaseLLM
-    from otel_llm.providers import Providers, configure
+    from otel_llm.providers import Providers
 
     __version__: str
 
@@ -50,7 +51,7 @@ _LATER = {
     "BaseLLM": ("otel_llm.models.base", "BaseLLM"),
     "LLMInstrumentor": ("otel_llm.instrumentation.libraries.instrumentor", "LLMInstrumentor"),
     "Providers": ("otel_llm.providers", "Providers"),
-    "configure": ("otel_llm.providers", "configure"),
+    "configure": ("otel_llm.configured", "configure"),
     "models": ("otel_llm.models", None),
     "testing": ("otel_llm.testing", None),
 }

@@ -1,9 +1,8 @@
-"""SDK providers with OTLP export in one line, for applications that have none.
+"""SDK providers with OTLP export, for applications that have none: built here, owned and set by the caller.
 
-`configure` sets the global providers unless the application has; `build_providers` only builds them, and the caller
-owns them. Both obey every OTEL_* variable that the SDK and its exporters know; an argument beats its variable. Nothing
-is exported until a destination is named: the endpoint argument, an OTEL_EXPORTER_OTLP_*ENDPOINT variable or an
-OTEL_*_EXPORTER variable.
+They obey every OTEL_* variable that the SDK and its exporters know; an argument beats its variable. Nothing is exported
+until a destination is named: the endpoint argument, an OTEL_EXPORTER_OTLP_*ENDPOINT variable or an OTEL_*_EXPORTER
+variable.
 """
 
 import logging
@@ -13,8 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import uuid4
 
-from opentelemetry import metrics, trace
-from opentelemetry.metrics._internal import _ProxyMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -22,7 +19,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from otel_llm import conventions
 from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.process.ending import ENDING
 from otel_llm.sinks.exemplars import WORST
 from otel_llm.sinks.exporters import (
     ExportTarget,
@@ -42,7 +38,7 @@ from otel_llm.sinks.shown import ShownCalls
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import LoggerProvider
 
-__all__ = ["Histograms", "OtlpProtocol", "Providers", "build_providers", "configure"]
+__all__ = ["Histograms", "OtlpProtocol", "Providers", "build_providers"]
 
 _log = logging.getLogger("otel_llm")
 _EXIT_S: Final = 5.0
@@ -66,6 +62,11 @@ class Providers:
 
     def __exit__(self, *_: object) -> None:
         self.shutdown()
+
+    @property
+    def is_shut_down(self) -> bool:
+        """Whether nothing is exported any more."""
+        return self._shut
 
     def force_flush(self, timeout_s: float = 10.0) -> bool:
         """Export what is recorded by now. Returns False when that took longer, or failed."""
@@ -130,71 +131,6 @@ def _quietly(step: Any, timeout_millis: int) -> bool:
     except Exception:
         _log.warning("could not export the last metrics", exc_info=True)
         return False
-
-
-def configure(
-    endpoint: str | None = None,
-    *,
-    service_name: str | None = None,
-    protocol: OtlpProtocol | None = None,
-    histograms: Histograms | None = None,
-    resource_attributes: Mapping[str, Any] | None = None,
-    headers: Mapping[str, str] | None = None,
-    export_interval_s: float | None = None,
-    show: bool = False,
-) -> Providers:
-    """Set the global tracer and meter provider to ones that export by OTLP, and return a handle to flush and stop them.
-
-    configure("http://localhost:4317", service_name="my-model")
-    configure(show=True)  # needs nothing that receives
-
-    A provider that is set already is left as it is, with one warning, and the handle does nothing to it. The rest as
-    in `build_providers`. At the end of the process what is left is exported, for which it waits up to 5 s.
-    """
-    signals = []
-    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        signals.append("traces")
-    if isinstance(metrics.get_meter_provider(), _ProxyMeterProvider):
-        signals.append("metrics")
-    if len(signals) < 2:
-        _log.warning(
-            "an OpenTelemetry provider is set already and is left as it is; "
-            "next step: call otel_llm.configure() first, or not at all"
-        )
-    made = build_providers(
-        service_name,
-        endpoint,
-        protocol,
-        histograms,
-        resource_attributes=resource_attributes,
-        headers=headers,
-        export_interval_s=export_interval_s,
-        signals=tuple(signals),
-        show=show,
-    )
-    # not the SDK's own handler: that waits for a receiver that is not there through all retries of each signal in turn
-    ENDING.watch(made)
-    if made.tracer_provider is not None:
-        trace.set_tracer_provider(made.tracer_provider)
-    if made.meter_provider is not None:
-        metrics.set_meter_provider(made.meter_provider)
-    if made.logger_provider is not None:
-        from opentelemetry import _logs
-
-        _logs.set_logger_provider(made.logger_provider)
-    if signals and not show and not _is_said_where_to(endpoint):
-        _log.warning(
-            "nothing is exported, since nobody said where to; "
-            "next step: otel_llm.configure('http://localhost:4317'), or set OTEL_EXPORTER_OTLP_ENDPOINT"
-        )
-    return made
-
-
-def _is_said_where_to(endpoint: str | None) -> bool:
-    """Return whether an endpoint is named, or the environment says what is to become of spans and metrics."""
-    wished = any(os.environ.get(name, "").strip() for name in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"))
-    disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    return wished or disabled or any(exporter_names(signal, endpoint) for signal in ("traces", "metrics"))
 
 
 def build_providers(

@@ -194,7 +194,7 @@ def in_a_process(code, **environment):
 
 CONFIGURED = """
 from opentelemetry import metrics, trace
-from otel_llm.providers import configure
+from otel_llm.configured import configure
 from otel_llm.sinks import Ended
 from otel_llm.sinks.otel import OTelSink
 from otel_llm.testing import timeline
@@ -246,7 +246,20 @@ assert not mine._active_span_processor._span_processors
     assert "provider is set already and is left as it is" in in_a_process(code).stderr
 
 
-def test_configuring_twice_warns_and_changes_nothing(receiver):
+def test_configuring_twice_alike_gives_the_same_handle_and_says_nothing(receiver):
+    code = (
+        CONFIGURED
+        + f"""
+one = configure({receiver.grpc_endpoint!r}, service_name="app", headers={{"a": "b"}})
+assert configure({receiver.grpc_endpoint!r}, service_name="app", headers={{"a": "b"}}) is one
+OTelSink().take(Ended.of(timeline("r.a|")))
+"""
+    )
+    assert in_a_process(code).stderr == ""
+    assert len(receiver.spans) == 1
+
+
+def test_configuring_otherwise_later_changes_nothing_and_says_what_to_do(receiver):
     code = (
         CONFIGURED
         + f"""
@@ -256,10 +269,36 @@ assert trace.get_tracer_provider() is one.tracer_provider
 assert two.tracer_provider is two.meter_provider is None
 two.shutdown()
 OTelSink().take(Ended.of(timeline("r.a|")))
+one.shutdown()
+configure({receiver.grpc_endpoint!r}, service_name="app")
 """
     )
-    assert "provider is set already and is left as it is" in in_a_process(code).stderr
+    assert in_a_process(code).stderr == (
+        "otel_llm.configure() was called before with other arguments, and what it set then holds; "
+        "next step: call it once, with all of them\n"
+        "what otel_llm.configure() had set was shut down, and OpenTelemetry's providers are set once in a process: "
+        "nothing more is exported; next step: shut down at the end, or call force_flush() meanwhile\n"
+    )
     assert [span.resource["service.name"] for span in receiver.spans] == ["app"]
+
+
+def test_an_export_over_http_is_never_measured_itself(receiver):
+    """Whatever is instrumented: here the very functions by which the exporter sends."""
+    code = (
+        CONFIGURED
+        + f"""
+import requests, urllib3, otel_llm
+telemetry = configure({receiver.http_endpoint!r}, service_name="app", protocol="http/protobuf")
+otel_llm.instrument(requests.Session, "request", "send")
+otel_llm.instrument(urllib3.HTTPConnectionPool, "urlopen")
+with otel_llm.observe(model="mine"):
+    pass
+assert telemetry.force_flush() and telemetry.force_flush()
+"""
+    )
+    assert in_a_process(code).stderr == ""
+    assert [span.name for span in receiver.spans] == ["chat mine"]
+    assert receiver.histogram(metric_name("operation_duration")).count == 1
 
 
 SETS_NOTHING = CONFIGURED + "configure()\nassert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)"
@@ -314,7 +353,7 @@ def test_an_interval_of_nothing_is_refused():
 def test_importing_configure_loads_no_exporter_and_no_grpc():
     code = """
 import sys
-import otel_llm.providers, otel_llm.sinks.otel, otel_llm.testing
+import otel_llm.configured, otel_llm.sinks.otel, otel_llm.testing
 loaded = [m for m in sys.modules if m.startswith(("grpc", "aiohttp", "requests", "opentelemetry.exporter"))]
 assert not loaded, loaded
 """

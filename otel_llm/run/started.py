@@ -6,8 +6,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
 
+from otel_llm.configured import configure
 from otel_llm.instrumentation.calls.isolation import guarded
-from otel_llm.providers import configure
 
 __all__ = ["measure_this_process"]
 

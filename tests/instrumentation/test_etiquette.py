@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.vocabulary import metric_name
+
 
 def _python(program: str) -> str:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
@@ -32,7 +34,7 @@ def test_every_public_name_is_there_and_stays_what_it_is() -> None:
 import otel_llm
 for name in otel_llm.__all__:
     getattr(otel_llm, name)
-import otel_llm.providers, otel_llm.models.base
+import otel_llm.configured, otel_llm.models.base
 assert callable(otel_llm.configure) and callable(otel_llm.metrics) and callable(otel_llm.observe)
 try:
     otel_llm.nothing
@@ -43,9 +45,21 @@ except AttributeError:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_does_not_tell_of_its_parents_calls() -> None:
-    said = _python("""
-import os, sys, otel_llm
-told = []
+    said = _python(
+        """
+import os, sys, time, otel_llm
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+told, reader = [], InMemoryMetricReader()
+metrics.set_meter_provider(MeterProvider([reader]))
+
+def active():
+    resources = reader.get_metrics_data().resource_metrics
+    found = [metric for resource in resources for scope in resource.scope_metrics for metric in scope.metrics]
+    (counter,) = [metric for metric in found if metric.name == "ACTIVE"]
+    return sum(point.value for point in counter.data.data_points)
 
 @otel_llm.metrics(on_metrics=lambda metrics: told.append(metrics.outcome))
 def words():
@@ -59,11 +73,18 @@ if not child:
     del stream
     assert told == []
     assert list(words()) == ["a", "b", "c"] and told == ["complete"]
-    os._exit(0)
+    for _ in range(1000):
+        if active() == 0:
+            os._exit(0)
+        time.sleep(0.01)
+    os._exit(1)
 assert os.waitpid(child, 0)[1] == 0
+assert active() == 1
 list(stream)
+assert active() == 0
 print(told)
-""")
+""".replace("ACTIVE", metric_name("active_requests"))
+    )
     assert said.strip() == "['complete']"
 
 

@@ -159,8 +159,13 @@ class Call:
         if self.observation is None or self._sink is None:
             return False
         self.observation.set(flags=(*self.observation.head.get("flags", ()), flag))
-        guarded("uncount", self._sink.uncount, self._opened)
+        self.uncount()
         return True
+
+    def uncount(self) -> None:
+        """Count it no more as under way, nor anywhere when it ends."""
+        if self._sink is not None and self._opened is not None:
+            guarded("uncount", self._sink.uncount, self._opened)
 
     # -- what it brings ----------------------------------------------------------------------------------------
 
