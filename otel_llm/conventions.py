@@ -41,6 +41,9 @@ REQUEST_FREQUENCY_PENALTY: Final = "gen_ai.request.frequency_penalty"
 REQUEST_PRESENCE_PENALTY: Final = "gen_ai.request.presence_penalty"
 REQUEST_REASONING_LEVEL: Final = "gen_ai.request.reasoning.level"
 REQUEST_PREVIOUS_RESPONSE_ID: Final = "gen_ai.request.previous_response.id"
+AGENT_NAME: Final = "gen_ai.agent.name"
+INVOKE_AGENT: Final = "invoke_agent"
+"""The operation of a run of an agent, around the calls of models that it makes."""
 CONVERSATION_ID: Final = "gen_ai.conversation.id"
 RESPONSE_ID: Final = "gen_ai.response.id"
 RESPONSE_MODEL: Final = "gen_ai.response.model"
@@ -460,11 +463,21 @@ def profiles(environ: Mapping[str, str] = os.environ) -> tuple[Profile, ...]:
 
 def capture_content(environ: Mapping[str, str] = os.environ) -> Literal["no", "span", "event", "both"]:
     """Return where message content may go, from `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`. Default: "no"."""
-    value = environ.get(CAPTURE_CONTENT, "").strip().upper()
-    answers: dict[str, Literal["span", "event", "both"]] = {
-        "SPAN_ONLY": "span",
-        "EVENT_ONLY": "event",
-        "SPAN_AND_EVENT": "both",
-        "TRUE": "both",  # the form of conventions before 1.37, still in many a deployment
-    }
-    return answers.get(value, "no")
+    return _CAPTURE.get(environ.get(CAPTURE_CONTENT, "").strip().upper(), "no")
+
+
+def misspelt_capture_content(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the value of that variable where it is none that there is; None where it is one."""
+    value = environ.get(CAPTURE_CONTENT, "").strip()
+    return None if value.upper() in _CAPTURE else value
+
+
+_CAPTURE: Final[Mapping[str, Literal["no", "span", "event", "both"]]] = {
+    "": "no",
+    "NO_CONTENT": "no",
+    "SPAN_ONLY": "span",
+    "EVENT_ONLY": "event",
+    "SPAN_AND_EVENT": "both",
+    "TRUE": "both",  # the forms of conventions before 1.37, still in many a deployment
+    "FALSE": "no",
+}

@@ -4,12 +4,13 @@ These are the names that an adapter is written with; docs/libraries.md shows one
 version, and with a line in the change log.
 """
 
-from otel_llm.instrumentation.calls.hooks import Arguments, Hooks, MeasuredCall
+from otel_llm.instrumentation.calls.hooks import GOES_ON, Arguments, Hooks, MeasuredCall
 from otel_llm.instrumentation.calls.options import Options
 from otel_llm.instrumentation.libraries.adapter import Adapter, LibraryTarget, Settings
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 
 __all__ = [
+    "GOES_ON",
     "OTHER",
     "PADDING",
     "REASONING",

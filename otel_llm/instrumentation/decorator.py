@@ -146,6 +146,8 @@ class _Measure:
             result: Any = _run(call, function, args, kwargs)
             result.__name__, result.__qualname__ = _names(function, result)
         elif self.shape == _GENERATOR:
+            if self.hooks.prepare is not None:  # it takes a call that has begun
+                args, kwargs = _begin(call, args, kwargs)
             result = call.settle(function(*args, **kwargs))
         else:
             result = _make(call, function, args, kwargs)

@@ -311,7 +311,7 @@ LIBRARIES = {
             _part({"type": "message_stop", "amazon-bedrock-invocationMetrics": METERS}),
         ),
         _whole(
-            {"content": []},
+            {"content": [{"type": "text", "text": "a"}], "stop_reason": "end_turn"},
             "x-amzn-bedrock-input-token-count: 7\r\nx-amzn-bedrock-output-token-count: 3\r\n",
         ),
         lambda url: list(_bedrock(url).invoke_model_with_response_stream(modelId="tiny", body=CLAUDE)["body"]),

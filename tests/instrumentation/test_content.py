@@ -56,12 +56,23 @@ def answer(messages: Any) -> Iterator[str]:
 ANSWERED = [{"role": "assistant", "parts": [{"type": "text", "content": "the answer"}], "finish_reason": ""}]
 
 
-@pytest.mark.parametrize("asked", ["", "NO_CONTENT", "anything"])
+@pytest.mark.parametrize("asked", ["", "NO_CONTENT", "false", "anything"])
 def test_by_default_nothing_is_kept(asked: str, seen_live: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, asked)
     list(answer("hi"))
     assert events() == []
     assert not [name for name in seen_live.span().attributes or {} if "messages" in name]
+
+
+def test_a_value_that_there_is_not_is_said_once(
+    seen_live: Seen, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for asked in ("span", "span", "SPAN_ONLY", "no_content", "true", ""):
+        monkeypatch.setenv(VARIABLE, asked)
+        list(answer("hi"))
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"expected {VARIABLE} to be NO_CONTENT, SPAN_ONLY, EVENT_ONLY or SPAN_AND_EVENT, got 'span'; no content is kept"
+    ]
 
 
 @pytest.mark.parametrize(("asked", "ways"), [("SPAN_ONLY", "s"), ("EVENT_ONLY", "e"), ("SPAN_AND_EVENT", "se")])
@@ -83,7 +94,7 @@ def test_it_is_on_the_span_or_in_an_event_of_the_span_or_both(
         assert event.attributes["gen_ai.request.model"] == "mine"
 
 
-@pytest.mark.parametrize("name", [name for name in LIBRARIES if name != "bedrock, invoke_model"])
+@pytest.mark.parametrize("name", LIBRARIES)
 @pytest.mark.parametrize("streamed", [True, False])
 def test_of_every_library(name: str, streamed: bool, seen_live: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "SPAN_ONLY")
@@ -98,6 +109,30 @@ def test_of_every_library(name: str, streamed: bool, seen_live: Seen, monkeypatc
     words = ("one" if name == "google_genai" else "onetwo") if streamed else "a"
     assert said["parts"] == [{"type": "text", "content": words}]
     assert said["finish_reason"] == library.reason
+
+
+NOVA: Any = {"messages": [{"role": "user", "content": [{"text": "hi"}]}], "system": [{"text": "brief"}]}
+BODIES: dict[str, tuple[Any, Any, Any]] = {  # what is asked, a chunk of the answer, the answer
+    "Llama": ({"prompt": "hi"}, {"generation": "one"}, {"generation": "one"}),
+    "Titan": ({"inputText": "hi"}, {"outputText": "one"}, {"results": [{"outputText": "one"}]}),
+    "Nova": (
+        NOVA,
+        {"contentBlockDelta": {"delta": {"text": "one"}}},
+        {"output": {"message": {"content": [{"text": "one"}]}}},
+    ),
+    "Mistral": ({"prompt": "hi"}, {"outputs": [{"text": "one"}]}, {"outputs": [{"text": "one"}]}),
+}
+
+
+@pytest.mark.parametrize(("asked", "chunk", "whole"), BODIES.values(), ids=BODIES)
+def test_of_the_bodies_of_bedrocks_models(asked: Any, chunk: Any, whole: Any) -> None:
+    kept = content.Content(("InvokeModel", {"modelId": "m", "body": json.dumps(asked).encode()}), {}, "span", "")
+    assert kept._asked == ASKED_HI
+    kept.take({"chunk": {"bytes": json.dumps(chunk).encode()}})
+    kept.take({"body": whole, "contentType": "application/json"})
+    assert kept.texts == ["one", "one"]
+    other = content.Content(("InvokeModel", {"modelId": "m", "body": b"\x00"}), {}, "span", "")
+    assert other._asked == []
 
 
 def test_of_anthropic_with_its_system_prompt(seen_live: Seen, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,10 @@ import anthropic
 import ollama
 import pytest
 from langchain_core.caches import InMemoryCache
-from langchain_core.language_models.fake import FakeStreamingListLLM
+from langchain_core.language_models.fake import FakeListLLM, FakeStreamingListLLM
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatResult, Generation, LLMResult
 
 import otel_llm
 from otel_llm.sim import Behaviour, SimServer
@@ -356,3 +356,48 @@ def test_an_answer_from_langchains_cache_is_a_span_and_counts_nowhere(ask: Any, 
     output = [p for p in seen_live.points(metric_name("token_usage")) if p.attributes["gen_ai.token.type"] == "output"]
     assert [point.sum for point in output] == [3]
     assert {point.value for point in seen_live.points(metric_name("active_requests"))} == {0}
+
+
+class WithOwnGenerate(FakeListLLM):
+    def generate(self, prompts: Any, *args: Any, **kwargs: Any) -> Any:
+        return LLMResult(generations=[[Generation(text="own")]])
+
+
+TEXT_WAYS: dict[str, Callable[[Any], Any]] = {
+    "invoke": lambda model: model.invoke("hi"),
+    "ainvoke": lambda model: asyncio.run(model.ainvoke("hi")),
+    "stream": lambda model: list(model.stream("hi")),
+    "generate": lambda model: model.generate(["hi"]),
+    "agenerate": lambda model: asyncio.run(model.agenerate(["hi"])),
+}
+
+
+@pytest.mark.parametrize("ask", TEXT_WAYS.values(), ids=TEXT_WAYS)
+def test_nor_does_an_answer_of_a_text_model_from_the_cache(ask: Any, seen_live: Seen) -> None:
+    model = FakeListLLM(responses=["a", "b"], cache=InMemoryCache())
+    ask(model)
+    ask(model)
+    flags = [(span.attributes or {}).get("otel_llm.record.flags") for span in seen_live.spans]
+    assert flags == [None, ("cached",)]
+    (duration,) = seen_live.points(metric_name("operation_duration"))
+    assert duration.count == 1
+    assert {point.value for point in seen_live.points(metric_name("active_requests"))} == {0}
+
+
+def test_a_text_model_that_is_asked_counts_whether_it_has_a_cache_or_not(seen_live: Seen) -> None:
+    FakeListLLM(responses=["a"], cache=False).invoke("hi")
+    FakeListLLM(responses=["a"], cache=InMemoryCache()).generate(["one", "two"])
+    list(FakeListLLM(responses=["a"]).stream("hi"))
+    list(FakeStreamingListLLM(responses=["abc"], cache=InMemoryCache()).stream("hi"))
+    WithOwnGenerate(responses=["a"]).invoke("hi")
+    counts = [point.count for point in seen_live.points(metric_name("operation_duration"))]
+    assert sum(counts) == len(seen_live.spans) == 5
+
+
+def test_a_chat_model_that_does_not_stream_counts_nothing_from_the_cache(seen_live: Seen) -> None:
+    with SimServer(Behaviour(ttft_ms=1, itl_ms=1, tokens=3)) as sim:
+        model = OverOpenAI(url=sim.url + "/v1", cache=InMemoryCache(), disable_streaming=True)
+        list(model.stream("hi"))
+        list(model.stream("hi"))
+    (duration,) = seen_live.points(metric_name("operation_duration"))
+    assert duration.count == 1

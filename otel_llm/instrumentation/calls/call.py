@@ -19,7 +19,7 @@ from otel_llm.instrumentation.calls import answers, counted, in_flight
 from otel_llm.instrumentation.calls.attaching import attach, detach
 from otel_llm.instrumentation.calls.content import Content, content_of
 from otel_llm.instrumentation.calls.destination import DESTINATION, LOG, CallSink
-from otel_llm.instrumentation.calls.hooks import Hooks
+from otel_llm.instrumentation.calls.hooks import GOES_ON, Hooks
 from otel_llm.instrumentation.calls.isolation import guarded
 from otel_llm.instrumentation.calls.options import Options
 from otel_llm.instrumentation.calls.stream_items import StreamItems
@@ -205,7 +205,7 @@ class Call:
         coroutine may resolve to a stream. A future is the caller's to cancel, so nothing stands for it.
         """
         if (wrap := self.hooks.wrap) is not None and (made := guarded("wrap", wrap, self, result)) is not None:
-            return made
+            return result if made is GOES_ON else made
         if (made := self.stand_in(result)) is not result:
             return made
         if hasattr(type(result), "add_done_callback"):

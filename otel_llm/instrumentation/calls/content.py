@@ -18,13 +18,13 @@ from opentelemetry.context import Context
 from otel_llm import conventions as names
 from otel_llm.instrumentation.calls.answers import member
 from otel_llm.instrumentation.calls.destination import LOG
-from otel_llm.instrumentation.calls.texts import text_of
+from otel_llm.instrumentation.calls.texts import read_json, text_of
 from otel_llm.observation import StreamObservation
 from otel_llm.record import StreamRecord
 
 __all__ = ["Content", "content_of"]
 
-_ARGUMENTS: Final = ("messages", "contents", "prompt", "task", "text", "input", "inputs")
+_ARGUMENTS: Final = ("messages", "contents", "prompt", "task", "text", "input", "inputs", "inputText")
 _SYSTEM: Final = ("system", "instructions")
 _PART: Final = "text"
 
@@ -32,7 +32,18 @@ _PART: Final = "text"
 def content_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Content | None":
     """Return the content of a call with these arguments; None where nothing is to become of it."""
     where, hook = names.capture_content(os.environ), os.environ.get(names.COMPLETION_HOOK, "").strip()
+    if (misspelt := names.misspelt_capture_content(os.environ)) is not None:
+        _tell_misspelt(misspelt)
     return Content(args, kwargs, where, hook) if where != "no" or hook else None
+
+
+@lru_cache
+def _tell_misspelt(value: str) -> None:
+    """Say that a value of the variable is none that there is, once for each."""
+    LOG.warning(
+        "expected %s to be NO_CONTENT, SPAN_ONLY, EVENT_ONLY or SPAN_AND_EVENT, got %r; no content is kept",
+        *(names.CAPTURE_CONTENT, value),
+    )
 
 
 class Content:
@@ -42,8 +53,9 @@ class Content:
 
     def __init__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str, hook: str) -> None:
         given = [mapping for mapping in (kwargs, *args) if isinstance(mapping, Mapping)]
-        asked = _first(given, _ARGUMENTS)
-        self._asked = _messages(args[0] if asked is None and args else asked)
+        bodies = [read_json(body) for mapping in given if (body := mapping.get("body")) is not None]  # of Bedrock
+        asked = _first(given := [*given, *bodies], _ARGUMENTS)
+        self._asked = _messages(args[0] if asked is None and args and not bodies else asked)
         self._system = _parts(_first(given, _SYSTEM))
         self._where, self._hook = where, hook
         self.texts: list[str] = []

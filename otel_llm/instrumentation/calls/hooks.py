@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from opentelemetry.context import Context
 
@@ -10,10 +10,12 @@ from otel_llm.generation import FinishedCall
 from otel_llm.observation import StreamObservation
 from otel_llm.record import NESTED, StreamRecord
 
-__all__ = ["Arguments", "Hooks", "MeasuredCall"]
+__all__ = ["GOES_ON", "Arguments", "Hooks", "MeasuredCall"]
 
 Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
 """Of a call: by position, and by keyword."""
+GOES_ON: Final = object()
+"""What `wrap` returns where the caller gets the result as it is, and the call is ended by the adapter later."""
 
 
 class MeasuredCall(Protocol):
@@ -86,7 +88,7 @@ class Hooks:
     keeps_inside:   keep the records of the measured calls right inside it, for `result` to read
 
     Its result:
-    wrap:           (call, result) -> what the caller gets in the result's place, None for the usual
+    wrap:           (call, result) -> what the caller gets in the result's place, None for the usual, `GOES_ON`
     result:         (call, what was returned) -> anything, in place of `answers.read_result`
     counter:        object -> what counts the tokens of its results, None when it has no tokenizer
     tell:           (object, finished call, result) -> anything; called when the call has ended

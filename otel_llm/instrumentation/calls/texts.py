@@ -3,15 +3,30 @@
 It is read for content alone, and only where somebody asked for that: measuring needs no text.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from otel_llm.instrumentation.calls.answers import member
 
-__all__ = ["text_of"]
+__all__ = ["read_json", "text_of"]
 
-_TEXTS: Final = ("content", "text", "response", "generated_text", "output_text")
-_INSIDE: Final = ("data", "delta", "contentBlockDelta", "message", "content", "token", "output")
+_TEXTS: Final = (
+    *("content", "text", "response", "generated_text", "output_text"),
+    *("generation", "outputText", "completion"),  # of Bedrock's models
+)
+_INSIDE: Final = (
+    "data",
+    "delta",
+    "contentBlockDelta",
+    "message",
+    "content",
+    "token",
+    "output",
+    "outputs",
+    "results",
+    "body",
+)
 """Where what holds the text may be: events of Mistral, Anthropic, Bedrock and Cohere, answers of Ollama and others."""
 _DEEPEST: Final = 5
 
@@ -24,6 +39,8 @@ def text_of(item: Any, depth: int = 0) -> str:
         return ""
     if isinstance(item, list | tuple):
         return "".join(text_of(part, depth + 1) for part in item)
+    if isinstance(chunk := member(item, "chunk"), Mapping):  # Bedrock's, of what its models say themselves
+        return text_of(read_json(chunk.get("bytes")), depth + 1)
     for choice in _list(item, "choices"):  # OpenAI's: the first, where several were asked for
         words = member(choice, "text") or text_of(member(choice, "delta") or member(choice, "message"), depth + 1)
         return words if isinstance(words, str) else ""
@@ -36,6 +53,15 @@ def text_of(item: Any, depth: int = 0) -> str:
         if (inside := member(item, name)) is not None:
             return text_of(inside, depth + 1)
     return ""
+
+
+def read_json(body: Any) -> Mapping[str, Any]:
+    """Return the members of a body in JSON; none of anything else."""
+    try:
+        found = json.loads(body) if isinstance(body, str | bytes | bytearray) else None
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _list(item: Any, name: str) -> Iterable[Any]:

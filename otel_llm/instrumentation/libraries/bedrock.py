@@ -4,12 +4,16 @@ What is measured is the one method below all operations of all of botocore's cli
 Bedrock's others, go by. No trace headers are added: a request is signed with its headers, and Bedrock joins no trace.
 """
 
-import json
+import os
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from otel_llm.instrumentation.calls.hooks import Hooks, MeasuredCall
+from otel_llm import conventions as names
+from otel_llm.instrumentation.calls.hooks import GOES_ON, Hooks, MeasuredCall
+from otel_llm.instrumentation.calls.in_flight import OpenCall, abandon_soon
 from otel_llm.instrumentation.calls.options import Options
+from otel_llm.instrumentation.calls.texts import read_json
 from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
 from otel_llm.instrumentation.libraries.request import parameters, server_in_text
 from otel_llm.instrumentation.streams.proxy import Looks, put
@@ -25,6 +29,7 @@ _STREAMS: Final = {
     "InvokeModelWithResponseStream": "body",
 }
 """Operations that ask a model, and where in their results the stream is."""
+_ASKS_CONTENT: Final = {names.CAPTURE_CONTENT, names.COMPLETION_HOOK}
 _HEADERS: Final = "x-amzn-bedrock-{}-token-count"
 _PARAMETERS: Final = {
     "maxTokens": "max_tokens",
@@ -58,7 +63,7 @@ def _asks_a_model(client: Any, args: tuple[Any, ...]) -> bool:
 
 def _describe(client: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     asked = given["asked"]
-    said = asked.get("inferenceConfig") or _members(asked.get("body"))
+    said = asked.get("inferenceConfig") or read_json(asked.get("body"))
     said = said.get("textGenerationConfig") or said.get("inferenceConfig") or said
     renamed = {_PARAMETERS.get(name, name): value for name, value in said.items()}
     return {
@@ -69,21 +74,31 @@ def _describe(client: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _members(body: Any) -> Mapping[str, Any]:
-    """Return the members of a body in JSON; none of anything else."""
-    try:
-        found = json.loads(body) if isinstance(body, str | bytes | bytearray) else None
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _wrap(call: MeasuredCall, result: Any) -> Any:
     """Return a result whose stream is stamped, None for one without."""
     for name in filter(None, _STREAMS.values()):
         if hasattr(stream := result.get(name), "__iter__") and not hasattr(stream, "read"):
             return {**result, name: _Events(stream, call)}
+    if hasattr(result.get("body"), "read") and not _ASKS_CONTENT.isdisjoint(os.environ):
+        _show_body(call, result)
+        return GOES_ON
     return None
+
+
+def _show_body(call: MeasuredCall, result: Mapping[str, Any]) -> None:
+    """Let the call end when its caller has read the body, which may be read once, and take what it says."""
+    body, pieces = result["body"], list[bytes]()
+    read_on = body.read
+
+    def read(amt: int | None = None) -> Any:
+        piece = read_on(amt)
+        pieces.append(piece)
+        if amt is None or not piece:
+            call.returned({**result, "body": read_json(b"".join(pieces))})
+        return piece
+
+    body.read = read
+    weakref.finalize(body, abandon_soon, cast("OpenCall", call)).atexit = False  # at exit it is told of anyway
 
 
 class _Events(Looks):
@@ -108,6 +123,8 @@ def _result(call: MeasuredCall, result: Any) -> None:
     if (observation := call.observation) is None:
         return
     _take(result, observation)
+    if isinstance(body := result.get("body"), Mapping):
+        _take_reason(body, observation)
     headers = result.get("ResponseMetadata", {}).get("HTTPHeaders", {})  # of `invoke_model`: its body is still unread
     given, made = (headers.get(_HEADERS.format(which)) for which in ("input", "output"))
     if given is not None and made is not None:
@@ -125,10 +142,18 @@ def _take(said: Mapping[str, Any], observation: StreamObservation) -> None:
         observation.usage(input=given, output=bill.get("outputTokens"), cached=read, cache_written=written)
 
 
+def _take_reason(said: Mapping[str, Any], observation: StreamObservation) -> None:
+    """Take the reason of the end from where the model's own format has it."""
+    results: Any = said.get("results") or ({},)
+    places = (said.get("stop_reason"), said.get("delta", {}).get("stop_reason"), said.get("stopReason"))
+    if reason := next(filter(None, (*places, said.get("completionReason"), results[0].get("completionReason"))), None):
+        observation.set(finish_reasons=(reason,))
+
+
 def _kind_of_event(event: Any, observation: StreamObservation) -> int:
     """Return the kind of an event of `converse_stream`, or of the model's own that `invoke_model` passes on."""
     if (chunk := event.get("chunk")) is not None:
-        return _kind_of_chunk(_members(chunk.get("bytes")), observation)
+        return _kind_of_chunk(read_json(chunk.get("bytes")), observation)
     if (delta := event.get("contentBlockDelta", {}).get("delta")) is not None:
         return _kind_of_delta(delta)
     if event.get("contentBlockStart", {}).get("start", {}).get("toolUse"):
@@ -152,8 +177,7 @@ def _kind_of_chunk(said: Mapping[str, Any], observation: StreamObservation) -> i
     """Return the kind of a chunk in the model's own format. The last one has Bedrock's counts, whosever it is."""
     if bill := said.get("amazon-bedrock-invocationMetrics"):
         observation.usage(input=bill.get("inputTokenCount"), output=bill.get("outputTokenCount"))
-    if reason := said.get("stop_reason") or said.get("completionReason") or said.get("delta", {}).get("stop_reason"):
-        observation.set(finish_reasons=(reason,))
+    _take_reason(said, observation)
     if "contentBlockDelta" in said:  # Amazon's own models
         return _kind_of_delta(said["contentBlockDelta"].get("delta", {}))
     if said.get("type") == "content_block_delta":  # Anthropic's

@@ -3,10 +3,15 @@
 What such a model calls below itself, `openai` for example, is measured too: a span inside this one, counted once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
+from opentelemetry import context as otel
+
 from otel_llm.instrumentation.calls.answers import member, read_usage
+from otel_llm.instrumentation.calls.call import call_in
 from otel_llm.instrumentation.calls.hooks import Hooks, MeasuredCall
 from otel_llm.instrumentation.calls.options import Options
 from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
@@ -28,21 +33,55 @@ _PROVIDERS: Final = {
 }
 """What langchain calls otherwise than the convention does: providers, and kinds of a model that does not name its."""
 
-_NAMES = ("invoke", "ainvoke", "stream", "astream", "generate", "agenerate")
+_WHOLE: Final = ("invoke", "ainvoke", "generate", "agenerate")
+_STREAMED: Final = ("stream", "astream")
+_ASKED: Final = object()
+"""The state of a call of a text model that was not answered from langchain's cache."""
 
 
 def targets(_: Settings) -> Iterable[LibraryTarget]:
     """Say what is measured."""
-    for module, owner, operation in (("chat_models", "BaseChatModel", "chat"), ("llms", "BaseLLM", "text_completion")):
+    for module, owner, operation, result in (
+        ("chat_models", "BaseChatModel", "chat", _result),
+        ("llms", "BaseLLM", "text_completion", _result_of_text),
+    ):
+        where = f"langchain_core.language_models.{module}"
         options = Options(operation=operation, kind="client", model=_model)
         hooks = Hooks(
             family="langchain",  # these call each other
             describe=_describe,
             item=_kind_of_chunk,
-            result=_result,
+            result=result,
             keeps_inside=True,
         )
-        yield LibraryTarget(f"langchain_core.language_models.{module}", owner, _NAMES, options, hooks, below=True)
+        yield LibraryTarget(where, owner, _WHOLE, options, hooks, below=True)
+        streams = replace(hooks, only=_streams_of(where, owner))
+        yield LibraryTarget(where, owner, _STREAMED, options, streams, below=True)
+    helpers = ("_generate_helper", "_agenerate_helper")
+    yield LibraryTarget(where, owner, helpers, options, Hooks(family="langchain", only=_note_asked))
+
+
+def _streams_of(module: str, owner: str) -> Callable[[Any, tuple[Any, ...]], bool]:
+    """Return what says whether a model streams by itself. One that does not is invoked, and measured there."""
+
+    def streams(model: Any, _: tuple[Any, ...]) -> bool:
+        cls, base = type(model), getattr(sys.modules[module], owner)
+
+        def inherits(*names: str) -> bool:
+            return all(getattr(cls, name) is getattr(base, name) for name in names)
+
+        disabled = getattr(model, "disable_streaming", False) is True
+        return not (inherits("stream", "astream") and (disabled or inherits("_stream", "_astream")))
+
+    return streams
+
+
+def _note_asked(model: Any, _: tuple[Any, ...]) -> bool:
+    """Note on the call under way that its model is asked, which is all that is done here: it is no call of its own."""
+    call = call_in(otel.get_current())
+    if call is not None and call.instance is model:
+        call.state = _ASKED
+    return False
 
 
 def _model(model: Any) -> str | None:
@@ -71,6 +110,19 @@ def _result(call: MeasuredCall, answer: Any) -> None:
     else:
         _take(answer, observation)
     _take_inside(call.inside, observation)
+
+
+def _result_of_text(call: MeasuredCall, answer: Any) -> None:
+    """Take what a text model answered. From langchain's cache it came where there is one, and no model was asked."""
+    if _has_cache(call.instance) and call.state is not _ASKED and not call.inside:
+        call.give_way(CACHED)
+    else:
+        _result(call, answer)
+
+
+def _has_cache(model: Any) -> bool:
+    own = getattr(model, "cache", None)
+    return bool(own is not False and (own or sys.modules["langchain_core.globals"].get_llm_cache()))
 
 
 def _messages(answer: Any) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from otel_llm.instrumentation.calls.hooks import Hooks, MeasuredCall
 from otel_llm.instrumentation.calls.options import Options
-from otel_llm.instrumentation.libraries import stainless
+from otel_llm.instrumentation.libraries import openai_socket, stainless
 from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
 from otel_llm.instrumentation.libraries.openai_events import kind_of_event, of_response
 from otel_llm.instrumentation.libraries.request import parameters
@@ -49,13 +49,16 @@ def targets(settings: Settings) -> Iterable[LibraryTarget]:
         options = Options(operation=operation, kind="client")
         for prefix in ("", "Async"):
             yield LibraryTarget(f"openai.resources.{module}", prefix + owner, names, options, hooks)
+    yield from openai_socket.targets(_provider_of)
 
 
 def _describe(resource: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
     server = stainless.server_of(resource)
-    host = server.get("server_address", "")
-    provider = next((name for end, name in _PROVIDERS.items() if host == end or host.endswith("." + end)), "openai")
-    return {"provider": provider, "parameters": parameters(asked), **server}
+    return {"provider": _provider_of(server.get("server_address", "")), "parameters": parameters(asked), **server}
+
+
+def _provider_of(host: str) -> str:
+    return next((name for end, name in _PROVIDERS.items() if host == end or host.endswith("." + end)), "openai")
 
 
 def _result_of_response(call: MeasuredCall, response: Any) -> None:
