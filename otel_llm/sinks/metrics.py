@@ -45,7 +45,7 @@ def _timed(record: StreamRecord) -> bool:
 
 
 def _in_process(record: StreamRecord) -> bool:
-    return record.kind == "internal" and record.index is None
+    return record.kind == "internal" and record.index is None and record.operation != names.INVOKE_AGENT
 
 
 def _served(record: StreamRecord) -> bool:

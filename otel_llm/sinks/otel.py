@@ -36,7 +36,7 @@ __all__ = ["OTelSink", "OpenSpan", "described"]
 
 _log = logging.getLogger("otel_llm")
 _ITL_PERCENTILES: Final = {q: names.ITL + percentile_name(q) for q in IN_SPAN}
-_KNOWN_AT_START: Final = ("operation", "provider", "model", "kind", "server_address", "server_port")
+_KNOWN_AT_START: Final = ("operation", "provider", "model", "kind", "server_address", "server_port", "attributes")
 
 
 class OpenSpan:
@@ -206,8 +206,10 @@ def _head(record: StreamRecord) -> dict[str, Any]:
 
 
 def _span_name(head: Mapping[str, Any]) -> str:
-    """Return `{operation} {model}`, or the operation alone."""
+    """Return `{operation} {model}`, of an agent's run with the agent's name; or the operation alone."""
     operation = head.get("operation") or "chat"
+    if operation == names.INVOKE_AGENT and (agent := head.get("attributes", {}).get(names.AGENT_NAME)):
+        return f"{operation} {agent}"
     return f"{operation} {head['model']}" if head.get("model") else str(operation)
 
 
