@@ -19,7 +19,10 @@ from tests.vocabulary import metric_name
 
 litellm = pytest.importorskip("litellm", reason="needs the libraries: make test-libraries")
 
-NAMES = ("completion", "acompletion", "text_completion", "atext_completion", "responses", "aresponses")
+NAMES = (
+    *("completion", "acompletion", "text_completion", "atext_completion", "responses", "aresponses"),
+    *("embedding", "aembedding"),
+)
 MESSAGES: Any = [{"role": "user", "content": "hi"}]
 
 
@@ -105,6 +108,22 @@ def test_text_completion(sim: str, seen_live: Seen) -> None:
     span = outer_of(seen_live)
     assert span.name == "text_completion text-completion-openai/tiny"
     assert span.attributes["gen_ai.provider.name"] == "openai"
+
+
+def test_embeddings_are_counted_once_whichever_way_the_client_is_asked(seen_live: Seen) -> None:
+    body = json.dumps({
+        "object": "list", "model": "tiny-2", "usage": {"prompt_tokens": 7, "total_tokens": 7},
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.1, 0.2]}],
+    }).encode()  # fmt: skip
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    for more in ({}, {"encoding_format": "float"}):
+        with ScriptedServer([head + body, CLOSE]) as server:
+            litellm.embedding(model="openai/tiny", input=["hi"], api_base=server.url, api_key="none", **more)
+        assert "traceparent" in server.requests[0].headers
+    names = sorted(span.name for span in seen_live.spans)
+    assert names == ["embeddings openai/tiny", "embeddings openai/tiny", "embeddings tiny", "embeddings tiny"]
+    counts = [point.count for point in seen_live.points(metric_name("operation_duration"))]
+    assert counts == [1, 1]  # of two servers
 
 
 def test_3_a_router_calls_them_once_for_each_attempt(sim: str, seen_live: Seen) -> None:

@@ -11,12 +11,14 @@ from typing import Any, Final
 from otel_llm.instrumentation.calls.answers import read_usage
 from otel_llm.instrumentation.calls.hooks import Hooks, MeasuredCall
 from otel_llm.instrumentation.calls.options import Options
+from otel_llm.instrumentation.libraries import litellm_openai
 from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
 from otel_llm.instrumentation.libraries.openai_events import kind_of_event, of_response
 from otel_llm.instrumentation.libraries.request import parameters, server_in_text
 
 __all__ = ["targets"]
 
+_FAMILY: Final = "litellm"
 _PROVIDERS: Final = {
     "azure": "azure.ai.openai",
     "azure_ai": "azure.ai.inference",
@@ -33,15 +35,17 @@ _PROVIDERS: Final = {
 """What litellm calls otherwise than the convention does."""
 
 
-def targets(_: Settings) -> Iterable[LibraryTarget]:
+def targets(settings: Settings) -> Iterable[LibraryTarget]:
     """Say what is measured. A `Router` calls these functions, once for each of its attempts."""
     for operation, names, readers in (
         ("chat", ("completion", "acompletion"), {"result": _result}),
         ("text_completion", ("text_completion", "atext_completion"), {"result": _result}),
         ("chat", ("responses", "aresponses"), {"result": _response, "item": kind_of_event}),
+        ("embeddings", ("embedding", "aembedding"), {"result": _result}),
     ):
-        hooks = Hooks(family="litellm", describe=_describe, **readers)  # these call each other
+        hooks = Hooks(family=_FAMILY, describe=_describe, **readers)  # these call each other
         yield LibraryTarget("litellm", "", names, Options(operation=operation, kind="client"), hooks, early=True)
+    yield from litellm_openai.targets(settings, _FAMILY)
 
 
 def _describe(_: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
