@@ -1,7 +1,7 @@
 """`otel-llm plugins`: list the installed plugins, and mark those that cannot be used."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint
 from typing import Final, NamedTuple
 
@@ -45,7 +45,13 @@ def _describe_adapter(point: EntryPoint) -> str:
     owners: dict[str, dict[str, None]] = {}
     for target in targets:
         owners.setdefault(target.owner or target.module, {}).update(dict.fromkeys(target.names))
-    return "; ".join(f"{owner}: {', '.join(names)}" for owner, names in owners.items())
+    return "; ".join(f"{owner}: {', '.join(_public(names))}" for owner, names in owners.items())
+
+
+def _public(names: Iterable[str]) -> list[str]:
+    """Return the names that a user of the library calls; all where he calls none of them by name."""
+    found = list(names)
+    return [name for name in found if not name.startswith("_") or name == "__call__"] or found
 
 
 _KINDS: Final = (

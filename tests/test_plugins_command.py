@@ -38,6 +38,8 @@ def test_a_line_for_each_plugin_of_each_group_whole_where_there_is_no_terminal()
     assert notes["rerank"] == "json, /v2/rerank, /rerank"
     assert notes["ollama_chat"] == "ndjson, /api/chat"
     assert notes["litellm"].startswith("litellm: completion, acompletion, text_completion, ")
+    assert notes["langchain_core"].endswith("BaseLLM: invoke, ainvoke, generate, agenerate, stream, astream")
+    assert notes["bedrock"] == "BaseClient: _make_api_call"
     assert notes["groq"] == "Completions: create; AsyncCompletions: create; Embeddings: create; AsyncEmbeddings: create"
 
 
