@@ -76,6 +76,7 @@ def test_the_glossary_explains_every_measure_without_a_model() -> None:
         (["--rate", "-1", "--duration", "3"], "-n N with --rate -1"),
         (["--api-key-env", "OTEL_LLM_NO_SUCH_KEY"], "a key in the environment variable OTEL_LLM_NO_SUCH_KEY"),
         (["--api-key-file", "/nowhere/at/all"], "--api-key-file to name a readable text file"),
+        (["--open"], "--open together with --view"),
         (["--url", "http://a/v1/chat/completions", "http://a/v1/messages"], "URLs of one protocol"),
         (["--connect-timeout", "0"], "--connect-timeout to be above 0"),
         (["--read-timeout", "-1"], "--read-timeout to be above 0"),

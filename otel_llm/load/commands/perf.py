@@ -92,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
 def _beside(load_run: Run, args: argparse.Namespace) -> AbstractContextManager[object]:
     """Return the page beside the run, if it is wanted, and say where it is. A run without it is a run all the same."""
     if not args.view:
+        if args.open:
+            raise ConfigError("--open together with --view", "--open alone")
         return nullcontext()
     page = ViewBeside(load_run.path, open_browser=args.open)
     sys.stderr.writelines(f"{line}\n" for line in page.start())
