@@ -163,6 +163,8 @@ class _View:
                 f"next  OTEL_EXPORTER_OTLP_ENDPOINT={self._otlp and self._otlp.grpc_endpoint} otel-llm run app.py",
                 "      Ctrl-C ends it",
             ]
+        elif self._args.run_file is not None:
+            lines.append(f"shows {self._args.run_file}; Ctrl-C ends it")
         print("\n".join(lines), flush=True)
 
     def _about(self) -> Mapping[str, Any]:

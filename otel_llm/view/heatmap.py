@@ -1,6 +1,7 @@
 """Latency over time: how many values lie in each cell, percentiles of each column, and the slowest call of each."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ _DECADES: Final = 1e4
 
 
 def heatmap_of_calls(held: Held, rows: Rows, measure: str, start: float, end: float) -> dict[str, Any] | None:
-    """Return the heatmap of a measure of calls that succeeded, and its dots: the slowest of each column, and failures.
+    """Return the heatmap of a measure of calls that succeeded, and its dots: the slowest of each column.
 
     start, end: Unix time, s. None where no call has a value.
     """
@@ -29,8 +30,11 @@ def heatmap_of_calls(held: Held, rows: Rows, measure: str, start: float, end: fl
     moments, values = good["start_ns"] / 1e9, good[measure]
     found = _heatmap(moments, values, np.ones(len(good)), start, end)
     column = _column(moments, start, end)
-    found["p50"], found["p99"] = ([_at(values[column == each], q) for each in range(_COLUMNS)] for q in (50, 99))
-    found["dots"] = [_dot(held, row, measure) for row in _slowest(good, measure, column)]
+    order = np.lexsort((values, column))
+    ordered, ends = values[order], np.searchsorted(column[order], np.arange(_COLUMNS + 1)).tolist()
+    parts = list(pairwise(ends))
+    found["p50"], found["p99"] = ([percentile(ordered[low:high], q) for low, high in parts] for q in (50, 99))
+    found["dots"] = [_dot(held, good[order[high - 1]], measure) for low, high in parts if high > low]
     return found
 
 
@@ -80,16 +84,6 @@ def _heatmap(moments: Floats, values: Floats, counts: Floats, start: float, end:
 
 def _column(moments: Floats, start: float, end: float) -> Any:
     return np.clip((moments - start) / max(end - start, 1e-9) * _COLUMNS, 0, _COLUMNS - 1).astype(np.int64)
-
-
-def _at(values: Floats, q: float) -> float | None:
-    return percentile(np.sort(values), q)
-
-
-def _slowest(good: Rows, measure: str, column: Any) -> Iterator[Any]:
-    order = np.lexsort((good[measure], column))
-    last = np.append(np.flatnonzero(np.diff(column[order])), len(order) - 1)
-    yield from good[order[last]]
 
 
 def _dot(held: Held, row: Any, measure: str) -> dict[str, Any]:

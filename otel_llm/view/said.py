@@ -12,6 +12,7 @@ __all__ = ["call_of", "group_of", "run_of"]
 
 _MODEL: Final = (names.REQUEST_MODEL, names.RESPONSE_MODEL)
 _FIRST: Final = (names.TIME_TO_FIRST_TOKEN, names.RESPONSE_TIME_TO_FIRST_CHUNK, names.ENGINE_TIME_TO_FIRST_TOKEN)
+_QUEUE: Final = (names.ENGINE_TIME_IN_QUEUE, names.SERVER_SAID["queue"])
 _TOKENS: Final = (names.USAGE_OUTPUT_TOKENS, names.COUNTED_TOKENS, names.EARLIER_OUTPUT_TOKENS)
 _OF_A_MODEL: Final = (*_MODEL, names.PROVIDER_NAME, names.EARLIER_PROVIDER_NAME, names.ENGINE_TIME_TO_FIRST_TOKEN)
 _CUT_OFF: Final = ("closed_early", "abandoned", "cancelled")
@@ -40,7 +41,7 @@ def call_of(span: ReceivedSpan) -> Call | None:
         max(span.end_unix_ns - span.start_unix_ns, 0) / 1e9,
         _number(said, _FIRST),
         _number(said, (names.TPOT,)),
-        _number(said, (names.ENGINE_TIME_IN_QUEUE,)),
+        _number(said, _QUEUE),
         _number(said, _TOKENS),
         span.trace_id,
         _error(span),

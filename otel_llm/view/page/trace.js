@@ -38,7 +38,7 @@ function inside(span) {
   return [
     span.words ? html("pre", { class: "words" }, span.words) : null,
     html("dl", { class: "said" },
-      html("dt", {}, "starts"), html("dd", {}, `${duration(span.start)} after the trace`),
+      span.start ? [html("dt", {}, "starts"), html("dd", {}, `${duration(span.start)} after the trace`)] : null,
       span.chunks.length ? [html("dt", {}, "first part of the answer"), html("dd", {}, `${duration(span.chunks[0] - span.start)} after the span, then ${plural(span.chunks.length - 1, "part")} in ${duration(span.chunks.at(-1) - span.chunks[0])}`)] : null),
     span.events.length ? html("h3", {}, "Events") : null,
     span.events.map((event) => html("dl", { class: "said" }, html("dt", {}, duration(event.at)), html("dd", {}, event.name), event.attributes.map(([name, value]) => [html("dt", {}, name), html("dd", {}, value)]))),
