@@ -103,7 +103,7 @@ dist: $(VENV)-dist/.dev ## the wheel and the source archive into dist/, checked
 	@$(VENV)-dist/bin/check-wheel-contents dist/*.whl
 	@$(VENV)-dist/bin/pyroma --min=8 dist/*.tar.gz
 
-format: $(VENV)/.dev ## rewrite the code in the house format
+format: $(VENV)/.dev ## format the code, and fix what lint can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 

@@ -53,7 +53,7 @@ _SAME: Final = 1e-6
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `otel-llm demo`."""
     parser.add_argument(
-        "--parallel", type=int, default=16, help="requests under way at any time (default: %(default)s)"
+        "--parallel", type=int, default=16, help="requests in progress at any time (default: %(default)s)"
     )
     parser.add_argument("-n", "--number", type=int, default=160, help="requests (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where the run file goes (default: .)")

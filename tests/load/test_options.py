@@ -174,7 +174,7 @@ def test_a_duration_begins_nothing_more_and_waits_for_what_is_under_way(perf: Ru
     assert requests["planned"] == requests["succeeded"] == truth.stats()["requests"]
     assert 12 <= requests["succeeded"] <= 16
     assert 1.0 < report["duration"] < 1.6
-    assert "began nothing after 1 s and waited up to 30 s" in run.out
+    assert "stopped sending after 1 s and waited up to 30 s" in run.out
 
 
 def test_what_outlasts_the_grace_period_is_cut_off_and_said_to_be(perf: Run, truth: TruthServer) -> None:

@@ -30,7 +30,7 @@ _INTERRUPTED: Final = 130
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     own = add_shared(parser, "the search")
-    own.add_argument("--in-parallel", action="store_true", help="find requests under way, not requests per second")
+    own.add_argument("--in-parallel", action="store_true", help="find requests in progress, not requests per second")
     own.add_argument(
         "--start", dest="first", type=float, default=1.0, metavar="LOAD", help="try this first (default: 1)"
     )

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     own = add_shared(parser, "the sweep")
     own.add_argument("--rate", nargs="+", metavar="R", help="requests per second: 1 2 4, or 1..64:x2, or 10..50:+10")
-    own.add_argument("--parallel", nargs="+", metavar="N", help="or requests under way at any time, as for --rate")
+    own.add_argument("--parallel", nargs="+", metavar="N", help="or requests in progress at any time, as for --rate")
     own.add_argument("--repeat", type=int, default=1, metavar="N", help="runs at each load (default: 1)")
     own.add_argument("--shuffle", action="store_true", help="in random order, of --seed; default: ascending")
 

@@ -69,7 +69,14 @@ def _add_ask(add: Add) -> None:
     )
     add("--dataset", metavar="PATH", help="prompts from this file, read by what is in it; or a name")
     add("--dataset-format", metavar="NAME", help="how to read the file (`otel-llm plugins` lists them)")
-    add("--dataset-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="for that format")
+    add(
+        "--dataset-options",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="options of the dataset format",
+    )
     add(
         "--input-tokens",
         metavar="LENGTHS",
@@ -95,7 +102,7 @@ def _add_ask(add: Add) -> None:
         "(docs/workloads.md)",
     )  # fmt: skip
     add("--trace", metavar="FILE", help="replay requests of this length at these times (docs/workloads.md)")
-    add("--trace-format", metavar="NAME", help="its format (docs/workloads.md); default: by what is in it")
+    add("--trace-format", metavar="NAME", help="format of the trace (docs/workloads.md); default: by what is in it")
     add("--speedup", type=float, metavar="X", help="replay the trace X times as fast (default: 1)")
     add("--from", dest="trace_from", type=seconds, metavar="TIME", help="begin so far into the trace")
     add("--to", dest="trace_to", type=seconds, metavar="TIME", help="end so far into the trace")
@@ -112,7 +119,7 @@ def _add_ask(add: Add) -> None:
     add("--tokenizer-path", metavar="PATH", help="count tokens where the server does not, and check it where it does")
     add(
         "--parameters", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
-        help="laid over the request body: numbers, JSON, text; KEY=null takes KEY out",
+        help="merged into the request body: numbers, JSON, text; KEY=null removes KEY",
     )  # fmt: skip
 
 
@@ -137,7 +144,13 @@ def _add_good_enough(add: Add) -> None:
         "--slo", nargs="+", action="extend", default=[], metavar="NAME=TIME",
         help=f"per request, such as ttft=300ms: {', '.join(QUANTITIES)}; exit code 1 when missed",
     )  # fmt: skip
-    add("--slo-attainment", type=share, default=0.99, metavar="SHARE", help="that must meet it (default: 99%%)")
+    add(
+        "--slo-attainment",
+        type=share,
+        default=0.99,
+        metavar="SHARE",
+        help="share of requests that must meet the SLO (default: 99%%)",
+    )
     add(
         "--until-certain", action="store_true",
         help="end once it is certain (95%%) whether --slo is kept; -n and --duration are then the most it takes",
@@ -165,9 +178,9 @@ def _add_reach(add: Add) -> None:
     add("--api-key-env", metavar="NAME", help="take the key from this environment variable")
     add("--api-key-file", metavar="FILE", help="take the key from the first line of this file")
     add("--insecure", action="store_true", help="do not verify the server's certificate")
-    add("--ca", metavar="FILE", help="authorities to verify it by")
+    add("--ca", metavar="FILE", help="certificate authorities that the server is verified by")
     add("--cert", metavar="FILE", help="client certificate")
-    add("--key", metavar="FILE", help="its key")
+    add("--key", metavar="FILE", help="key of the client certificate")
     add("--proxy", metavar="URL", help="HTTP proxy; default: what HTTP_PROXY, HTTPS_PROXY, NO_PROXY say")
     add("--uds", metavar="PATH", help="connect to this Unix socket in place of the URL's host")
 

@@ -117,7 +117,7 @@ class LoadPlan:
     parallel: int = option(
         1, "--parallel", group=Group.AMOUNT, nargs="+", metavar="N", default=None, check=ONE_OR_MORE,
         to_field=lambda texts: int(parse_parallel(texts).peak),
-        help="closed loop: requests under way at any time (default: 1); in stages 8:30s 32:60s, rising 1..50:5m",
+        help="closed loop: requests in progress at any time (default: 1); in stages 8:30s 32:60s, rising 1..50:5m",
     )  # fmt: skip
     rate: Stages | None = option(
         None, "--rate", group=Group.AMOUNT, nargs="+", metavar="R", to_field=parse_rate,
@@ -130,7 +130,7 @@ class LoadPlan:
     )  # fmt: skip
     max_concurrency: int | None = option(
         None, "--max-concurrency", group=Group.AMOUNT, type=int, metavar="N", check=ONE_OR_MORE,
-        help="the most requests an open loop has under way; others wait",
+        help="the most requests an open loop has in progress; others wait",
     )  # fmt: skip
     think_time: ThinkTime | None = option(
         None, "--think-time", group=Group.AMOUNT, metavar="TIME", to_field=parse_think_time,
@@ -165,7 +165,7 @@ class LoadPlan:
     grace_s: float = option(
         30.0, "--grace", group=Group.STOP, type=seconds, metavar="TIME", default=None,
         check=Check("to be 0 seconds or more", lambda grace: grace >= 0),  # inf: for as long as it takes
-        help="then wait so long for those under way (default: 30s)",
+        help="then wait so long for those in progress (default: 30s)",
     )  # fmt: skip
     max_errors: int | None = option(
         None, "--max-errors", group=Group.STOP, type=int, metavar="N", check=ONE_OR_MORE,

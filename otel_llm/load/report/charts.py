@@ -237,10 +237,15 @@ def _over_time(over: OverTime) -> Iterator[Chart]:
         yield _chart(name, "over-time", title, about, made, [*keys, *late])
 
     made = begin()
-    bars(made, over.in_flight, "under way", _AMBER)
+    bars(made, over.in_flight, "in progress", _AMBER)
     _hover(made, "@text", mode="vline")
     yield _chart(
-        "in-flight", "over-time", "Requests under way", "Requests under way at the same time, over the run.", made, late
+        "in-flight",
+        "over-time",
+        "Requests in progress",
+        "Requests in progress at the same time, over the run.",
+        made,
+        late,
     )
 
 

@@ -32,7 +32,7 @@ def slices_table(slices: Mapping[str, Any]) -> Table:
     """Return a table with a row for each slice of a run; times in ms."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     times = [f"{label} {name}" for label in ("TTFT", "latency") for name in ("p50", "p99")]
-    for column in ("from s", "asked", "sent", "answered", "failed", "under way", *times):
+    for column in ("from s", "asked", "sent", "answered", "failed", "in progress", *times):
         table.add_column(column, justify="right", no_wrap=True)
     for each in slices["slices"]:
         counts = (f"{each[name]:,}" for name in ("asked", "sent", "answered", "failed", "under_way"))

@@ -92,7 +92,7 @@ class Display:
         known = stats.planned < ENDLESS
         bar = ProgressBar(total=stats.planned if known else None, completed=stats.ended, width=40, pulse=not known)
         of = f" of {stats.planned:,}" if known else ""
-        grid.add_row(bar, f"{stats.ended:,}{of} ended · {in_flight:,} under way · {sent:,} sent")
+        grid.add_row(bar, f"{stats.ended:,}{of} ended · {in_flight:,} in progress · {sent:,} sent")
         failed = Text(f"{stats.failed:,} failed", style="red" if stats.failed else "dim")
         grid.add_row(_pace(stats), failed)
         for label, name in (("first token", "time_to_first_token"), ("inter-token", "inter_token_latency")):

@@ -52,7 +52,7 @@ def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a reader of a report should know before believing it, in plain sentences, most telling first."""
     requests = report["requests"]
     if report["ended_by"] == "interrupted":
-        yield "interrupted: what had not begun by then never did, and what was under way was cut off"
+        yield "interrupted: what had not begun by then never did, and what was in progress was cut off"
     elif report["ended_by"] == "max_errors":
         yield f"stopped after {requests['failed']:,} failures (--max-errors {plan.max_errors})"
     elif report["ended_by"] == "max_tokens_total":
@@ -62,7 +62,7 @@ def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
     if plan.duration_s is not None and report["ended_by"] not in ("certain", "interrupted"):
         cut = requests["cancelled"]
         yield (
-            f"began nothing after {plan.duration_s:g} s and waited up to {plan.grace_s:g} s for what was under way: "
+            f"stopped sending after {plan.duration_s:g} s and waited up to {plan.grace_s:g} s for the rest: "
             f"{cut:,} requests were cut off"
         )
     named = report["run"]["arguments"].get("protocol")

@@ -18,7 +18,7 @@ _UNITS: Final = {"rate": "/s", "parallel": " in parallel"}
 
 
 class Load(NamedTuple):
-    """How much is asked of the server: requests per second, or requests under way at any time."""
+    """How much is asked of the server: requests per second, or requests in progress at any time."""
 
     loop: Loop
     value: float

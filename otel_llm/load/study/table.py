@@ -75,7 +75,7 @@ def print_sweep(rows: Sequence[Mapping[str, Any]], planned: int, console: Consol
 def _legend(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield what the columns and each mark that was printed mean."""
     loop = rows[0]["loop"]
-    load = "rate: requests asked per second" if loop == "rate" else "parallel: requests under way at any time"
+    load = "rate: requests asked per second" if loop == "rate" else "parallel: requests in progress at any time"
     since = ", from the moment a request was meant to be sent" if loop == "rate" else ""
     yield f"[dim]{load}; TTFT, time to first token{since}; ITL, inter-token latency; both in ms[/]"
     seen = {row["verdict"] for row in rows}
