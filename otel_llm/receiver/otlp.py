@@ -17,6 +17,7 @@ import orjson
 from aiohttp import web
 from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
@@ -67,6 +68,15 @@ class _Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
         return self.response()
 
 
+class _Logs(logs_service_pb2_grpc.LogsServiceServicer):
+    """Takes logs and leaves them: a program that also exports some is not to complain about it."""
+
+    request, response = logs_service_pb2.ExportLogsServiceRequest, logs_service_pb2.ExportLogsServiceResponse
+
+    def Export(self, request: Any, context: Any = None) -> Any:  # noqa: N802  # the name in the OTLP service
+        return self.response()
+
+
 class OtlpServer:
     """A server that runs while its `with` block does, or from `start` to `stop`, and gives `taker` what it receives.
 
@@ -75,7 +85,7 @@ class OtlpServer:
 
     def __init__(self, taker: Taker, *, host: str = "127.0.0.1", grpc_port: int = 0, http_port: int = 0) -> None:
         self._host, self._grpc_port, self._http_port = host, grpc_port, http_port
-        self._services = {"traces": _Traces(taker), "metrics": _Metrics(taker)}
+        self._services = {"traces": _Traces(taker), "metrics": _Metrics(taker), "logs": _Logs()}
         self._grpc: Any = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="otlp-receiver", daemon=True)
@@ -117,6 +127,7 @@ class OtlpServer:
         # what is generated for gRPC has no types
         trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self._services["traces"], server)  # type: ignore[no-untyped-call]
         metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(self._services["metrics"], server)  # type: ignore[no-untyped-call]
+        logs_service_pb2_grpc.add_LogsServiceServicer_to_server(self._services["logs"], server)  # type: ignore[no-untyped-call]
         try:
             port: int = server.add_insecure_port(f"{self._host}:{self._grpc_port}")
         except RuntimeError as error:
@@ -127,7 +138,7 @@ class OtlpServer:
 
     async def _serve_http(self) -> int:
         app = web.Application(client_max_size=_LIMIT)
-        app.router.add_post("/v1/{signal:traces|metrics}", self._post)
+        app.router.add_post("/v1/{signal:traces|metrics|logs}", self._post)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._http_port)

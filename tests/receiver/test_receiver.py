@@ -8,11 +8,14 @@ import urllib.request
 
 import numpy as np
 import pytest
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogs
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetrics
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpans
 from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpLogs
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetrics
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpans
+from opentelemetry.sdk._logs.export import LogRecordExportResult
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import AggregationTemporality, PeriodicExportingMetricReader
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, ExponentialBucketHistogramAggregation
@@ -149,6 +152,14 @@ def test_json_is_read_with_its_ids_in_hex(receiver):
     (span,) = receiver.spans
     assert (span.trace_id, span.span_id) == (0x5B8EFFF798038103D269B633813FC60C, 0xEEE19B7EC3C1B174)
     assert (span.parent_span_id, span.kind) == (0xEEE19B7EC3C1B173, "SERVER")
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_logs_are_taken_without_a_complaint(receiver, protocol):
+    grpc = protocol == "grpc"
+    exporter = GrpcLogs(receiver.grpc_endpoint) if grpc else HttpLogs(f"{receiver.http_endpoint}/v1/logs")
+    assert exporter.export([]) is LogRecordExportResult.SUCCESS
+    exporter.shutdown()
 
 
 def post(receiver, body):
