@@ -10,7 +10,7 @@ counted = { $(BIN)/python -m pip --disable-pip-version-check install --progress-
 	| awk '/^Collecting /{printf "\r  package %d", ++n; fflush()} /^Installing collected/{printf "\r  unpacking %d packages", n; fflush()} \
 	/^FAILED/{failed = 1} END{if (n) print ""; exit failed}'
 
-.PHONY: help demo test test-fast test-models test-libraries tools stack lint docs docs-serve dist format bench bench-instrumentation bench-peers lock clean
+.PHONY: help demo test test-fast test-models test-libraries test-distributed tools stack lint docs docs-serve dist format bench bench-instrumentation bench-peers lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -66,6 +66,15 @@ test-models: $(VENV)-models/.dev ## real model servers and classes on tiny model
 
 test-libraries: $(VENV)-models/.dev ## litellm and others, the openai before the newest, beside other instrumentations; same environment
 	@$(VENV)-models/bin/python -m pytest tests/libraries tests/instrumentation/test_openai.py $(ARGS)
+
+# Ray's wheel is 75 MB and its import takes a second: only programs that ask for it find it.
+$(VENV)/.distributed: requirements/distributed.lock $(VENV)/.dev
+	@echo "installing Ray into $(VENV)/distributed ..."
+	@$(PIP) install --require-hashes --no-deps --upgrade --target $(VENV)/distributed -r requirements/distributed.lock
+	@touch $@
+
+test-distributed: $(VENV)/.distributed ## runs on a Ray cluster of this machine; manifests by Kubernetes' schemas
+	@PYTHONPATH=$(CURDIR)/$(VENV)/distributed $(BIN)/python -m pytest tests/distributed $(ARGS)
 
 lint: $(VENV)/.dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -16,9 +16,10 @@ import msgspec
 
 from otel_llm.cli import main
 from otel_llm.load.plan.conversations import Conversation, Conversations, Turn
+from otel_llm.load.plan.share import Share
 from otel_llm.load.worker.exchange import Exchange
 from otel_llm.load.worker.raw import Raw
-from otel_llm.load.worker.stock import Share, Stock
+from otel_llm.load.worker.stock import Stock
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.connection import note_reads

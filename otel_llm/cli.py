@@ -20,6 +20,7 @@ _COMMANDS: Final = {
     "find": ("otel_llm.load.commands.find", "find the highest load at which an SLO holds, and how sure that is"),
     "report": ("otel_llm.load.commands.report", "print the report of a run file, including an interrupted run"),
     "view": ("otel_llm.view.command", "a page of what comes in by OTLP, live, or of a run file"),
+    "merge": ("otel_llm.load.commands.merge", "run files of shards, made on several machines, become that of one run"),
     "compare": ("otel_llm.load.commands.compare", "what differs between runs, and how sure that is"),
     "demo": ("otel_llm.demo", "simulated model, load, OTLP and the percentiles read back: nothing to set up"),
     "sim": ("otel_llm.sim.cli", "a simulated model server with a known schedule"),

@@ -59,6 +59,9 @@ NOT_STREAMED: Final = "not_streamed"
 Outcome = Literal["complete", "closed_early", "abandoned", "cancelled", "error"]
 TokenSource = Literal["provider", "counted", "chunks"]
 
+_MOMENTS: Final = ("intended_ns", "due_ns", "sent_ns", "headers_ns", "ended_ns")
+"""What of a record is a moment, beside the arrivals of its chunks; `connect_ns` is a duration."""
+
 _CODES: Final = {"at_ns": "q", "read": "I", "kind": "B", "size": "I", "tokens": "I", "lag_ns": "q"}
 """The columns of chunks, in the order in which they are stored, with their type codes."""
 _COLUMNS: Final = tuple((name, code, array(code).itemsize) for name, code in _CODES.items())
@@ -222,6 +225,14 @@ class StreamRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     def ok(self) -> bool:
         """Whether the answer arrived whole."""
         return self.outcome == "complete"
+
+    def moved(self, by_ns: int) -> "StreamRecord":
+        """Return the same call on a clock that reads `by_ns` more at every moment. No duration changes."""
+        if not by_ns:
+            return self
+        moments = {name: at + by_ns for name in _MOMENTS if (at := getattr(self, name)) is not None}
+        chunks = msgspec.structs.replace(self.chunks, at_ns=array("q", [at + by_ns for at in self.chunks.at_ns]))
+        return msgspec.structs.replace(self, chunks=chunks, **moments)
 
 
 # -- as text and as bytes ------------------------------------------------------------------------------------------

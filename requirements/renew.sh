@@ -25,7 +25,7 @@ for name in build dist go node llama-cpp-build compare-bare compare-genai compar
     compare-openinference peers/evalscope peers/aiperf; do
     lock "$name" "requirements/$name.in"
 done
-for name in foreign llama-cpp; do
+for name in foreign llama-cpp distributed; do
     lock "$name" "requirements/$name.in" --no-deps
 done
 lock compare-otel_llm pyproject.toml requirements/compare-bare.in

@@ -26,10 +26,13 @@ from otel_llm.sinks.private_file import PrivateFile
 __all__ = [
     "RUN_FILE",
     "RunFile",
+    "StoredCall",
     "check_appendable",
     "create_empty",
+    "read_account",
     "read_answers",
     "read_bodies",
+    "read_calls",
     "read_columns",
     "read_records",
     "read_run",
@@ -121,6 +124,8 @@ CREATE TABLE IF NOT EXISTS result (
     {_COLUMNS}
 );
 """
+_SHARD: Final = "CREATE TABLE IF NOT EXISTS shard (run_id TEXT PRIMARY KEY, account TEXT /* JSON */)"
+"""Of a run that is a part of one: what its records do not say."""
 
 _JSON: Final = ("arguments", "versions", "summary")
 _ANSWERS: Final = "SELECT request, response_messages, prompt_tokens, completion_tokens FROM result WHERE success='True'"
@@ -130,12 +135,21 @@ _INSERT: Final = f"INSERT INTO result VALUES ({', '.join('?' for _ in COLUMNS)})
 class RunFile:
     """A sink that writes a run to a file that only its owner can read."""
 
-    def __init__(self, path: Path, run: Mapping[str, Any], planned: int | None, *, append: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        run: Mapping[str, Any],
+        planned: int | None,
+        *,
+        append: bool = False,
+        clock_origin: int | None = None,
+    ) -> None:
         """Create or open the file. Raises ConfigError when it cannot be written, or exists and must not be continued.
 
         run:     `id`, `name`, `started_at`, `arguments` (without secrets) and `versions`, as in the JSON report
         planned: None where only the clock ends the run
         append:  continue a file that exists; `run_id` tells the rows of its runs apart
+        clock_origin: Unix time in ns of 0 on the clock of the records; None: that of this process
         """
         self.path = path
         self._new = not (append and path.exists())
@@ -144,7 +158,7 @@ class RunFile:
         self._id = run["id"]
         self._db = sqlite3.connect(path.absolute())  # some names, such as :memory:, mean something to SQLite
         try:
-            self._begin(run, planned)
+            self._begin(run, planned, SYSTEM.wall_ns(0) if clock_origin is None else clock_origin)
         except sqlite3.OperationalError as error:
             self._db.close()
             if self._new:
@@ -158,7 +172,7 @@ class RunFile:
         self.written = 0
         """Requests of this run that are on disk."""
 
-    def _begin(self, run: Mapping[str, Any], planned: int | None) -> None:
+    def _begin(self, run: Mapping[str, Any], planned: int | None, clock_origin: int) -> None:
         self._db.execute("PRAGMA page_size = 32768")  # rows are long: fewer writes, a third less time
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -166,7 +180,7 @@ class RunFile:
         texts = {key: msgspec.json.encode(run[key]).decode() for key in ("arguments", "versions")}
         self._db.execute(
             "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            (run["id"], _VERSION, run["name"], run["started_at"], *texts.values(), SYSTEM.wall_ns(0), planned),
+            (run["id"], _VERSION, run["name"], run["started_at"], *texts.values(), clock_origin, planned),
         )
         self._db.commit()
         self._db.execute(f"PRAGMA busy_timeout = {_LOCKED_MS}")
@@ -197,6 +211,12 @@ class RunFile:
             self._db.executemany(_INSERT, self._waiting)
         self.written += len(self._waiting)
         self._waiting.clear()
+
+    def add_account(self, account: bytes) -> None:
+        """Write what a run that is a part of another knows beside its records, as JSON. Raises sqlite3.Error."""
+        with self._db:
+            self._db.execute(_SHARD)
+            self._db.execute("INSERT INTO shard VALUES (?, ?)", (self._id, account.decode()))
 
     def close(self, report: Mapping[str, Any] | None = None) -> None:
         """Write the report as the run's summary, if there is one, and close the file. Raises sqlite3.Error.
@@ -298,6 +318,38 @@ def read_bodies(path: Path, run_id: str) -> Iterator[tuple[StreamRecord, bytes |
     with _reading(path) as db:
         for text, body in db.execute("SELECT record, request FROM result WHERE run_id = ? ORDER BY rowid", (run_id,)):
             yield from_json(text), None if body is None else body.encode()
+
+
+def read_account(path: Path, run_id: str) -> str | None:
+    """Return what `add_account` wrote, as JSON; None of a run that is no part of another.
+
+    Raises ConfigError when it is no run file.
+    """
+    with _reading(path) as db:
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'shard'").fetchone():
+            return None
+        found = db.execute("SELECT account FROM shard WHERE run_id = ?", (run_id,)).fetchone()
+        return None if found is None else str(found[0])
+
+
+class StoredCall(NamedTuple):
+    """A request as its row has it; the texts are None in a run of `--no-content`."""
+
+    record: StreamRecord
+    request: str | None
+    messages: str | None
+
+
+def read_calls(path: Path, run_id: str) -> Iterator[StoredCall]:
+    """Yield the requests of a run by the moments at which they ended. Raises ConfigError when it is no run file."""
+    with _reading(path) as db:
+        order = db.execute("SELECT rowid FROM result WHERE run_id = ? ORDER BY completed_time, rowid", (run_id,))
+        for (row,) in order:  # rows are long: ordering them themselves would copy all of them
+            text, blob, request, messages = db.execute(
+                "SELECT record, chunks, request, response_messages FROM result WHERE rowid = ?", (row,)
+            ).fetchone()
+            record = msgspec.structs.replace(from_json(text), chunks=Chunks.from_bytes(blob))
+            yield StoredCall(record, request, messages)
 
 
 class AnsweredRequest(NamedTuple):

@@ -12,9 +12,10 @@ import orjson
 import pytest
 
 from otel_llm.load.plan.conversations import Conversation, Conversations, Turn
+from otel_llm.load.plan.share import Share
 from otel_llm.load.worker.exchange import Exchange
 from otel_llm.load.worker.raw import Raw
-from otel_llm.load.worker.stock import Share, Stock
+from otel_llm.load.worker.stock import Stock
 from otel_llm.observation import StreamObservation
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.connection import note_reads

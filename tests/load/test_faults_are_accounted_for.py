@@ -14,10 +14,10 @@ import pytest
 
 from otel_llm.clock import now_ns
 from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.plan.share import Share
 from otel_llm.load.prompts.parsers import Source, open_parser
 from otel_llm.load.worker.channel import GO, Batch, Inbox, LastWord, Ready
 from otel_llm.load.worker.raw import Raw
-from otel_llm.load.worker.stock import Share
 from otel_llm.load.worker.worker import _Worker
 from otel_llm.sinks.sqlite import read_records
 from otel_llm.wire.loop import new_loop

@@ -45,6 +45,7 @@ def test_help_has_every_option_of_the_guide_in_groups() -> None:
         "options",
         "what to ask",
         "how much, and when",
+        "on which machines",
         "when to stop",
         "where the results go",
         "what is good enough",

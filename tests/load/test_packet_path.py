@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from otel_llm.load.commands import perf
-from otel_llm.load.coordinator import coordinator
+from otel_llm.load.coordinator import local
 from otel_llm.load.worker import worker
 from otel_llm.testing import ScriptedServer
 from tests.traced import modules_on_the_page
@@ -115,7 +115,7 @@ class Answer(list[bytes]):
 @pytest.fixture
 def in_one_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     context = SimpleNamespace(Process=WorkerThread)
-    monkeypatch.setattr(coordinator, "multiprocessing", SimpleNamespace(get_context=lambda _: context))
+    monkeypatch.setattr(local, "multiprocessing", SimpleNamespace(get_context=lambda _: context))
     monkeypatch.setattr(worker, "signal", SimpleNamespace(signal=lambda *_: None, SIGINT=2, SIGTERM=15, SIG_IGN=1))
     nothing = dict.fromkeys(("collect", "freeze", "disable"), lambda: None)
     monkeypatch.setattr(worker, "gc", SimpleNamespace(**nothing))
@@ -140,4 +140,4 @@ def test_the_path_of_a_packet_from_the_socket_to_the_printed_report(capsys: pyte
     assert code == 0
     assert " Succeed requests: 1" in capsys.readouterr().out
     assert follower.path == modules_on_the_page("A packet")
-    assert len(follower.path) <= 25
+    assert len(follower.path) <= 26

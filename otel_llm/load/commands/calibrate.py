@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from otel_llm.load.coordinator.coordinator import Coordinator
+from otel_llm.load.coordinator.local import LOCAL
 from otel_llm.load.coordinator.reckoning import FinishedCall
 from otel_llm.load.figures.machine_limits import Level
 from otel_llm.load.figures.verdict import ClientError
@@ -45,10 +46,10 @@ def calibrate(levels: Sequence[int] = _STREAMS) -> Iterator[Level]:
 def _measure_level(streams: int) -> Level:
     behaviour = Behaviour(ttft_ms=100, itl_ms=_ITL_MS, tokens=_TOKENS)
     with SimProcess(behaviour, log=True) as sim:
-        coordinator, records = Coordinator(_plan(sim.url, streams)), list[StreamRecord]()
+        coordinator, records = Coordinator(_plan(sim.url, streams), LOCAL), list[StreamRecord]()
         client = ClientError()
 
-        def finished(batch: Sequence[FinishedCall]) -> None:
+        def finished(batch: Sequence[FinishedCall], _: object) -> None:
             found = [call.record for call in batch]
             records.extend(found)
             client.add(Facts.of(*found))

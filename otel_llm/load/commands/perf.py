@@ -4,7 +4,8 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from math import isfinite
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 from rich.console import Console
 
 from otel_llm.errors import ConfigError
+from otel_llm.load.coordinator.crew import Crew
 from otel_llm.load.coordinator.interrupts import Interrupts
+from otel_llm.load.coordinator.local import LOCAL
 from otel_llm.load.coordinator.run import Run, RunResult
 from otel_llm.load.figures import machine_limits as calibration
 from otel_llm.load.figures.health import Health
@@ -66,24 +69,27 @@ def run(args: argparse.Namespace) -> int:
             found.append(JsonLines(args.jsonl))
         return found
 
-    load_run = Run(
-        plan,
-        name=args.name,
-        slo=planned.slo,
-        gates=planned.gates,
-        until_certain=args.until_certain,
-        arguments=_written(args, plan),
-        notes=planned.notes,
-        counting=planned.counting,
-        keep_content=not args.no_content,
-        log_every=args.log_every_n_query,
-        sinks=sinks,
-        append=args.append,
-        secrets=secrets,
-    )
-    with _beside(load_run, args), Interrupts(last=True) as interrupts:
-        result = load_run.go(interrupts)
-        code = _tell(load_run, result, args)
+    with ExitStack() as leave:
+        crew, plan = _crew_of(args, plan, leave)
+        load_run = Run(
+            plan,
+            name=args.name,
+            slo=planned.slo,
+            gates=planned.gates,
+            until_certain=args.until_certain,
+            arguments=_written(args, plan),
+            notes=planned.notes,
+            counting=planned.counting,
+            keep_content=not args.no_content,
+            log_every=args.log_every_n_query,
+            sinks=sinks,
+            append=args.append,
+            secrets=secrets,
+            crew=crew,
+        )
+        with _beside(load_run, args), Interrupts(last=True) as interrupts:
+            result = load_run.go(interrupts)
+            code = _tell(load_run, result, args)
     if result.abandoned:  # an exporter that waits for its receiver would hold the process up at its end
         os._exit(code)
     return code
@@ -98,6 +104,16 @@ def _beside(load_run: Run, args: argparse.Namespace) -> AbstractContextManager[o
     page = ViewBeside(load_run.path, open_browser=args.open)
     sys.stderr.writelines(f"{line}\n" for line in page.start())
     return page
+
+
+def _crew_of(args: argparse.Namespace, plan: LoadPlan, leave: ExitStack) -> tuple[Crew, LoadPlan]:
+    """Return where workers run, and the plan for so many of them. leave: closes them at the end"""
+    if args.ray is None:
+        return LOCAL, plan
+    from otel_llm.load.remote.ray_crew import RayCrew  # its library is loaded by those who ask for it
+
+    crew = leave.enter_context(closing(RayCrew(args.ray, args.per_node)))
+    return crew, replace(plan, workers=crew.workers)
 
 
 def _tell(load_run: Run, result: RunResult, args: argparse.Namespace) -> int:
@@ -154,6 +170,7 @@ def _written(args: argparse.Namespace, plan: LoadPlan) -> dict[str, Any]:
     given["proxy"] = None if args.proxy is None else repr(Proxy.parse(args.proxy))
     given["otlp_endpoint"] = None if args.otlp_endpoint is None else redact_url(args.otlp_endpoint)
     given |= {name: _plain(given[name]) for name in ("rate", "parallel")}
+    given["shard"] = None if plan.shard is None else str(plan.shard)
     given["headers"] = parse_headers(args.headers)
     given["parameters"] = parse_key_values("--parameters", args.parameters)
     given |= {name: None if given[name] is None else str(given[name]) for name in ("json", "jsonl", "junit")}

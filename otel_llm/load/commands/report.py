@@ -12,10 +12,10 @@ import msgspec
 
 from otel_llm.errors import ConfigError, OtelLLMError
 from otel_llm.load.coordinator.garbage import rare_collections
-from otel_llm.load.figures.breakdown import KEYS, Breakdown
-from otel_llm.load.figures.first_tokens import FirstTokens
+from otel_llm.load.figures.health import Health
+from otel_llm.load.figures.run_figures import RunFigures
 from otel_llm.load.figures.stats import Stats
-from otel_llm.load.plan.stages import parse_parallel
+from otel_llm.load.plan.stages import peak_of
 from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
 from otel_llm.load.report.page import page_of_run
 from otel_llm.load.report.run import report_of_run
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         out = console()
         title = f"run {number} of {len(runs)}  {row['name']}  {row['started_at']}"
         out.print(on_one_line(title), soft_wrap=True, markup=False)
-        sys.stdout.write(summary_block(stats, _concurrency(row["arguments"])) + "\n")
+        sys.stdout.write(summary_block(stats, peak_of(row["arguments"].get("parallel"))) + "\n")
         print_report(report, out)
         if args.slices and report.get("slices"):
             out.print()
@@ -95,15 +95,10 @@ def report_of(path: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stats]:
     """Return the report that was written at the run's end, or a new one for a run that was cut off, and its stats."""
-    stats = Stats(row["planned"] or 0)
-    groups, first_tokens = [Breakdown(name) for name in KEYS], FirstTokens()
-    records = read_records(path, row["id"])
+    figures = RunFigures(row["planned"] or 0, level=False)
+    records, stats = read_records(path, row["id"]), figures.stats
     while part := list(islice(records, _PART)):
-        facts = Facts.of(*part)
-        stats.add(facts)
-        first_tokens.add(facts)
-        for each in groups:
-            each.add(facts)
+        figures.add(Facts.of(*part))
     if row["summary"] is not None:
         stats.conclude(row["summary"]["requests"])
         return row["summary"], stats
@@ -112,23 +107,13 @@ def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stat
     made: dict[str, Any] = {
         "schema": SCHEMA,
         "run": head,
-        **stats.summary(),
-        "lengths": None,
-        **{f"by_{each.name}": each.summary() for each in groups},
-        "first_token": first_tokens.report(),
-        "slo": None,
+        **figures.report(Health(0), None),
         "gates": [],
         "client": None,
     }
-    made |= {"ended_by": None, "warmup": None, "telemetry": None, "steady": None}
+    made |= {"ended_by": None, "warmup": None, "telemetry": None}
     made["notes"] = ["the run was broken off before its end: this is what had been written by then"]
     return made, stats
-
-
-def _concurrency(arguments: Mapping[str, Any]) -> int:
-    """Return what the run's plan had as `parallel`: the most requests that its closed loop had under way."""
-    parallel = arguments.get("parallel") or 1
-    return int(parse_parallel(parallel.split()).peak) if isinstance(parallel, str) else parallel
 
 
 def _lines(path: Path, row: Mapping[str, Any]) -> Iterator[str]:

@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Thread
 from typing import Any, Final
 
+import msgspec
+
 from otel_llm.clock import now_ns
 from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.figures.stats import Stats
+from otel_llm.load.merge.shard_account import ShardAccount
 from otel_llm.load.show.live import log
 from otel_llm.sinks import Sink
 from otel_llm.sinks.sqlite import RunFile
@@ -53,6 +56,11 @@ class Delivery:
         """Put on disk what the run file holds back, if it is time; with `now`, in any case."""
         if self._file in self.sinks:
             self.attempt(self._file, self._file.commit, now=now)
+
+    def add_account(self, account: ShardAccount) -> None:
+        """Give the run file what this shard knows beside its records."""
+        if self._file in self.sinks:
+            self.attempt(self._file, self._file.add_account, msgspec.json.encode(account))
 
     def close_others(self, report: Mapping[str, Any]) -> dict[str, Any] | None:
         """Close all but the run file; return what became of the calls that they were given.

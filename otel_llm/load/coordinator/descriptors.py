@@ -6,7 +6,7 @@ from typing import Final
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.plan.plan import LoadPlan
-from otel_llm.load.worker.stock import Share
+from otel_llm.load.plan.share import Share
 
 __all__ = ["raise_descriptor_limit"]
 

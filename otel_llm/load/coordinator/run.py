@@ -1,6 +1,7 @@
 """A load run from beginning to end: workers, run file, telemetry, display, report."""
 
 import logging
+import platform
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -15,24 +16,27 @@ import msgspec
 
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.load.asked import LazyRequests
+from otel_llm.load.asked import Asked, LazyRequests
 from otel_llm.load.coordinator.coordinator import Coordinator, warm_up
+from otel_llm.load.coordinator.crew import Crew
 from otel_llm.load.coordinator.delivery import Delivery
 from otel_llm.load.coordinator.garbage import rare_collections
 from otel_llm.load.coordinator.interrupts import Interrupts
+from otel_llm.load.coordinator.local import LOCAL
 from otel_llm.load.coordinator.reckoning import FinishedCall
+from otel_llm.load.coordinator.start import wait_for_start
 from otel_llm.load.coordinator.stopping import Stopping
-from otel_llm.load.figures.breakdown import KEYS, Breakdown
 from otel_llm.load.figures.certainty import Certainty
 from otel_llm.load.figures.counting import Counting
-from otel_llm.load.figures.first_tokens import FirstTokens
 from otel_llm.load.figures.gates import TOLERATED, Gate, judge
 from otel_llm.load.figures.health import Health
-from otel_llm.load.figures.lengths import LengthsFound
+from otel_llm.load.figures.machines import Machine
+from otel_llm.load.figures.run_figures import RunFigures
 from otel_llm.load.figures.slo import Slo
 from otel_llm.load.figures.stats import Stats
-from otel_llm.load.figures.verdict import ClientError
+from otel_llm.load.merge.shard_account import ShardAccount, boot_id
 from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.plan.share import Shard
 from otel_llm.load.show.live import Display, log
 from otel_llm.load.show.report import SCHEMA, notes_of
 from otel_llm.load.show.secrets import Secrets
@@ -84,13 +88,16 @@ class RunResult:
         return 3 if strict and self.report["client"]["saturated"] else 0
 
 
-def run_name(model: str, name: str | None, now: datetime | None = None) -> tuple[str, Path]:
+def run_name(model: str, name: str | None, now: datetime | None = None, shard: Shard | None = None) -> tuple[str, Path]:
     """Return the name of a run and its file: NAME and ./NAME, else from the model and the time, `/` replaced.
 
-    A model whose name is longer than file names can be is cut short in it.
+    A model whose name is longer than file names can be is cut short in it. Of shard 2/3, NAME.db is NAME-2-of-3.db.
     """
     if name is not None:
-        return name, Path(name)
+        path = Path(name)
+        if shard is not None:
+            path = path.with_name(f"{path.stem}-{shard.which + 1}-of-{shard.of}{path.suffix}")
+        return str(path), path
     stamp = f"{now or datetime.now(UTC).astimezone():%Y_%m_%d_%H_%M_%S_%f}"
     model = "".join(each if each.isprintable() else "_" for each in model.replace("/", "_"))
     name = f"{model.encode()[:_LONGEST].decode(errors='ignore')}_benchmark_{stamp}"
@@ -116,16 +123,17 @@ class Run:
         secrets: Secrets | None = None,
         notes: Sequence[str] = (),
         sinks: MakeSinks = lambda *_: (),
+        crew: Crew = LOCAL,
     ) -> None:
-        """arguments: the command line without its secrets; sinks: called when the workers have been forked"""
-        self._secrets, self._notes = secrets, notes
-        self.plan, self.slo, self._gates, self._make_sinks = plan, slo, gates, sinks
+        """arguments: the command line without its secrets; sinks: called when the workers have been started"""
+        self._secrets, self._notes, self._crew = secrets, notes, crew
+        self.plan, self._gates, self._make_sinks = plan, gates, sinks
         self._certainty = (
             Certainty(slo.attainment, open_loop=plan.open_loop) if until_certain and slo is not None else None
         )
         self._log_every = self._until_log = log_every
         self._counting, self._keep_content = counting, keep_content
-        run, self.path = run_name(plan.model, name)
+        run, self.path = run_name(plan.model, name, shard=plan.shard)
         self._append = append
         if append and self.path.exists():
             check_appendable(self.path)
@@ -139,11 +147,15 @@ class Run:
             "arguments": dict(arguments or {}),
             "versions": {"otel_llm": version("otel-llm"), "python": sys.version.split()[0]},
         }
-        self.stats = Stats(plan.planned)
-        asks = isinstance(plan.requests, LazyRequests) or plan.conversations is not None
-        self.lengths = LengthsFound(plan.asked) if asks else None
-        self.groups = [Breakdown(name) for name in plan.groups]
-        self.client, self.first_tokens = ClientError(), FirstTokens()
+        self.figures = RunFigures(
+            plan.planned,
+            asked=plan.asked if self._asks_for_lengths else None,
+            slo=slo,
+            groups=plan.groups,
+            level=plan.level,
+        )
+        self.stats = self.figures.stats
+        self._asked: dict[int, Asked] | None = {} if plan.shard is not None and self._asks_for_lengths else None
         self._transcript = (
             Transcript(plan, log, self._secrets or Secrets()) if log.isEnabledFor(logging.DEBUG) else None
         )
@@ -156,18 +168,19 @@ class Run:
         if interrupts is None:
             with Interrupts() as own:
                 return self.go(own)
-        coordinator = Coordinator(self.plan, self._counting)
+        coordinator = Coordinator(self.plan, self._crew, self._counting)
         with ExitStack() as stack:
-            warmed = warm_up(self.plan, interrupts)
+            warmed = warm_up(self.plan, interrupts, self._crew)
+            wait_for_start(self.plan, interrupts.asked, log.info)
             stack.callback(coordinator.close)
             coordinator.start()  # before anything here starts a thread
             delivery = Delivery(*self._open_sinks(coordinator.health), interrupts, self.stats)
             display = stack.enter_context(self._display())
 
-            def finished(batch: Sequence[FinishedCall]) -> None:
+            def finished(batch: Sequence[FinishedCall], machine: Machine | None) -> None:
                 while batch:
                     part, batch = batch[: self._until_log], batch[self._until_log :]
-                    self._take(part, delivery)
+                    self._take(part, delivery, machine)
                     self._until_log -= len(part)
                     if not self._until_log:
                         self._until_log = self._log_every
@@ -182,7 +195,7 @@ class Run:
             health = coordinator.run(finished, turn, stopping, interrupts.hurried)
         delivery.commit(now=True)
         self._account(health, stopping, coordinator.sent)
-        report = self._report(health, coordinator.start_ns) | {"ended_by": stopping.ended_by, "warmup": warmed}
+        report = self._report(coordinator) | {"ended_by": stopping.ended_by, "warmup": warmed}
         report["gates"] = judge(self._gates, report)
         report["notes"] = notes = [*notes_of(self.plan, report), *self._notes]
         telemetry = delivery.close_others(report) or {}
@@ -192,6 +205,8 @@ class Run:
             notes.append(_dropped(telemetry, problem))
         if delivery.abandoned:
             notes.append("interrupted while telemetry was exported: not all of it may have arrived")
+        if self.plan.shard is not None:
+            delivery.add_account(self._shard_account(self.plan.shard, health, coordinator.start_ns))
         delivery.close_file(report)
         notes += delivery.failures
         return RunResult(
@@ -216,24 +231,21 @@ class Run:
         """What the summary of `llmuses perf` calls concurrency."""
         return self.plan.parallel
 
-    def _take(self, batch: Sequence[FinishedCall], delivery: Delivery) -> None:
+    def _take(self, batch: Sequence[FinishedCall], delivery: Delivery, machine: Machine | None) -> None:
         """Give requests that ended to the figures and to every sink."""
         if self._secrets is not None:
             batch = [_without_secrets(call, self._secrets) for call in batch]
         if not self._keep_content:
             batch = [_without_echo(call) for call in batch]
         facts = Facts.of(*[call.record for call in batch])
-        met = self.slo.add(facts) if self.slo is not None else [None] * len(facts)
+        met = self.figures.add(facts)
+        if machine is not None:
+            machine.add(facts)
+        if self._asked is not None:
+            self._asked |= {i: self.plan.asked(i) for fact in facts if (i := fact.record.index) is not None}
         ended = [Ended(fact, call.body, call.content, good) for fact, call, good in zip(facts, batch, met, strict=True)]
         if self._certainty is not None:
             self._certainty.add((call.record for call in batch), met)
-        self.stats.add(facts)
-        self.client.add(facts)
-        self.first_tokens.add(facts)
-        if self.lengths is not None:
-            self.lengths.add(facts)
-        for groups in self.groups:
-            groups.add(facts)
         if self.plan.conversations is not None:
             self._skip_turns([call.record for call in batch])
         if self._transcript is not None:
@@ -275,25 +287,34 @@ class Run:
         """Return whether the SLO `holds` or `breaks`, where the run lasts until that is certain, and it is."""
         return None if self._certainty is None else self._certainty.look()
 
-    def _slo_report(self) -> dict[str, Any] | None:
-        if self.slo is None:
-            return None
-        found = self.slo.report(max(self.stats.due - self.stats.left, 1), self.stats.duration_s)
-        return found if self._certainty is None else found | {"certainty": self._certainty.judgement.report()}
+    def _shard_account(self, shard: Shard, health: Health, start_ns: int | None) -> ShardAccount:
+        stats, plan = self.stats, self.plan
+        return ShardAccount(
+            shard=shard,
+            machine=platform.node(),
+            boot=boot_id(),
+            of=None if plan.endless else plan.requests_before(plan.number),
+            planned=stats.planned,
+            due=stats.due,
+            lost=dict(stats.lost),
+            skipped=dict(stats.skips),
+            start_ns=start_ns,
+            level=plan.level,
+            health=health,
+            asked=None if self._asked is None else sorted(self._asked.items()),
+        )
 
-    def _report(self, health: Health, start_ns: int | None) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "run": self.head,
-            **self.stats.summary(),
-            "lengths": None if self.lengths is None else self.lengths.report(),
-            **({} if self.plan.level else {"steady": None}),
-            **{f"by_{name}": None for name in KEYS},
-            **{f"by_{groups.name}": groups.summary() for groups in self.groups},
-            "first_token": self.first_tokens.report(),
-            "slo": self._slo_report(),
-            "client": self.client.report(health, start_ns, self.stats.values["inter_token_latency"]),
-        }
+    @property
+    def _asks_for_lengths(self) -> bool:
+        return isinstance(self.plan.requests, LazyRequests) or self.plan.conversations is not None
+
+    def _report(self, coordinator: Coordinator) -> dict[str, Any]:
+        machines = [*coordinator.machines.values()]
+        figures = self.figures.report(coordinator.health, coordinator.start_ns, machines)
+        found = {"schema": SCHEMA, "run": self.head, **figures}
+        if self._certainty is not None:
+            found["slo"]["certainty"] = self._certainty.judgement.report()
+        return found
 
 
 def _without_secrets(call: FinishedCall, secrets: Secrets) -> FinishedCall:

@@ -20,3 +20,14 @@ class Health:
     """One line for each worker that died without its last message."""
     unreachable: tuple[str, str] | None = None
     """(kind, message) when no connection at all could be opened: then no request was sent."""
+
+    def add(self, other: "Health") -> None:
+        """Add what other workers report, of another machine."""
+        self.workers += other.workers
+        self.cpu_s += other.cpu_s
+        self.waited_s += other.waited_s
+        self.clocks |= other.clocks
+        self.clock_steps += other.clock_steps
+        self.loop_lag_ns += other.loop_lag_ns
+        self.died += other.died
+        self.unreachable = self.unreachable or other.unreachable

@@ -55,7 +55,9 @@ class Stats:
         self.last_ended_ns: int | None = None
         self.left = 0
         """Requests that were left, as was planned, before their answer had ended."""
-        self._lost = self._left_of_planned = 0
+        self.lost: Counter[str] = Counter()
+        """Planned requests that were never sent and have no record, by the kind of failure that they count as."""
+        self._left_of_planned = 0
         self._ended_s, self._tokens = Values(), Values()
         self._timeline = Timeline()
         self.values = {measure.name: Values() for measure in MEASURES}
@@ -105,7 +107,7 @@ class Stats:
     def lose(self, kind: str, count: int) -> None:
         """Count `count` planned requests that were never sent, as failures of that kind."""
         self.unsent += count
-        self._lost += count
+        self.lost[kind] += count
         self.failed += count
         self.errors[kind] += count
 
@@ -207,7 +209,7 @@ class Stats:
     def _unanswered(self) -> int:
         """How many requests that had an intended moment before the run ended were not answered, or not sent."""
         had, answered = len(self.values["queue_delay"]), len(self.values["corrected_request_latency"])
-        without_record = max(self.due - (self.ended - self._lost), 0)
+        without_record = max(self.due - (self.ended - self.lost.total()), 0)
         return had - answered - self._left_of_planned + without_record
 
     def _describe(self, name: str) -> dict[str, Any]:

@@ -123,6 +123,11 @@ def _add_ask(add: Add) -> None:
     )  # fmt: skip
 
 
+def _add_machines(add: Add) -> None:
+    add("--ray", metavar="ADDRESS", help="run the workers on a Ray cluster: auto, ray://HOST:PORT, or local, a new one")
+    add("--per-node", type=int, default=1, metavar="N", help="workers on each of its nodes (default: %(default)s)")
+
+
 def _add_results(add: Add) -> None:
     add("--name", help="the run's name and run file ./NAME; default: ./MODEL_benchmark_TIME.db")
     add("--append", action="store_true", help="add this run to the run file of that name")
@@ -187,6 +192,7 @@ def _add_reach(add: Add) -> None:
 
 _OWN: Final[Mapping[Group, Callable[[Add], None]]] = {
     Group.ASK: _add_ask,
+    Group.MACHINES: _add_machines,
     Group.RESULTS: _add_results,
     Group.GOOD_ENOUGH: _add_good_enough,
     Group.REACH: _add_reach,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from urllib.parse import urlsplit
 
+from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.gates import Gate, parse_gates
@@ -16,7 +17,7 @@ from otel_llm.load.plan.endpoint import complete_url
 from otel_llm.load.plan.mixed_requests import mixed
 from otel_llm.load.plan.mixture import Mixture, parse_models
 from otel_llm.load.plan.option import values_of
-from otel_llm.load.plan.option_values import parse_headers, parse_key_values, read_api_key, read_prompt
+from otel_llm.load.plan.option_values import parse_headers, parse_key_values, parse_moment, read_api_key, read_prompt
 from otel_llm.load.plan.plan import ENDLESS, LoadPlan
 from otel_llm.load.plan.request_bodies import requests_of
 from otel_llm.load.plan.request_classes import Classes, read_classes
@@ -174,10 +175,27 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("either -n or stages of --parallel that end", f"-n {args.number} with them", "leave out -n")
     if args.number is not None and args.number >= ENDLESS:
         raise ConfigError(f"-n to be below {ENDLESS:,}", args.number)
+    _check_shard(args)
     if args.append and args.name is None:
         raise ConfigError("--name NAME with --append", next_step="name the run file to continue")
     if args.rate == AT_ONCE and args.duration is not None and args.number is None:
         raise ConfigError("-n N with --rate -1", next_step="say how many requests leave at once")
+
+
+def _check_shard(args: argparse.Namespace) -> None:
+    """Raise ConfigError for what no shard can know of the others, and for a start that is over."""
+    if args.shard is not None:
+        for option, given in (("--until-certain", args.until_certain), ("--max-tokens-total", args.max_tokens_total)):
+            if given:
+                raise ConfigError(f"--shard without {option}", option, "no shard knows what the others have counted")
+        if args.ray is not None:
+            raise ConfigError("either --shard or --ray", "both", "a cluster shares a run by itself")
+    if args.per_node < 1:
+        raise ConfigError("--per-node to be 1 or more", args.per_node)
+    if args.ray is not None and args.workers != 1:
+        raise ConfigError("--per-node with --ray", f"--workers {args.workers}", "--per-node says how many on each node")
+    if args.start_at is not None and parse_moment(args.start_at) <= SYSTEM.wall_ns(now_ns()):
+        raise ConfigError("--start-at with a moment to come", args.start_at, "give each shard the same later one")
 
 
 def _check_transport(targets: Sequence[Target], protocol: type[Protocol], args: argparse.Namespace) -> None:

@@ -33,6 +33,7 @@ class Group(StrEnum):
 
     ASK = "what to ask"
     AMOUNT = "how much, and when"
+    MACHINES = "on which machines"
     STOP = "when to stop"
     RESULTS = "where the results go"
     GOOD_ENOUGH = "what is good enough"

@@ -5,6 +5,7 @@ import os
 import re
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,16 @@ import msgspec
 from otel_llm.errors import ConfigError
 from otel_llm.units import parse_seconds, parse_share
 
-__all__ = ["parse_headers", "parse_key_values", "prompt_file", "read_api_key", "read_prompt", "seconds", "share"]
+__all__ = [
+    "parse_headers",
+    "parse_key_values",
+    "parse_moment",
+    "prompt_file",
+    "read_api_key",
+    "read_prompt",
+    "seconds",
+    "share",
+]
 
 _WORDS: Final = {"bool_true": True, "bool_false": False, "True": True, "False": False, "None": None}
 _HEADER: Final = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*[=:]\s*(.*?)\s*", re.DOTALL)
@@ -38,6 +48,25 @@ def share(text: str) -> float:
         return parse_share(text)
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from None
+
+
+def parse_moment(text: str) -> int:
+    """Return the Unix time in ns of a moment: ISO 8601 with its zone, or Unix seconds. Raises ConfigError.
+
+    >>> parse_moment("1970-01-01T00:01:00Z"), parse_moment("60.5")
+    (60000000000, 60500000000)
+    """
+    try:
+        return round(float(text) * 1e9)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ConfigError("--start-at with a moment and its zone, such as 2026-01-31T12:00:00Z, or Unix seconds", text)
+    return round(moment.timestamp() * 1e9)
 
 
 def parse_key_values(option: str, items: Sequence[str], *, typed: bool = True) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from otel_llm.load.plan.option import (
     check_fields,
     option,
 )
-from otel_llm.load.plan.option_values import seconds
+from otel_llm.load.plan.option_values import parse_moment, seconds
+from otel_llm.load.plan.share import Shard, Share, parse_shard
 from otel_llm.load.plan.stages import Stages, parse_parallel, parse_rate
 from otel_llm.load.plan.think_time import ThinkTime, parse_think_time
 from otel_llm.wire.http import request_bytes
@@ -72,6 +73,8 @@ class LoadPlan:
     moments:         when an open loop sends each request, ns from its start, ascending; None: `rate` says
     max_concurrency: the most requests that an open loop has in flight; others wait, and their waiting is measured
     ramp_s:          seconds over which a closed loop starts; None: 5 ms apart, but no longer than one answer takes
+    shard:           the part of the run that this machine does; None: all of it
+    start_at_ns:     Unix time, ns, at which the run begins; None: when all is ready
     duration_s:      no request starts later than this
     grace_s:         how long to wait, after `duration_s`, for requests in flight
     transport:       "socket" stamps reads from our own socket, "stream" what the event loop's transports deliver
@@ -144,6 +147,14 @@ class LoadPlan:
         0, "--seed", group=Group.AMOUNT, type=int, metavar="N", check=ZERO_OR_MORE,
         help="of the arrival times and synthetic prompts (default: %(default)s)",
     )  # fmt: skip
+    shard: Shard | None = option(
+        None, "--shard", group=Group.MACHINES, metavar="K/N", to_field=parse_shard,
+        help="do the K-th of N parts of this run, whose run files `otel-llm merge` joins; index/N in an Indexed Job",
+    )  # fmt: skip
+    start_at_ns: int | None = option(
+        None, "--start-at", group=Group.MACHINES, metavar="TIME", to_field=parse_moment,
+        help="begin at this moment, as every shard does: 2026-01-31T12:00:00Z, or Unix seconds",
+    )  # fmt: skip
     ramp_s: float | None = option(
         None, "--ramp", group=Group.AMOUNT, type=seconds, metavar="TIME",
         check=Check("to be 0 seconds or more", lambda ramp: 0 <= ramp < inf),
@@ -154,7 +165,7 @@ class LoadPlan:
         help="requests sent before the run; none of them counts",
     )  # fmt: skip
     workers: int = option(
-        1, "--workers", group=Group.AMOUNT, type=_count_workers, metavar="N", check=ONE_OR_MORE,
+        1, "--workers", group=Group.MACHINES, type=_count_workers, metavar="N", check=ONE_OR_MORE,
         help="processes that send and receive; auto: one for each core but one (default: 1)",
     )  # fmt: skip
 
@@ -313,9 +324,24 @@ class LoadPlan:
         return f"{self.session_salt}-{session}" if self.session_salt else None
 
     @property
+    def share(self) -> Share:
+        """What this machine does of the sessions."""
+        slots = self.max_concurrency if self.open_loop else self.parallel
+        return Share(0, 1, slots) if self.shard is None else Share(*self.shard, slots)
+
+    @property
     def planned(self) -> int:
-        """How many requests all sessions have."""
-        return self.requests_before(self.number)
+        """How many requests the sessions of this machine have."""
+        return self.requests_before(self.number) if self.endless else self._requests_of(self.number)
+
+    def _requests_of(self, sessions: int) -> int:
+        """Return how many requests those of the first `sessions` have that are this machine's."""
+        if self.shard is None:
+            return self.requests_before(sessions)
+        if self.conversations is None:
+            return self.share.of(sessions)
+        mine = self.share.indices(sessions)
+        return sum(self.requests_before(session + 1) - self.requests_before(session) for session in mine)
 
     def asked(self, index: int) -> Asked:
         """Return the lengths that request number `index` asks for."""
@@ -356,8 +382,8 @@ class LoadPlan:
         return replace(self, number=number)
 
     def due_by(self, offset_ns: int) -> int:
-        """Return how many requests the sessions have that an open loop intends to have begun after so long."""
-        return self.requests_before(self._count(lambda at: at <= offset_ns))
+        """Return how many requests of this machine an open loop intends to have begun after so long."""
+        return self._requests_of(self._count(lambda at: at <= offset_ns))
 
     def _count(self, while_true: Callable[[int], bool]) -> int:
         return sum(1 for _ in takewhile(while_true, islice(self.arrivals(), self.number)))

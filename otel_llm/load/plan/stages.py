@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from otel_llm.errors import ConfigError
 from otel_llm.units import parse_seconds
 
-__all__ = ["AT_ONCE", "Floats", "Stage", "Stages", "parse_parallel", "parse_rate"]
+__all__ = ["AT_ONCE", "Floats", "Stage", "Stages", "parse_parallel", "parse_rate", "peak_of"]
 
 _HOW: Final = "write 5, 2:30s 10:60s, or 1..50:5m"
 _SLOWEST: Final = 1e-9  # one in 30 years
@@ -128,6 +128,15 @@ def parse_parallel(texts: Sequence[str]) -> Stages:
     if any(not level.is_integer() for stage in stages.stages for level in (stage.first, stage.last)):
         raise ConfigError("--parallel as whole numbers", " ".join(texts), _HOW)
     return stages
+
+
+def peak_of(parallel: int | str | None) -> int:
+    """Return the most requests that a closed loop has under way, from `--parallel` as a report keeps it.
+
+    >>> peak_of(None), peak_of(8), peak_of("8:30s 32:60s")
+    (1, 8, 32)
+    """
+    return int(parse_parallel(parallel.split()).peak) if isinstance(parallel, str) else parallel or 1
 
 
 def _parse(option: str, text: str) -> Stage:

@@ -21,13 +21,14 @@ from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.course import course_lines
 from otel_llm.load.show.groups import groups_table
 from otel_llm.load.show.llmuses_format import summary_block
+from otel_llm.load.show.machines import machine_lines
 from otel_llm.load.show.result_file import write_result_file
 from otel_llm.load.show.rows import COLUMNS, milliseconds, rows_of
 from otel_llm.load.show.server_table import said_by, split_table
 from otel_llm.percentiles import BRIEF, percentile_name
 from otel_llm.visible import on_one_line
 
-__all__ = ["SCHEMA", "console", "lines_of", "notes_of", "print_report", "print_run", "write_json"]
+__all__ = ["SCHEMA", "console", "flag_notes", "lines_of", "notes_of", "print_report", "print_run", "write_json"]
 
 SCHEMA: Final = 1
 
@@ -76,9 +77,14 @@ def notes_of(plan: LoadPlan, report: Mapping[str, Any]) -> Iterator[str]:
             f"one prompt is sent {plan.repeats:,} times: a server that caches prefixes answers it faster than it would "
             "users; --cache-bust makes each different"
         )
+    yield from flag_notes(report)
+
+
+def flag_notes(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how many requests are odd, a sentence for each way of being so."""
     for flag, count in report["flags"].items():
         kind = flag.partition(":")[0]
-        yield f"{flag}: {count:,} of {requests['sent']:,} requests: {FLAGS.get(kind, 'see the run file')}"
+        yield f"{flag}: {count:,} of {report['requests']['sent']:,} requests: {FLAGS.get(kind, 'see the run file')}"
 
 
 def _certain(certainty: Mapping[str, Any]) -> str:
@@ -187,7 +193,11 @@ def lines_of(report: Mapping[str, Any]) -> list[str]:
         lines += _slo(report["slo"])
     if requests["succeeded"]:
         lines += _gates(report.get("gates", ()))
-    return [*lines, *_client(report["client"])] if _measured(report) else lines
+    if _measured(report):
+        lines += _client(report["client"])
+    if machines := report.get("machines"):
+        lines += machine_lines(machines)
+    return lines
 
 
 def _throughput(report: Mapping[str, Any]) -> Iterator[str]:

@@ -14,7 +14,7 @@ __all__ = ["add_shared", "loads_of", "options_of_runs", "study_path"]
 
 _WITHOUT: Final = (
     "--glossary", "--calibrate", "--rate", "--parallel", "--name", "--append", "--json", "--jsonl", "--junit",
-    "--strict", "--log-every-n-query", "--debug", "--view", "--open",
+    "--strict", "--log-every-n-query", "--debug", "--view", "--open", "--shard", "--start-at", "--ray", "--per-node",
 )  # fmt: skip
 """What a study says itself, or what is of one run alone."""
 

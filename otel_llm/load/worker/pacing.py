@@ -11,9 +11,10 @@ from typing import Final
 
 from otel_llm.clock import now_ns
 from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.plan.share import Share
 from otel_llm.load.worker.pool import Connection, Pool
 from otel_llm.load.worker.raw import Raw
-from otel_llm.load.worker.stock import Prepared, Share, Stock
+from otel_llm.load.worker.stock import Prepared, Stock
 from otel_llm.wire.alarm import Sleeper
 
 __all__ = ["Pacing"]

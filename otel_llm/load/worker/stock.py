@@ -3,8 +3,7 @@
 import secrets
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import count, takewhile
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -12,56 +11,23 @@ import msgspec
 from otel_llm.load.asked import LazyRequests
 from otel_llm.load.plan.cachebust import fill_in
 from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.plan.share import Share
 from otel_llm.load.worker.raw import Raw
 from otel_llm.wire.http import request_bytes
 from otel_llm.wire.protocol import Ask, WireRequest
 
-__all__ = ["Prepared", "Share", "Stock", "deal"]
+__all__ = ["Prepared", "Stock", "deal"]
 
 _KEPT: Final = 64
 _HEADS: Final = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """The part of a plan that one worker does.
-
-    Session i is held by slot i modulo `slots`, and slot s belongs to worker s modulo `workers`. So a worker with twice
-    the slots has twice the sessions, and any number of workers keeps as many under way as one.
-
-    slots: places of all workers, each for one session under way; None where nothing bounds them
-    """
-
-    worker: int
-    workers: int
-    slots: int | None = None
-
-    @property
-    def own_slots(self) -> int:
-        """How many slots are this worker's."""
-        return len(range(self.worker, self.slots or self.workers, self.workers))
-
-    def owns(self, index: int) -> bool:
-        """Return whether session number `index` is this worker's."""
-        return index % (self.slots or self.workers) % self.workers == self.worker
-
-    def of(self, total: int) -> int:
-        """Return how many of the first `total` sessions are this worker's."""
-        rounds, rest = divmod(total, self.slots or self.workers)
-        return rounds * self.own_slots + len(range(self.worker, rest, self.workers))
-
-    def indices(self, total: int) -> Iterator[int]:
-        """Yield the numbers of this worker's sessions, of the first `total`, ascending."""
-        slots = self.slots or self.workers
-        numbers = (begin + slot for begin in count(0, slots) for slot in range(self.worker, slots, self.workers))
-        return takewhile(lambda number: number < total, numbers)
-
-
 def deal(plan: LoadPlan) -> list[Share]:
-    """Return the shares of a plan: one for each worker that gets a slot and a session."""
-    slots = plan.max_concurrency if plan.open_loop else plan.parallel
-    workers = min(plan.workers, plan.number, slots or plan.number)
-    return [Share(worker, workers, slots) for worker in range(workers)]
+    """Return the shares of a plan: one for each worker of this machine that gets a slot and a session."""
+    mine, workers = plan.share, plan.workers
+    if mine.slots is not None:
+        workers = min(workers, mine.own_slots)
+    return mine.among(min(workers, mine.of(plan.number)))
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):

@@ -18,13 +18,14 @@ from typing import Final
 from otel_llm.clock import cpu_ns, now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.plan.share import Share
 from otel_llm.load.worker.channel import DRAIN, GO, INTERRUPTS, Batch, LastWord, Outbox, Ready
 from otel_llm.load.worker.exchange import CLOSED_IDLE, Exchange
 from otel_llm.load.worker.message_exchange import MessageExchange
 from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.pool import Connection, Pool
 from otel_llm.load.worker.raw import Raw
-from otel_llm.load.worker.stock import Prepared, Share
+from otel_llm.load.worker.stock import Prepared
 from otel_llm.wire.loop import new_loop
 from otel_llm.wire.repeats import Content
 
