@@ -21,6 +21,10 @@ _COMMANDS: Final = {
     "report": ("otel_llm.load.commands.report", "print the report of a run file, including an interrupted run"),
     "view": ("otel_llm.view.command", "a page of what comes in by OTLP, live, or of a run file"),
     "merge": ("otel_llm.load.commands.merge", "run files of shards, made on several machines, become that of one run"),
+    "kubernetes": (
+        "otel_llm.load.commands.kubernetes",
+        "the manifest of a load run that pods share, of an Indexed Job",
+    ),
     "compare": ("otel_llm.load.commands.compare", "what differs between runs, and how sure that is"),
     "demo": ("otel_llm.demo", "simulated model, load, OTLP and the percentiles read back: nothing to set up"),
     "sim": ("otel_llm.sim.cli", "a simulated model server with a known schedule"),
