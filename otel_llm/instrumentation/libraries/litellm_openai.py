@@ -1,4 +1,4 @@
-"""What litellm asks by openai's client itself, `client.post("/chat/completions", ...)`, as it does from 1.104 on or so.
+"""What litellm asks by openai's client itself, `client.post("/chat/completions", ...)`: 1.110 does, 1.103 does not.
 
 That goes past the resources of the library, which is where its calls are measured. So it is measured here: a span
 inside of litellm's own, whose trace headers go out with the request. Anyone else's `post` goes by.
