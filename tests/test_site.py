@@ -1,8 +1,10 @@
 """The documentation site: its pages, links and generated reference. `make docs` builds it, and checks it strictly."""
 
 import re
+import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -103,3 +105,16 @@ def test_a_shell_completes_commands_and_options(shell: str, capsys: pytest.Captu
     script = capsys.readouterr().out
     assert "sweep" in script
     assert "slo-attainment" in script
+
+
+def test_a_list_in_a_docstring_is_a_list_on_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "griffe", SimpleNamespace(Extension=object, Object=object))
+    from tools.site.docstrings import as_markdown
+
+    docstring = (
+        "Run: at once.\n\nWhat they call each\nother: a span.\n\nurl:  where\n      to\nn, m: two\nRaises ConfigError."
+    )
+    assert as_markdown(docstring) == (
+        "Run: at once.\n\nWhat they call each\nother: a span.\n\n- `url`: where\n  to\n- `n, m`: two\n"
+        "\nRaises ConfigError."
+    )

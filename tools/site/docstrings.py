@@ -7,16 +7,18 @@ import griffe
 
 __all__ = ["Lists", "as_markdown"]
 
-_ITEM: Final = re.compile(r"^(\w[\w ,/]{0,30}):\s+(?=\S)")
+_ITEM: Final = re.compile(r"^(\w+(?:, \w+)*):\s+(?=\S)")
 _RAISES: Final = re.compile(r"^Raises ", re.MULTILINE)
 
 
 def as_markdown(text: str) -> str:
-    """Return a docstring with its lists as Markdown lists; code that is indented stays as it is."""
-    lines, items = [], False
-    for line in text.splitlines():
-        if found := _ITEM.match(line):
-            lines += ([] if items else [""]) + [f"- `{found[1]}`: {line[found.end() :]}"]
+    """Return a docstring with its lists as Markdown lists. A list begins a paragraph, never the docstring."""
+    lines: list[str] = []
+    items = False
+    for number, line in enumerate(text.splitlines()):
+        found = _ITEM.match(line) if number and (items or not lines[-1]) else None
+        if found:
+            lines.append(f"- `{found[1]}`: {line[found.end() :]}")
             items = True
         else:
             items = items and line.startswith(" ")
