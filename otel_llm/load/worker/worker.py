@@ -63,6 +63,8 @@ class _Worker:
         self.loop_lag_ns: list[int] = []
         self.sent = self.in_flight = self.failed = self.ticks = 0
         self.tick_due_ns = 0
+        self.began_cpu_ns, self.began_waited_ns = cpu_ns(), _waited_ns()
+        """What this process had taken before: one that was not forked has loaded its modules."""
         self.next_tick: asyncio.TimerHandle | None = None
 
     # -- its life ----------------------------------------------------------------------------------------------
@@ -81,7 +83,8 @@ class _Worker:
             self.next_tick.cancel()
         self.flush()
         self.pool.close()
-        self.outbox.send(LastWord(cpu_ns(), _waited_ns(), self.pool.stamps, self.pool.clock.steps))
+        cpu, waited = cpu_ns() - self.began_cpu_ns, _waited_ns() - self.began_waited_ns
+        self.outbox.send(LastWord(cpu, waited, self.pool.stamps, self.pool.clock.steps))
         await self.outbox.close()
 
     async def live_on(self) -> None:
