@@ -28,6 +28,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from otel_llm.load.figures.batch_means import PARTS, mean_of_parts
 from otel_llm.load.figures.dependence import inflation
 from otel_llm.measures import Floats
 
@@ -42,10 +43,6 @@ __all__ = [
     "rate_interval",
     "values_needed",
 ]
-
-_PARTS: Final = 20
-_T: Final = 2.093
-"""Student's quantile, 97.5 %, 19 degrees of freedom."""
 
 CONFIDENCE: Final = 0.95
 _Z: Final = 1.959963984540054
@@ -170,11 +167,11 @@ def rate_interval(at_s: Floats, amounts: Floats, start_s: float, end_s: float) -
     """
     if len(at_s) < FEWEST or end_s <= start_s:
         return None, None
-    part = np.clip((at_s - start_s) / (end_s - start_s) * _PARTS, 0, _PARTS - 1).astype(np.int64)
-    sums = np.bincount(part, amounts, _PARTS)
-    error = _T * float(sums.std(ddof=1)) * math.sqrt(inflation(sums) / _PARTS)
-    scale = _PARTS / (end_s - start_s)
-    middle = float(sums.mean())
+    part = np.clip((at_s - start_s) / (end_s - start_s) * PARTS, 0, PARTS - 1).astype(np.int64)
+    sums = np.bincount(part, amounts, PARTS)
+    middle, reach = mean_of_parts(sums)
+    error = reach * math.sqrt(inflation(sums))
+    scale = PARTS / (end_s - start_s)
     return max(middle - error, 0.0) * scale, (middle + error) * scale
 
 

@@ -17,13 +17,11 @@ from typing import Final
 
 import numpy as np
 
+from otel_llm.load.figures.batch_means import PARTS, mean_of_parts
 from otel_llm.measures import Floats
 
 __all__ = ["Overload", "filled_after", "judge_overload"]
 
-_PARTS: Final = 20
-_T: Final = 2.093
-"""Student's quantile, 97.5 %, 19 degrees of freedom."""
 _FIRST: Final = 20
 _FEWEST: Final = 100
 """Requests asked in the parts: five in each."""
@@ -90,14 +88,13 @@ def judge_overload(asked_s: Floats, sent_s: Floats, ended_s: Floats) -> Overload
     since, until = filled_after(took), float(asked[-1])
     if not since <= until / 2:
         return None
-    edges = np.linspace(since, until, _PARTS + 1)
+    edges = np.linspace(since, until, PARTS + 1)
     by = [np.searchsorted(each, edges, side="right") for each in (asked, np.sort(sent), np.sort(ended))]
     came, left, over = (each.astype(np.int64) for each in by)
     if came[-1] - came[0] < _FEWEST:
         return None
     seconds, backlog, unsent = until - since, came - over, came - left
-    grown = np.diff(backlog) * (_PARTS / seconds)
-    growth, reach = float(grown.mean()), _T * float(grown.std(ddof=1)) / math.sqrt(_PARTS)
+    growth, reach = mean_of_parts(np.diff(backlog) * (PARTS / seconds))
     tenth = max(len(asked) // 10, 1)
     return Overload(
         since_s=since,

@@ -1,0 +1,17 @@
+"""The mean of what is counted in twenty equal parts of a run, and its 95 % interval by the spread between the parts."""
+
+import math
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+__all__ = ["PARTS", "mean_of_parts"]
+
+PARTS: Final = 20
+_T: Final = 2.093
+"""Student's quantile, 97.5 %, one degree of freedom less than there are parts."""
+
+
+def mean_of_parts(parts: NDArray[Any]) -> tuple[float, float]:
+    """Return the mean of as many parts as `PARTS` says, and how far its interval reaches to either side."""
+    return float(parts.mean()), _T * float(parts.std(ddof=1)) / math.sqrt(PARTS)
