@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from otel_llm.errors import ConfigError
 from otel_llm.record import OTHER
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import error_of
@@ -60,7 +61,8 @@ class Rerank(Protocol):
     def encode(cls, ask: Ask) -> WireRequest:
         *documents, query = [message["content"] for message in ask.messages]
         if not documents and "documents" not in ask.parameters:
-            raise KeyError("documents before the query, or --parameters documents=[...]")
+            given = """give them in messages before the query, or to all by --parameters documents='["…", "…"]'"""
+            raise ConfigError("documents to rank", "a query alone", given)
         body: dict[str, Any] = {"model": ask.model, "query": query, "documents": documents}
         return WireRequest(json_body(body, ask.parameters))
 

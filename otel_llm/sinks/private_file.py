@@ -2,12 +2,15 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["PrivateFile", "write_private"]
+__all__ = ["PrivateFile", "replacing", "write_private"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +53,21 @@ class PrivateFile:
 
 def write_private(path: Path, data: bytes) -> None:
     """Write a file of mode 0600 in place of any that is there, whole or not at all. Raises OSError."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file of mode 0600 that takes the place of any at `path`, once the block has ended well. Raises OSError."""
     if path.exists() and not path.is_file():  # a pipe, a terminal
-        path.write_bytes(data)
+        with path.open("wb") as file:
+            yield file
         return
     number, name = tempfile.mkstemp(prefix=f".{path.name[:40]}-", dir=path.parent)
     try:
         with os.fdopen(number, "wb") as file:
-            file.write(data)
+            yield file
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

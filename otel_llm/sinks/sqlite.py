@@ -37,6 +37,7 @@ __all__ = [
     "read_records",
     "read_run",
     "read_runs",
+    "reading",
 ]
 
 RUN_FILE: Final = PrivateFile("a run file", "another --name, or --append", "look at --name")
@@ -250,11 +251,11 @@ def create_empty(path: Path, more: str) -> None:
 
 def check_appendable(path: Path) -> None:
     """Check that a run can be added to a run file. Raises ConfigError for another schema, or for no run file."""
-    with _reading(path) as db, closing(sqlite3.connect(":memory:")) as ours:
+    with reading(path) as db, closing(sqlite3.connect(":memory:")) as ours:
         versions = {version for (version,) in db.execute("SELECT schema FROM run")}
         ours.executescript(_SCHEMA)
         same = all(_names(db, table) == _names(ours, table) for table in ("run", "result"))
-    with _reading(path, mode="rw") as db:  # whether it can be written to is seen before any request
+    with reading(path, mode="rw") as db:  # whether it can be written to is seen before any request
         db.execute("BEGIN IMMEDIATE")
         db.rollback()
     if versions - {_VERSION} or not same:
@@ -268,7 +269,7 @@ def _names(db: sqlite3.Connection, table: str) -> list[str]:
 
 def read_runs(path: Path) -> list[dict[str, Any]]:
     """Return the `run` rows of a run file, oldest first, JSON columns decoded. Raises ConfigError for no run file."""
-    with _reading(path) as db:
+    with reading(path) as db:
         db.row_factory = sqlite3.Row
         rows = [
             {
@@ -293,7 +294,7 @@ def read_records(path: Path, run_id: str | None = None) -> Iterator[StreamRecord
     Raises ConfigError when it is no run file.
     """
     where, values = ("", ()) if run_id is None else ("WHERE run_id = ?", (run_id,))
-    with _reading(path) as db:
+    with reading(path) as db:
         for text, blob in db.execute(f"SELECT record, chunks FROM result {where} ORDER BY rowid", values):  # noqa: S608
             yield msgspec.structs.replace(from_json(text), chunks=Chunks.from_bytes(blob))
 
@@ -304,7 +305,7 @@ def read_columns(path: Path, columns: str, where: str, values: Sequence[Any], ma
     columns, where: as in SQL, with a question mark for each of `values`. Raises ConfigError when it is no run file.
     """
     query = f"SELECT {columns} FROM result WHERE {where} ORDER BY rowid"  # noqa: S608  # what callers spell out
-    with _reading(path) as db:
+    with reading(path) as db:
         found = db.execute(query, tuple(values))
         while rows := found.fetchmany(many):
             yield rows
@@ -315,7 +316,7 @@ def read_bodies(path: Path, run_id: str) -> Iterator[tuple[StreamRecord, bytes |
 
     Raises ConfigError when it is no run file.
     """
-    with _reading(path) as db:
+    with reading(path) as db:
         for text, body in db.execute("SELECT record, request FROM result WHERE run_id = ? ORDER BY rowid", (run_id,)):
             yield from_json(text), None if body is None else body.encode()
 
@@ -366,14 +367,14 @@ def read_answers(path: Path, run_id: str) -> Iterator[AnsweredRequest]:
 
     Raises ConfigError when it is no run file.
     """
-    with _reading(path) as db:
+    with reading(path) as db:
         yield from map(
             AnsweredRequest._make, db.execute(f"{_ANSWERS} AND run_id = ? ORDER BY request_index", (run_id,))
         )
 
 
 @contextmanager
-def _reading(path: Path, mode: Literal["ro", "rw"] = "ro") -> Iterator[sqlite3.Connection]:
+def reading(path: Path, mode: Literal["ro", "rw"] = "ro") -> Iterator[sqlite3.Connection]:
     """Open a run file to read it. Raises ConfigError when it is no run file, or turns out to be damaged.
 
     Reading writes nothing beside it: a file without a log is read as one that does not change.

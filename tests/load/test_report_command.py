@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from otel_llm.cli import main
+from otel_llm.load.show.rows import milliseconds
 from otel_llm.sinks.sqlite import read_records, read_runs
 from tests.load.conftest import Perf
+from tests.load.study_of_points import Told, study_of
 from tests.load.test_perf import chat, wait_until
 from tests.truthserver.process import TruthServer
 
@@ -126,3 +129,25 @@ def test_lines_without_content(perf: Run, truth: TruthServer) -> None:
     done = report(str(run.run_file), "--requests")
     assert done.returncode == 2
     assert "go without --requests" in done.stderr
+
+
+def test_a_folder_is_listed_a_line_each(truth: TruthServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Perf(tmp_path).start(*chat(truth, "itl_ms=1;tokens=3"), "-n", "50").wait()
+    assert run.code == 0, run.err
+    study_of(run.run_file, tmp_path / "a study", (Told(2), Told(4), Told(8, overloaded=True)))
+    (tmp_path / "notes.db").write_text("no database")
+    capsys.readouterr()
+    assert main(["report", str(tmp_path)]) == 0
+    head, first, second, legend = capsys.readouterr().out.splitlines()
+    assert head.split() == ["when,", "UTC", "file", "what", "model", "sent", "TTFT", "p50", "p99"]
+    assert max(map(len, (head, first, second))) <= 80
+    rows = {line[13:].split("  ")[0]: line.split() for line in (first, second)}
+    p50, p99 = (milliseconds(run.report["measures"]["time_to_first_token"][name]) for name in ("p50", "p99"))
+    assert rows["run.db"][3:8] == ["run", "m", "50", p50, p99]
+    assert rows["a study"][-3:] == ["ok", "to", "4"]
+    assert legend == "TTFT, time to first token, in ms"
+    assert main(["report", str(tmp_path), "--csv", str(tmp_path / "x")]) == 2
+    assert "expected a run file to write" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["report", str(tmp_path / "empty")]) == 2
+    assert "expected a folder with run files" in capsys.readouterr().err

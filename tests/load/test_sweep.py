@@ -165,7 +165,10 @@ def test_a_gate_that_fails_at_a_point_fails_the_sweep_and_an_slo_that_is_missed_
 
 def report(**more: Any) -> dict[str, Any]:
     times = {"count": 9, "p50": 0.1, "p99": 0.2, "ci95": {"p50": [0.1, 0.1], "p99": [0.1, None]}}
-    names = ("corrected_time_to_first_token", "time_to_first_token", "inter_token_latency")
+    names = (
+        *("corrected_time_to_first_token", "time_to_first_token", "inter_token_latency"),
+        *("corrected_request_latency", "request_latency"),
+    )
     return {
         "run": {"id": "r"}, "duration": 1.0, "requests": {"sent": 100, "succeeded": 100, "failed": 0},
         "load": {"asked": 9.0, "achieved": 9.0, "overload": None}, "request_throughput": 9.0, "gates": [],
@@ -220,7 +223,7 @@ def test_what_came_out_is_one_sentence(verdicts: list[tuple[float, str]], summar
 def test_the_table_fits_and_says_what_its_marks_mean(width: int) -> None:
     out = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     many = [{**row, "goodput": 1234.5} for row in rows((123456, "ok"), (2, "overload"), (4, "void"))]
-    print_sweep(many, 3, out)
+    print_sweep(summary_of(many), many, 3, out)
     text = out.export_text()
     table = text.split("\n\n")[1]
     assert max(map(len, table.splitlines())) <= width
@@ -228,6 +231,28 @@ def test_the_table_fits_and_says_what_its_marks_mean(width: int) -> None:
     for verdict in ("overload", "void"):
         assert f"{verdict}  {VERDICTS[verdict]}" in text
     assert "*  too few independent values" in text
+
+
+def test_answers_without_a_first_token_have_a_column_for_how_long_they_took() -> None:
+    none = {"p50": None, "p99": None, "ci95": {"p50": [None, None], "p99": [None, None]}, "infinite": 0}
+    of_embeddings = [{**row, "time_to_first_token": none, "inter_token_latency": none} for row in rows((2, "ok"))]
+    out = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    print_sweep(summary_of(of_embeddings), of_embeddings, 1, out)
+    text = out.export_text()
+    head = text.split("\n\n")[1].splitlines()[0]
+    assert head.split() == ["rate/s", "answered/s", "latency", "p50", "p99", "sent"]
+    assert "latency, how long an answer took, from the moment a request was meant to be sent; in ms" in text
+
+
+def test_a_study_that_cannot_be_run_leaves_no_file(truth: TruthServer, tmp_path: Path) -> None:
+    words = ["--url", f"{truth.url}/rerank", "--model", "m", "--prompt", "x", "--parallel", "1", "-n", "2"]
+    code, _, err = sweep(tmp_path, *words)
+    assert code == 2
+    assert (
+        "expected documents to rank, got 'a query alone'; give them in messages before the query, or to all by "
+        """--parameters documents='["…", "…"]'"""
+    ) in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_page_has_every_verdict() -> None:

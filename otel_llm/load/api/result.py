@@ -1,13 +1,14 @@
 """What a run from Python returns: the figures of its report, and its requests as a table."""
 
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_llm.errors import ConfigError
+from otel_llm.load.export.columns import REQUEST, requests_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,12 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadRun"]
 
-_COLUMNS: Final = (
-    "request_index", "outcome", "error_type", "status", "intended_time", "start_time", "completed_time",
-    "time_to_first_token", "latency", "time_per_output_token", "prompt_tokens", "completion_tokens", "token_source",
-    "trace_id",
-)  # fmt: skip
-_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM result WHERE run_id = ? ORDER BY request_index"  # noqa: S608
+_COLUMNS: Final = [column.name for column in REQUEST]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,7 @@ class LoadRun:
             import pandas as pd
         except ImportError:
             raise ConfigError("pandas installed", next_step="pip install pandas") from None
-        return pd.DataFrame(self._rows(), columns=list(_COLUMNS))
+        return pd.DataFrame(self._rows(), columns=_COLUMNS)
 
     def to_polars(self) -> "pl.DataFrame":
         """Return what `to_pandas` does, as polars has it. Raises ConfigError without polars."""
@@ -80,11 +76,11 @@ class LoadRun:
             import polars as pl
         except ImportError:
             raise ConfigError("polars installed", next_step="pip install polars") from None
-        return pl.DataFrame(self._rows(), schema=list(_COLUMNS), orient="row", infer_schema_length=None)
+        return pl.DataFrame(self._rows(), schema=_COLUMNS, orient="row", infer_schema_length=None)
 
     def _rows(self) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            return db.execute(_SELECT, (self.report["run"]["id"],)).fetchall()
+        """Return the requests in the order of the plan."""
+        return sorted(chain.from_iterable(requests_of(self.path, self.report["run"]["id"])), key=itemgetter(0))
 
     def __str__(self) -> str:
         return self.printed

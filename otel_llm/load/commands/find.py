@@ -3,27 +3,23 @@
 import argparse
 import math
 import sys
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.figures.certainty import ALPHA
 from otel_llm.load.figures.slo import parse_term
 from otel_llm.load.plan.option_values import share
 from otel_llm.load.plan.other_tools import OTHER_NAMES
 from otel_llm.load.show.report import console, write_json
 from otel_llm.load.show.result_file import check_writable
-from otel_llm.load.study.bracket import outcome_of, print_bracket
+from otel_llm.load.study.bracket import outcome_of
 from otel_llm.load.study.loads import Loop
 from otel_llm.load.study.options import add_shared, options_of_runs, study_path
 from otel_llm.load.study.points import Interrupted, between, run_point
-from otel_llm.load.study.rows import row_of
-from otel_llm.load.study.search import Search
+from otel_llm.load.study.result import result_of, search_of
 from otel_llm.load.study.study_file import Point, StudyFile, digest_of
 
 __all__ = ["OTHER_NAMES", "add_arguments", "run"]
 
-_SCHEMA: Final = 1
 _INTERRUPTED: Final = 130
 
 
@@ -50,28 +46,25 @@ def run(args: argparse.Namespace) -> int:
         "kind": "find", "loop": loop, "first": args.first, "precision": args.precision,
         "highest": args.highest if math.isfinite(args.highest) else None, "options": digest_of(options),
     }  # fmt: skip
-    search = Search(
-        args.first, 1 - args.slo_attainment, precision=args.precision, whole=args.in_parallel, highest=args.highest
-    )
-    rows: list[dict[str, Any]] = []
-    code = 0
+    search, code = search_of(plan, args.slo_attainment), 0
     with StudyFile.open(path, plan) as study:
         for point, report in study.points():  # what was learnt before it was stopped
-            rows.append(_learn(search, point, report))
+            search.tell(point.load, *outcome_of(report))
         try:
             while (load := search.next()) is not None:
-                between(args.pause if rows else 0, args.between)
-                point = Point(len(rows) + 1, loop, load)
-                rows.append(_learn(search, point, run_point(study, point, options)))
-                sys.stderr.write(f"{point.asked}: {rows[-1]['outcome']}, {rows[-1]['requests']:,} requests\n")
+                between(args.pause if search.answers else 0, args.between)
+                point = Point(len(search.answers) + 1, loop, load)
+                report = run_point(study, point, options)
+                search.tell(load, *outcome_of(report))
+                sys.stderr.write(
+                    f"{point.asked}: {search.answers[-1].outcome}, {report['requests']['sent']:,} requests\n"
+                )
         except Interrupted:
             code = _INTERRUPTED
-    found = {"holds": search.holds, "breaks": search.breaks, "confidence": 1 - 2 * ALPHA}
+        result = result_of(path, plan, study.points())
     if args.json is not None:
-        write_json(args.json, {"schema": _SCHEMA, "study": {**plan, "path": str(path)}, **found, "points": rows})
-    out = console()
-    print_bracket(found, rows, loop, out, done=not code)
-    out.print(f"study file  {path}", soft_wrap=True, markup=False)
+        write_json(args.json, result.json())
+    result.print(console())
     return code or int(search.holds is None)
 
 
@@ -91,11 +84,3 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("--start and --highest above 0", f"{args.first:g} and {args.highest:g}")
     if args.json is not None:
         check_writable(args.json, "--json", "JSON")
-
-
-def _learn(search: Search, point: Point, report: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell the search what came of a point, and return its row."""
-    outcome, bad = outcome_of(report)
-    search.tell(point.load, outcome, bad)
-    certainty = report["slo"]["certainty"]
-    return {**row_of(point, report), "outcome": outcome, "certainty": certainty}

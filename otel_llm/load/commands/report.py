@@ -2,27 +2,32 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from otel_llm.errors import ConfigError, OtelLLMError
 from otel_llm.load.coordinator.garbage import rare_collections
+from otel_llm.load.export.formats import FORMATS, Format
 from otel_llm.load.figures.health import Health
 from otel_llm.load.figures.run_figures import RunFigures
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.stages import peak_of
 from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
-from otel_llm.load.report.page import page_of_run
+from otel_llm.load.report.folder import print_folder
 from otel_llm.load.report.run import report_of_run
+from otel_llm.load.report.run_page import page_of_run
+from otel_llm.load.report.study_page import page_of_study
 from otel_llm.load.show.course import slices_table
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.report import SCHEMA, console, print_report, write_json
-from otel_llm.load.show.result_file import check_writable, write_result_file
+from otel_llm.load.show.result_file import check_writable, result_file, write_result_file
+from otel_llm.load.study.result import StudyResult, result_in
 from otel_llm.measures import Facts
 from otel_llm.sinks.sqlite import read_answers, read_records, read_runs
 from otel_llm.visible import on_one_line
@@ -34,11 +39,15 @@ from otel_llm.wire.protocol_files import find_protocol
 __all__ = ["add_arguments", "report_of", "run"]
 
 _PART = 1000
+_NARROW = 80
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("file", type=Path, metavar="RUN", help="the run file that `otel-llm perf` named at its end")
+    parser.add_argument(
+        "file", type=Path, metavar="RUN",
+        help="the run file that `otel-llm perf` named at its end, or a study's; a folder: what is in it, a line each",
+    )  # fmt: skip
     parser.add_argument("--run", metavar="N", type=int, help="which run of the file, from 1; default: the latest")
     parser.add_argument("--requests", action="store_true", help="first a line per answer: prompt, completion, tokens")
     parser.add_argument("--slices", action="store_true", help="also a line per slice of the run's time")
@@ -46,25 +55,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--html", type=Path, metavar="FILE", help="write the report as a page with charts (needs the extra `report`)"
     )
+    others = parser.add_argument_group("formats that others read (docs/exports.md)")
+    for name, each in FORMATS.items():
+        others.add_argument(f"--{name.replace('_', '-')}", type=Path, metavar="FILE", help=each.about)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print it, or write a page of it; return 0. Raises ConfigError for no run file, or one without such a run."""
+    if args.file.is_dir():
+        if _in_files(args):
+            raise ConfigError("a run file to write", f"the folder {args.file}", "it is listed without these options")
+        print_folder(args.file, console(_NARROW))
+        return 0
+    if args.run is None and (study := result_in(args.file)) is not None:
+        return _of_study(study, args)
     runs = read_runs(args.file)
     number = len(runs) if args.run is None else args.run
     if not 1 <= number <= len(runs):
         raise ConfigError(f"--run to be 1 to {len(runs)}", number)
     row = runs[number - 1]
     try:
-        if args.html is not None:
-            _write_page(args.html, args.file, row)
-            return 0
+        if _in_files(args):
+            report = report_of(args.file, row)
+            page = partial(_page_of_run, args.file, report)
+            if _write(args, report, page, lambda to, each: each.of_run(to, args.file, report)):
+                return 0
         if args.requests:
             for line in _lines(args.file, row):
                 sys.stdout.write(line + "\n")
         report, stats = _report(args.file, row)
-        if args.json is not None:
-            write_json(args.json, report)
         out = console()
         title = f"run {number} of {len(runs)}  {row['name']}  {row['started_at']}"
         out.print(on_one_line(title), soft_wrap=True, markup=False)
@@ -78,13 +97,58 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _write_page(to: Path, path: Path, row: Mapping[str, Any]) -> None:
-    """Write the report of a run as a page, and say where it is."""
+def _of_study(study: StudyResult, args: argparse.Namespace) -> int:
+    """Print a study, or write a page of it; return 0."""
+    if args.requests or args.slices:
+        raise ConfigError("--run N", "none", f"{args.file} is a study of {len(study.rows)} points: say which run of it")
+    if not _write(args, study.json(), lambda: page_of_study(study), partial(_write_study, study)):
+        study.print(console())
+    return 0
+
+
+def _in_files(args: argparse.Namespace) -> bool:
+    """Return whether anything is to be written to a file."""
+    return any(getattr(args, name) is not None for name in ("json", "html", *FORMATS))
+
+
+def _write(
+    args: argparse.Namespace,
+    report: Mapping[str, Any],
+    page: Callable[[], str],
+    export: Callable[[IO[bytes], Format], object],
+) -> bool:
+    """Write the files that are asked for, and say where they are; return whether that is all that is to be done."""
+    if args.json is not None:
+        write_json(args.json, report)
+    for name, each in FORMATS.items():
+        if (path := getattr(args, name)) is not None:
+            option = f"--{name.replace('_', '-')}"
+            check_writable(path, option, each.name)
+            with result_file(path, option, each.name) as file:
+                export(file, each)
+            sys.stdout.write(f"{each.name}  {path}\n")
+    if args.html is not None:
+        write_page(args.html, page)
+    return any(getattr(args, name) is not None for name in ("html", *FORMATS))
+
+
+def _page_of_run(path: Path, report: Mapping[str, Any]) -> str:
+    return page_of_run(report_of_run(path, report))
+
+
+def _write_study(study: StudyResult, to: IO[bytes], each: Format) -> None:
+    if each.of_study is None:
+        raise ConfigError("--run N", "none", f"{each.name} has a place for one run: say which of {study.path}")
+    each.of_study(to, study)
+
+
+def write_page(to: Path, page: Callable[[], str]) -> None:
+    """Write a page, and say where it is. Raises ConfigError when it cannot be made or written."""
     check_writable(to, "--html", "HTML")
     with rare_collections():
-        page = page_of_run(report_of_run(path, report_of(path, row))).encode()
-    write_result_file(to, page, "--html", "HTML")
-    sys.stdout.write(f"report  {to}  {len(page) / 1e6:.1f} MB\n")
+        made = page().encode()
+    write_result_file(to, made, "--html", "HTML")
+    sys.stdout.write(f"report  {to}  {len(made) / 1e6:.1f} MB\n")
 
 
 def report_of(path: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:

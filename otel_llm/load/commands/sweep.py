@@ -12,13 +12,12 @@ from otel_llm.load.show.report import console, write_json
 from otel_llm.load.show.result_file import check_writable
 from otel_llm.load.study.options import add_shared, loads_of, options_of_runs, study_path
 from otel_llm.load.study.points import Interrupted, between, run_point
+from otel_llm.load.study.result import result_of
 from otel_llm.load.study.rows import row_of
 from otel_llm.load.study.study_file import Point, StudyFile, digest_of
-from otel_llm.load.study.table import print_sweep
 
 __all__ = ["OTHER_NAMES", "add_arguments", "run"]
 
-_SCHEMA: Final = 1
 _INTERRUPTED: Final = 130
 
 
@@ -53,14 +52,11 @@ def run(args: argparse.Namespace) -> int:
             _run_points(study, points, options, args)
         except Interrupted:
             code = _INTERRUPTED
-        rows = [row_of(point, report) for point, report in study.points()]
-    rows.sort(key=lambda row: (row["load"], row["repeat"]))
+        result = result_of(path, plan, study.points())
     if args.json is not None:
-        write_json(args.json, {"schema": _SCHEMA, "study": {**plan, "path": str(path)}, "points": rows})
-    out = console()
-    print_sweep(rows, len(points), out)
-    out.print(f"study file  {path}", soft_wrap=True, markup=False)
-    return code or int(any(_failed(row, options) for row in rows))
+        write_json(args.json, result.json())
+    result.print(console())
+    return code or int(any(_failed(row, options) for row in result.rows))
 
 
 def _run_points(study: StudyFile, points: list[Point], options: Mapping[str, Any], args: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from otel_llm.load.plan.option import Group, Option, options_of
 from otel_llm.load.plan.option_values import seconds, share
 from otel_llm.load.plan.plan import LoadPlan
 
-__all__ = ["add_arguments"]
+__all__ = ["add_arguments", "flags"]
 
 Add = Callable[..., None]
 
@@ -30,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser, without: Collection[str] = ()
     for group in Group:
         mine = [option for option in of_plan if option.group is group]
         _add_group(parser.add_argument_group(group), mine, group, without)
+
+
+def flags() -> dict[str, str]:
+    """Return the long flag of each option by its name among parsed arguments: `trace_from` is `--from`."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_arguments(parser)
+    return {action.dest: action.option_strings[-1] for action in parser._actions}
 
 
 def _add_group(

@@ -1,63 +1,25 @@
-"""The charts of a report, by Bokeh, whose JavaScript is in its wheel: what they show is in the model, exactly.
+"""The charts of a run. What they show is in the model, exactly."""
 
-Colours of axes, grid and text are variables of the page's style sheet, so that they follow its light and dark scheme.
-Those of the data are told apart by colour-blind readers, and stand out from both backgrounds.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from math import isnan
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
-from bokeh.core.types import ID
-from bokeh.embed import json_item
-from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
-from bokeh.models.annotations import BoxAnnotation, Label, Span
-from bokeh.plotting import figure
+from bokeh.models import ColumnDataSource, NumeralTickFormatter
+from bokeh.models.annotations import BoxAnnotation, Span
 
+from otel_llm.load.report.drawing import AMBER, BLUE, CRIMSON, GREY, TEAL, Chart, Key, chart, hover, label, new_figure
 from otel_llm.load.report.model import Distribution, OverTime, RunReport, TimelineRow
 from otel_llm.load.show.rows import milliseconds
 from otel_llm.visible import on_one_line
 
-__all__ = ["BLUE", "Chart", "Key", "charts_of"]
+__all__ = ["charts_of"]
 
-BLUE: Final = "#1c7ed6"
-_AMBER: Final = "#e8930c"
-_TEAL: Final = "#0f9b8e"
-_CRIMSON: Final = "#d6336c"
-_GREY: Final = "#868e96"
-
-_FONT: Final = "system-ui, sans-serif"
-_HEIGHT: Final = 230
 _PARTS: Final = 4
 """Neighbouring parts of a distribution that a bar of the histogram stands for; the curve shows each of them."""
 _NAMES: Final = {"time_to_first_token": "Time to first token", "inter_token_latency": "Inter-token latency"}
 _ROW: Final = 3
 _TALLEST: Final = 620
-
-
-class Key(NamedTuple):
-    """What a colour means."""
-
-    color: str
-    means: str
-
-
-class Chart(NamedTuple):
-    """A chart of the page.
-
-    name:  unique on the page
-    about: what it shows, for those who cannot see it
-    item:  what `Bokeh.embed.embed_item` takes
-    """
-
-    name: str
-    group: str
-    title: str
-    about: str
-    keys: Sequence[Key]
-    item: Mapping[str, Any]
-    height: int
 
 
 def charts_of(report: RunReport) -> Iterator[Chart]:
@@ -71,29 +33,8 @@ def charts_of(report: RunReport) -> Iterator[Chart]:
         yield _timeline(report.timeline, report.figures["requests"]["sent"])
 
 
-def _figure(height: int = _HEIGHT, **options: Any) -> Any:
-    made: Any = figure(
-        height=height, sizing_mode="stretch_width", toolbar_location=None, tools="", background_fill_color=None,
-        border_fill_color=None, outline_line_color=None, min_border_right=14, min_border_top=8, **options,
-    )  # fmt: skip
-    for axis in made.axis:
-        axis.axis_line_color = axis.major_tick_line_color = axis.minor_tick_line_color = None
-        axis.major_label_text_font_size = axis.axis_label_text_font_size = "12px"
-        axis.axis_label_text_font_style = "normal"
-        axis.major_label_text_font = axis.axis_label_text_font = _FONT
-    made.xaxis.ticker.desired_num_ticks = 5
-    made.yaxis.ticker.desired_num_ticks = 4
-    made.xgrid.grid_line_color = None
-    made.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
-    return made
-
-
-def _chart(name: str, group: str, title: str, about: str, made: Any, keys: Sequence[Key] = ()) -> Chart:
-    return Chart(name, group, title, about, keys, json_item(made, ID(f"chart-{name}")), made.height)
-
-
 def _ms_axis(distribution: Distribution, **options: Any) -> Any:
-    made = _figure(x_axis_type="log" if distribution.logarithmic else "linear", **options)
+    made = new_figure(x_axis_type="log" if distribution.logarithmic else "linear", **options)
     made.xaxis.axis_label = "ms, logarithmic" if distribution.logarithmic else "ms"
     made.xaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
     low, high = distribution.edges[0] * 1e3, distribution.edges[-1] * 1e3
@@ -116,14 +57,14 @@ def _histogram(fine: Distribution) -> Chart:
     made.quad(
         "left", "right", "top", 0, source=ColumnDataSource(data), fill_color=BLUE, fill_alpha=0.85, line_color=None
     )
-    _hover(made, "@text", mode="vline")
+    hover(made, "@text", mode="vline")
     _marks(made, distribution, [top * (1.24 - 0.11 * each) for each in range(len(distribution.at))])
     made.yaxis.axis_label = "requests" if distribution.measure == "time_to_first_token" else "tokens"
     marked = ", ".join(f"{name} {milliseconds(value)} ms" for name, value in distribution.at.items())
     name = _NAMES[distribution.measure]
     beyond = f"; {fine.beyond:,} of {fine.total:,} lie beyond the right edge" if fine.beyond else ""
     about = f"Histogram of {name.lower()}: {marked}{beyond}."
-    return _chart(f"{distribution.measure}-histogram", "distributions", name, about, made)
+    return chart(f"{distribution.measure}-histogram", "distributions", name, about, made)
 
 
 def _curve(distribution: Distribution) -> Chart:
@@ -138,29 +79,22 @@ def _curve(distribution: Distribution) -> Chart:
     source = ColumnDataSource(data)
     made.varea("x", 0, "y", source=source, fill_color=BLUE, fill_alpha=0.12)
     line = made.line("x", "y", source=source, line_color=BLUE, line_width=2)
-    _hover(made, "@text", renderers=[line], mode="vline")
+    hover(made, "@text", renderers=[line], mode="vline")
     made.yaxis.formatter = NumeralTickFormatter(format="0 %")
     made.yaxis.axis_label = "share at or below"
     _marks(made, distribution, [0.05 + 0.11 * each for each in range(len(distribution.at))])
     name = _NAMES[distribution.measure]
     about = f"Cumulative distribution of {name.lower()}: which share of values is at or below each value."
-    return _chart(f"{distribution.measure}-cumulative", "distributions", f"{name}, cumulative", about, made)
+    return chart(f"{distribution.measure}-cumulative", "distributions", f"{name}, cumulative", about, made)
 
 
 def _marks(made: Any, distribution: Distribution, heights: Sequence[float]) -> None:
     """Draw a line at each percentile, with its name and value."""
     for height, (name, value) in zip(heights, distribution.at.items(), strict=True):
         at = value * 1e3
-        made.add_layout(Span(location=at, dimension="height", line_color=_GREY, line_dash=[4, 3], line_width=1))
+        made.add_layout(Span(location=at, dimension="height", line_color=GREY, line_dash=[4, 3], line_width=1))
         aside, align = (-5, "right") if _share_of_axis(distribution, value) > 0.75 else (5, "left")
-        text = f"{name} {milliseconds(value)}"
-        style: dict[str, Any] = {
-            "text_font_size": "12px",
-            "text_font": _FONT,
-            "text_baseline": "middle",
-            "text_align": align,
-        }
-        made.add_layout(Label(x=at, y=height, text=text, x_offset=aside, **style))
+        label(made, at, height, f"{name} {milliseconds(value)}", x_offset=aside, text_align=align)
 
 
 def _share_of_axis(distribution: Distribution, value: float) -> float:
@@ -171,16 +105,16 @@ def _share_of_axis(distribution: Distribution, value: float) -> float:
 
 
 def _over_time(over: OverTime) -> Iterator[Chart]:
-    late = [Key(_GREY, "this client was late")] if over.limited else []
+    late = [Key(GREY, "this client was late")] if over.limited else []
     middle = over.starts + over.width / 2
     end = float(over.starts[-1] + over.width)
 
     def begin(**options: Any) -> Any:
-        made = _figure(x_range=(0, end), **options)
+        made = new_figure(x_range=(0, end), **options)
         made.xaxis.axis_label = "seconds"
         made.y_range.start = 0
         for low, high in over.limited:
-            made.add_layout(BoxAnnotation(left=low, right=high, fill_color=_GREY, fill_alpha=0.3, line_color=None))
+            made.add_layout(BoxAnnotation(left=low, right=high, fill_color=GREY, fill_alpha=0.3, line_color=None))
         return made
 
     def said(values: Any, unit: str) -> list[str]:
@@ -202,19 +136,19 @@ def _over_time(over: OverTime) -> Iterator[Chart]:
         return made.scatter("x", "y", source=source, size=4 if len(middle) < 40 else 2, color=color)
 
     made = begin()
-    bars(made, over.succeeded, "succeeded a second", _TEAL)
+    bars(made, over.succeeded, "succeeded a second", TEAL)
     if over.failed.any():
-        bars(made, over.failed, "failed a second", _CRIMSON, over.succeeded)
-    _hover(made, "@text", mode="vline")
-    keys = [Key(_TEAL, "succeeded"), *([Key(_CRIMSON, "failed")] if over.failed.any() else []), *late]
-    yield _chart(
+        bars(made, over.failed, "failed a second", CRIMSON, over.succeeded)
+    hover(made, "@text", mode="vline")
+    keys = [Key(TEAL, "succeeded"), *([Key(CRIMSON, "failed")] if over.failed.any() else []), *late]
+    yield chart(
         "requests", "over-time", "Requests a second", "Requests that ended, per second, over the run.", made, keys
     )
 
     made = begin()
     bars(made, over.tokens, "tokens a second", BLUE)
-    _hover(made, "@text", mode="vline")
-    yield _chart(
+    hover(made, "@text", mode="vline")
+    yield chart(
         "tokens", "over-time", "Output tokens a second", "Output tokens as they arrived, per second, over the run.",
         made, late,
     )  # fmt: skip
@@ -228,18 +162,18 @@ def _over_time(over: OverTime) -> Iterator[Chart]:
         made = begin()
         shown = [
             lines(made, values * 1e3, f"ms {quantile}", color)
-            for (quantile, values), color in zip(series.items(), (BLUE, _AMBER), strict=True)
+            for (quantile, values), color in zip(series.items(), (BLUE, AMBER), strict=True)
         ]
-        _hover(made, "@text", renderers=shown, mode="vline")
+        hover(made, "@text", renderers=shown, mode="vline")
         made.yaxis.axis_label = "ms"
-        keys = [Key(color, quantile) for quantile, color in zip(series, (BLUE, _AMBER), strict=True)]
+        keys = [Key(color, quantile) for quantile, color in zip(series, (BLUE, AMBER), strict=True)]
         about = f"{title} of requests by the moment they were sent: {' and '.join(series)} over the run."
-        yield _chart(name, "over-time", title, about, made, [*keys, *late])
+        yield chart(name, "over-time", title, about, made, [*keys, *late])
 
     made = begin()
-    bars(made, over.in_flight, "in progress", _AMBER)
-    _hover(made, "@text", mode="vline")
-    yield _chart(
+    bars(made, over.in_flight, "in progress", AMBER)
+    hover(made, "@text", mode="vline")
+    yield chart(
         "in-flight",
         "over-time",
         "Requests in progress",
@@ -253,35 +187,35 @@ def _timeline(rows: Sequence[TimelineRow], sent: int) -> Chart:
     height = min(max(len(rows) * _ROW + 60, 150), _TALLEST)
     low, high = min(row.intended or row.sent for row in rows), max(row.ended for row in rows)
     room = (high - low) * 0.01
-    made = _figure(height, y_range=(len(rows), -1), x_range=(low - room, high + room))
+    made = new_figure(height, y_range=(len(rows), -1), x_range=(low - room, high + room))
     made.yaxis.visible = False
     made.ygrid.grid_line_color = None
     made.xaxis.axis_label = "seconds"
-    bars = {color: _Bars() for color in (_GREY, _AMBER, BLUE, _CRIMSON)}
+    bars = {color: _Bars() for color in (GREY, AMBER, BLUE, CRIMSON)}
     for at, row in enumerate(rows):
         text = _of_request(row)
         if row.intended is not None:
-            bars[_GREY].add(at, row.intended, row.sent, text)
+            bars[GREY].add(at, row.intended, row.sent, text)
         if row.outcome != "complete":
-            bars[_GREY if row.outcome == "cancelled" else _CRIMSON].add(at, row.sent, row.ended, text)
+            bars[GREY if row.outcome == "cancelled" else CRIMSON].add(at, row.sent, row.ended, text)
         else:
-            bars[_AMBER].add(at, row.sent, row.first_token or row.ended, text)
+            bars[AMBER].add(at, row.sent, row.first_token or row.ended, text)
             if row.first_token is not None:
                 bars[BLUE].add(at, row.first_token, row.ended, text)
     for color, found in bars.items():
         source = ColumnDataSource(found.data)
         made.hbar("y", 0.8, "right", "left", source=source, fill_color=color, line_color=None)
-        if color == _CRIMSON:
+        if color == CRIMSON:
             made.scatter("right", "y", source=source, marker="x", color=color, size=6, line_width=2)
-    _hover(made, "@text")
+    hover(made, "@text")
     keys = [
-        Key(_GREY, "waiting in the client, or cut off"), Key(_AMBER, "until the first token"), Key(BLUE, "tokens"),
-        Key(_CRIMSON, "failed (×)"),
+        Key(GREY, "waiting in the client, or cut off"), Key(AMBER, "until the first token"), Key(BLUE, "tokens"),
+        Key(CRIMSON, "failed (×)"),
     ]  # fmt: skip
     about = f"{len(rows)} requests in the order in which they were sent: from sent to first token, and to the end."
     shown = [key for key, found in zip(keys, bars.values(), strict=True) if found.data["y"]]
     title = f"{len(rows):,} of {sent:,} requests, about the slowest" if len(rows) < sent else "Every request"
-    return _chart("timeline", "timeline", title, about, made, shown)
+    return chart("timeline", "timeline", title, about, made, shown)
 
 
 class _Bars:
@@ -301,7 +235,3 @@ def _of_request(row: TimelineRow) -> str:
         parts.append(f"first token after {milliseconds(row.first_token - row.sent)} ms")
     how = "" if row.outcome == "complete" else f" ({on_one_line(row.error or row.outcome)})"
     return ", ".join([*parts, f"ended after {milliseconds(row.ended - row.sent)} ms{how}"])
-
-
-def _hover(made: Any, text: str, **options: Any) -> None:
-    made.add_tools(HoverTool(tooltips=[("", text)], **options))

@@ -1,16 +1,19 @@
-"""The command that a run was, from the options that its run file keeps."""
+"""The command that a run or a study was, from the options that its run file keeps."""
 
 import argparse
 import shlex
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from otel_llm.load.plan.arguments import add_arguments
 from otel_llm.load.plan.option_values import parse_key_values
 
-__all__ = ["command_line"]
+__all__ = ["command_line", "study_command_line"]
+
+_OF_A_POINT: Final = frozenset(("append", "log_every_n_query", "until_certain"))
+"""Options that a study gives to each of its runs."""
 
 
 def command_line(arguments: Mapping[str, Any]) -> str | None:
@@ -20,14 +23,46 @@ def command_line(arguments: Mapping[str, Any]) -> str | None:
     """
     if not arguments.get("url"):
         return None
+    return shlex.join(["otel-llm", "perf", *_options(arguments)])
+
+
+def study_command_line(plan: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
+    """Return the command line of a study. What it did between two points is not kept.
+
+    plan: as its file has it; arguments: of its first run, which has the lowest seed
+    """
+    own = {"loop", *_OF_A_POINT, plan.get("loop") or plan["points"][0][0]}
+    shared = _options({name: value for name, value in arguments.items() if name not in own})
+    words = _of_search(plan) if plan["kind"] == "find" else _of_sweep(plan["points"])
+    return shlex.join(["otel-llm", plan["kind"], *words, *shared])
+
+
+def _of_search(plan: Mapping[str, Any]) -> Iterator[str]:
+    if plan["loop"] == "parallel":
+        yield "--in-parallel"
+    for name in ("start", "highest", "precision"):
+        value = plan["first" if name == "start" else name]
+        if value is not None:
+            yield from (f"--{name}", f"{value:g}")
+
+
+def _of_sweep(points: Sequence[tuple[str, float, int]]) -> Iterator[str]:
+    loads, repeats = sorted({load for _, load, _ in points}), max(repeat for *_, repeat in points) + 1
+    yield from (f"--{points[0][0]}", *(f"{load:g}" for load in loads))
+    if repeats > 1:
+        yield from ("--repeat", str(repeats))
+    if [(load, repeat) for _, load, repeat in points] != [(load, each) for each in range(repeats) for load in loads]:
+        yield "--shuffle"
+
+
+def _options(arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the words of the options of `otel-llm perf` that are not at their default."""
     parser = argparse.ArgumentParser(add_help=False)
     add_arguments(parser)
-    words = ["otel-llm", "perf"]
     for action in parser._actions:  # the only place that knows flags and defaults of all options
         value = arguments.get(action.dest)
         if value not in (None, {}, action.default) and [value] != action.default:
-            words += _words(action, value)
-    return shlex.join(words)
+            yield from _words(action, value)
 
 
 def _words(action: argparse.Action, value: Any) -> Iterator[str]:

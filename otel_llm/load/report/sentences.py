@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from otel_llm.load.compare.comparison import Comparison
 from otel_llm.load.report.model import Verdict
 from otel_llm.load.show.rows import interval_text, milliseconds
+from otel_llm.load.study.loads import Load
+from otel_llm.load.study.result import StudyResult
 
-__all__ = ["answer_of", "load_of", "verdict_of"]
+__all__ = ["answer_of", "comparison_answer", "load_of", "study_answer", "verdict_of"]
 
 
 def load_of(arguments: Mapping[str, Any]) -> str:
@@ -50,6 +53,35 @@ def _sentences(figures: Mapping[str, Any]) -> Iterator[str]:
         before, after = overload["backlog"]
         who = "This client did not send as fast as asked" if overload["by_client"] else "It did not keep up"
         yield f"{who}: requests without an answer grew from {before:,} to {after:,}, so latencies grow with the run."
+
+
+def comparison_answer(comparison: Comparison) -> str:
+    """Return what a comparison comes to, in a sentence."""
+    verdicts = [each.difference.verdict for each in comparison.compared]
+    said = [
+        f"{count} of {len(verdicts)} figures got {verdict}"
+        for verdict in ("worse", "better")
+        if (count := verdicts.count(verdict))
+    ]
+    told = " and ".join(said) or f"no evidence of a difference in {len(verdicts)} figures"
+    return f"{comparison.second} against {comparison.first}: {told}."
+
+
+def study_answer(result: StudyResult) -> str:
+    """Return what came out of a study, in a sentence, and what the latencies were at the highest load that was well."""
+    said = f"{result.answer[:1].upper()}{result.answer[1:]}."
+    name = "verdict" if result.bracket is None else "outcome"
+    well = [row for row in result.rows if row[name] in ("ok", "holds")]
+    if not well:
+        return said
+    row = max(well, key=lambda row: row["load"])
+    first = row["time_to_first_token"]["p50"] is not None
+    measure = row["time_to_first_token" if first else "request_latency"]
+    if measure["p99"] is None:
+        return said
+    times = f"within {milliseconds(measure['p50'])} ms, 99 % within {milliseconds(measure['p99'])} ms"
+    what = "first token" if first else "answer"
+    return f"{said} At {Load(row['loop'], row['load'])} half of the requests had their {what} {times}."
 
 
 def verdict_of(client: Mapping[str, Any] | None) -> Verdict:

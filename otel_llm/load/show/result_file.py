@@ -1,12 +1,15 @@
 """Files that results are written to, at the path that an option names."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from otel_llm.errors import ConfigError
-from otel_llm.sinks.private_file import write_private
+from otel_llm.sinks.private_file import replacing
 
-__all__ = ["check_writable", "write_result_file"]
+__all__ = ["check_writable", "result_file", "write_result_file"]
 
 
 def check_writable(path: Path, option: str, what: str) -> None:
@@ -19,7 +22,15 @@ def check_writable(path: Path, option: str, what: str) -> None:
 
 def write_result_file(path: Path, data: bytes, option: str, what: str) -> None:
     """Write a report, whole or not at all, for its owner alone. Raises ConfigError, which names the option."""
+    with result_file(path, option, what) as file:
+        file.write(data)
+
+
+@contextmanager
+def result_file(path: Path, option: str, what: str) -> Iterator[IO[bytes]]:
+    """Open a file for a report that is too long to be made at once. Raises ConfigError as `write_result_file` does."""
     try:
-        write_private(path, data)
+        with replacing(path) as file:
+            yield file
     except OSError as error:
         raise ConfigError(f"a place to write the {what} report", error, f"look at {option}") from error

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Console
-from rich.table import Table
 
 from otel_llm.load.study.loads import Load, Loop
 from otel_llm.load.study.search import Outcome
+from otel_llm.load.study.table import coloured_table, per_second
 
-__all__ = ["OUTCOMES", "outcome_of", "print_bracket"]
+__all__ = ["OUTCOMES", "answer_of", "bracket_table", "outcome_of", "print_bracket"]
 
 OUTCOMES: Final[Mapping[str, str]] = {
     "holds": "it is certain that the SLO is kept",
@@ -17,6 +17,8 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "unsure": "the point ended before that was certain: a longer one may tell",
     "void": "this client was the limit: the point says nothing of the server",
 }
+WORTH: Final = "worth: independent requests that those looked at are worth, as one waits like the one before"
+ASSUMED: Final = "assumed: what holds at a load holds at every lower one, and the server stays as it is meanwhile"
 _COLOURS: Final = {"holds": "green", "breaks": "red", "unsure": "yellow", "void": "yellow"}
 
 
@@ -33,46 +35,49 @@ def outcome_of(report: Mapping[str, Any]) -> tuple[Outcome, float]:
     return certainty["verdict"] or "unsure", bad
 
 
-def print_bracket(
-    found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], loop: Loop, console: Console, *, done: bool
-) -> None:
+def print_bracket(answer: str, rows: Sequence[Mapping[str, Any]], loop: Loop, console: Console, *, done: bool) -> None:
     """Print the answer, then the points by load, then what it rests on."""
-    requests, minutes = sum(row["requests"] for row in rows), sum(row["duration"] for row in rows) / 60
-    console.print(f"[bold]{_answer(found, rows, loop)}[/]", soft_wrap=True)
-    if found["holds"] is None and any(row["outcome"] == "unsure" for row in rows):
+    console.print(f"[bold]{answer}[/]", soft_wrap=True)
+    outcomes = {row["outcome"] for row in rows}
+    if "unsure" in outcomes and "holds" not in outcomes:
         console.print("[yellow]points were too short to be sure: give a longer --duration, or more with -n[/]")
-    console.print(f"{len(rows)} points, {requests:,} requests, {minutes:,.1f} minutes of load", soft_wrap=True)
+    console.print(effort_of(rows), soft_wrap=True)
     if not done:
         console.print("[yellow]interrupted: the same command goes on[/]")
     if not rows:
         return
     console.print()
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    for label in ("rate/s" if loop == "rate" else "parallel", "answered/s", "kept SLO", "goodput/s", "sent", "worth"):
-        table.add_column(label, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for row in sorted(rows, key=lambda row: row["load"]):
-        share = row["certainty"]["attainment"]
-        table.add_row(
-            f"{row['load']:g}", _number(row["request_throughput"]), "-" if share is None else f"{share:.2%}",
-            _number(row["goodput"]), f"{row['requests']:,}", f"{row['certainty']['independent']:,.0f}",
-            f"[{_COLOURS[row['outcome']]}]{row['outcome']}[/]",
-        )  # fmt: skip
-    console.print(table)
+    columns, lines = bracket_table(rows, loop)
+    console.print(coloured_table(columns, lines, _COLOURS))
     console.print()
-    console.print(
-        "[dim]worth: independent requests that those looked at are worth, as one waits like the one before[/]"
-    )
+    console.print(f"[dim]{WORTH}[/]")
     for outcome in OUTCOMES:
         if any(row["outcome"] == outcome for row in rows):
             console.print(f"[{_COLOURS[outcome]}]{outcome}[/]  {OUTCOMES[outcome]}", soft_wrap=True)
-    console.print(
-        "[dim]assumed: what holds at a load holds at every lower one, and the server stays as it is meanwhile[/]",
-        soft_wrap=True,
-    )
+    console.print(f"[dim]{ASSUMED}[/]", soft_wrap=True)
 
 
-def _answer(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], loop: Loop) -> str:
+def bracket_table(rows: Sequence[Mapping[str, Any]], loop: Loop) -> tuple[list[str], list[list[str]]]:
+    """Return the table of a search as text, by load: its columns, and the cells of each point, the outcome last."""
+    columns = ["rate/s" if loop == "rate" else "parallel", "answered/s", "kept SLO", "goodput/s", "sent", "worth", ""]
+    return columns, [
+        [
+            f"{row['load']:g}", per_second(row["request_throughput"]), _share(row["certainty"]["attainment"]),
+            per_second(row["goodput"]), f"{row['requests']:,}", f"{row['certainty']['independent']:,.0f}",
+            row["outcome"],
+        ]
+        for row in sorted(rows, key=lambda row: row["load"])
+    ]  # fmt: skip
+
+
+def effort_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return what a study took."""
+    requests, minutes = sum(row["requests"] for row in rows), sum(row["duration"] for row in rows) / 60
+    return f"{len(rows)} points, {requests:,} requests, {minutes:,.1f} minutes of load"
+
+
+def answer_of(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], loop: Loop) -> str:
+    """Return the bracket in one sentence. found: `holds`, `breaks` and `confidence`"""
     holds, breaks = found["holds"], found["breaks"]
     parts = ["holds for certain nowhere that was tried" if holds is None else f"holds at {Load(loop, holds)}"]
     if breaks is not None:
@@ -84,5 +89,5 @@ def _answer(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], loop: L
     return f"{', '.join(parts)}  ({found['confidence']:.0%} sure)"
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"

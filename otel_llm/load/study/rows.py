@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from otel_llm.load.study.study_file import Point
 
-__all__ = ["VERDICTS", "row_of"]
+__all__ = ["COLOURS", "VERDICTS", "row_of", "verdict_of_run"]
 
 _TOLERATED: Final = 0.01
 
@@ -17,13 +17,15 @@ VERDICTS: Final[Mapping[str, str]] = {
     "void": "this client was the limit: the point says nothing of the server",
 }
 """What a point came to, the weakest first: a point has the last of those that hold."""
+COLOURS: Final = {"ok": "green", "missed": "red", "errors": "red", "overload": "bold red", "void": "yellow"}
+"""Of each of them, in a terminal."""
 
 
 def row_of(point: Point, report: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures of a point; times in seconds, from the intended moment in an open loop; None for none."""
     requests, measures = report["requests"], report["measures"]
-    first = measures["corrected_time_to_first_token"]
-    first = first if first["count"] else measures["time_to_first_token"]
+    first, latency = (_asked(measures, name) for name in ("time_to_first_token", "request_latency"))
+    overload = report["load"]["overload"]
     ended = requests["succeeded"] + requests["failed"]
     return {
         "number": point.number,
@@ -31,7 +33,7 @@ def row_of(point: Point, report: Mapping[str, Any]) -> dict[str, Any]:
         "load": point.load,
         "repeat": point.repeat,
         "run_id": report["run"]["id"],
-        "verdict": _verdict(report),
+        "verdict": verdict_of_run(report),
         "requests": requests["sent"],
         "duration": report["duration"],
         "error_rate": requests["failed"] / ended if ended else None,
@@ -42,10 +44,19 @@ def row_of(point: Point, report: Mapping[str, Any]) -> dict[str, Any]:
         "throughput_ci95": report["throughput_ci95"],
         "time_to_first_token": _percentiles(first),
         "inter_token_latency": _percentiles(measures["inter_token_latency"]),
+        "request_latency": _percentiles(latency),
+        "backlog_growth": overload and overload["growth"],
+        "backlog_growth_ci95": overload and overload["ci95"],
         "goodput": report["slo"] and report["slo"]["goodput"],
         "slo_met": report["slo"] and report["slo"]["met"],
         "gates": report["gates"],
     }
+
+
+def _asked(measures: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a measure from the moment at which requests were meant to be sent, where there was one."""
+    corrected: Mapping[str, Any] = measures[f"corrected_{name}"]
+    return corrected if corrected["count"] else measures[name]
 
 
 def _percentiles(measure: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +69,8 @@ def _percentiles(measure: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _verdict(report: Mapping[str, Any]) -> str:
+def verdict_of_run(report: Mapping[str, Any]) -> str:
+    """Return what a run came to: one of `VERDICTS`."""
     requests, overload, slo = report["requests"], report["load"]["overload"], report["slo"]
     failed = requests["failed"] > _TOLERATED * (requests["succeeded"] + requests["failed"])
     grew = overload is not None and overload["overloaded"]

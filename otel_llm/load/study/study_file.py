@@ -19,9 +19,9 @@ import msgspec
 from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.study.loads import Load, Loop
-from otel_llm.sinks.sqlite import create_empty, read_runs
+from otel_llm.sinks.sqlite import create_empty, read_runs, reading
 
-__all__ = ["Point", "StudyFile", "digest_of"]
+__all__ = ["Point", "StudyFile", "digest_of", "read_study"]
 
 _TABLES: Final = """
 CREATE TABLE study (
@@ -85,7 +85,8 @@ class StudyFile:
                 raise ConfigError(
                     "the options that the study began with", str(path), "give them again, or another --name"
                 )
-            yield cls(path, lock)
+            with _removed_if_empty(study := cls(path, lock)):
+                yield study
         finally:
             os.close(lock)
 
@@ -112,10 +113,39 @@ class StudyFile:
 
     def points(self) -> list[tuple[Point, dict[str, Any]]]:
         """Return the points so far with the reports of their runs, by their numbers."""
-        runs = self.runs()
         with closing(sqlite3.connect(self.path.absolute())) as db:
-            rows = db.execute("SELECT number, loop, load, repeat, run_id FROM point ORDER BY number").fetchall()
-        return [(Point(*row), runs[run_id]["summary"]) for *row, run_id in rows]
+            return _points(db, self.runs())
+
+
+def read_study(path: Path) -> tuple[dict[str, Any], list[tuple[Point, dict[str, Any]]]] | None:
+    """Return the plan and the points of a study, as `points` does, from a file that may be worked on.
+
+    None of a run file that holds no study. Raises ConfigError when it is no run file, or holds no run yet.
+    """
+    runs = {row["id"]: row for row in read_runs(path)}
+    with reading(path) as db:
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'study'").fetchall():
+            return None
+        ((plan, version),) = db.execute("SELECT plan, schema FROM study").fetchall()
+        if version != _VERSION:
+            raise ConfigError(f"a study of schema {_VERSION}", f"{path} ({version})")
+        return msgspec.json.decode(plan), _points(db, runs)
+
+
+def _points(db: sqlite3.Connection, runs: Mapping[str, Mapping[str, Any]]) -> list[tuple[Point, dict[str, Any]]]:
+    rows = db.execute("SELECT number, loop, load, repeat, run_id FROM point ORDER BY number").fetchall()
+    return [(Point(*row), runs[run_id]["summary"]) for *row, run_id in rows]
+
+
+@contextmanager
+def _removed_if_empty(study: StudyFile) -> Iterator[None]:
+    """Remove the file when the study cannot be run as it was given, and nothing was measured."""
+    try:
+        yield
+    except ConfigError:
+        if not study.runs():
+            study.path.unlink()
+        raise
 
 
 def _wait_for(lock: int, path: Path) -> None:

@@ -6,14 +6,19 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from otel_llm.load.study.loads import Load
-from otel_llm.load.study.rows import VERDICTS
+from otel_llm.load.show.rows import milliseconds
+from otel_llm.load.study.loads import Load, Loop
+from otel_llm.load.study.rows import COLOURS, VERDICTS
 
-__all__ = ["print_sweep", "summary_of"]
+__all__ = ["coloured_table", "legend_of", "per_second", "print_sweep", "summary_of", "sweep_table"]
 
 _WIDE: Final = 120
-_COLOURS: Final = {"ok": "green", "missed": "red", "errors": "red", "overload": "bold red", "void": "yellow"}
 _GOOD: Final = "ok"
+_OF_TOKENS: Final = ("time_to_first_token", "inter_token_latency")
+_NAMES: Final = {
+    "time_to_first_token": ("TTFT", "time to first token"), "inter_token_latency": ("ITL", "inter-token latency"),
+    "request_latency": ("latency", "how long an answer took"),
+}  # fmt: skip
 _PROVES_NOTHING: Final = "void"
 
 
@@ -36,60 +41,83 @@ def summary_of(rows: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(parts)
 
 
-def print_sweep(rows: Sequence[Mapping[str, Any]], planned: int, console: Console) -> None:
-    """Print the points so far of as many as were planned."""
+def print_sweep(answer: str, rows: Sequence[Mapping[str, Any]], planned: int, console: Console) -> None:
+    """Print the answer and the points so far of as many as were planned."""
+    console.print(f"[bold]{answer}[/]" if rows else answer, soft_wrap=True)
     if not rows:
-        console.print("no point has ended")
         return
-    console.print(f"[bold]{summary_of(rows)}[/]", soft_wrap=True)
     if len(rows) < planned:
         console.print(f"[yellow]{len(rows)} of {planned} points: the same command goes on[/]", soft_wrap=True)
     console.print()
-    wide, slo = console.width >= _WIDE, any(row["goodput"] is not None for row in rows)
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    load = "rate/s" if rows[0]["loop"] == "rate" else "parallel"
-    for label in (load, "answered/s", "TTFT p50", "p99", *(("95 %",) if wide else ()), "ITL p50", "p99"):
-        table.add_column(label, justify="right", no_wrap=True)
-    if wide:
-        table.add_column("95 %", justify="right", no_wrap=True)
-    if slo:
-        table.add_column("goodput/s", justify="right", no_wrap=True)
-    table.add_column("sent", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for row in rows:
-        cells = [f"{row['load']:g}", _rate(row["request_throughput"])]
-        for name in ("time_to_first_token", "inter_token_latency"):
-            cells += [_ms(row[name], "p50"), _ms(row[name], "p99")]
-            if wide:
-                cells.append(_interval(row[name]))
-        if slo:
-            cells.append(_rate(row["goodput"]))
-        verdict = row["verdict"]
-        table.add_row(*cells, f"{row['requests']:,}", f"[{_COLOURS[verdict]}]{verdict}[/]")
-    console.print(table)
+    columns, lines = sweep_table(rows, intervals=console.width >= _WIDE)
+    console.print(coloured_table(columns, lines, COLOURS))
     console.print()
-    for line in _legend(rows):
-        console.print(line, soft_wrap=True)
+    for line in legend_of(rows):
+        sign, _, about = line.partition("  ")
+        colour = "yellow" if sign == "*" else COLOURS.get(sign)
+        console.print(f"[{colour}]{sign}[/]  {about}" if colour else line, soft_wrap=True)
 
 
-def _legend(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield what the columns and each mark that was printed mean."""
+def sweep_table(rows: Sequence[Mapping[str, Any]], *, intervals: bool) -> tuple[list[str], list[list[str]]]:
+    """Return the table of a sweep as text: its columns, and the cells of each point, the verdict last."""
+    measures, slo = _measures(rows), any(row["goodput"] is not None for row in rows)
+    columns = ["rate/s" if rows[0]["loop"] == "rate" else "parallel", "answered/s"]
+    for name in measures:
+        columns += [f"{_NAMES[name][0]} p50", "p99", *(["95 %"] if intervals else [])]
+    columns += [*(["goodput/s"] if slo else []), "sent", ""]
+    return columns, [_cells(row, measures, slo=slo, intervals=intervals) for row in rows]
+
+
+def _cells(row: Mapping[str, Any], measures: Sequence[str], *, slo: bool, intervals: bool) -> list[str]:
+    cells = [f"{row['load']:g}", per_second(row["request_throughput"])]
+    for name in measures:
+        cells += [_ms(row[name], "p50"), _ms(row[name], "p99"), *([_interval(row[name])] if intervals else [])]
+    return [*cells, *([per_second(row["goodput"])] if slo else []), f"{row['requests']:,}", row["verdict"]]
+
+
+def coloured_table(columns: Sequence[str], lines: Sequence[Sequence[str]], colours: Mapping[str, str]) -> Table:
+    """Return the table of a study for a terminal; colours: of what stands in the last column"""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    for *cells, last in lines:
+        marked = [f"{cell[:-1]}[yellow]*[/]" if cell.endswith("*") else cell for cell in cells]
+        table.add_row(*marked, f"[{colours[last]}]{last}[/]")
+    return table
+
+
+def _measures(rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+    """Return what the table shows: of answers without a first token, how long they took."""
+    names = [name for name in _OF_TOKENS if any(row[name]["p50"] is not None for row in rows)]
+    return names or ("request_latency",)
+
+
+def legend_of(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what the columns and each mark in the table mean: a mark, two spaces, what it means."""
     loop = rows[0]["loop"]
     load = "rate: requests asked per second" if loop == "rate" else "parallel: requests in progress at any time"
-    since = ", from the moment a request was meant to be sent" if loop == "rate" else ""
-    yield f"[dim]{load}; TTFT, time to first token{since}; ITL, inter-token latency; both in ms[/]"
+    measures = _measures(rows)
+    yield f"{load}; {'; '.join(_about(name, loop) for name in measures)}; in ms"
     seen = {row["verdict"] for row in rows}
     for verdict, about in VERDICTS.items():
         if verdict in seen - {_GOOD}:
-            yield f"[{_COLOURS[verdict]}]{verdict}[/]  {about}"
-    names = ("time_to_first_token", "inter_token_latency")
-    if any(row[name]["p99"] is not None and row[name]["ci95"]["p99"][1] is None for row in rows for name in names):
-        yield "[yellow]*[/]  too few independent values for this percentile: a longer point has an interval"
-    if any(row[name]["p99"] is None and row[name]["infinite"] for row in rows for name in names):
+            yield f"{verdict}  {about}"
+    if any(row[name]["p99"] is not None and row[name]["ci95"]["p99"][1] is None for row in rows for name in measures):
+        yield "*  too few independent values for this percentile: a longer point has an interval"
+    if any(row[name]["p99"] is None and row[name]["infinite"] for row in rows for name in measures):
         yield "∞  among requests that were never answered"
 
 
-def _rate(value: float | None) -> str:
+def _about(name: str, loop: Loop) -> str:
+    label, words = _NAMES[name]
+    since = (
+        ", from the moment a request was meant to be sent" if loop == "rate" and name != "inter_token_latency" else ""
+    )
+    return f"{label}, {words}{since}"
+
+
+def per_second(value: float | None) -> str:
+    """Return a rate as text, with three digits; a dash of none."""
     return "-" if value is None else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
 
 
@@ -97,14 +125,10 @@ def _ms(measure: Mapping[str, Any], name: str) -> str:
     value = measure[name]
     if value is None:
         return "∞" if measure["infinite"] else "-"
-    mark = "[yellow]*[/]" if name == "p99" and measure["ci95"][name][1] is None else ""
-    return _digits(value * 1e3) + mark
+    mark = "*" if name == "p99" and measure["ci95"][name][1] is None else ""
+    return milliseconds(value) + mark
 
 
 def _interval(measure: Mapping[str, Any]) -> str:
     low, high = measure["ci95"]["p99"]
-    return "" if low is None or high is None else f"[dim]{_digits(low * 1e3)} – {_digits(high * 1e3)}[/]"
-
-
-def _digits(ms: float) -> str:
-    return f"{ms:,.0f}" if ms >= 1000 else f"{ms:.1f}" if ms >= 100 else f"{ms:.2f}"
+    return "" if low is None or high is None else f"{milliseconds(low)} – {milliseconds(high)}"

@@ -1,0 +1,1 @@
+"""What a run or a study was, in formats that others read."""

@@ -1,0 +1,92 @@
+"""What a study came to: its points in figures, the bracket of a search; the same from its command and from its file."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from otel_llm.load.figures.certainty import ALPHA
+from otel_llm.load.study.bracket import answer_of, outcome_of, print_bracket
+from otel_llm.load.study.rows import row_of
+from otel_llm.load.study.search import Search
+from otel_llm.load.study.study_file import Point, read_study
+from otel_llm.load.study.table import print_sweep, summary_of
+
+__all__ = ["StudyResult", "result_in", "result_of", "search_of"]
+
+_SCHEMA: Final = 1
+
+Points = Sequence[tuple[Point, Mapping[str, Any]]]
+"""With the reports of their runs, by their numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """A study, whole or so far.
+
+    plan:    `kind`, `sweep` or `find`, and what it was to do
+    rows:    a row per point (study.rows); those of a search have `outcome` and `certainty` as well
+    bracket: `holds`, `breaks` and `confidence` of a search; None of a sweep
+    whole:   whether no point is left to run
+    run:     the report of its first run; None where none has ended
+    """
+
+    path: Path
+    plan: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    bracket: Mapping[str, Any] | None
+    whole: bool
+    run: Mapping[str, Any] | None
+
+    @property
+    def answer(self) -> str:
+        """What came out, in one sentence."""
+        if self.bracket is not None:
+            return answer_of(self.bracket, self.rows, self.plan["loop"])
+        return summary_of(self.rows) if self.rows else "no point has ended"
+
+    def json(self) -> dict[str, Any]:
+        """Return it as `--json` writes it (docs/studies.md)."""
+        study = {**self.plan, "path": str(self.path)}
+        return {"schema": _SCHEMA, "study": study, **(self.bracket or {}), "points": self.rows}
+
+    def print(self, console: Console) -> None:
+        """Print the answer, the points, and where they are."""
+        if self.bracket is not None:
+            print_bracket(self.answer, self.rows, self.plan["loop"], console, done=self.whole)
+        else:
+            print_sweep(self.answer, self.rows, len(self.plan["points"]), console)
+        console.print(f"study file  {self.path}", soft_wrap=True, markup=False)
+
+
+def result_of(path: Path, plan: Mapping[str, Any], points: Points) -> StudyResult:
+    """Return what the points of a study come to."""
+    run = points[0][1] if points else None
+    if plan["kind"] == "find":
+        search = search_of(plan, run["slo"]["required_attainment"] if run else 1.0)
+        rows = []
+        for point, report in points:
+            outcome, bad = outcome_of(report)
+            search.tell(point.load, outcome, bad)
+            rows.append({**row_of(point, report), "outcome": outcome, "certainty": report["slo"]["certainty"]})
+        bracket = {"holds": search.holds, "breaks": search.breaks, "confidence": 1 - 2 * ALPHA}
+        return StudyResult(path, plan, rows, bracket, search.next() is None, run)
+    rows = sorted((row_of(*each) for each in points), key=lambda row: (row["load"], row["repeat"]))
+    return StudyResult(path, plan, rows, None, len(rows) == len(plan["points"]), run)
+
+
+def search_of(plan: Mapping[str, Any], attainment: float) -> Search:
+    """Return the search of a plan, which knows nothing yet. attainment: share of requests that is to keep the SLO"""
+    return Search(
+        plan["first"], 1 - attainment, precision=plan["precision"], whole=plan["loop"] == "parallel",
+        highest=math.inf if plan["highest"] is None else plan["highest"],
+    )  # fmt: skip
+
+
+def result_in(path: Path) -> StudyResult | None:
+    """Return the study in a run file; None of one that holds no study. Raises ConfigError when it is no run file."""
+    found = read_study(path)
+    return None if found is None else result_of(path, *found)

@@ -1,0 +1,118 @@
+"""`otel-llm report STUDY --html FILE`: the page of a sweep and of a search, in a real browser."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from otel_llm.cli import main
+from otel_llm.load.report.study_page import page_of_study
+from otel_llm.load.study.result import result_in
+from tests.browser import Page
+from tests.load.conftest import Perf
+from tests.load.study_of_points import Told, study_of
+from tests.load.test_page import CANVASES, MARKUP, axe, browse
+from tests.load.test_perf import chat
+from tests.truthserver.process import TruthServer
+
+__all__ = ["axe"]
+
+SWEEP = (Told(2), Told(4, 1.2), Told(8, 2, saturated=True), Told(16, 9, overloaded=True))
+FOUND = (Told(4, certainty="holds"), Told(8, 3, overloaded=True), Told(6, 1.1, certainty="holds"), Told(7, 1.4))
+
+
+@pytest.fixture(scope="module")
+def run(_truth_process: TruthServer, tmp_path_factory: pytest.TempPathFactory) -> Perf:
+    made = Perf(tmp_path_factory.mktemp("study")).start(*chat(_truth_process, "itl_ms=1;tokens=6"), "-n", "60")
+    assert made.wait(200).code == 0, made.err
+    return made
+
+
+@pytest.fixture(scope="module")
+def sweep(run: Perf) -> Path:
+    return study_of(run.run_file, run.folder / "sweep.db", SWEEP)
+
+
+@pytest.fixture(scope="module")
+def found(run: Perf) -> Path:
+    return study_of(run.run_file, run.folder / "find.db", FOUND, kind="find")
+
+
+def written(study: Path) -> Path:
+    page = study.with_suffix(".html")
+    assert main(["report", str(study), "--html", str(page)]) == 0
+    return page
+
+
+@pytest.mark.parametrize(("which", "width", "dark"), [("sweep", 1280, False), ("found", 390, True)])
+def test_the_page_is_whole_asks_for_nothing_and_can_be_used_by_everyone(
+    which: str, width: int, dark: bool, axe: str, request: pytest.FixtureRequest
+) -> None:
+    file = written(request.getfixturevalue(which))
+
+    async def use(page: Page) -> None:
+        assert page.asked == [file.as_uri()]
+        assert await page.run("document.documentElement.scrollWidth <= innerWidth")
+        assert await page.run(f"document.querySelectorAll('.draw').length === 4 && {CANVASES}.length >= 4")
+        await page.run(f"{axe}; 0")
+        violations = await page.run("axe.run().then((said) => said.violations.map((each) => each.id))")
+        assert (violations, page.trouble) == ([], [])
+
+    browse(use, file, width=width, dark=dark)
+
+
+def cells(study: Path) -> list[list[str]]:
+    """The rows of the table of points on the page."""
+    text = written(study).read_text()
+    table = text[text.index('aria-label="Point by point"') :]
+    body = table[table.index("<tbody>") : table.index("</tbody>")]
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in body.split("</tr>") if "<td>" in row]
+
+
+def test_a_sweep_shows_what_the_terminal_does(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(sweep)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("all well up to 4/s; overload from 16/s\n")
+    rows = cells(sweep)
+    assert [row[-1] for row in rows] == ["ok", "ok", "void", "overload"]
+    for row in rows:
+        (line,) = [line for line in printed.splitlines() if line.split()[:1] == [row[0]]]
+        assert line.split() == " ".join([*row[:-2], row[-1]]).split()
+    assert rows[-1][-2] == "+7.5 (+7 – +8)"
+    text = written(sweep).read_text()
+    assert '<p class="answer">All well up to 4/s; overload from 16/s. At 4/s half of the requests had their' in text
+    assert "The client was the limit at 1 of 4 points" in text
+    (command,) = re.findall(r"<pre>(.*)</pre>", text)
+    assert shlex.split(command)[:7] == ["otel-llm", "sweep", "--rate", "2", "4", "8", "16"]
+
+
+def test_a_search_shows_its_bracket(found: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = written(found).read_text()
+    capsys.readouterr()
+    assert main(["report", str(found)]) == 0
+    answer = "holds at 6/s, breaks at 8/s  (95% sure)"
+    assert capsys.readouterr().out.startswith(answer)
+    assert '<p class="answer">Holds at 6/s, breaks at 8/s  (95% sure). At 6/s half of the requests had' in text
+    assert [(row[0], row[-1]) for row in cells(found)] == [
+        ("4", "holds"), ("6", "holds"), ("7", "unsure"), ("8", "breaks"),
+    ]  # fmt: skip
+    (command,) = re.findall(r"<pre>(.*)</pre>", text)
+    assert shlex.split(command)[:6] == ["otel-llm", "find", "--start", "4", "--precision", "0.05"]
+
+
+def test_a_run_of_a_study_has_its_own_report(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(sweep), "--requests"]) == 2
+    assert "is a study of 4 points: say which run of it" in capsys.readouterr().err
+    assert main(["report", str(sweep), "--run", "1"]) == 0
+    assert capsys.readouterr().out.startswith("run 1 of 4")
+
+
+def test_markup_in_a_name_is_text(run: Perf) -> None:
+    study = result_in(study_of(run.run_file, run.folder / "hostile.db", SWEEP[:1]))
+    assert study is not None
+    assert study.run is not None
+    study.run["run"]["arguments"]["model"] = MARKUP  # type: ignore[index]
+    text = page_of_study(study)
+    assert MARKUP not in text
+    assert "&lt;img src=x onerror=" in text
