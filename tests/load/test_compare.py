@@ -158,6 +158,13 @@ def test_what_differs_beside_the_figures_is_said(reports: list[dict[str, Any]]) 
     assert compare(("a", "b"), first, second).differs == [("--model", "m", "n"), ("--parallel", "4", "8")]
 
 
+def test_options_are_called_as_they_are_given(reports: list[dict[str, Any]]) -> None:
+    first, second = reports[0], copy.deepcopy(reports[1])
+    second["run"]["arguments"] |= {"trace_from": 10.0, "until_certain": True}
+    found = [name for name, *_ in compare(("a", "b"), first, second).differs]
+    assert found == ["--from", "--until-certain"]
+
+
 def test_a_run_that_measured_its_client_is_refused(
     runs: Path, reports: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.commands.report import report_of
+from otel_llm.load.commands.report import report_of, write_page
 from otel_llm.load.compare.comparison import Comparison, compare, doubts_of
 from otel_llm.load.compare.views import HOW_TO_READ, markdown_of, print_comparison
+from otel_llm.load.report.comparison_page import page_of_comparisons
 from otel_llm.load.show.report import console
 from otel_llm.load.show.result_file import check_writable, write_result_file
 from otel_llm.sinks.sqlite import read_runs
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "FILE its latest; one FILE alone: its first run with all others",
     )  # fmt: skip
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write it as Markdown, for a pull request")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write it as a page (needs the extra `report`)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write it as JSON (docs/report.md)")
     parser.add_argument(
         "--fail-if", choices=("worse",), help="exit code 1 when a figure got worse beyond what chance does"
@@ -36,7 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the comparison; return 0, or 1 for --fail-if. Raises ConfigError for what cannot be compared."""
-    for path, option, what in ((args.markdown, "--markdown", "Markdown"), (args.json, "--json", "JSON")):
+    for path, option, what in (
+        (args.markdown, "--markdown", "Markdown"),
+        (args.json, "--json", "JSON"),
+        (args.html, "--html", "HTML"),
+    ):
         if path is not None:
             check_writable(path, option, what)
     reports = dict(_reports(args.runs))
@@ -44,13 +50,16 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("two runs or more to compare", next(iter(reports)), "give another run file")
     if not args.anyway and (doubts := [each for found in reports.items() for each in doubts_of(*found)]):
         raise ConfigError("runs that measured their server", "; ".join(doubts), "--anyway compares them all the same")
-    (base, first), *others = _briefly(reports).items()
+    brief = _briefly(reports)
+    (base, first), *others = brief.items()
     comparisons = [compare((base, name), first, report) for name, report in others]
     if args.json is not None:
         write_result_file(args.json, msgspec.json.format(msgspec.json.encode(comparisons)) + b"\n", "--json", "JSON")
     if args.markdown is not None:
         write_result_file(args.markdown, markdown_of(comparisons).encode(), "--markdown", "Markdown")
     _show(comparisons)
+    if args.html is not None:
+        write_page(args.html, lambda: page_of_comparisons(comparisons, brief))
     return int(args.fail_if == "worse" and any(each.worse for each in comparisons))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from otel_llm.load.compare.difference import Difference, Estimate, difference_of, share_estimate
+from otel_llm.load.plan.arguments import flags
 
 __all__ = ["Compared", "Comparison", "compare", "doubts_of"]
 
@@ -134,10 +135,11 @@ def _ended(report: Mapping[str, Any]) -> int:
 
 
 def _differs(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    known = flags()
     for name in dict.fromkeys((*first, *second)):
         one, other = first.get(name), second.get(name)
         if _shown(one) != _shown(other) and name not in _NOT_THE_LOAD:
-            yield f"--{name.replace('_', '-')}", _shown(one), _shown(other)
+            yield known.get(name, name), _shown(one), _shown(other)
 
 
 def _shown(value: Any) -> str:

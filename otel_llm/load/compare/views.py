@@ -9,10 +9,11 @@ from rich.table import Table
 
 from otel_llm.load.compare.comparison import Compared, Comparison
 from otel_llm.load.compare.difference import Verdict
+from otel_llm.load.show.markdown import in_cell, table
 from otel_llm.load.show.rows import milliseconds
 from otel_llm.visible import on_one_line
 
-__all__ = ["HOW_TO_READ", "markdown_of", "print_comparison"]
+__all__ = ["HOW_TO_READ", "cells_of", "columns_of", "lines_of", "markdown_of", "print_comparison"]
 
 HOW_TO_READ: Final = (
     "Differences are of the second run less the first, with 95 % intervals. `better` and `worse` hold among all "
@@ -27,17 +28,17 @@ _STYLES: Final[Mapping[Verdict, str]] = {
 
 def print_comparison(comparison: Comparison, out: Console) -> None:
     """Print a comparison."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    for column in _columns(comparison):
-        table.add_column(escape(column), justify="right" if table.columns else "left", no_wrap=not table.columns)
+    shown = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    for column in columns_of(comparison):
+        shown.add_column(escape(column), justify="right" if shown.columns else "left", no_wrap=not shown.columns)
     for each in comparison.compared:
-        cells = [escape(cell) for cell in _cells(each)]
+        cells = [escape(cell) for cell in cells_of(each)]
         cells[-1] = f"[{_STYLES[each.difference.verdict]}]{cells[-1]}[/]"
-        table.add_row(*cells)
+        shown.add_row(*cells)
     out.print()
-    out.print(table)
+    out.print(shown)
     out.print()
-    for line in _lines(comparison):
+    for line in lines_of(comparison):
         out.print(f"[yellow]note[/]  {escape(line)}", highlight=False, soft_wrap=True)
 
 
@@ -45,15 +46,15 @@ def markdown_of(comparisons: Sequence[Comparison]) -> str:
     """Return comparisons as Markdown, a table each."""
     parts = []
     for comparison in comparisons:
-        columns = _columns(comparison)
-        rows = [columns, ["---", *["---:"] * (len(columns) - 1)], *map(_cells, comparison.compared)]
-        table = "\n".join(f"| {' | '.join(map(_in_cell, row))} |" for row in rows)
-        notes = "\n".join(f"- {_in_cell(line)}" for line in _lines(comparison))
-        parts.append(f"### {_in_cell(comparison.second)} against {_in_cell(comparison.first)}\n\n{table}\n\n{notes}\n")
+        columns = columns_of(comparison)
+        rows = table(columns, map(cells_of, comparison.compared))
+        notes = "\n".join(f"- {in_cell(line)}" for line in lines_of(comparison))
+        parts.append(f"### {in_cell(comparison.second)} against {in_cell(comparison.first)}\n\n{rows}\n\n{notes}\n")
     return "\n".join([*parts, HOW_TO_READ, ""])
 
 
-def _columns(comparison: Comparison) -> list[str]:
+def columns_of(comparison: Comparison) -> list[str]:
+    """Return the columns of the table."""
     return [
         "",
         on_one_line(comparison.first),
@@ -65,7 +66,8 @@ def _columns(comparison: Comparison) -> list[str]:
     ]
 
 
-def _cells(each: Compared) -> list[str]:
+def cells_of(each: Compared) -> list[str]:
+    """Return the cells of a figure, the verdict last."""
     difference = each.difference
     share = f" ({difference.share:+.1%})".replace("-", "−") if difference.share is not None else ""
     reach = "–"
@@ -93,15 +95,9 @@ def _signed(value: float, unit: str) -> str:
     return f"{'−' if value < 0 else '+'}{_shown(abs(value), unit)}"
 
 
-def _lines(comparison: Comparison) -> Iterator[str]:
+def lines_of(comparison: Comparison) -> Iterator[str]:
+    """Yield what to know before believing it, a line each."""
     yield from map(on_one_line, comparison.doubts)
     if comparison.differs:
         options = "; ".join(f"{name}: {one} and {other}" for name, one, other in comparison.differs)
         yield on_one_line(f"the runs did not do the same, and what differs may come from that: {options}")
-
-
-def _in_cell(text: str) -> str:
-    """Return text that Markdown shows as it is, in a cell of a table."""
-    for sign in "\\`*_{}[]<>#|~":
-        text = text.replace(sign, f"\\{sign}")
-    return text

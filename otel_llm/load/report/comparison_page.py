@@ -1,0 +1,68 @@
+"""The page of a comparison: what differs, by how much, how sure that is, and what could not have been seen."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from otel_llm.load.compare.comparison import Comparison
+from otel_llm.load.compare.views import HOW_TO_READ, cells_of, columns_of, lines_of
+from otel_llm.load.report.page import Group, render
+from otel_llm.load.report.sentences import comparison_answer
+
+__all__ = ["page_of_comparisons"]
+
+_GROUPS: Final = (
+    Group(
+        "differences", "What differs",
+        "Each figure's difference as a share of the first run's, with its 95 % interval. One that does not reach 0 % "
+        "is beyond what chance does for that figure alone.",
+    ),
+)  # fmt: skip
+
+
+class _Table(NamedTuple):
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str | None
+    know: str
+    lines: Sequence[str]
+
+
+def page_of_comparisons(comparisons: Sequence[Comparison], reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the page. Raises ConfigError where the extra `report` is not installed.
+
+    reports: what was compared, by its name, the first run first
+    """
+
+    def draw() -> Any:
+        from otel_llm.load.report.comparison_charts import charts_of_comparisons
+
+        return charts_of_comparisons(comparisons)
+
+    first = comparisons[0].first
+    others = ", ".join(each.second for each in comparisons)
+    return render(
+        "comparison",
+        draw,
+        _GROUPS,
+        title=f"{others} against {first}",
+        date=str(reports[first]["run"]["started_at"])[:10],
+        facts=[f"{name}: {_fact(report)}" for name, report in reports.items()],
+        answer=" ".join(comparison_answer(each) for each in comparisons),
+        tables=[
+            _Table(
+                f"{each.second} against {each.first}", ["figure", *columns_of(each)[1:]],
+                [cells_of(figure) for figure in each.compared], None,
+                f"What to know of {each.second} against {each.first}", list(lines_of(each)),
+            )
+            for each in comparisons
+        ],
+        how_to_read=HOW_TO_READ,
+    )  # fmt: skip
+
+
+def _fact(report: Mapping[str, Any]) -> str:
+    run = report["run"]
+    model = run["arguments"].get("model")
+    when = str(run["started_at"])[:16].replace("T", " ")
+    return ", ".join(filter(None, (model, f"{report['requests']['sent']:,} requests", when)))
