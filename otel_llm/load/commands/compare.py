@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.commands.report import report_of, write_page
 from otel_llm.load.compare.comparison import Comparison, compare, doubts_of
 from otel_llm.load.compare.views import HOW_TO_READ, markdown_of, print_comparison
+from otel_llm.load.foreign.reading import report_from
 from otel_llm.load.report.comparison_page import page_of_comparisons
+from otel_llm.load.report.page import write_page
+from otel_llm.load.report.rebuilt import report_of
 from otel_llm.load.show.report import console
 from otel_llm.load.show.result_file import check_writable, write_result_file
 from otel_llm.sinks.sqlite import read_runs
@@ -24,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
         "runs", nargs="+", metavar="RUN",
-        help="run files or JSON reports, the first is what the others are compared with; FILE#N is run N of a file, "
+        help="run files, JSON reports or results of other load generators (docs/other_tools.md); the first is what the "
+        "others are compared with; FILE#N is run N of a file, "
         "FILE its latest; one FILE alone: its first run with all others",
     )  # fmt: skip
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write it as Markdown, for a pull request")
@@ -95,6 +98,8 @@ def _reports(words: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _from_json(file: Path) -> Mapping[str, Any]:
+    if (foreign := report_from(file)) is not None:
+        return foreign
     try:
         found = msgspec.json.decode(file.read_bytes())
         if found["schema"] == 1 and "measures" in found:

@@ -1,7 +1,7 @@
 """A comparison of two runs, made of their reports: each figure with its difference, and what else differs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from otel_llm.load.compare.difference import Difference, Estimate, difference_of, share_estimate
@@ -9,12 +9,15 @@ from otel_llm.load.plan.arguments import flags
 
 __all__ = ["Compared", "Comparison", "compare", "doubts_of"]
 
-_MEASURES: Final = (
+_Measure = tuple[str, str, tuple[str, ...]]
+_MEASURES: Final[tuple[_Measure, ...]] = (
     ("time_to_first_token", "time to first token", ("p50", "p90", "p99")),
     ("inter_token_latency", "inter-token latency", ("p50", "p99")),
     ("request_latency", "request latency", ("p50", "p90", "p99")),
     ("corrected_time_to_first_token", "TTFT from intended", ("p99",)),
 )
+_ONE_MEAN: Final[_Measure] = ("time_per_output_token", "time per output token", ("p50", "p99"))
+"""What most other tools have in place of gaps."""
 _RATES: Final = (
     ("request_throughput", "requests", "1/s"),
     ("output_token_throughput", "output tokens", "1/s"),
@@ -57,6 +60,7 @@ class Comparison:
     compared:      the figures that both have
     differs:       options in which the runs differ: (option, first, second)
     doubts:        why the figures may not be the server's, a sentence each
+    meanings:      what figures of another tool mean, and what of them cannot be compared, a sentence each
     """
 
     first: str
@@ -64,6 +68,7 @@ class Comparison:
     compared: Sequence[Compared]
     differs: Sequence[tuple[str, str, str]]
     doubts: Sequence[str]
+    meanings: Sequence[str]
 
     @property
     def worse(self) -> list[Compared]:
@@ -81,19 +86,32 @@ class _Pair(NamedTuple):
 
 def compare(names: tuple[str, str], first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
     """Return what the second run has more than the first. first, second: reports as `--json` writes them"""
-    pairs = list(_pairs(first, second))
+    reports = dict(zip(names, (first, second), strict=True))
+    foreign = any(report.get("made_by") for report in reports.values())
+    pairs = list(_pairs(first, second, *([_ONE_MEAN] if foreign else [])))
     return Comparison(
         *names,
-        [
-            Compared(
-                *pair[:4],
-                difference_of(pair.first, pair.second, comparisons=len(pairs), less_is_better=pair.less_is_better),
-            )
-            for pair in pairs
-        ],
-        list(_differs(first["run"]["arguments"], second["run"]["arguments"])),
-        [doubt for name, report in zip(names, (first, second), strict=True) for doubt in doubts_of(name, report)],
+        [Compared(*pair[:4], _difference(pair, len(pairs), foreign=foreign)) for pair in pairs],
+        list(_differs(first["run"]["arguments"], second["run"]["arguments"], both=foreign)),
+        [doubt for each in reports.items() for doubt in doubts_of(*each)],
+        [line for each in reports.items() for line in _meanings(*each)],
     )
+
+
+def _difference(pair: _Pair, pairs: int, *, foreign: bool) -> Difference:
+    """Return the difference of a pair. foreign: whether a figure is another tool's, which has no interval"""
+    found = difference_of(pair.first, pair.second, comparisons=pairs, less_is_better=pair.less_is_better)
+    return replace(found, verdict="no interval") if foreign and found.visible is None else found
+
+
+def _meanings(name: str, report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the figures of another tool mean, and what of them is not compared."""
+    if (tool := report.get("made_by")) is None:
+        return
+    yield f"{name} is a result of {tool.name} (read of {tool.read_of}); its own lateness: {tool.lateness}"
+    for meaning in tool.meanings:
+        beside = "" if meaning.ours is None else f", beside our {meaning.ours.replace('_', ' ')}"
+        yield f"{tool.name}'s {meaning.theirs}{beside}: {meaning.about}"
 
 
 def doubts_of(name: str, report: Mapping[str, Any]) -> Iterator[str]:
@@ -104,8 +122,8 @@ def doubts_of(name: str, report: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name} was limited by its client: {'; '.join(report['client']['reasons'])}"
 
 
-def _pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[_Pair]:
-    for measure, label, percentiles in _MEASURES:
+def _pairs(first: Mapping[str, Any], second: Mapping[str, Any], *more: _Measure) -> Iterator[_Pair]:
+    for measure, label, percentiles in (*_MEASURES, *more):
         one, other = first["measures"][measure], second["measures"][measure]
         for name in percentiles:
             if one[name] is not None and other[name] is not None:
@@ -134,9 +152,12 @@ def _ended(report: Mapping[str, Any]) -> int:
     return int(failed + succeeded)
 
 
-def _differs(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _differs(first: Mapping[str, Any], second: Mapping[str, Any], *, both: bool) -> Iterator[tuple[str, str, str]]:
+    """Yield the options in which runs differ. both: only those that both say something of"""
     known = flags()
     for name in dict.fromkeys((*first, *second)):
+        if both and None in (first.get(name), second.get(name)):
+            continue
         one, other = first.get(name), second.get(name)
         if _shown(one) != _shown(other) and name not in _NOT_THE_LOAD:
             yield known.get(name, name), _shown(one), _shown(other)

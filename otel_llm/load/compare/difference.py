@@ -22,7 +22,7 @@ _Z: Final = NormalDist().inv_cdf(0.975)
 _SEEN: Final = 1 + NormalDist().inv_cdf(0.8) / _Z
 """A true difference of so many half intervals is found in four of five comparisons."""
 
-Verdict = Literal["better", "worse", "perhaps better", "perhaps worse", "no evidence", "too few values"]
+Verdict = Literal["better", "worse", "perhaps better", "perhaps worse", "no evidence", "too few values", "no interval"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Difference:
     share:     of the first run's figure; None where that is 0
     low, high: of its 95 % interval; None where the values of a run are too few for that end
     visible:   the smallest true difference that four of five such comparisons find; None likewise
-    verdict:   `better` and `worse` hold among all comparisons made beside it, `perhaps` only for this one alone
+    verdict:   `better` and `worse` hold among all comparisons made beside it, `perhaps` only for this one alone;
+               `no interval` where one of the figures came without one
     """
 
     by: float

@@ -22,7 +22,7 @@ HOW_TO_READ: Final = (
 )
 _STYLES: Final[Mapping[Verdict, str]] = {
     "worse": "bold red", "better": "bold green", "perhaps worse": "red", "perhaps better": "green",
-    "no evidence": "dim", "too few values": "yellow",
+    "no evidence": "dim", "too few values": "yellow", "no interval": "dim",
 }  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def _signed(value: float, unit: str) -> str:
 
 def lines_of(comparison: Comparison) -> Iterator[str]:
     """Yield what to know before believing it, a line each."""
-    yield from map(on_one_line, comparison.doubts)
+    yield from map(on_one_line, (*comparison.doubts, *comparison.meanings))
     if comparison.differs:
         options = "; ".join(f"{name}: {one} and {other}" for name, one, other in comparison.differs)
         yield on_one_line(f"the runs did not do the same, and what differs may come from that: {options}")

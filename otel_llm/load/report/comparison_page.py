@@ -6,7 +6,6 @@ from typing import Any, Final, NamedTuple
 from otel_llm.load.compare.comparison import Comparison
 from otel_llm.load.compare.views import HOW_TO_READ, cells_of, columns_of, lines_of
 from otel_llm.load.report.page import Group, render
-from otel_llm.load.report.sentences import comparison_answer
 
 __all__ = ["page_of_comparisons"]
 
@@ -37,7 +36,7 @@ def page_of_comparisons(comparisons: Sequence[Comparison], reports: Mapping[str,
     def draw() -> Any:
         from otel_llm.load.report.comparison_charts import charts_of_comparisons
 
-        return charts_of_comparisons(comparisons)
+        return charts_of_comparisons(comparisons, cells_of)
 
     first = comparisons[0].first
     others = ", ".join(each.second for each in comparisons)
@@ -48,7 +47,7 @@ def page_of_comparisons(comparisons: Sequence[Comparison], reports: Mapping[str,
         title=f"{others} against {first}",
         date=str(reports[first]["run"]["started_at"])[:10],
         facts=[f"{name}: {_fact(report)}" for name, report in reports.items()],
-        answer=" ".join(comparison_answer(each) for each in comparisons),
+        answer=" ".join(_answer(each) for each in comparisons),
         tables=[
             _Table(
                 f"{each.second} against {each.first}", ["figure", *columns_of(each)[1:]],
@@ -59,6 +58,18 @@ def page_of_comparisons(comparisons: Sequence[Comparison], reports: Mapping[str,
         ],
         how_to_read=HOW_TO_READ,
     )  # fmt: skip
+
+
+def _answer(comparison: Comparison) -> str:
+    """Return what a comparison comes to, in a sentence."""
+    verdicts = [each.difference.verdict for each in comparison.compared]
+    said = [
+        f"{count} of {len(verdicts)} figures got {verdict}"
+        for verdict in ("worse", "better")
+        if (count := verdicts.count(verdict))
+    ]
+    told = " and ".join(said) or f"no evidence of a difference in {len(verdicts)} figures"
+    return f"{comparison.second} against {comparison.first}: {told}."
 
 
 def _fact(report: Mapping[str, Any]) -> str:

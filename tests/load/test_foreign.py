@@ -1,0 +1,111 @@
+"""Results of other load generators in `otel-llm compare`: their figures, what each means, and what is not compared."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from otel_llm.cli import main
+from otel_llm.errors import ConfigError
+from otel_llm.load.foreign.reading import TOOLS, report_from
+from otel_llm.measures import MEASURES
+
+HERE = Path(__file__).parent / "foreign"
+DOCS = Path(__file__).parents[2] / "docs"
+# file: tool, requests, TTFT p50 and p99, time per output token p50, inter-token latency p99, latency p50; ms
+TOLD = {
+    "profile_export_aiperf.json": ("aiperf", 60, 56.77572, 167.56730032, 3.536, 35.1974, 77.7471115),
+    "benchmark_summary.json": ("evalscope", 60, 80.3702, 290.5548, 4.0319, 23.8066, 110.5),
+    "summary_lifecycle_metrics.json": (
+        "inference-perf",
+        60,
+        42.7364764998,
+        217.4191341,
+        3.6910564,
+        30.6959567,
+        71.048124,
+    ),
+    "benchmarks.json": ("guidellm", 60, 90.5, 250.75, 3.5, None, 110),
+    "vllm.json": ("vllm bench serve", 58, 57.25, 168.75, 3.5, 20.5, None),
+    "sglang.jsonl": ("sglang bench_serving", 60, 56.75, 167.5, 3.5, 19.5, 77.25),
+    "profile_export_genai_perf.json": ("genai-perf", 60, 56.75, 167.5, 3.5, None, 77.75),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_figures_are_those_of_the_tool(name: str) -> None:
+    tool, requests, first, late, mean_gap, gap, latency = TOLD[name]
+    report = report_from(HERE / name)
+    assert report is not None
+    assert (report["made_by"].name, report["requests"]["succeeded"]) == (tool, requests)
+    for measure, statistic, expected in (
+        ("time_to_first_token", "p50", first), ("time_to_first_token", "p99", late),
+        ("time_per_output_token", "p50", mean_gap), ("inter_token_latency", "p99", gap),
+        ("request_latency", "p50", latency),
+    ):  # fmt: skip
+        found = report["measures"][measure][statistic]
+        assert (found is None) == (expected is None), measure
+        assert found is None or found * 1e3 == pytest.approx(expected, rel=1e-3), measure
+    assert report["request_throughput"] > 0
+    assert report["output_token_throughput"] > 0
+
+
+def test_every_tool_has_a_result_and_every_meaning_a_measure_of_ours() -> None:
+    ours = {measure.name for measure in MEASURES} | {"request_throughput", None}
+    assert {tool for tool, *_ in TOLD.values()} == {tool.name for tool in TOOLS}
+    for tool in TOOLS:
+        assert {meaning.ours for meaning in tool.meanings} <= ours
+
+
+def test_the_loads_and_models_that_are_known_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [str(HERE / name) for name in ("profile_export_aiperf.json", "vllm.json", "sglang.jsonl")]
+    assert main(["compare", *words]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "vllm bench serve's ttft, beside our time to first token: to the first event with `choices`" in said
+    assert "aiperf's inter_token_latency, beside our time per output token: one mean for each request" in said
+    assert "vllm.json is a result of vllm bench serve (read of 0.33.0, its source)" in said
+    assert "no interval" in said
+    assert "too few values" not in said
+
+
+def test_what_is_not_given_is_not_compared(tmp_path: Path) -> None:
+    out = tmp_path / "c.json"
+    words = [str(HERE / name) for name in ("benchmarks.json", "vllm.json")]
+    assert main(["compare", *words, "--json", str(out)]) == 0
+    ((found),) = json.loads(out.read_text())
+    figures = [each["figure"] for each in found["compared"]]
+    assert "inter-token latency p99" not in figures
+    assert "request latency p50" not in figures
+    assert {"time to first token p99", "time per output token p99", "output tokens"} <= set(figures)
+    assert len(found["meanings"]) > 6
+
+
+def test_a_result_that_lacks_what_its_tool_writes_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(HERE / "benchmark_summary.json", tmp_path)
+    with pytest.raises(ConfigError, match=r"expected benchmark_percentile\.json beside"):
+        report_from(tmp_path / "benchmark_summary.json")
+    found = json.loads((HERE / "benchmarks.json").read_text())
+    (tmp_path / "two.json").write_text(json.dumps({**found, "benchmarks": found["benchmarks"] * 2}))
+    assert main(["compare", str(tmp_path / "two.json"), str(HERE / "vllm.json")]) == 2
+    assert "expected a result of one benchmark" in capsys.readouterr().err
+    (tmp_path / "less.json").write_text('{"median_ttft_ms": 1, "num_prompts": 2}')
+    assert main(["compare", str(tmp_path / "less.json"), str(HERE / "vllm.json")]) == 2
+    said = capsys.readouterr().err
+    assert "expected a result of vllm bench serve" in said
+    assert said.count("\n") == 1
+    (tmp_path / "odd.json").write_text('{"a": 1}')
+    assert report_from(tmp_path / "odd.json") is None
+
+
+def test_the_page_has_every_meaning() -> None:
+    text = (DOCS / "other_tools.md").read_text()
+    for tool in TOOLS:
+        assert f"## {tool.name}\n" in text
+        assert tool.lateness in text
+        assert tool.read_of in text
+        for meaning in tool.meanings:
+            ours = "–" if meaning.ours is None else f"`{meaning.ours}`"
+            assert f"| `{meaning.theirs}` | {ours} | {meaning.about} |" in text
