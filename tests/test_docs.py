@@ -17,9 +17,9 @@ from otel_llm.wire.discovery import protocols
 ROOT = Path(__file__).parent.parent
 
 
-def run(source: Path | str) -> str:
+def run(source: Path | str, folder: Path | None = None) -> str:
     command = [sys.executable, str(source)] if isinstance(source, Path) else [sys.executable, "-c", source]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 EXAMPLES = [
@@ -36,14 +36,33 @@ def test_every_example_runs_and_prints_the_three_numbers(example: Path) -> None:
 
 
 @pytest.mark.parametrize("notebook", sorted((ROOT / "examples").glob("*.ipynb")), ids=lambda path: path.name)
-def test_every_notebook_runs_from_its_first_cell_to_its_last_and_was_saved_without_output(notebook: Path) -> None:
+def test_every_notebook_runs_from_its_first_cell_to_its_last_and_was_saved_without_output(
+    notebook: Path, tmp_path: Path
+) -> None:
     cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
-    out = run("\n".join("".join(cell["source"]) for cell in cells))
+    NOTEBOOKS[notebook.name](run("\n".join("".join(cell["source"]) for cell in cells), tmp_path))
+
+
+def says_the_first_minute(out: str) -> None:
     (first,) = re.findall(r"Time to First Token: (.*)\n", out)
     assert float(first) >= 0.2
     assert "15 gaps, the longest" in out
     assert out.endswith("['one', 'two', 'three'] 3\n")
+
+
+def says_what_an_endpoint_holds(out: str) -> None:
+    (first,) = re.findall(r"first token p50 (.*)\n", out)
+    assert float(first) >= 0.02
+    assert "answered 40\n" in out
+    assert [line.split()[0] for line in out.splitlines() if line.endswith("in parallel: 32 requests")] == [
+        "1.0",
+        "4.0",
+        "16.0",
+    ]
+
+
+NOTEBOOKS = {"first_minute.ipynb": says_the_first_minute, "measure_an_endpoint.ipynb": says_what_an_endpoint_holds}
 
 
 def test_the_readme_example_runs_as_printed() -> None:

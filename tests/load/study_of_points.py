@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from otel_llm.load.study.study_file import Point, StudyFile
+from otel_llm.load.study.point import Point
+from otel_llm.load.study.study_file import StudyFile
 from otel_llm.sinks.sqlite import read_runs
 
 __all__ = ["Told", "study_of"]

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
+from otel_llm.load.figures.enough import FEWEST, values_needed
 from otel_llm.load.figures.intervals import (
-    FEWEST,
     clustered_interval,
     enclosing_ranks,
     independent_interval,
-    values_needed,
 )
 from otel_llm.load.figures.stats import Stats, describe
 from otel_llm.measures import Facts

@@ -12,7 +12,7 @@ import pytest
 
 import otel_llm.load
 from otel_llm.errors import ConfigError
-from otel_llm.load.api.words import words_of
+from otel_llm.load.child.words import words_of
 from otel_llm.sinks.sqlite import read_records
 from tests.load.test_perf import wait_until
 from tests.truthserver.process import TruthServer
@@ -30,6 +30,7 @@ def test_a_run_has_the_figures_of_its_report(
         url=url(truth), model="m", prompt="-5 + 3?", number=12, parallel=3, slo={"ttft": "1min"}, headers={"X-A": "b"},
         parameters={"user": "5"}, fail_if=["p99_ttft>1h"],
     )  # fmt: skip
+    assert run._repr_html_().count("<p>") == 2
     assert (run.ok, run.exit_code, run.client_limited) == (True, 0, run.report["client"]["saturated"])
     assert run.requests["succeeded"] == truth.stats()["requests"] == 12
     assert run.measures["time_to_first_token"]["count"] == 12

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from otel_llm.load.figures.intervals import values_needed
+from otel_llm.load.figures.enough import values_needed
 from otel_llm.testing import OtlpReceiver
 from tests.load.conftest import Perf
 from tests.load.test_perf import chat, wait_until

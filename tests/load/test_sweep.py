@@ -16,8 +16,8 @@ from rich.console import Console
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.study.loads import Load, parse_loads
+from otel_llm.load.study.point import Point
 from otel_llm.load.study.rows import VERDICTS, row_of
-from otel_llm.load.study.study_file import Point
 from otel_llm.load.study.table import print_sweep, summary_of
 from otel_llm.sinks.sqlite import read_runs
 from tests.load.test_perf import chat, wait_until

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, assert_type
 
 import otel_llm
+import otel_llm.load
 from otel_llm.models import HuggingFaceLLM, OpenAICompatibleLLM
 
 
@@ -156,3 +157,11 @@ otel_llm.BaseLLM(backend=str.upper, tokenizer=len)
 
 HuggingFaceLLM("folder", device="cpu", max_tokens=5, load={"dtype": "bfloat16"})
 OpenAICompatibleLLM("m", base_url="http://127.0.0.1:8000/v1", api_key_env="KEY", parameters={"user": "me"})
+
+load = otel_llm.load.run(url="http://127.0.0.1:8000", number=10, slo={"ttft": "300ms"}, progress=True)
+assert_type(load, otel_llm.load.LoadRun)
+assert_type(load.ok, bool)
+study = otel_llm.load.sweep(rate="1..64:x2", duration="1min")
+assert_type(study, otel_llm.load.LoadStudy)
+assert_type(otel_llm.load.find(slo={"ttft": "300ms"}, number=200).holds, float | None)
+assert_type(study.answer, str)

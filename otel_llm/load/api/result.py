@@ -5,18 +5,18 @@ from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from otel_llm.errors import ConfigError
+from otel_llm.load.api.frames import html_of, pandas_of, polars_of
 from otel_llm.load.export.columns import REQUEST, requests_of
+from otel_llm.load.report.sentences import answer_of, verdict_of
+from otel_llm.load.show.rows import COLUMNS, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
 __all__ = ["LoadRun"]
-
-_COLUMNS: Final = [column.name for column in REQUEST]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +63,12 @@ class LoadRun:
         return bool(self.report["client"]["saturated"])
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return a row for each request, times in seconds of one clock. Raises ConfigError without pandas."""
-        try:
-            import pandas as pd
-        except ImportError:
-            raise ConfigError("pandas installed", next_step="pip install pandas") from None
-        return pd.DataFrame(self._rows(), columns=_COLUMNS)
+        """Return a row for each request (docs/exports.md). Raises ConfigError without pandas."""
+        return pandas_of(REQUEST, self._rows())
 
     def to_polars(self) -> "pl.DataFrame":
         """Return what `to_pandas` does, as polars has it. Raises ConfigError without polars."""
-        try:
-            import polars as pl
-        except ImportError:
-            raise ConfigError("polars installed", next_step="pip install polars") from None
-        return pl.DataFrame(self._rows(), schema=_COLUMNS, orient="row", infer_schema_length=None)
+        return polars_of(REQUEST, self._rows())
 
     def _rows(self) -> list[tuple[Any, ...]]:
         """Return the requests in the order of the plan."""
@@ -84,3 +76,9 @@ class LoadRun:
 
     def __str__(self) -> str:
         return self.printed
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        verdict = verdict_of(self.report["client"])
+        rows = [row.texts for row in rows_of(self.report)]
+        return html_of([answer_of(self.report), f"{verdict.title}."], ("ms", "values", *COLUMNS), rows)

@@ -14,9 +14,10 @@ from otel_llm.load.show.result_file import check_writable
 from otel_llm.load.study.bracket import outcome_of
 from otel_llm.load.study.loads import Loop
 from otel_llm.load.study.options import add_shared, options_of_runs, study_path
+from otel_llm.load.study.point import Point
 from otel_llm.load.study.points import Interrupted, between, run_point
 from otel_llm.load.study.result import result_of, search_of
-from otel_llm.load.study.study_file import Point, StudyFile, digest_of
+from otel_llm.load.study.study_file import StudyFile, digest_of
 
 __all__ = ["OTHER_NAMES", "add_arguments", "run"]
 

@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -12,33 +11,29 @@ from urllib.parse import urlsplit
 import msgspec
 
 from otel_llm.errors import ConfigError, OtelLLMError
-from otel_llm.load.coordinator.garbage import rare_collections
 from otel_llm.load.export.formats import FORMATS, Format
-from otel_llm.load.figures.health import Health
-from otel_llm.load.figures.run_figures import RunFigures
-from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.stages import peak_of
 from otel_llm.load.prompts.wording import answer_text_of, prompt_text_of
 from otel_llm.load.report.folder import print_folder
+from otel_llm.load.report.page import write_page
+from otel_llm.load.report.rebuilt import report_and_stats, report_of
 from otel_llm.load.report.run import report_of_run
 from otel_llm.load.report.run_page import page_of_run
 from otel_llm.load.report.study_page import page_of_study
 from otel_llm.load.show.course import slices_table
 from otel_llm.load.show.llmuses_format import summary_block
-from otel_llm.load.show.report import SCHEMA, console, print_report, write_json
-from otel_llm.load.show.result_file import check_writable, result_file, write_result_file
+from otel_llm.load.show.report import console, print_report, write_json
+from otel_llm.load.show.result_file import check_writable, result_file
 from otel_llm.load.study.result import StudyResult, result_in
-from otel_llm.measures import Facts
-from otel_llm.sinks.sqlite import read_answers, read_records, read_runs
+from otel_llm.sinks.sqlite import read_answers, read_runs
 from otel_llm.visible import on_one_line
 from otel_llm.wire.any_events import AnyEvents
 from otel_llm.wire.discovery import protocol_for_path
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.protocol_files import find_protocol
 
-__all__ = ["add_arguments", "report_of", "run"]
+__all__ = ["add_arguments", "run"]
 
-_PART = 1000
 _NARROW = 80
 
 
@@ -83,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         if args.requests:
             for line in _lines(args.file, row):
                 sys.stdout.write(line + "\n")
-        report, stats = _report(args.file, row)
+        report, stats = report_and_stats(args.file, row)
         out = console()
         title = f"run {number} of {len(runs)}  {row['name']}  {row['started_at']}"
         out.print(on_one_line(title), soft_wrap=True, markup=False)
@@ -142,42 +137,6 @@ def _write_study(study: StudyResult, to: IO[bytes], each: Format) -> None:
     each.of_study(to, study)
 
 
-def write_page(to: Path, page: Callable[[], str]) -> None:
-    """Write a page, and say where it is. Raises ConfigError when it cannot be made or written."""
-    check_writable(to, "--html", "HTML")
-    with rare_collections():
-        made = page().encode()
-    write_result_file(to, made, "--html", "HTML")
-    sys.stdout.write(f"report  {to}  {len(made) / 1e6:.1f} MB\n")
-
-
-def report_of(path: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the report of a run of a run file, by its `run` row: also of a run that was cut off."""
-    summary: Mapping[str, Any] | None = row["summary"]
-    return _report(path, row)[0] if summary is None else summary
-
-
-def _report(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stats]:
-    """Return the report that was written at the run's end, or a new one for a run that was cut off, and its stats."""
-    figures = RunFigures(row["planned"] or 0, level=False)
-    records, stats = read_records(path, row["id"]), figures.stats
-    while part := list(islice(records, _PART)):
-        figures.add(Facts.of(*part))
-    if row["summary"] is not None:
-        stats.conclude(row["summary"]["requests"])
-        return row["summary"], stats
-    stats.conclude(None)
-    head = {name: row[name] for name in ("id", "name", "started_at", "arguments", "versions")}
-    made: dict[str, Any] = {
-        "schema": SCHEMA,
-        "run": head,
-        **figures.report(Health(0), None),
-        "gates": [],
-        "client": None,
-    }
-    made |= {"ended_by": None, "warmup": None, "telemetry": None}
-    made["notes"] = ["the run was broken off before its end: this is what had been written by then"]
-    return made, stats
 
 
 def _lines(path: Path, row: Mapping[str, Any]) -> Iterator[str]:

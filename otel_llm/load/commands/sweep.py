@@ -11,10 +11,11 @@ from otel_llm.load.plan.other_tools import OTHER_NAMES
 from otel_llm.load.show.report import console, write_json
 from otel_llm.load.show.result_file import check_writable
 from otel_llm.load.study.options import add_shared, loads_of, options_of_runs, study_path
+from otel_llm.load.study.point import Point
 from otel_llm.load.study.points import Interrupted, between, run_point
 from otel_llm.load.study.result import result_of
 from otel_llm.load.study.rows import row_of
-from otel_llm.load.study.study_file import Point, StudyFile, digest_of
+from otel_llm.load.study.study_file import StudyFile, digest_of
 
 __all__ = ["OTHER_NAMES", "add_arguments", "run"]
 

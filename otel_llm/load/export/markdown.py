@@ -19,11 +19,7 @@ __all__ = ["markdown_of_run", "markdown_of_study"]
 def markdown_of_run(report: Mapping[str, Any]) -> str:
     """Return the report of a run."""
     arguments = report["run"]["arguments"]
-    rows = [
-        (row.label, row.values, *(f"{row.cells[each]}{'*' * (each in row.doubted)}" for each in COLUMNS),
-         row.interval or "n too small")
-        for row in rows_of(report)
-    ]  # fmt: skip
+    rows = [(*row.texts, row.interval or "n too small") for row in rows_of(report)]
     verdict = verdict_of(report["client"])
     lines = [Text.from_markup(line).plain.strip() for line in lines_of(report)]
     return _document(

@@ -3,8 +3,8 @@
 import textwrap
 from typing import Final
 
+from otel_llm.load.figures.enough import FEWEST, values_needed
 from otel_llm.load.figures.flags import FLAGS
-from otel_llm.load.figures.intervals import FEWEST, values_needed
 from otel_llm.measures import MEASURES
 
 __all__ = ["format_glossary"]

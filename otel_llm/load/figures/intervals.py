@@ -30,26 +30,21 @@ from numpy.typing import NDArray
 
 from otel_llm.load.figures.batch_means import PARTS, mean_of_parts
 from otel_llm.load.figures.dependence import inflation
+from otel_llm.load.figures.enough import FEW_BEYOND, FEWEST, values_needed
 from otel_llm.measures import Floats
 
 __all__ = [
     "CONFIDENCE",
-    "FEWEST",
     "Interval",
     "clustered_interval",
     "dependent_interval",
     "enclosing_ranks",
     "independent_interval",
     "rate_interval",
-    "values_needed",
 ]
 
 CONFIDENCE: Final = 0.95
 _Z: Final = 1.959963984540054
-FEWEST: Final = 40
-"""Fewer values than these many independent ones do not say how much they depend on each other."""
-_FEW_BEYOND: Final = 10
-"""Of them, as many must lie beyond a percentile for the end on that side, and half of them on the other."""
 _DOUBT: Final = 1.5
 """How doubtful their number is: it counts as known from this share of them (chosen by `benchmarks/coverage.py`)."""
 
@@ -96,7 +91,7 @@ def dependent_interval(ordered: Floats, count: int, q: float, tau: float) -> Int
     middle, reach = share * worth + _Z**2 / 2, math.sqrt(share * (1 - share) * worth + _Z**2 / 4)
     low, high = ((middle + side * _Z * reach) / (worth + _Z**2) for side in (-1, 1))  # Wilson's limits
     above, below = worth * (1 - share), worth * share
-    has_low, has_high = min(below, 2 * above) >= _FEW_BEYOND, min(above, 2 * below) >= _FEW_BEYOND
+    has_low, has_high = min(below, 2 * above) >= FEW_BEYOND, min(above, 2 * below) >= FEW_BEYOND
     return (
         _at(ordered, max(math.floor(low * count) - 1, 0)) if has_low else None,
         _at(ordered, min(math.ceil(high * count), count) - 1) if has_high else None,
@@ -110,15 +105,6 @@ def _worth(count: float, tau: float) -> float | None:
         return None
     wider = 1 + (_Z**2 + 1) * _DOUBT / (4 * independent)  # Student's quantile to the normal one, at so many degrees
     return independent / wider**2
-
-
-def values_needed(q: float) -> int:
-    """Return how many independent values are needed for the interval of the q-th percentile to have an upper end.
-
-    >>> values_needed(50), values_needed(99)
-    (40, 1000)
-    """
-    return max(FEWEST, math.ceil(_FEW_BEYOND / round(1 - q / 100, 9)))
 
 
 def _binomial_cdf(count: int, p: float) -> Floats:

@@ -11,14 +11,13 @@ from typing import Any, Final
 import numpy as np
 
 from otel_llm.load.figures.dependence import inflation, ranks_of
+from otel_llm.load.figures.enough import FEWEST, values_needed
 from otel_llm.load.figures.intervals import (
-    FEWEST,
     Interval,
     clustered_interval,
     dependent_interval,
     independent_interval,
     rate_interval,
-    values_needed,
 )
 from otel_llm.load.figures.timeline import Timeline
 from otel_llm.load.figures.values import Values

@@ -6,19 +6,23 @@ page's policy runs no script but its own two, by their hashes.
 
 import base64
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from otel_llm.errors import ConfigError
+from otel_llm.load.coordinator.garbage import rare_collections
+from otel_llm.load.show.result_file import check_writable, write_result_file
 from otel_llm.visible import visible
 
 if TYPE_CHECKING:
     from otel_llm.load.report.drawing import Chart
 
-__all__ = ["Card", "Group", "render"]
+__all__ = ["Card", "Group", "render", "write_page"]
 
 
 class Card(NamedTuple):
@@ -67,6 +71,15 @@ def render(template: str, draw: "Callable[[], Iterable[Chart]]", groups: Sequenc
         items=Markup(_json([chart.item for chart in charts])),  # noqa: S704  # without any <
         **shown,
     )
+
+
+def write_page(to: Path, page: Callable[[], str]) -> None:
+    """Write a page, and say where it is. Raises ConfigError when it cannot be made or written."""
+    check_writable(to, "--html", "HTML")
+    with rare_collections():
+        made = page().encode()
+    write_result_file(to, made, "--html", "HTML")
+    sys.stdout.write(f"report  {to}  {len(made) / 1e6:.1f} MB\n")
 
 
 def _file(name: str) -> str:

@@ -48,11 +48,7 @@ def page_of_run(report: RunReport) -> str:
         cards=list(_cards(report.figures)),
         lines=list(_lines(report.figures)),
         columns=("ms", "values", *COLUMNS, "95 % interval of p99"),
-        rows=[
-            (row.label, row.values, *(f"{row.cells[each]}{'*' * (each in row.doubted)}" for each in COLUMNS),
-             row.interval or "n too small")
-            for row in rows
-        ],
+        rows=[(*row.texts, row.interval or "n too small") for row in rows],
         note="* too few values for this percentile, or values too much like those before them."
         if any(row.doubted for row in rows)
         else None,

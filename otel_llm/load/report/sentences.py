@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from otel_llm.load.compare.comparison import Comparison
 from otel_llm.load.report.model import Verdict
 from otel_llm.load.show.rows import interval_text, milliseconds
 from otel_llm.load.study.loads import Load
 from otel_llm.load.study.result import StudyResult
 
-__all__ = ["answer_of", "comparison_answer", "load_of", "study_answer", "verdict_of"]
+__all__ = ["answer_of", "load_of", "study_answer", "verdict_of"]
 
 
 def load_of(arguments: Mapping[str, Any]) -> str:
@@ -53,18 +52,6 @@ def _sentences(figures: Mapping[str, Any]) -> Iterator[str]:
         before, after = overload["backlog"]
         who = "This client did not send as fast as asked" if overload["by_client"] else "It did not keep up"
         yield f"{who}: requests without an answer grew from {before:,} to {after:,}, so latencies grow with the run."
-
-
-def comparison_answer(comparison: Comparison) -> str:
-    """Return what a comparison comes to, in a sentence."""
-    verdicts = [each.difference.verdict for each in comparison.compared]
-    said = [
-        f"{count} of {len(verdicts)} figures got {verdict}"
-        for verdict in ("worse", "better")
-        if (count := verdicts.count(verdict))
-    ]
-    told = " and ".join(said) or f"no evidence of a difference in {len(verdicts)} figures"
-    return f"{comparison.second} against {comparison.first}: {told}."
 
 
 def study_answer(result: StudyResult) -> str:

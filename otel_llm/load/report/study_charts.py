@@ -66,12 +66,13 @@ def _keys(result: StudyResult, *keys: Key) -> list[Key]:
 
 
 def _latency(result: StudyResult, rows: Rows, name: str, title: str) -> Chart:
-    values = [row[name][each] for row in rows for each, _ in _PERCENTILES if row[name][each]]
-    wide = max(values) >= min(values) * _WIDE
+    shown = [(row[name][each], *row[name]["ci95"][each]) for row in rows for each, _ in _PERCENTILES]
+    values = [_ms(value) for ends in shown for value in ends if value]
+    low, high = min(values), max(values)
+    wide = high >= low * _WIDE
     made = _begin(result, rows, y_axis_type="log" if wide else "linear")
     made.yaxis.axis_label = "ms, logarithmic" if wide else "ms"
-    if not wide:
-        made.y_range.start = 0
+    made.y_range.start, made.y_range.end = (low / 1.2, high * 1.2) if wide else (0, high * 1.08)
     for percentile, color in _PERCENTILES:
         texts = [f"{_load(row)}: {percentile} {_shown(row[name], percentile)}, {_came_of(row)}" for row in rows]
         _series(made, rows, [_ms(row[name][percentile]) for row in rows], color, texts)

@@ -8,9 +8,10 @@ from otel_llm.load.report.model import Verdict
 from otel_llm.load.report.page import Card, Group, render
 from otel_llm.load.report.sentences import study_answer
 from otel_llm.load.study.bracket import ASSUMED, OUTCOMES, WORTH, bracket_table, effort_of
+from otel_llm.load.study.cells import per_second
 from otel_llm.load.study.loads import Load
 from otel_llm.load.study.result import StudyResult
-from otel_llm.load.study.table import legend_of, per_second, sweep_table
+from otel_llm.load.study.table import legend_of, sweep_table
 
 __all__ = ["page_of_study"]
 

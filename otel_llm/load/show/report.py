@@ -12,10 +12,10 @@ from rich.table import Table
 
 from otel_llm.load.figures import machine_limits
 from otel_llm.load.figures.breakdown import KEYS
+from otel_llm.load.figures.enough import values_needed
 from otel_llm.load.figures.flags import FLAGS
 from otel_llm.load.figures.gates import TOLERATED
 from otel_llm.load.figures.health import Health
-from otel_llm.load.figures.intervals import values_needed
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.course import course_lines

@@ -44,6 +44,12 @@ class Row(NamedTuple):
     doubted: frozenset[str]
     interval: str | None
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Its label, how many values, and each of `COLUMNS`, with an asterisk where it is doubted."""
+        cells = (f"{self.cells[each]}{'*' * (each in self.doubted)}" for each in COLUMNS)
+        return self.label, self.values, *cells
+
 
 def rows_of(report: Mapping[str, Any]) -> Iterator[Row]:
     """Yield a row for each measure that the run has values of, the most wanted first."""

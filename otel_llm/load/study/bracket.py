@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from otel_llm.load.study.cells import coloured_table, per_second
 from otel_llm.load.study.loads import Load, Loop
 from otel_llm.load.study.search import Outcome
-from otel_llm.load.study.table import coloured_table, per_second
 
 __all__ = ["OUTCOMES", "answer_of", "bracket_table", "outcome_of", "print_bracket"]
 

@@ -8,9 +8,10 @@ from threading import Event
 from typing import Any, Final
 
 from otel_llm.errors import ConfigError, OtelLLMError
-from otel_llm.load.api.process import interrupt, start
-from otel_llm.load.api.words import words_of
-from otel_llm.load.study.study_file import Point, StudyFile
+from otel_llm.load.child.process import interrupt, start
+from otel_llm.load.child.words import words_of
+from otel_llm.load.study.point import Point
+from otel_llm.load.study.study_file import StudyFile
 
 __all__ = ["Interrupted", "between", "run_point"]
 
@@ -38,7 +39,7 @@ def run_point(study: StudyFile, point: Point, options: Mapping[str, Any], more: 
         "append": True,
         "log_every_n_query": _SELDOM,
     }
-    process = start([*words_of(given), *more], subprocess.DEVNULL, None, keep=(study.lock,))
+    process = start(["perf", *words_of(given), *more], subprocess.DEVNULL, None, keep=(study.lock,))
     try:
         code = process.wait()
     except KeyboardInterrupt:

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from otel_llm.load.figures.certainty import ALPHA
 from otel_llm.load.study.bracket import answer_of, outcome_of, print_bracket
+from otel_llm.load.study.point import Point
 from otel_llm.load.study.rows import row_of
 from otel_llm.load.study.search import Search
-from otel_llm.load.study.study_file import Point, read_study
+from otel_llm.load.study.study_file import read_study
 from otel_llm.load.study.table import print_sweep, summary_of
 
 __all__ = ["StudyResult", "result_in", "result_of", "search_of"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otel_llm.load.study.study_file import Point
+from otel_llm.load.study.point import Point
 
 __all__ = ["COLOURS", "VERDICTS", "row_of", "verdict_of_run"]
 

@@ -18,10 +18,10 @@ import msgspec
 
 from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.load.study.loads import Load, Loop
+from otel_llm.load.study.point import Point
 from otel_llm.sinks.sqlite import create_empty, read_runs, reading
 
-__all__ = ["Point", "StudyFile", "digest_of", "read_study"]
+__all__ = ["StudyFile", "digest_of", "read_study"]
 
 _TABLES: Final = """
 CREATE TABLE study (
@@ -39,19 +39,6 @@ CREATE TABLE point (
 _VERSION: Final = 1
 _PATIENCE_NS: Final = 10_000_000_000
 _NOT_COMPARED: Final = frozenset(("name", "headers", "api_key_env", "api_key_file", "wandb_api_key", "json"))
-
-
-class Point(msgspec.Struct, frozen=True):
-    """A load, tried once. number: its place in the study, from 1; repeat: from 0"""
-
-    number: int
-    loop: Loop
-    load: float
-    repeat: int = 0
-
-    @property
-    def asked(self) -> Load:
-        return Load(self.loop, self.load)
 
 
 def digest_of(options: Mapping[str, Any]) -> str:

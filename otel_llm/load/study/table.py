@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Console
-from rich.table import Table
 
 from otel_llm.load.show.rows import milliseconds
+from otel_llm.load.study.cells import coloured_table, per_second
 from otel_llm.load.study.loads import Load, Loop
 from otel_llm.load.study.rows import COLOURS, VERDICTS
 
-__all__ = ["coloured_table", "legend_of", "per_second", "print_sweep", "summary_of", "sweep_table"]
+__all__ = ["legend_of", "print_sweep", "summary_of", "sweep_table"]
 
 _WIDE: Final = 120
 _GOOD: Final = "ok"
@@ -75,17 +75,6 @@ def _cells(row: Mapping[str, Any], measures: Sequence[str], *, slo: bool, interv
     return [*cells, *([per_second(row["goodput"])] if slo else []), f"{row['requests']:,}", row["verdict"]]
 
 
-def coloured_table(columns: Sequence[str], lines: Sequence[Sequence[str]], colours: Mapping[str, str]) -> Table:
-    """Return the table of a study for a terminal; colours: of what stands in the last column"""
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
-    for *cells, last in lines:
-        marked = [f"{cell[:-1]}[yellow]*[/]" if cell.endswith("*") else cell for cell in cells]
-        table.add_row(*marked, f"[{colours[last]}]{last}[/]")
-    return table
-
-
 def _measures(rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
     """Return what the table shows: of answers without a first token, how long they took."""
     names = [name for name in _OF_TOKENS if any(row[name]["p50"] is not None for row in rows)]
@@ -114,11 +103,6 @@ def _about(name: str, loop: Loop) -> str:
         ", from the moment a request was meant to be sent" if loop == "rate" and name != "inter_token_latency" else ""
     )
     return f"{label}, {words}{since}"
-
-
-def per_second(value: float | None) -> str:
-    """Return a rate as text, with three digits; a dash of none."""
-    return "-" if value is None else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 def _ms(measure: Mapping[str, Any], name: str) -> str:

@@ -1,4 +1,4 @@
-"""A run of `otel-llm perf` in a process of its own, whatever threads, loops and locks there are in this one.
+"""A command of `otel-llm` in a process of its own, whatever threads, loops and locks there are in this one.
 
 The command line goes through standard input: it may hold a key, and `ps` shows command lines to everyone.
 """
@@ -12,7 +12,7 @@ from typing import IO, Final
 
 import msgspec
 
-__all__ = ["PERF", "encoded", "interrupt", "start"]
+__all__ = ["PROGRAM", "encoded", "interrupt", "start"]
 
 _PROGRAM: Final = """
 import json, os, signal, sys
@@ -31,12 +31,12 @@ def rest():
 signal.signal(signal.SIGALRM, watch)
 signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
 try:
-    code = main(["perf", *words])
+    code = main(words)
 finally:
     rest()  # while the interpreter ends, nobody handles a signal
 sys.exit(code)
 """
-PERF: Final = (sys.executable, "-c", _PROGRAM)
+PROGRAM: Final = (sys.executable, "-c", _PROGRAM)
 """The process: it reads its words from standard input, and ends when the process that started it has gone."""
 
 
@@ -48,11 +48,12 @@ def encoded(words: Iterable[str]) -> bytes:
 def start(
     words: Iterable[str], out: "IO[bytes] | int", err: "IO[bytes] | int | None", keep: Sequence[int] = ()
 ) -> "subprocess.Popen[bytes]":
-    """Start the process; what it prints goes to `out` and `err`, None being our own standard error.
+    """Start the process of a command, the first of the words.
 
+    out, err: where what it prints goes; None: to our own standard error
     keep: descriptors that stay open in it
     """
-    process = subprocess.Popen(PERF, stdin=subprocess.PIPE, stdout=out, stderr=err, pass_fds=keep)
+    process = subprocess.Popen(PROGRAM, stdin=subprocess.PIPE, stdout=out, stderr=err, pass_fds=keep)
     if process.stdin is not None:
         with suppress(BrokenPipeError), process.stdin as stdin:  # of one that has died: its exit code says so
             stdin.write(encoded(words))

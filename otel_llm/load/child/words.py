@@ -1,7 +1,7 @@
-"""Keyword arguments of Python as the words of `otel-llm perf`."""
+"""Keyword arguments of Python as the words of a command of `otel-llm`."""
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from keyword import iskeyword
 from typing import Any
@@ -18,19 +18,23 @@ _JSON = frozenset(("parameters",))
 """Options whose values are read as JSON: a text that looks like a number stays a text."""
 
 
-def words_of(options: Mapping[str, Any]) -> list[str]:
+AddArguments = Callable[[argparse.ArgumentParser], None]
+
+
+def words_of(options: Mapping[str, Any], command: str = "perf", add: AddArguments = add_arguments) -> list[str]:
     """Return the command line of options by their long names with `_` for `-`: `{"max_errors": 5}`.
 
+    command: whose options they are; add: adds them to a parser
     True gives an option that takes no value, None and False give none; lists and mappings give each of their items.
     Raises ConfigError for an option that there is not, and for a value of the wrong kind.
     """
     parser = argparse.ArgumentParser(add_help=False)
-    add_arguments(parser)
+    add(parser)
     actions = {name: action for action in parser._actions for name in _names(action)}
     words: list[str] = []
     for name, value in options.items():
         if (action := actions.get(name)) is None:
-            raise ConfigError("an option of otel-llm perf", name, _meant(name, actions))
+            raise ConfigError(f"an option of otel-llm {command}", name, _meant(name, command, actions))
         words += _words(name, action, value)
     return words
 
@@ -71,10 +75,10 @@ def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
+def _meant(name: str, command: str, known: Iterable[str]) -> str:
     """Return what to say of an option that there is not."""
     ours = OTHER_NAMES.get(name.replace("_", "-").lower())
     if ours is not None:
         return f"did you mean {ours}?"
     near = get_close_matches(name, known, 1, 0.7)
-    return f"did you mean {near[0]}?" if near else "otel-llm perf --help lists them, here with _ for -"
+    return f"did you mean {near[0]}?" if near else f"otel-llm {command} --help lists them, here with _ for -"
