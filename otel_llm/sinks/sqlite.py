@@ -326,7 +326,7 @@ def read_account(path: Path, run_id: str) -> str | None:
 
     Raises ConfigError when it is no run file.
     """
-    with _reading(path) as db:
+    with reading(path) as db:
         if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'shard'").fetchone():
             return None
         found = db.execute("SELECT account FROM shard WHERE run_id = ?", (run_id,)).fetchone()
@@ -343,7 +343,7 @@ class StoredCall(NamedTuple):
 
 def read_calls(path: Path, run_id: str) -> Iterator[StoredCall]:
     """Yield the requests of a run by the moments at which they ended. Raises ConfigError when it is no run file."""
-    with _reading(path) as db:
+    with reading(path) as db:
         order = db.execute("SELECT rowid FROM result WHERE run_id = ? ORDER BY completed_time, rowid", (run_id,))
         for (row,) in order:  # rows are long: ordering them themselves would copy all of them
             text, blob, request, messages = db.execute(

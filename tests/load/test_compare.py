@@ -114,7 +114,7 @@ def test_a_slower_server_is_worse_and_the_same_is_not(
     assert main(["compare", *words, "--fail-if", "worse"]) == 1
     same, slower = json.loads(out.read_text())
     assert [same["second"], slower["second"]] == ["again.json", "slower.json"]
-    assert list(same) == ["first", "second", "compared", "differs", "doubts"]
+    assert list(same) == ["first", "second", "compared", "differs", "doubts", "meanings"]
     assert list(same["compared"][0]) == ["figure", "unit", "first", "second", "difference"]
     assert list(same["compared"][0]["difference"]) == ["by", "share", "low", "high", "visible", "verdict"]
     assert {each["difference"]["verdict"] for each in same["compared"]} <= {"no evidence", "too few values"}

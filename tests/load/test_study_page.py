@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from xml.etree import ElementTree as Xml
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_the_page_is_whole_asks_for_nothing_and_can_be_used_by_everyone(
     async def use(page: Page) -> None:
         assert page.asked == [file.as_uri()]
         assert await page.run("document.documentElement.scrollWidth <= innerWidth")
-        assert await page.run(f"document.querySelectorAll('.draw').length === 4 && {CANVASES}.length >= 4")
+        assert await page.run(f"document.querySelectorAll('.draw').length === 5 && {CANVASES}.length >= 5")
         await page.run(f"{axe}; 0")
         violations = await page.run("axe.run().then((said) => said.violations.map((each) => each.id))")
         assert (violations, page.trouble) == ([], [])
@@ -99,6 +100,19 @@ def test_a_search_shows_its_bracket(found: Path, capsys: pytest.CaptureFixture[s
     ]  # fmt: skip
     (command,) = re.findall(r"<pre>(.*)</pre>", text)
     assert shlex.split(command)[:6] == ["otel-llm", "find", "--start", "4", "--precision", "0.05"]
+
+
+def test_verdicts_are_a_suite_of_junit(run: Perf, found: Path) -> None:
+    study = result_in(found)
+    assert study is not None
+    for row in study.rows:
+        row["gates"] = [{"fail_if": "p99_ttft>1ms", "shown": "2 ms", "failed": row["load"] > 6}]  # type: ignore[index]
+    study.write_junit(run.folder / "junit.xml")
+    suite = Xml.parse(run.folder / "junit.xml").getroot()[0]  # noqa: S314  # ours
+    assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("otel-llm find", "5", "2")
+    failed = [case.get("name") for case in suite if case.find("failure") is not None]
+    assert failed == ["8/s: fail if p99_ttft>1ms", "7/s: fail if p99_ttft>1ms"]
+    assert suite[-1].get("name") == "a load holds"
 
 
 def test_a_run_of_a_study_has_its_own_report(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,7 @@ from tests.load.test_perf import chat, wait_until
 from tests.truthserver.process import TruthServer
 
 DOCS = Path(__file__).parents[2] / "docs"
+GREW = {"overloaded": True, "growth": 4.0, "ci95": [3.0, 5.0]}
 FAST = "ttft_ms=5;itl_ms=1;tokens=4"
 
 
@@ -158,8 +159,9 @@ def test_a_gate_that_fails_at_a_point_fails_the_sweep_and_an_slo_that_is_missed_
     words = [*chat(truth, FAST), "--parallel", "1", "-n", "3", "--slo", "ttft=1us"]
     assert sweep(tmp_path, *words)[0] == 0
     (tmp_path / "study.db").unlink()
-    code, _, _ = sweep(tmp_path, *words, "--fail-if", "p99_ttft>1us")
+    code, _, _ = sweep(tmp_path, *words, "--fail-if", "p99_ttft>1us", "--junit", "junit.xml")
     assert code == 1
+    assert '<failure message="it is ' in (tmp_path / "junit.xml").read_text()
     assert [row["slo_met"] for row in points(tmp_path)] == [False]
 
 
@@ -183,15 +185,15 @@ def report(**more: Any) -> dict[str, Any]:
         ({}, "ok"),
         ({"slo": {"goodput": 1.0, "met": False}}, "missed"),
         ({"requests": {"sent": 100, "succeeded": 98, "failed": 2}}, "errors"),
-        ({"load": {"asked": 9, "achieved": 5, "overload": {"overloaded": True, "by_client": False}}}, "overload"),
+        ({"load": {"asked": 9, "achieved": 5, "overload": {**GREW, "by_client": False}}}, "overload"),
         (
             {
-                "load": {"asked": 9, "achieved": 5, "overload": {"overloaded": True, "by_client": False}},
+                "load": {"asked": 9, "achieved": 5, "overload": {**GREW, "by_client": False}},
                 "client": {"saturated": True},
             },
             "overload",
         ),
-        ({"load": {"asked": 9, "achieved": 5, "overload": {"overloaded": True, "by_client": True}}}, "void"),
+        ({"load": {"asked": 9, "achieved": 5, "overload": {**GREW, "by_client": True}}}, "void"),
         ({"client": {"saturated": True}, "slo": {"goodput": 1.0, "met": False}}, "void"),
     ],
 )

@@ -10,10 +10,9 @@ from otel_llm.load.figures.slo import parse_term
 from otel_llm.load.plan.option_values import share
 from otel_llm.load.plan.other_tools import OTHER_NAMES
 from otel_llm.load.show.report import console, write_json
-from otel_llm.load.show.result_file import check_writable
 from otel_llm.load.study.bracket import outcome_of
 from otel_llm.load.study.loads import Loop
-from otel_llm.load.study.options import add_shared, options_of_runs, study_path
+from otel_llm.load.study.options import add_shared, check_files, options_of_runs, study_path
 from otel_llm.load.study.point import Point
 from otel_llm.load.study.points import Interrupted, between, run_point
 from otel_llm.load.study.result import result_of, search_of
@@ -65,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
         result = result_of(path, plan, study.points())
     if args.json is not None:
         write_json(args.json, result.json())
+    if args.junit is not None:
+        result.write_junit(args.junit)
     result.print(console())
     return code or int(search.holds is None)
 
@@ -83,5 +84,4 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("--precision of 0.5% to 100%", args.precision)
     if not 0 < args.first < math.inf or not args.highest > 0 or (args.in_parallel and args.first < 1):
         raise ConfigError("--start and --highest above 0", f"{args.first:g} and {args.highest:g}")
-    if args.json is not None:
-        check_writable(args.json, "--json", "JSON")
+    check_files(args)

@@ -137,8 +137,6 @@ def _write_study(study: StudyResult, to: IO[bytes], each: Format) -> None:
     each.of_study(to, study)
 
 
-
-
 def _lines(path: Path, row: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each request that succeeded, as the analysis script of `llmuses` prints it."""
     protocol = _protocol(row["arguments"])

@@ -9,8 +9,7 @@ from typing import Any, Final
 from otel_llm.errors import ConfigError
 from otel_llm.load.plan.other_tools import OTHER_NAMES
 from otel_llm.load.show.report import console, write_json
-from otel_llm.load.show.result_file import check_writable
-from otel_llm.load.study.options import add_shared, loads_of, options_of_runs, study_path
+from otel_llm.load.study.options import add_shared, check_files, loads_of, options_of_runs, study_path
 from otel_llm.load.study.point import Point
 from otel_llm.load.study.points import Interrupted, between, run_point
 from otel_llm.load.study.result import result_of
@@ -36,8 +35,7 @@ def run(args: argparse.Namespace) -> int:
     loads = loads_of(args.rate, args.parallel)
     if args.repeat < 1:
         raise ConfigError("--repeat to be 1 or more", args.repeat)
-    if args.json is not None:
-        check_writable(args.json, "--json", "JSON")
+    check_files(args)
     options = options_of_runs(args)
     if args.number is None and args.duration is None:
         raise ConfigError("-n or --duration", next_step="say how long each point is to last")
@@ -56,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
         result = result_of(path, plan, study.points())
     if args.json is not None:
         write_json(args.json, result.json())
+    if args.junit is not None:
+        result.write_junit(args.junit)
     result.print(console())
     return code or int(any(_failed(row, options) for row in result.rows))
 

@@ -58,7 +58,7 @@ def _of_interval(name: str, about: str) -> Iterator[Column]:
 POINT: Final = (
     Column("number", "integer", "its place in the study, from 1"),
     Column("loop", "text", "rate or parallel"),
-    Column("load", "real", "requests asked per second, or requests under way"),
+    Column("load", "real", "requests asked per second, or requests in progress"),
     Column("repeat", "integer", "from 0"),
     Column("run_id", "text", "of its run"),
     Column("verdict", "text", "ok, missed, errors, overload or void"),

@@ -46,7 +46,7 @@ def _begin(result: StudyResult, rows: Rows, **options: Any) -> Any:
     made = new_figure(x_axis_type="log" if wide else "linear", x_range=x_range, **options)
     made.xaxis.ticker = FixedTicker(ticks=loads if len(loads) <= 10 else loads[:: len(loads) // 8])
     made.xaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
-    made.xaxis.axis_label = "requests asked per second" if rows[0]["loop"] == "rate" else "requests under way"
+    made.xaxis.axis_label = "requests asked per second" if rows[0]["loop"] == "rate" else "requests in progress"
     if result.bracket is not None:
         _bracket(made, result.bracket)
     return made

@@ -1,6 +1,6 @@
 """What continuous integration reads of a run: JUnit XML, and the annotations of GitHub."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as Xml
@@ -9,7 +9,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.sinks.private_file import write_private
 from otel_llm.visible import visible
 
-__all__ = ["Verdict", "annotations", "verdicts", "write_junit"]
+__all__ = ["Verdict", "annotations", "verdicts", "write_junit", "write_suite"]
 
 
 class Verdict(NamedTuple):
@@ -39,16 +39,27 @@ def verdicts(report: Mapping[str, Any], *, strict: bool = False) -> Iterator[Ver
 
 
 def write_junit(path: Path, report: Mapping[str, Any], *, strict: bool = False) -> None:
-    """Write the verdicts as a test suite of JUnit, a case each. Raises ConfigError when the file cannot be written."""
+    """Write the verdicts on a run, as `write_suite` does."""
+    run = report["run"]
     found = list(verdicts(report, strict=strict))
+    write_suite(path, "otel-llm perf", run["name"], found, report["duration"], run["started_at"])
+
+
+def write_suite(
+    path: Path, suite_name: str, of: str, found: Sequence[Verdict], duration: float, started_at: str
+) -> None:
+    """Write verdicts as a test suite of JUnit, a case each. Raises ConfigError when the file cannot be written.
+
+    of: what they are on; duration: seconds; started_at: in ISO 8601
+    """
     counts = {"tests": str(len(found)), "failures": str(sum(not each.passed for each in found)), "errors": "0"}
     suites = Xml.Element("testsuites", counts)
     suite = Xml.SubElement(
-        suites, "testsuite", {"name": "otel-llm perf", **counts, "skipped": "0", "time": f"{report['duration']:.3f}",
-        "timestamp": report["run"]["started_at"].partition("+")[0].partition(".")[0]},
+        suites, "testsuite", {"name": suite_name, **counts, "skipped": "0", "time": f"{duration:.3f}",
+        "timestamp": started_at.partition("+")[0].partition(".")[0]},
     )  # fmt: skip
     for each in found:
-        case = Xml.SubElement(suite, "testcase", {"classname": _text(report["run"]["name"]), "name": _text(each.name)})
+        case = Xml.SubElement(suite, "testcase", {"classname": _text(of), "name": _text(each.name)})
         if each.passed:
             Xml.SubElement(case, "system-out").text = _text(each.said)
         else:

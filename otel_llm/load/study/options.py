@@ -8,9 +8,10 @@ from typing import Any, Final
 from otel_llm.errors import ConfigError
 from otel_llm.load.plan.arguments import add_arguments
 from otel_llm.load.plan.option_values import seconds
+from otel_llm.load.show.result_file import check_writable
 from otel_llm.load.study.loads import Load, parse_loads
 
-__all__ = ["add_shared", "loads_of", "options_of_runs", "study_path"]
+__all__ = ["add_shared", "check_files", "loads_of", "options_of_runs", "study_path"]
 
 _WITHOUT: Final = (
     "--glossary", "--calibrate", "--rate", "--parallel", "--name", "--append", "--json", "--jsonl", "--junit",
@@ -24,12 +25,20 @@ def add_shared(parser: argparse.ArgumentParser, title: str) -> "argparse._Argume
     own = parser.add_argument_group(title)
     own.add_argument("--name", metavar="FILE", help="the study's file; if it is there, its study goes on")
     own.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON (docs/studies.md)")
+    own.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts on its points as JUnit XML")
     own.add_argument("--pause", type=seconds, default=0.0, metavar="TIME", help="between two points (default: none)")
     own.add_argument(
         "--between", metavar="COMMAND|URL", help="run it, or POST to it, before each point: to empty a cache, say"
     )
     add_arguments(parser, _WITHOUT)
     return own
+
+
+def check_files(args: argparse.Namespace) -> None:
+    """Check, before what takes long, that the reports can be written. Raises ConfigError, which names the option."""
+    for path, option, what in ((args.json, "--json", "JSON"), (args.junit, "--junit", "JUnit")):
+        if path is not None:
+            check_writable(path, option, what)
 
 
 def loads_of(rate: Sequence[str] | None, parallel: Sequence[str] | None) -> list[Load]:

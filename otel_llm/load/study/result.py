@@ -1,7 +1,7 @@
 """What a study came to: its points in figures, the bracket of a search; the same from its command and from its file."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +9,9 @@ from typing import Any, Final
 from rich.console import Console
 
 from otel_llm.load.figures.certainty import ALPHA
+from otel_llm.load.show.ci import Verdict, write_suite
 from otel_llm.load.study.bracket import answer_of, outcome_of, print_bracket
+from otel_llm.load.study.loads import Load
 from otel_llm.load.study.point import Point
 from otel_llm.load.study.rows import row_of
 from otel_llm.load.study.search import Search
@@ -53,6 +55,21 @@ class StudyResult:
         """Return it as `--json` writes it (docs/studies.md)."""
         study = {**self.plan, "path": str(self.path)}
         return {"schema": _SCHEMA, "study": study, **(self.bracket or {}), "points": self.rows}
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """Yield a verdict for each gate of each point, and of a search whether a load holds."""
+        for row in self.rows:
+            load = Load(row["loop"], row["load"])
+            again = f" ({row['repeat'] + 1})" if row["repeat"] else ""
+            for gate in row["gates"]:
+                yield Verdict(f"{load}{again}: fail if {gate['fail_if']}", not gate["failed"], f"it is {gate['shown']}")
+        if self.bracket is not None:
+            yield Verdict("a load holds", self.bracket["holds"] is not None, self.answer)
+
+    def write_junit(self, path: Path) -> None:
+        """Write the verdicts as a test suite of JUnit. Raises ConfigError when the file cannot be written."""
+        took, started = sum(row["duration"] for row in self.rows), self.run["run"]["started_at"] if self.run else ""
+        write_suite(path, f"otel-llm {self.plan['kind']}", self.path.name, list(self.verdicts()), took, started)
 
     def print(self, console: Console) -> None:
         """Print the answer, the points, and where they are."""
