@@ -6,7 +6,7 @@ from typing import Final, Self
 
 import msgspec
 
-from otel_llm.record import Outcome, StreamRecord, TokenSource
+from otel_llm.record import Outcome, ServerTimes, StreamRecord, TokenSource
 
 __all__ = ["LAST", "FinishedCall", "GenerationMetrics"]
 
@@ -22,6 +22,7 @@ class GenerationMetrics:
     inter_token_latencies: one value for every token after the first chunk
     throughput:            output tokens / generation_latency, tokens/s; None when either is unknown or no time passed
     token_source:          who counted: "provider", "counted" (a tokenizer, or a list of tokens), "chunks"
+    server:                what the server says of its own time (docs/server.md)
     outcome:               "complete", "closed_early", "abandoned", "cancelled" or "error"
 
     As text it is the three lines of the `metrics_decorator` document.
@@ -41,6 +42,7 @@ class GenerationMetrics:
     outcome: Outcome
     error_type: str | None
     model: str | None
+    server: ServerTimes | None = None
 
     @classmethod
     def of(cls, record: StreamRecord) -> Self:
@@ -62,6 +64,7 @@ class GenerationMetrics:
             outcome=record.outcome,
             error_type=record.error_type,
             model=record.model,
+            server=record.server,
         )
 
     def __str__(self) -> str:

@@ -15,6 +15,7 @@ from otel_llm.observation import StreamObservation
 from otel_llm.record import TEXT
 from otel_llm.wire.protocol import Ask, Delta, Protocol
 from otel_llm.wire.sse import Sse
+from otel_llm.wire.timing_headers import HEADERS, times_of_headers
 from otel_llm_plugins.openai_chat import OpenAIChat
 
 __all__ = ["Endpoint"]
@@ -59,7 +60,7 @@ class Endpoint:
             observation.set(status=response.status)
         answer = OpenAIChat()
         _decode_whole(answer, body)
-        observation.take(answer.said)
+        _take(answer, response, observation)
         return body
 
     async def stream(self, ask: Ask, headers: Mapping[str, str], observation: StreamObservation) -> AsyncIterator[str]:
@@ -86,7 +87,7 @@ class Endpoint:
                     if answer.done:
                         break
             finally:
-                observation.take(answer.said)
+                _take(answer, response, observation)
         if not answer.said.finish_reasons:
             raise RemoteError("no_finish", "an answer with a finish reason", "one that just ended")
 
@@ -100,6 +101,13 @@ def _refuse(response: aiohttp.ClientResponse, body: bytes) -> None:
     if response.status not in _GOOD:
         said = body[:300].decode(errors="replace")
         raise RemoteError(f"http_{response.status}", f"status 200 from {response.url.path}", said)
+
+
+def _take(answer: Protocol, response: aiohttp.ClientResponse, observation: StreamObservation) -> None:
+    """Take what an answer states about itself, and what its head does."""
+    headers = [(name.lower(), value) for name, value in response.raw_headers if name.lower() in HEADERS]
+    answer.said.add_times(times_of_headers(headers))
+    observation.take(answer.said)
 
 
 def _decode(answer: Protocol, event: bytes) -> Delta | None:
@@ -119,7 +127,7 @@ async def _read_whole(response: aiohttp.ClientResponse, observation: StreamObser
     try:
         kind, text, tokens = _decode_whole(answer, body)
     finally:
-        observation.take(answer.said)
+        _take(answer, response, observation)
     observation.mark_read(at, read=1, size=len(body), length=len(text), kind=kind, tokens=tokens)
     return text
 

@@ -37,6 +37,7 @@ __all__ = [
     "read_records",
     "read_run",
     "read_runs",
+    "read_scrapes",
     "reading",
 ]
 
@@ -124,6 +125,14 @@ CREATE TABLE IF NOT EXISTS run (
 CREATE TABLE IF NOT EXISTS result (
     {_COLUMNS}
 );
+CREATE TABLE IF NOT EXISTS server_scrape (
+    run_id TEXT,
+    url TEXT,
+    at REAL,              -- seconds, of the same clock as all stamps
+    engine TEXT,          -- whose page it was
+    error TEXT,           -- why there is nothing
+    scrape TEXT           -- JSON: what it said
+);
 """
 _SHARD: Final = "CREATE TABLE IF NOT EXISTS shard (run_id TEXT PRIMARY KEY, account TEXT /* JSON */)"
 """Of a run that is a part of one: what its records do not say."""
@@ -131,6 +140,12 @@ _SHARD: Final = "CREATE TABLE IF NOT EXISTS shard (run_id TEXT PRIMARY KEY, acco
 _JSON: Final = ("arguments", "versions", "summary")
 _ANSWERS: Final = "SELECT request, response_messages, prompt_tokens, completion_tokens FROM result WHERE success='True'"
 _INSERT: Final = f"INSERT INTO result VALUES ({', '.join('?' for _ in COLUMNS)})"  # noqa: S608  # only question marks
+
+
+_INSERT_SCRAPE: Final = "INSERT INTO server_scrape VALUES (?, ?, ?, ?, ?, ?)"
+
+ScrapeRow = tuple[str, int, str, str | None, Any]
+"""What a source of metrics said: its URL, when (ns), whose page, why there is nothing, and all of it."""
 
 
 class RunFile:
@@ -167,6 +182,7 @@ class RunFile:
             raise ConfigError(
                 "a run file that can be written", f"{path} ({error})", "try again when nothing else writes to it"
             ) from error
+        self._scrapes: list[tuple[Any, ...]] = []
         self._waiting: list[list[Any]] = []
         """Rows that are not on disk yet."""
         self._wrote_ns = now_ns() - _COMMIT_NS
@@ -192,13 +208,22 @@ class RunFile:
         self._waiting += [[column.get(row) for column in COLUMNS] for row in rows]
         self.commit()
 
+    def add_scrapes(self, rows: Sequence[ScrapeRow]) -> None:
+        """Write what the server's metrics said. Raises sqlite3.Error; while another program has locked the file, they
+        wait as requests do."""
+        self._scrapes += [
+            (self._id, url, at_ns / 1e9, engine or None, error, msgspec.json.encode(said).decode())
+            for url, at_ns, engine, error, said in rows
+        ]
+        self.commit(now=True)
+
     def commit(self, *, now: bool = False) -> None:
         """Put on disk what was taken, if that was not done in the last half second; with `now`, in any case.
 
         While another program has locked the file, it waits in memory for the next time. Raises sqlite3.Error for what
         does not pass by itself, such as a full disk.
         """
-        if not self._waiting or not (now or now_ns() - self._wrote_ns >= _COMMIT_NS):
+        if not (self._waiting or self._scrapes) or not (now or now_ns() - self._wrote_ns >= _COMMIT_NS):
             return
         self._wrote_ns = now_ns()
         try:
@@ -210,8 +235,10 @@ class RunFile:
     def _write(self) -> None:
         with self._db:  # all of it or nothing
             self._db.executemany(_INSERT, self._waiting)
+            self._db.executemany(_INSERT_SCRAPE, self._scrapes)
         self.written += len(self._waiting)
         self._waiting.clear()
+        self._scrapes.clear()
 
     def add_account(self, account: bytes) -> None:
         """Write what a run that is a part of another knows beside its records, as JSON. Raises sqlite3.Error."""
@@ -319,6 +346,18 @@ def read_bodies(path: Path, run_id: str) -> Iterator[tuple[StreamRecord, bytes |
     with reading(path) as db:
         for text, body in db.execute("SELECT record, request FROM result WHERE run_id = ? ORDER BY rowid", (run_id,)):
             yield from_json(text), None if body is None else body.encode()
+
+
+def read_scrapes(path: Path, run_id: str) -> list[bytes]:
+    """Return what the server's metrics said during a run, each as JSON; nothing of a file that has no such table.
+
+    Raises ConfigError when it is no run file.
+    """
+    with reading(path) as db:
+        if not _names(db, "server_scrape"):
+            return []
+        found = db.execute("SELECT scrape FROM server_scrape WHERE run_id = ? ORDER BY rowid", (run_id,))
+        return [text.encode() for (text,) in found]
 
 
 def read_account(path: Path, run_id: str) -> str | None:

@@ -6,31 +6,30 @@ documentation. Envoy, Kong, LiteLLM and OpenAI say in a header how long they wai
 """
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any, Final, NamedTuple
-
-from otel_llm.wire.said import LONGEST_S
 
 __all__ = ["timings_in"]
 
 
 class _Shape(NamedTuple):
-    """Where one engine puts its times: the members that lead there, the unit in seconds, our names for its own."""
+    """Where one engine puts its times: the members that lead there, its units in a second, our names for its own."""
 
     source: str
     path: tuple[str, ...]
-    unit: float
+    per_second: float
     names: Mapping[str, str]
 
 
 _SHAPES: Final = (
     _Shape(
-        "vllm", ("metrics",), 1e-3,
+        "vllm", ("metrics",), 1e3,
         # its "time to first token" begins when the request first ran: it is without the queue
         {"queue": "queue_time_ms", "prefill": "time_to_first_token_ms", "decode": "generation_time_ms"},
     ),
-    _Shape("llama.cpp", ("timings",), 1e-3, {"prefill": "prompt_ms", "decode": "predicted_ms"}),
+    _Shape("llama.cpp", ("timings",), 1e3, {"prefill": "prompt_ms", "decode": "predicted_ms"}),
     _Shape(
-        "ollama", (), 1e-9,
+        "ollama", (), 1e9,
         {
             "load": "load_duration",
             "prefill": "prompt_eval_duration",
@@ -67,11 +66,13 @@ def timings_in(answer: Any) -> dict[str, Any] | None:
 
 
 def _take(shape: _Shape, place: Any) -> dict[str, Any] | None:
-    return _said_by(shape.source, {o: _number(_member(place, theirs), shape.unit) for o, theirs in shape.names.items()})
+    return _said_by(
+        shape.source, {o: _number(_member(place, theirs), shape.per_second) for o, theirs in shape.names.items()}
+    )
 
 
 def _said_by(source: str, found: Mapping[str, float | None]) -> dict[str, Any] | None:
-    said = {name: value for name, value in found.items() if value is not None and 0 <= value <= LONGEST_S}
+    said = {name: value for name, value in found.items() if value is not None and 0 <= value < inf}
     return {"source": (source,), **said} if said else None
 
 
@@ -97,5 +98,5 @@ def _member(thing: Any, name: str) -> Any:
     return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
 
 
-def _number(value: Any, unit: float = 1) -> float | None:
-    return value * unit if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _number(value: Any, per_second: float = 1) -> float | None:
+    return value / per_second if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite
+from math import inf
 from typing import Any, Final
 
 __all__ = ["HEADERS", "times_of_headers"]
@@ -40,7 +40,7 @@ def times_of_headers(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, Any] |
             seconds = float(text) / 1e3
         except ValueError:
             continue
-        if name not in found and isfinite(seconds):
+        if name not in found and 0 <= seconds < inf:
             found[name], sources[source] = seconds, None
     return {"source": tuple(sources), **found} if found else None
 

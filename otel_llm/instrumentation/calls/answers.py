@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
+from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL, ServerTimes
+from otel_llm.wire.server_timings import timings_in
 
 __all__ = ["AnswerFacts", "kind_of", "member", "read_result", "read_usage"]
 
@@ -129,11 +130,14 @@ def _shape(tensor: Any) -> tuple[int, ...] | None:
 
 
 def read_usage(answer: Any, observation: AnswerFacts) -> None:
-    """Take usage, model, id and finish reasons off an answer of a well-known shape."""
+    """Take usage, model, id, finish reasons and the server's own times off an answer of a well-known shape."""
+    last = False  # what an answer says of its times comes with its bill, or with its end
     for name in _USAGES:
         if (usage := member(answer, name)) is not None:
+            last = True
             _take_usage(usage, observation)
     if member(answer, "eval_count") is not None:  # Ollama has it at the top
+        last = True
         _take_usage(answer, observation)
     for field, name in (("response_model", "model"), ("response_id", "id")):
         if isinstance(value := member(answer, name), str) and value:
@@ -142,6 +146,8 @@ def read_usage(answer: Any, observation: AnswerFacts) -> None:
     reasons = [member(choice, "finish_reason") for choice in choices] if isinstance(choices, list | tuple) else []
     if found := tuple(reason for reason in reasons if isinstance(reason, str) and reason):
         observation.set(finish_reasons=found)
+    if (last or found) and (server := ServerTimes.of(timings_in(answer))) is not None:
+        observation.set(server=server)
 
 
 def _take_usage(usage: Any, observation: AnswerFacts) -> None:

@@ -27,6 +27,7 @@ from otel_llm.load.plan.from_options import plan_of
 from otel_llm.load.plan.option_values import parse_headers, parse_key_values, prompt_file
 from otel_llm.load.plan.other_tools import OTHER_NAMES
 from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.server.sources import sources_of
 from otel_llm.load.show.ci import annotations, write_junit
 from otel_llm.load.show.live import set_level
 from otel_llm.load.show.redact import redact, redact_url
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
         check_writable(args.junit, "--junit", "JUnit")
     export = Export(args.otlp_endpoint, args.otlp_protocol, args.histograms)
 
+    sources = sources_of(args.server_metrics, plan.endpoints, plan.headers, plan.tls)
     secrets = secrets_of(args, plan)
 
     def sinks(head: Mapping[str, Any], health: Health) -> Sequence[Sink]:
@@ -83,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
             keep_content=not args.no_content,
             log_every=args.log_every_n_query,
             sinks=sinks,
+            sources=sources,
             append=args.append,
             secrets=secrets,
             crew=crew,
@@ -167,6 +170,7 @@ def _written(args: argparse.Namespace, plan: LoadPlan) -> dict[str, Any]:
     urls = [redact_url(target.url) for target in plan.endpoints]
     given["model"] = plan.model
     given["url"] = urls[0] if len(urls) == 1 else urls
+    given["server_metrics"] = [redact_url(url) for url in args.server_metrics]
     given["proxy"] = None if args.proxy is None else repr(Proxy.parse(args.proxy))
     given["otlp_endpoint"] = None if args.otlp_endpoint is None else redact_url(args.otlp_endpoint)
     given |= {name: _plain(given[name]) for name in ("rate", "parallel")}

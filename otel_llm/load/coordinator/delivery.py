@@ -10,6 +10,7 @@ from otel_llm.clock import now_ns
 from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.merge.shard_account import ShardAccount
+from otel_llm.load.server.scrape import Scrape
 from otel_llm.load.show.live import log
 from otel_llm.sinks import Sink
 from otel_llm.sinks.sqlite import RunFile
@@ -61,6 +62,12 @@ class Delivery:
         """Give the run file what this shard knows beside its records."""
         if self._file in self.sinks:
             self.attempt(self._file, self._file.add_account, msgspec.json.encode(account))
+
+    def add_scrapes(self, scrapes: Sequence[Scrape]) -> None:
+        """Give the run file what the server's metrics said."""
+        if scrapes and self._file in self.sinks:
+            rows = [(each.url, each.at_ns, each.engine, each.error, msgspec.to_builtins(each)) for each in scrapes]
+            self.attempt(self._file, self._file.add_scrapes, rows)
 
     def close_others(self, report: Mapping[str, Any]) -> dict[str, Any] | None:
         """Close all but the run file; return what became of the calls that they were given.

@@ -37,6 +37,8 @@ from otel_llm.load.figures.stats import Stats
 from otel_llm.load.merge.shard_account import ShardAccount, boot_id
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.share import Shard
+from otel_llm.load.server.account import ServerSide
+from otel_llm.load.server.scrape import Source
 from otel_llm.load.show.live import Display, log
 from otel_llm.load.show.report import SCHEMA, notes_of
 from otel_llm.load.show.secrets import Secrets
@@ -124,8 +126,10 @@ class Run:
         notes: Sequence[str] = (),
         sinks: MakeSinks = lambda *_: (),
         crew: Crew = LOCAL,
+        sources: Sequence[Source] = (),
     ) -> None:
-        """arguments: the command line without its secrets; sinks: called when the workers have been started"""
+        """arguments: the command line without its secrets; sinks: called when the workers have been started; sources:
+        of the server's metrics, looked at during the run"""
         self._secrets, self._notes, self._crew = secrets, notes, crew
         self.plan, self._gates, self._make_sinks = plan, gates, sinks
         self._certainty = (
@@ -154,7 +158,7 @@ class Run:
             groups=plan.groups,
             level=plan.level,
         )
-        self.stats = self.figures.stats
+        self.stats, self.server = self.figures.stats, ServerSide(sources)
         self._asked: dict[int, Asked] | None = {} if plan.shard is not None and self._asks_for_lengths else None
         self._transcript = (
             Transcript(plan, log, self._secrets or Secrets()) if log.isEnabledFor(logging.DEBUG) else None
@@ -173,6 +177,8 @@ class Run:
             warmed = warm_up(self.plan, interrupts, self._crew)
             wait_for_start(self.plan, interrupts.asked, log.info)
             stack.callback(coordinator.close)
+            stack.callback(self.server.close)
+            self.server.start()  # looks once, before the first request
             coordinator.start()  # before anything here starts a thread
             delivery = Delivery(*self._open_sinks(coordinator.health), interrupts, self.stats)
             display = stack.enter_context(self._display())
@@ -187,12 +193,14 @@ class Run:
                         display.log()
 
             def turn() -> None:
+                delivery.add_scrapes(self.server.gather())
                 delivery.commit()
                 display.turn(coordinator.sent, coordinator.in_flight)
 
             stopping = Stopping(self.plan, self.stats, coordinator, interrupts.asked, self._look)
             stack.enter_context(rare_collections())
             health = coordinator.run(finished, turn, stopping, interrupts.hurried)
+            delivery.add_scrapes(self.server.stop(hurried=interrupts.asked()))
         delivery.commit(now=True)
         self._account(health, stopping, coordinator.sent)
         report = self._report(coordinator) | {"ended_by": stopping.ended_by, "warmup": warmed}
@@ -246,6 +254,7 @@ class Run:
         ended = [Ended(fact, call.body, call.content, good) for fact, call, good in zip(facts, batch, met, strict=True)]
         if self._certainty is not None:
             self._certainty.add((call.record for call in batch), met)
+        self.server.add(facts)
         if self.plan.conversations is not None:
             self._skip_turns([call.record for call in batch])
         if self._transcript is not None:
@@ -311,7 +320,7 @@ class Run:
     def _report(self, coordinator: Coordinator) -> dict[str, Any]:
         machines = [*coordinator.machines.values()]
         figures = self.figures.report(coordinator.health, coordinator.start_ns, machines)
-        found = {"schema": SCHEMA, "run": self.head, **figures}
+        found = {"schema": SCHEMA, "run": self.head, **figures, "server": self.server.report(self.stats)}
         if self._certainty is not None:
             found["slo"]["certainty"] = self._certainty.judgement.report()
         return found

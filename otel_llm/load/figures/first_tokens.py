@@ -43,7 +43,7 @@ class FirstTokens:
             splits.append(split)
             self._sources.update(record.server.source)
             self._told.update(name for name in SPLIT if getattr(split, name) is not None)
-            self._lateness.extend(np.array([send_lag(record) or 0.0]))
+            self._lateness.extend(np.array([max(send_lag(record) or 0.0, 0.0)]))
         self._whole.extend(np.array([split.whole for split in splits]))
         for name in SPLIT:
             self._parts[name].extend(np.array([getattr(split, name) or 0.0 for split in splits]))

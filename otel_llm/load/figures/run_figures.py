@@ -11,6 +11,7 @@ from otel_llm.load.figures.lengths import LengthsFound
 from otel_llm.load.figures.machines import Machine, client_of_all
 from otel_llm.load.figures.slo import Slo
 from otel_llm.load.figures.stats import Stats
+from otel_llm.load.figures.tail import Tail
 from otel_llm.load.figures.verdict import ClientError
 from otel_llm.measures import Facts
 
@@ -37,7 +38,7 @@ class RunFigures:
         """
         self.stats = Stats(planned)
         self.slo, self._level = slo, level
-        self.client, self._first_tokens = ClientError(), FirstTokens()
+        self.client, self._first_tokens, self._tail = ClientError(), FirstTokens(), Tail()
         self._lengths = None if asked is None else LengthsFound(asked)
         self._groups = [Breakdown(name) for name in groups]
 
@@ -47,6 +48,7 @@ class RunFigures:
         self.stats.add(facts)
         self.client.add(facts)
         self._first_tokens.add(facts)
+        self._tail.add(facts)
         if self._lengths is not None:
             self._lengths.add(facts)
         for groups in self._groups:
@@ -67,6 +69,7 @@ class RunFigures:
             **{f"by_{name}": None for name in KEYS},
             **{f"by_{groups.name}": groups.summary() for groups in self._groups},
             "first_token": self._first_tokens.report(),
+            "tail": self._tail.report(),
             "slo": self.slo_report(),
             "client": client if apart is None else client_of_all(client, apart),
             "machines": apart,

@@ -140,6 +140,11 @@ def _add_results(add: Add) -> None:
     add("--append", action="store_true", help="add this run to the run file of that name")
     add("--json", type=Path, metavar="FILE", help="write the report as JSON (docs/report.md)")
     add("--jsonl", type=Path, metavar="FILE", help="write a line of JSON for each request (docs/report.md)")
+    add(
+        "--server-metrics", nargs="+", action="extend", default=[], metavar="URL",
+        help="look at the server's own metrics before, after and each second: URLs; auto: beside --url; nvml: the "
+        "GPUs here (docs/server.md)",
+    )  # fmt: skip
     add("--no-content", action="store_true", help="leave prompts and answers out of the run file")
     add("--log-every-n-query", type=int, default=10, metavar="N", help="log after every N requests (default: 10)")
     add("--debug", action="store_true", help="log every request and response, secrets redacted")

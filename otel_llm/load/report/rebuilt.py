@@ -8,9 +8,10 @@ from typing import Any, Final
 from otel_llm.load.figures.health import Health
 from otel_llm.load.figures.run_figures import RunFigures
 from otel_llm.load.figures.stats import Stats
+from otel_llm.load.server.account import ServerSide
 from otel_llm.load.show.report import SCHEMA
 from otel_llm.measures import Facts
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.sqlite import read_records, read_scrapes
 
 __all__ = ["report_and_stats", "report_of"]
 
@@ -25,10 +26,12 @@ def report_of(path: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def report_and_stats(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stats]:
     """Return the report that was written at the run's end, or a new one for a run that was cut off, and its stats."""
-    figures = RunFigures(row["planned"] or 0, level=False)
+    figures, server = RunFigures(row["planned"] or 0, level=False), ServerSide()
     records, stats = read_records(path, row["id"]), figures.stats
     while part := list(islice(records, _PART)):
-        figures.add(Facts.of(*part))
+        facts = Facts.of(*part)
+        figures.add(facts)
+        server.add(facts)
     if row["summary"] is not None:
         stats.conclude(row["summary"]["requests"])
         return row["summary"], stats
@@ -38,6 +41,7 @@ def report_and_stats(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, A
         "schema": SCHEMA,
         "run": head,
         **figures.report(Health(0), None),
+        "server": server.with_scrapes(read_scrapes(path, row["id"])).report(stats),
         "gates": [],
         "client": None,
     }

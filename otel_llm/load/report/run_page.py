@@ -9,7 +9,7 @@ from otel_llm.load.report.model import RunReport, SlowRequest
 from otel_llm.load.report.page import Card, Group, render
 from otel_llm.load.show.report import lines_of
 from otel_llm.load.show.rows import COLUMNS, interval_text, milliseconds, rows_of
-from otel_llm.load.show.server_table import PART_COLUMNS, part_rows, said_by
+from otel_llm.load.show.server_table import PART_COLUMNS, account_rows, part_rows, said_by, server_rows
 
 __all__ = ["page_of_run"]
 
@@ -36,6 +36,7 @@ def page_of_run(report: RunReport) -> str:
         return charts_of(report)
 
     rows, first = list(rows_of(report.figures)), report.figures.get("first_token")
+    server = report.figures.get("server")
     return render(
         "run",
         draw,
@@ -55,6 +56,8 @@ def page_of_run(report: RunReport) -> str:
         time_columns=("part", *PART_COLUMNS),
         times=[(row.label, *row.cells) for row in part_rows(first)] if first else [],
         said_by=said_by(first) if first else "",
+        server=list(server_rows(server)) if server else [],
+        accounts=[(r.label, r.server, r.client, r.why) for r in account_rows(server["accounts"])] if server else [],
         slow_columns=_SLOW,
         slowest=(
             ("The slowest answers", _slowest(report.slowest_answers)),

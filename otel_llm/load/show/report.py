@@ -24,7 +24,7 @@ from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.machines import machine_lines
 from otel_llm.load.show.result_file import write_result_file
 from otel_llm.load.show.rows import COLUMNS, milliseconds, rows_of
-from otel_llm.load.show.server_table import said_by, split_table
+from otel_llm.load.show.server_table import accounts_table, said_by, server_table, split_table, tail_line
 from otel_llm.percentiles import BRIEF, percentile_name
 from otel_llm.visible import on_one_line
 
@@ -158,6 +158,12 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
         console.print()
         console.print(split_table(first))
         console.print(f"[dim]{said_by(first)}[/]", highlight=False, soft_wrap=True)
+    if server := report.get("server"):
+        console.print()
+        console.print(server_table(server))
+        if server["accounts"]:
+            console.print()
+            console.print(accounts_table(server["accounts"]))
     if table.row_count:
         console.print()
     for line in lines_of(report):
@@ -182,6 +188,8 @@ def lines_of(report: Mapping[str, Any]) -> list[str]:
         lines.append(f"unanswered requests count as ∞ above: {infinite / requests['planned']:.2%}")
     lines += _throughput(report)
     lines += course_lines(report)
+    if tail := report.get("tail"):
+        lines.append(tail_line(tail))
     if alike := _alike(report["measures"]["request_latency"]):
         lines.append(alike)
     if tokens["source"]:
