@@ -1,6 +1,6 @@
 """What a run from Python returns: the figures of its report, and its requests as a table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
@@ -70,9 +70,9 @@ class LoadRun:
         """Return what `to_pandas` does, as polars has it. Raises ConfigError without polars."""
         return polars_of(REQUEST, self._rows())
 
-    def _rows(self) -> list[tuple[Any, ...]]:
-        """Return the requests in the order of the plan."""
-        return sorted(chain.from_iterable(requests_of(self.path, self.report["run"]["id"])), key=itemgetter(0))
+    def _rows(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the requests in the order of the plan."""
+        yield from sorted(chain.from_iterable(requests_of(self.path, self.report["run"]["id"])), key=itemgetter(0))
 
     def __str__(self) -> str:
         return self.printed
