@@ -140,4 +140,4 @@ def test_the_path_of_a_packet_from_the_socket_to_the_printed_report(capsys: pyte
     assert code == 0
     assert " Succeed requests: 1" in capsys.readouterr().out
     assert follower.path == modules_on_the_page("A packet")
-    assert len(follower.path) <= 26
+    assert len(follower.path) <= 29

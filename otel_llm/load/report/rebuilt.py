@@ -26,7 +26,8 @@ def report_of(path: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def report_and_stats(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stats]:
     """Return the report that was written at the run's end, or a new one for a run that was cut off, and its stats."""
-    figures, server = RunFigures(row["planned"] or 0, level=False), ServerSide()
+    figures = RunFigures(row["planned"] or 0, level=False)
+    server = ServerSide().with_scrapes(read_scrapes(path, row["id"]))
     records, stats = read_records(path, row["id"]), figures.stats
     while part := list(islice(records, _PART)):
         facts = Facts.of(*part)
@@ -41,7 +42,7 @@ def report_and_stats(path: Path, row: Mapping[str, Any]) -> tuple[Mapping[str, A
         "schema": SCHEMA,
         "run": head,
         **figures.report(Health(0), None),
-        "server": server.with_scrapes(read_scrapes(path, row["id"])).report(stats),
+        "server": server.report(stats),
         "gates": [],
         "client": None,
     }

@@ -55,14 +55,15 @@ class ServerSide:
             self._scraper.close()
 
     def add(self, facts: Sequence[Facts]) -> None:
-        """Count requests that ended."""
-        self._client.add(facts)
+        """Count requests that ended, where there is an account to hold them against."""
+        if self._scraper is not None or self._read:
+            self._client.add(facts)
 
     def report(self, stats: Stats) -> dict[str, Any] | None:
         """Return what the report says of the server; None where nobody looked."""
         scrapes = self._read if self._scraper is None else self._scraper.scrapes
-        found = server_report(scrapes, stats.output_tokens)
-        if found is None:
+        if not scrapes:
             return None
+        found = server_report(scrapes, stats.output_tokens)
         values = {name: stats.values[name].all() for name in ("time_to_first_token", "inter_token_latency")}
         return found | {"accounts": hold_against(found, self._client, values)}

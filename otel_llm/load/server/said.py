@@ -26,13 +26,11 @@ _SHARES: Final = frozenset(("kv_cache",))
 _MOST_POINTS: Final = 600
 
 
-def server_report(scrapes: Sequence[Scrape], output_tokens: int) -> dict[str, Any] | None:
-    """Return what a run's scrapes say, as the report has it; None of a run without any.
+def server_report(scrapes: Sequence[Scrape], output_tokens: int) -> dict[str, Any]:
+    """Return what the scrapes of a run say, as the report has it.
 
     output_tokens: of the run, by the client's account: what energy is divided by
     """
-    if not scrapes:
-        return None
     by_source = {url: [each for each in scrapes if each.url == url] for url in dict.fromkeys(s.url for s in scrapes)}
     tables = {table.name: table for table in engine_tables()}
     counted = list(_counted(by_source, tables))
