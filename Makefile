@@ -41,7 +41,7 @@ demo: $(VENV)/.run ## simulated model, load generator, OTLP and the percentiles 
 test: $(VENV)/.dev ## every test, but for the two below; skips what needs `make tools`, and says so
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-fast: $(VENV)/.dev ## tests of one process each, without servers, Collector or browser: 2 to 3 minutes
+test-fast: $(VENV)/.dev ## tests of one process each, without servers, Collector or browser
 	@$(BIN)/python -m pytest --fast $(ARGS)
 
 tools: ## build or find the real parts: Collector, Prometheus, Jaeger, a foreign model server, what checks dashboards
