@@ -64,7 +64,7 @@ def test_the_loads_and_models_that_are_known_are_compared(capsys: pytest.Capture
     said = " ".join(capsys.readouterr().out.split())
     assert "vllm bench serve's ttft, beside our time to first token: to the first event with `choices`" in said
     assert "aiperf's inter_token_latency, beside our time per output token: one mean for each request" in said
-    assert "vllm.json is a result of vllm bench serve (read of 0.33.0, its source)" in said
+    assert "vllm.json is a result of vllm bench serve (read of its source, in 2026)" in said
     assert "no interval" in said
     assert "too few values" not in said
 
@@ -98,6 +98,14 @@ def test_a_result_that_lacks_what_its_tool_writes_is_one_line(
     assert said.count("\n") == 1
     (tmp_path / "odd.json").write_text('{"a": 1}')
     assert report_from(tmp_path / "odd.json") is None
+
+
+def test_a_result_of_a_trace_says_nothing_of_its_rate(tmp_path: Path) -> None:
+    found = json.loads((HERE / "sglang.jsonl").read_text().splitlines()[-1])
+    (tmp_path / "s.jsonl").write_text(json.dumps({**found, "request_rate": "trace", "max_concurrency": None}))
+    report = report_from(tmp_path / "s.jsonl")
+    assert report is not None
+    assert "rate" not in report["run"]["arguments"]
 
 
 def test_the_page_has_every_meaning() -> None:

@@ -1,7 +1,7 @@
 """`vllm bench serve --save-result`, and `sglang.bench_serving --output-file`, which came of it."""
 
 from collections.abc import Mapping
-from math import isfinite
+from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +19,13 @@ def _statistics(found: Mapping[str, Any], name: str) -> dict[str, float | None]:
 
 
 def _figures(found: Mapping[str, Any], names: Mapping[str, str]) -> Figures:
-    rate = found.get("request_rate")
-    rate = float(rate) if rate not in (None, "inf") else None
+    try:
+        rate = float(found.get("request_rate") or "inf")
+    except ValueError:  # "trace": at the times of a trace, which it does not keep
+        rate = nan
     limit = found.get("max_concurrency")
-    load = {"rate": rate} if rate is not None and isfinite(rate) else {"parallel": limit} if limit else {"rate": -1}
+    at_once = {} if isnan(rate) else {"rate": -1}
+    load = {"rate": rate} if isfinite(rate) else {"parallel": limit} if limit else at_once
     measures = {ours: _statistics(found, theirs) for ours, theirs in names.items()}
     return Figures(
         found.get("model_id"),
@@ -52,10 +55,11 @@ def _is_sglang(found: Mapping[str, Any]) -> bool:
 
 
 _MEAN_GAP: Final = "(latency − TTFT) / (tokens − 1) for each request; ours ends at the last token"
+_COMPLETED: Final = Meaning("completed", None, "an error inside a chat's stream is passed over: it counts as completed")
 _PERCENTILES: Final = Meaning("percentiles", None, "by linear interpolation, as ours")
 
 VLLM: Final = Tool(
-    "vllm bench serve", "0.33.0, its source",
+    "vllm bench serve", "its source, in 2026",
     lambda found: "median_ttft_ms" in found and "num_prompts" in found and not _is_sglang(found), _read_vllm,
     "it says nothing of it",
     (
@@ -69,7 +73,11 @@ VLLM: Final = Tool(
             "for each token",
         ),
         Meaning("tpot", "time_per_output_token", f"{_MEAN_GAP}, and begins at its first event"),
-        Meaning("e2el", "request_latency", "to the last event; only where --percentile-metrics asked for it"),
+        Meaning(
+            "e2el", "request_latency",
+            "to the last event with `choices`; only where --percentile-metrics asked for it",
+        ),
+        _COMPLETED,
         _PERCENTILES,
     ),
 )  # fmt: skip
@@ -79,11 +87,13 @@ SGLANG: Final = Tool(
     (
         Meaning("ttft", "time_to_first_token", "to the first event with text, as ours"),
         Meaning(
-            "itl", "inter_token_latency", "gaps between events with text, once for each event; ours once for each token"
+            "itl", "inter_token_latency",
+            "gaps between events with text, once for each event; with its own protocol a gap is divided among the "
+            "tokens of its event; ours is the gap, once for each token",
         ),
         Meaning("tpot", "time_per_output_token", _MEAN_GAP),
         Meaning("e2e_latency", "request_latency", "to the end of the stream"),
-        Meaning("completed", None, "a stream that broke off after an error counts as completed"),
+        _COMPLETED,
         _PERCENTILES,
     ),
 )  # fmt: skip

@@ -54,7 +54,7 @@ def gpus_of_nvml() -> list[Gpu]:
     try:
         import pynvml
     except ImportError as error:
-        raise ImportError("expected the extra `gpu`, got none; next step: pip install 'otel-llm[gpu]'") from error
+        raise ImportError("expected the package nvidia-ml-py, got none; next step: pip install nvidia-ml-py") from error
     pynvml.nvmlInit()  # it counts its callers, and is cheap once it was done
     handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
 
