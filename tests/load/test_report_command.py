@@ -116,11 +116,18 @@ def test_append_refuses_a_run_file_of_another_schema_before_the_first_request(
     assert run.run_file.read_bytes() == before
 
 
-@pytest.mark.parametrize("words", [["nothing.db"], ["."], [__file__]])
-def test_what_is_no_run_file_is_one_line(words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["nothing.db"], "a run file"),
+        ([__file__], "a run file"),
+        ([str(Path(__file__).parent)], "a folder with run files"),
+    ],
+)
+def test_what_is_no_run_file_is_one_line(words: list[str], wanted: str) -> None:
     done = report(*words)
     assert done.returncode == 2
-    assert done.stderr.startswith("otel-llm report: expected a run file, got ")
+    assert done.stderr.startswith(f"otel-llm report: expected {wanted}, got ")
     assert done.stderr.count("\n") == 1
 
 
