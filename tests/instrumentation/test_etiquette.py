@@ -15,18 +15,24 @@ def _python(program: str) -> str:
     return done.stdout
 
 
-def test_importing_it_loads_little_and_takes_no_time() -> None:
-    said = _python("""
+def test_importing_it_loads_little_and_takes_little_time() -> None:
+    """A few times what two modules of the standard library take, in the same process."""
+    said = [
+        _python("""
 import sys, time
 start = time.process_time()
 import otel_llm
 took = time.process_time() - start
 heavy = ("aiohttp", "grpc", "transformers", "torch", "numpy", "asyncio", "opentelemetry.sdk", "opentelemetry.exporter")
-print(took, [name for name in heavy if name in sys.modules])
-""")
-    took, loaded = said.split(maxsplit=1)
-    assert loaded.strip() == "[]"
-    assert float(took) < 0.15
+loaded = [name for name in heavy if name in sys.modules]
+start = time.process_time()
+import asyncio, http.client
+print(took / (time.process_time() - start), loaded)
+""").split(maxsplit=1)
+        for _ in range(3)
+    ]
+    assert {loaded.strip() for _, loaded in said} == {"[]"}
+    assert min(float(ratio) for ratio, _ in said) < 10
 
 
 def test_every_public_name_is_there_and_stays_what_it_is() -> None:

@@ -16,7 +16,7 @@ LAST_ONLY = {name for name in protocols() if load_protocol(name).operation == "t
 def test_the_text_of_a_prompt_is_found_in_every_body(name: str) -> None:
     messages = [{"role": role, "content": text} for role, text in WHOLE.items()]
     body = json.loads(load_protocol(name).encode(Ask(model="m", messages=messages)).body)
-    whole = "Why?" if name in LAST_ONLY | {"anthropic_messages"} else "Be brief.Why?"
+    whole = "Why?" if name in LAST_ONLY else "Be brief.Why?"
     assert prompt_text_of(body) == whole
 
 

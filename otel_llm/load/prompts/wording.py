@@ -18,7 +18,7 @@ def prompt_text_of(body: Mapping[str, Any]) -> str:
 
 
 _ASKED: Final = (
-    *(("prompt",), ("messages",), ("inputs",), ("text_input",), ("systemInstruction", "contents")),
+    *(("prompt",), ("system", "messages"), ("inputs",), ("text_input",), ("systemInstruction", "contents")),
     *(("documents", "query"), ("input",), ("text",)),
 )
 """Where a body may hold what is asked, and what belongs together."""
