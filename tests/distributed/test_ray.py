@@ -82,8 +82,8 @@ def test_a_run_on_a_cluster_is_the_run_without_it(nodes: int, cluster: Any, sim:
     assert found["requests"] == local["requests"]
     assert found["tokens"] == local["tokens"]
     assert schedule(there) == schedule(here)
-    for name, row in found["measures"].items():
-        assert row["count"] == local["measures"][name]["count"], name
+    for name in set(found["measures"]) - {"connect_time"}:  # how many connections are opened depends on what is late
+        assert found["measures"][name]["count"] == local["measures"][name]["count"], name
     assert len(found["machines"]) == nodes
     assert all(machine["requests"]["sent"] == 60 / nodes for machine in found["machines"])
     for machine in found["machines"]:  # both nodes are this machine
