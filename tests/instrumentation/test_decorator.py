@@ -298,7 +298,7 @@ TOKENS: list[tuple[Any, int | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("result", "tokens"), TOKENS, ids=lambda value: repr(value)[:30])
+@pytest.mark.parametrize(("result", "tokens"), TOKENS, ids=lambda value: repr(value).partition(" at 0x")[0][:30])
 def test_tokens_of_a_result(result: Any, tokens: int | None, seen: Any, clock: FakeClock) -> None:
     """S1.5: lists are counted, tensors have a size, usage is believed, nothing else is guessed; S1.6: same object."""
 
