@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
@@ -12,7 +13,9 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
-__all__ = ["explicit", "exponential", "spans"]
+from otel_llm.clock import SYSTEM, now_ns
+
+__all__ = ["explicit", "exponential", "first_asked", "spans"]
 
 
 def pairs(attributes: Mapping[str, Any]) -> list[KeyValue]:
@@ -91,3 +94,9 @@ def explicit(
         bucket_counts=counts, attributes=pairs(said or {}),
     )  # fmt: skip
     return found
+
+
+@cache
+def first_asked() -> float:
+    """Return when this was first asked for, Unix seconds: tests are collected long before they run."""
+    return SYSTEM.wall_ns(now_ns()) / 1e9

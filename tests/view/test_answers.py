@@ -14,10 +14,9 @@ from otel_llm.receiver.received import Received
 from otel_llm.view.answers import Answers, Wanted
 from otel_llm.view.database import Database, Keep
 from otel_llm.view.store import Store
-from tests.view.sent import explicit, exponential, spans
+from tests.view.sent import explicit, exponential, first_asked, spans
 from tests.vocabulary import metric_name
 
-NOW = SYSTEM.wall_ns(now_ns()) / 1e9
 LATENCY = metric_name("time_to_first_token")
 GAPS = metric_name("inter_token_latency")
 
@@ -34,7 +33,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def call(number: int, took: float, **said: Any) -> dict[str, Any]:
     about = {names.OPERATION_NAME: "chat", names.REQUEST_MODEL: "llama", **said}
-    return {"trace": number, "span": number, "start": NOW - 100 + number * 0.01, "took": took, "said": about}
+    return {"trace": number, "span": number, "start": first_asked() - 100 + number * 0.01, "took": took, "said": about}
 
 
 def overview(store: Store, wanted: Wanted | None = None, measure: str = "first_token") -> dict[str, Any]:
@@ -93,14 +92,14 @@ def test_a_stream_that_begins_anew_is_added_and_one_that_is_seen_again_is_not(tm
         return found
 
     store = opened(tmp_path / "view.db")
-    store.take_metrics([exponential(GAPS, NOW - 9, 3, -40, [4, 4])])
-    store.take_metrics([exponential(GAPS, NOW - 8, 3, -40, [1, 1], began=2.0)])  # another process
-    store.take_metrics([exponential(GAPS, NOW - 7, 2, -20, [7], delta=True)])
+    store.take_metrics([exponential(GAPS, first_asked() - 9, 3, -40, [4, 4])])
+    store.take_metrics([exponential(GAPS, first_asked() - 8, 3, -40, [1, 1], began=2.0)])  # another process
+    store.take_metrics([exponential(GAPS, first_asked() - 7, 2, -20, [7], delta=True)])
     assert count(store) == 8 + 2 + 7
     store._db.close()
     store = opened(tmp_path / "view.db")
     assert count(store) == 17
-    store.take_metrics([exponential(GAPS, NOW - 5, 3, -40, [5, 4])])
+    store.take_metrics([exponential(GAPS, first_asked() - 5, 3, -40, [5, 4])])
     assert count(store) == 18
     store._db.close()
 
@@ -108,8 +107,8 @@ def test_a_stream_that_begins_anew_is_added_and_one_that_is_seen_again_is_not(tm
 def test_sampled_traces_give_way_to_the_histogram_that_counts_every_call(store: Store) -> None:
     store.take_spans([spans(*(call(at + 1, 1.0, **{names.TIME_TO_FIRST_TOKEN: 0.3}) for at in range(5)))])
     said = {names.REQUEST_MODEL: "llama"}
-    store.take_metrics([exponential(metric_name("operation_duration"), NOW - 1, 3, 0, [50], said=said)])
-    store.take_metrics([exponential(LATENCY, NOW - 1, 3, -14, [50], said=said)])
+    store.take_metrics([exponential(metric_name("operation_duration"), first_asked() - 1, 3, 0, [50], said=said)])
+    store.take_metrics([exponential(LATENCY, first_asked() - 1, 3, -14, [50], said=said)])
     total = overview(store)["total"]
     assert total["requests"] == 50
     assert total["measures"]["first_token"]["from"] == "exponential histogram"

@@ -17,16 +17,14 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_llm import conventions as names
-from otel_llm.clock import SYSTEM, now_ns
 from tests.browser import Page, browser_program
-from tests.view.sent import exponential, spans
+from tests.view.sent import exponential, first_asked, spans
 from tests.vocabulary import metric_name
 from tools.errors import ToolsError
 from tools.npm_packages import AXE
 
 pytestmark = pytest.mark.timeout(400)  # a browser on a busy machine
 
-NOW = SYSTEM.wall_ns(now_ns()) / 1e9
 MARKUP = "<img src=x onerror='window.ran=1'><script>window.ran=1</script>"
 TOOK = np.random.default_rng(2).lognormal(0, 0.5, 60)
 WHOLE = "document.documentElement.scrollWidth <= innerWidth"
@@ -71,7 +69,7 @@ def said(at: int, **more: Any) -> dict[str, Any]:
     return {
         "trace": at + 1,
         "span": at + 1,
-        "start": NOW - 50 + at * 0.5,
+        "start": first_asked() - 50 + at * 0.5,
         "took": float(TOOK[at]),
         "said": about | more,
     }
@@ -96,7 +94,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     ]
     found.send("traces", ExportTraceServiceRequest(resource_spans=batch))
     gaps = exponential(
-        metric_name("inter_token_latency"), NOW, 3, -40, [5, 9, 2], said={names.REQUEST_MODEL: "llama-0"},
+        metric_name("inter_token_latency"), first_asked(), 3, -40, [5, 9, 2], said={names.REQUEST_MODEL: "llama-0"},
         **{names.SERVICE_NAME: "api"},
     )  # fmt: skip
     found.send("metrics", ExportMetricsServiceRequest(resource_metrics=[gaps]))
