@@ -2,6 +2,7 @@
 
 import itertools
 from argparse import Namespace
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,9 +76,10 @@ def requests_of(
     if args.turns is not None:
         return _conversations(list(_messages(args, prompt)), args, form, counts)
     prompts = [_mark_first(m) if args.cache_bust else m for m in _messages(args, prompt)]
-    encoded = tuple(_encoded(protocol, number + 1, form.ask(said, None, number)) for number, said in enumerate(prompts))
+    encoded = (_encoded(protocol, number + 1, form.ask(said, None, number)) for number, said in enumerate(prompts))
     if (args.output_tokens is None and images is None) or not prompts:
-        return Requests(encoded, counts)
+        return Requests(tuple(encoded), counts)
+    deque(encoded, maxlen=0)  # what cannot be sent is better known now; each is made again when it is sent
     outputs = None if args.output_tokens is None else parse_lengths("--output-tokens", args.output_tokens)
     lengths = DrawnLengths(None, outputs, args.seed, most or len(prompts))
     return Requests(GivenPrompts(form, prompts, lengths), counts)
