@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from benchmarks.resident import Peak
 from tests.truthserver.process import TruthServer
 
-__all__ = ["Bench"]
+__all__ = ["INSTALLED", "Bench"]
 
-_INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 """The environment of a program that is installed: its modules are not compiled at every start."""
 
 
@@ -49,7 +49,7 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             before = cpu()
             command = self.command(streams, requests, tokens, knobs, *more)
-            subprocess.run(command, cwd=folder, env=_INSTALLED, check=True, capture_output=True)
+            subprocess.run(command, cwd=folder, env=INSTALLED, check=True, capture_output=True)
             return cpu() - before, json.loads((Path(folder) / "report.json").read_text())
 
     def memory(self, streams: int, requests: int, tokens: int, knobs: str, *more: str) -> Peak:
@@ -57,7 +57,7 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             command = self.command(streams, requests, tokens, knobs, *more)
             quiet = subprocess.DEVNULL
-            child = subprocess.Popen(command, cwd=folder, env=_INSTALLED, stdout=quiet, stderr=quiet)
+            child = subprocess.Popen(command, cwd=folder, env=INSTALLED, stdout=quiet, stderr=quiet)
             with Peak(child.pid) as peak:
                 code = child.wait()
             if code:

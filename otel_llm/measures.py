@@ -5,18 +5,20 @@ tokens streamed. What a measure needs and a record does not have makes it None, 
 """
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import getitem
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from otel_llm.first_token_split import FirstTokenSplit, split_first_token
-from otel_llm.record import CONTENT_KINDS, NOT_STREAMED, OTHER, PADDING, Chunks, StreamRecord
+from otel_llm.record import CHUNK_COLUMNS, CONTENT_KINDS, NOT_STREAMED, OTHER, PADDING, Chunks, StreamRecord
 
 __all__ = [
     "MEASURES",
+    "ChunkTable",
     "Facts",
     "Measure",
     "TokenGaps",
@@ -24,6 +26,7 @@ __all__ = [
     "corrected_request_latency",
     "corrected_time_to_first_token",
     "each_token_latencies",
+    "gaps_in",
     "inter_chunk_latencies",
     "inter_token_latencies",
     "joined",
@@ -41,10 +44,12 @@ __all__ = [
 ]
 
 Ints = NDArray[Any]
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 _BEARS: Final = bytes(kind in CONTENT_KINDS for kind in range(256))
 _NOTHING: Final[Floats] = np.empty(0)
 _NO_CHUNKS: Final = Chunks()
+_HEAD: Final = len(_NO_CHUNKS.to_bytes())
 
 
 def _seconds(ns: int | None) -> float | None:
@@ -59,19 +64,59 @@ def _first_token_ns(record: StreamRecord) -> int | None:
     return None
 
 
-def _token_reads(records: Sequence[StreamRecord]) -> tuple[Ints, Ints, Ints, Ints, Ints]:
-    """Return the token-bearing reads of all records, one after the other.
+class ChunkTable(NamedTuple):
+    """The chunks of several answers, one after the other: the columns of `Chunks`, and whose each chunk is.
 
-    Arrays: arrival, tokens, number of the record; per record that has any, the tokens of its first chunk; read number.
+    lag_ns: empty where nothing can tell; owner: the number of the answer, from 0
     """
-    chunks = [r.chunks if r.stream else _NO_CHUNKS for r in records]
-    kind = joined([c.kind for c in chunks], np.uint8)
-    tokens = joined([c.tokens for c in chunks], np.uint32).astype(np.int64)
-    bearing = ((kind > PADDING) & (kind < OTHER)) | (tokens > 0)  # a token may come without text
-    tokens = tokens[bearing]
-    at = joined([c.at_ns for c in chunks], np.int64)[bearing]
-    read = joined([c.read for c in chunks], np.uint32)[bearing]
-    owner = np.repeat(np.arange(len(chunks)), [len(c.at_ns) for c in chunks])[bearing]
+
+    at_ns: Ints
+    read: Ints
+    kind: Ints
+    tokens: Ints
+    lag_ns: Ints
+    owner: Ints
+
+    @classmethod
+    def of(cls, answers: Sequence[Chunks]) -> "ChunkTable":
+        """Return the chunks of answers."""
+        return cls(
+            joined([each.at_ns for each in answers], np.int64),
+            joined([each.read for each in answers], np.uint32),
+            joined([each.kind for each in answers], np.uint8),
+            joined([each.tokens for each in answers], np.uint32),
+            joined([each.lag_ns for each in answers], np.int64),
+            np.repeat(np.arange(len(answers)), [len(each.at_ns) for each in answers]),
+        )
+
+    @classmethod
+    def from_bytes(cls, blobs: Sequence[bytes]) -> "ChunkTable":
+        """Return the chunks of answers, of which each blob is what `Chunks.to_bytes` wrote. Raises ValueError."""
+        heads = np.frombuffer(b"".join([blob[:_HEAD] for blob in blobs]), "<u4").astype(np.int64)
+        counts, lags = heads[::2], heads[1::2]
+        sizes = [size * (lags if name == "lag_ns" else counts) for name, _, size in CHUNK_COLUMNS]
+        ends = np.cumsum([np.full(len(blobs), _HEAD), *sizes], axis=0)
+        if (ends[-1] > np.fromiter(map(len, blobs), np.int64)).any():
+            raise ValueError("expected whole columns of chunks, got a part of them")
+        columns: dict[str, Ints] = {}
+        for (name, code, _), begin, end in zip(CHUNK_COLUMNS, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+            if name in cls._fields:
+                parts: Iterable[Any] = map(getitem, blobs, map(slice, begin, end))
+                columns[name] = np.frombuffer(b"".join(parts), f"<{code}")
+        return cls(**columns, owner=np.repeat(np.arange(len(counts)), counts))
+
+
+def _token_reads(table: ChunkTable, wanted: Bools | None) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+    """Return the token-bearing reads of all answers, one after the other.
+
+    Arrays: arrival, tokens, number of the answer; per answer that has any, the tokens of its first chunk; read number.
+    """
+    # a token may come without text
+    bearing = ((table.kind > PADDING) & (table.kind < OTHER)) | (table.tokens > 0)
+    if wanted is not None:
+        bearing &= wanted[table.owner]
+    tokens = table.tokens[bearing].astype(np.int64)
+    at, read, owner = table.at_ns[bearing], table.read[bearing], table.owner[bearing]
     if not len(at):
         return at, tokens, owner, tokens, read
     other = owner[1:] != owner[:-1]
@@ -127,7 +172,12 @@ class TokenGaps(NamedTuple):
 
 def token_gaps(*records: StreamRecord) -> TokenGaps:
     """Return what `inter_token_latencies` and `max_inter_token_latency` are computed from, of any number of records."""
-    at, tokens, owner, first, read = _token_reads(records)
+    return gaps_in(ChunkTable.of([each.chunks if each.stream else _NO_CHUNKS for each in records]))
+
+
+def gaps_in(table: ChunkTable, wanted: Bools | None = None) -> TokenGaps:
+    """Return the token gaps of answers that were streamed. wanted: of which of the answers; None: of all"""
+    at, tokens, owner, first, read = _token_reads(table, wanted)
     if not len(at):
         return TokenGaps(_NOTHING, tokens, read, owner)
     opens = np.concatenate(([True], owner[1:] != owner[:-1]))

@@ -15,6 +15,7 @@ import msgspec
 
 __all__ = [
     "CACHED",
+    "CHUNK_COLUMNS",
     "CONTENT_KINDS",
     "KIND_NAMES",
     "NESTED",
@@ -64,7 +65,8 @@ _MOMENTS: Final = ("intended_ns", "due_ns", "sent_ns", "headers_ns", "ended_ns")
 
 _CODES: Final = {"at_ns": "q", "read": "I", "kind": "B", "size": "I", "tokens": "I", "lag_ns": "q"}
 """The columns of chunks, in the order in which they are stored, with their type codes."""
-_COLUMNS: Final = tuple((name, code, array(code).itemsize) for name, code in _CODES.items())
+CHUNK_COLUMNS: Final = tuple((name, code, array(code).itemsize) for name, code in _CODES.items())
+"""Name, type code and bytes of a number of each column, in the order in which `Chunks.to_bytes` writes them."""
 _COUNTS: Final = Struct("<2I")
 _BIG_ENDIAN: Final = sys.byteorder == "big"
 
@@ -109,7 +111,7 @@ class Chunks(msgspec.Struct, frozen=True):
             raise ValueError(f"expected {_COUNTS.size} bytes or more of chunk columns, got {len(blob)}")
         count, lags = _COUNTS.unpack_from(blob)
         start, columns = _COUNTS.size, []
-        for name, code, size in _COLUMNS:
+        for name, code, size in CHUNK_COLUMNS:
             stop = start + (lags if name == "lag_ns" else count) * size
             if stop > len(blob):
                 raise ValueError(f"expected {stop} bytes or more of chunk columns, got {len(blob)}")

@@ -1,10 +1,12 @@
 """A record as text and as bytes: what was written is what is read."""
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_llm.measures import ChunkTable
 from otel_llm.record import Chunks, from_json, to_json
 from otel_llm.testing import timeline
 
@@ -49,6 +51,12 @@ def test_chunk_columns_and_back(rows: list[tuple[int, int, int]]) -> None:
     if rows:
         with pytest.raises(ValueError, match="bytes or more"):
             Chunks.from_bytes(blob[:-1])
+        with pytest.raises(ValueError, match="whole columns"):
+            ChunkTable.from_bytes([blob, blob[:-1]])
+    for read, made in zip(
+        ChunkTable.from_bytes([blob, Chunks().to_bytes(), blob]), ChunkTable.of([chunks, Chunks(), chunks]), strict=True
+    ):
+        np.testing.assert_array_equal(read, made)
 
 
 def test_a_packet_costs_at_most_forty_bytes() -> None:

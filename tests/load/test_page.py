@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.report_page import write_run
 from otel_llm.cli import main
 from otel_llm.load.commands.perf import _written
 from otel_llm.load.plan.arguments import add_arguments
@@ -307,6 +308,26 @@ def test_a_page_does_not_grow_with_the_run(made: Made) -> None:
     less = collect(made[0].run_file, "nobody", figures)
     assert (less.over_time, list(less.timeline)) == (None, [])
     assert whole < 2_000_000
+
+
+def test_a_page_of_many_requests_reads_them_in_blocks(tmp_path: Path) -> None:
+    """Nothing is called for each request: `benchmarks/report_page.py` has what a million of them take."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    write_run(tmp_path / "run.db", 4000)
+    row = read_run(tmp_path / "run.db")
+    sys.setprofile(count)
+    try:
+        found = collect(tmp_path / "run.db", row["id"], row["summary"])
+    finally:
+        sys.setprofile(None)
+    for each in found.distributions:
+        assert each.total == row["summary"]["measures"][each.measure]["count"]
+    assert calls < 4000
 
 
 def test_without_the_extra_it_is_one_line(

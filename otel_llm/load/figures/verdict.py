@@ -7,16 +7,14 @@ the gaps between them are lost. It reports them for the run, and for each second
 
 from array import array
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-import msgspec
 import numpy as np
 
 from otel_llm.load.figures.health import Health
 from otel_llm.load.figures.values import Values
-from otel_llm.measures import Facts, Floats, Ints, joined, send_lag, token_gaps
+from otel_llm.measures import Bools, ChunkTable, Facts, Floats, Ints, gaps_in, send_lag
 from otel_llm.percentiles import BRIEF, percentile_name
-from otel_llm.record import Chunks, StreamRecord
 
 __all__ = ["ClientError"]
 
@@ -53,34 +51,34 @@ class ClientError:
         self._send.extend(
             max(late, 0.0) for r in records if "unsent" not in r.flags and (late := send_lag(r)) is not None
         )
-        self.add_reads(records)
+        self.add_reads(ChunkTable.of([each.chunks for each in records]), np.array([r.ok and r.stream for r in records]))
 
-    def add_reads(self, records: Sequence[StreamRecord]) -> None:
-        """Take the reads of requests that ended: enough for `limited_seconds`, and nothing else."""
-        columns = [record.chunks for record in records]
-        read = joined([c.read for c in columns], np.uint32)
-        owner = np.repeat(np.arange(len(columns)), [len(c) for c in columns])
-        if not len(read):
+    def add_reads(self, table: ChunkTable, streamed: Bools) -> None:
+        """Take the reads of requests that ended: enough for `limited_seconds`, and nothing else.
+
+        streamed: which of the answers were streamed, and came whole
+        """
+        if not len(table.read):
             return
-        opens = np.concatenate(([True], (read[1:] != read[:-1]) | (owner[1:] != owner[:-1])))
+        opens = _opens(table)
         self.reads += int(opens.sum())
-        self.chunks += len(read)
-        lag = joined([c.lag_ns for c in columns], np.int64)
-        if len(lag) == len(read):
-            self._reads(records, _Table(read, owner, opens, lag, joined([c.at_ns for c in columns], np.int64)))
+        self.chunks += len(opens)
+        if len(table.lag_ns) == len(opens):
+            self._reads(table, opens, streamed)
 
-    def _reads(self, records: Sequence[StreamRecord], table: "_Table") -> None:
-        self._receive.extend(table.lag[table.opens] / 1e9)
-        merged = table.merged()
+    def _reads(self, table: ChunkTable, opens: Bools, streamed: Bools) -> None:
+        self._receive.extend(table.lag_ns[opens] / 1e9)
+        keys = _keys(table.owner, table.read)
+        merged = _merged(table, opens, keys)
         self.merged += len(merged)
-        bad = table.opens & ((table.lag > _RECEIVE_LAG_S * 1e9) | np.isin(table.keys, merged))
-        seconds = table.at // _WINDOW_NS
-        for column, rows in enumerate((table.opens, bad)):
+        bad = opens & ((table.lag_ns > _RECEIVE_LAG_S * 1e9) | np.isin(keys, merged))
+        seconds = table.at_ns // _WINDOW_NS
+        for column, rows in enumerate((opens, bad)):
             for second, count in zip(*(x.tolist() for x in np.unique(seconds[rows], return_counts=True)), strict=True):
                 self._late.setdefault(second, [0, 0])[column] += count
         if len(merged):
-            gap_s, tokens, read, owner = token_gaps(*(r if r.ok else _empty(r) for r in records))
-            doubtful = np.isin((owner << 32) | read, merged)
+            gap_s, tokens, read, owner = gaps_in(table, streamed)
+            doubtful = np.isin(_keys(owner, read), merged)
             gaps, tokens = gap_s[doubtful], tokens[doubtful]
             self._doubtful.frombytes(np.repeat(gaps / np.maximum(tokens, 1), tokens).tobytes())
 
@@ -129,35 +127,28 @@ class ClientError:
         return {"total": len(self._late), "limited": len(limited), "first_limited_at": since}
 
 
-class _Table(NamedTuple):
-    """The chunks of several records, one after the other; `opens` is true for the first chunk of a read."""
-
-    read: Ints
-    owner: Ints
-    opens: Ints
-    lag: Ints
-    at: Ints
-
-    @property
-    def keys(self) -> Ints:
-        """The read of each chunk, as a number that is unique among these records."""
-        return (self.owner << 32) | self.read
-
-    def merged(self) -> Ints:
-        """Return the keys of reads that may have merged packets which had arrived one by one.
-
-        Several chunks in a read are normal where the server wrote them together. They were merged in the socket when
-        the read had waited longer than the mean gap of its stream.
-        """
-        starts = np.flatnonzero(np.concatenate(([True], self.owner[1:] != self.owner[:-1])))
-        ends = np.concatenate((starts[1:], [len(self.owner)])) - 1
-        mean = (self.at[ends] - self.at[starts]) / np.maximum(ends - starts, 1)
-        usual = np.repeat(np.clip(mean, _TOGETHER_NS, _STALE_NS), ends - starts + 1)
-        return np.unique(self.keys[~self.opens & (self.lag > usual)])
+def _opens(table: ChunkTable) -> Bools:
+    """Return which chunks are the first of their read."""
+    other = (table.read[1:] != table.read[:-1]) | (table.owner[1:] != table.owner[:-1])
+    return np.concatenate(([True], other))
 
 
-def _empty(record: StreamRecord) -> StreamRecord:
-    return msgspec.structs.replace(record, chunks=Chunks())
+def _keys(owner: Ints, read: Ints) -> Ints:
+    """Return the read of each chunk, as a number that is unique among these answers."""
+    return (owner << 32) | read
+
+
+def _merged(table: ChunkTable, opens: Bools, keys: Ints) -> Ints:
+    """Return the keys of reads that may have merged packets which had arrived one by one.
+
+    Several chunks in a read are normal where the server wrote them together. They were merged in the socket when the
+    read had waited longer than the mean gap of its stream.
+    """
+    starts = np.flatnonzero(np.concatenate(([True], table.owner[1:] != table.owner[:-1])))
+    ends = np.concatenate((starts[1:], [len(table.owner)])) - 1
+    mean = (table.at_ns[ends] - table.at_ns[starts]) / np.maximum(ends - starts, 1)
+    usual = np.repeat(np.clip(mean, _TOGETHER_NS, _STALE_NS), ends - starts + 1)
+    return np.unique(keys[~opens & (table.lag_ns > usual)])
 
 
 def _without(ordered: Floats, some: Floats) -> Floats:

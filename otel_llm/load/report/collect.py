@@ -4,7 +4,7 @@ The figures of the report are there already; of the requests only what a chart n
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, compress
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,16 +12,15 @@ import numpy as np
 
 from otel_llm.load.figures.verdict import ClientError
 from otel_llm.load.report.model import Distribution, OverTime, SlowRequest, TimelineRow
-from otel_llm.measures import Floats, Ints, joined, percentile, token_gaps
+from otel_llm.measures import Bools, ChunkTable, Floats, Ints, gaps_in, percentile
 from otel_llm.percentiles import BRIEF, percentile_name
-from otel_llm.record import Chunks, StreamRecord
 from otel_llm.sinks.sqlite import read_columns
 
 __all__ = ["Collected", "collect"]
 
 _PART: Final = 1000
 _COLUMNS: Final = (
-    "rowid, outcome, intended_time, start_time, completed_time, time_to_first_token, json_extract(record, '$.stream'), "
+    "rowid, outcome, intended_time, start_time, completed_time, time_to_first_token, first_chunk_latency IS NOT NULL, "
     "chunks"
 )
 _SENT: Final = "run_id = ? AND start_time IS NOT NULL"
@@ -74,13 +73,13 @@ def collect(path: Path, run_id: str, figures: Mapping[str, Any]) -> Collected:
     tokens, client = _Tokens(first or 0.0, _width(figures["duration"])), ClientError()
     parts = []
     for rows in read_columns(path, _COLUMNS, _SENT, (run_id,), _PART):
-        part, records = _read(rows, first)
+        part, streamed, chunks = _read(rows, first or 0.0)
         parts.append(part)
         firsts.add(part.first_token[part.ok & ~np.isnan(part.first_token)])
-        gap_s, count, _, _ = token_gaps(*compress(records, part.ok.tolist()))
+        gap_s, count, _, _ = gaps_in(chunks, streamed)
         gaps.add((gap_s / np.maximum(count, 1))[count > 0], count[count > 0])
-        tokens.add(records)
-        client.add_reads(records)
+        tokens.add(chunks)
+        client.add_reads(chunks, streamed)
     distributions = [each.distribution() for each in (firsts, gaps) if each.total]
     if not parts:
         return Collected(distributions, None, (), (), ())
@@ -99,16 +98,14 @@ def _width(duration: float) -> float:
     return next((each for each in _WIDTHS if duration <= each * _PARTS_OF_TIME), _WIDTHS[-1])
 
 
-def _read(rows: Sequence[Sequence[Any]], start: float) -> tuple[_Requests, list[StreamRecord]]:
-    row, outcome, intended, sent, ended, first, stream, chunks = zip(*rows, strict=True)
+def _read(rows: Sequence[Sequence[Any]], start: float) -> tuple[_Requests, Bools, ChunkTable]:
+    """Return requests, which of them were streamed and came whole, and their chunks."""
+    row, outcome, intended, sent, ended, first, stream, blobs = zip(*rows, strict=True)
     ok = np.array([each == "complete" for each in outcome])
     failed = np.array([each not in ("complete", "cancelled") for each in outcome])
     planned, begun, over = (np.array(each, np.float64) - start for each in (intended, sent, ended))
-    records = [
-        StreamRecord(sent_ns=0, ended_ns=0, stream=bool(live), chunks=Chunks.from_bytes(blob))
-        for live, blob in zip(stream, chunks, strict=True)
-    ]
-    return _Requests(np.array(row), ok, failed, planned, begun, over, np.array(first, np.float64)), records
+    found = _Requests(np.array(row), ok, failed, planned, begun, over, np.array(first, np.float64))
+    return found, ok & np.array(stream, bool), ChunkTable.from_bytes(blobs)
 
 
 class _Counter:
@@ -148,11 +145,9 @@ class _Tokens:
         self._start_ns, self.width = round(start_s * 1e9), width
         self._counts: Floats = np.zeros(1)
 
-    def add(self, records: Sequence[StreamRecord]) -> None:
-        at = joined([record.chunks.at_ns for record in records], np.int64)
-        tokens = joined([record.chunks.tokens for record in records], np.uint32)
-        part = np.maximum((at - self._start_ns) / 1e9 // self.width, 0).astype(np.int64)
-        found = np.bincount(part, tokens, len(self._counts)).astype(np.float64)
+    def add(self, chunks: ChunkTable) -> None:
+        part = np.maximum((chunks.at_ns - self._start_ns) / 1e9 // self.width, 0).astype(np.int64)
+        found = np.bincount(part, chunks.tokens, len(self._counts)).astype(np.float64)
         found[: len(self._counts)] += self._counts
         self._counts = found
 
