@@ -9,9 +9,11 @@ from otel_llm.cli import main
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="make test-distributed installs it")
 
+STORE = ("--store", "s3://b/runs", "--store-secret", "keys", "--service-account", "loader", "--secret", "s")
+
 
 @pytest.mark.parametrize("version", ["1.30", "1.37"])
-@pytest.mark.parametrize("more", [(), ("--claim", "runs", "--secret", "s", "--namespace", "load")])
+@pytest.mark.parametrize("more", [(), ("--claim", "runs", "--secret", "s", "--namespace", "load"), STORE])
 def test_every_object_is_of_the_published_schema(version: str, more: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text("Why?")
     words = ["--api-key-env", "KEY"] if more else []

@@ -59,6 +59,39 @@ def test_files_of_the_plan_are_mounted_and_the_key_is_a_reference(
     assert {volume["name"] for volume in pod["volumes"]} == {mount["name"] for mount in container["volumeMounts"]}
 
 
+def test_an_object_store_takes_the_place_of_the_volume(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--store", "s3://load/runs/", "--store-secret", "s3-keys", "--service-account", "loader")
+    assert main([*OWN, *words, *PERF, "--prompt", "x"]) == 0
+    out, err = capsys.readouterr()
+    assert "otel-llm merge 's3://load/runs/load-*-of-4.db' --into load.db" in err
+    found = {item["kind"]: item for item in json.loads(out)["items"]}
+    assert set(found) == {"Job"}
+    pod = found["Job"]["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "loader"
+    assert pod["volumes"] == [{"name": "runs", "emptyDir": {}}]
+    assert pod["containers"][0]["envFrom"] == [{"secretRef": {"name": "s3-keys"}}]
+    assert dict(pairwise(pod["containers"][0]["args"]))["--store"] == "s3://load/runs/"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--store", "s3://me:pw@load/runs"), "--store URL without secrets"),
+        (("--store", "runs"), "--store URL without secrets"),
+        (("--store", "s3://load/runs", "--claim", "runs"), "run files go to one place"),
+        (("--store-secret", "s3-keys"), "--store-secret together with --store"),
+    ],
+)
+def test_a_store_that_pods_cannot_have_is_refused(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*OWN, *words, *PERF]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert "pw" not in err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -2,11 +2,13 @@
 
 import argparse
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from otel_llm.load.coordinator.garbage import rare_collections
 from otel_llm.load.coordinator.run import RunResult
 from otel_llm.load.merge.merging import merge
 from otel_llm.load.merge.parts import parts_of
+from otel_llm.load.outputs.object_store import fetched
 from otel_llm.load.plan.stages import peak_of
 from otel_llm.load.show.report import print_run, write_json
 from otel_llm.load.show.result_file import check_writable
@@ -16,7 +18,9 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="RUN", help="the run files of all shards of a run")
+    parser.add_argument(
+        "files", nargs="+", metavar="RUN", help="the run files of all shards of a run, or s3://BUCKET/FOLDER/RUN-*.db"
+    )
     parser.add_argument("--into", type=Path, required=True, metavar="FILE", help="the run file to write")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON (docs/report.md)")
     parser.add_argument(
@@ -27,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the run file, print its report and return the exit code that the run would have had."""
-    parts = parts_of(args.files, partial=args.partial)
     if args.json is not None:
         check_writable(args.json, "--json", "JSON")
-    with rare_collections():
+    with TemporaryDirectory(prefix="otel-llm-merge-") as folder, rare_collections():
+        parts = parts_of(fetched(args.files, Path(folder)), partial=args.partial)
         report, stats, health = merge(parts, args.into)
     if args.json is not None:
         write_json(args.json, report)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, closing, nullcontext, 
 from dataclasses import replace
 from functools import partial
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +21,7 @@ from otel_llm.load.coordinator.run import Run, RunResult
 from otel_llm.load.figures import machine_limits as calibration
 from otel_llm.load.figures.health import Health
 from otel_llm.load.outputs.beside import ViewBeside
+from otel_llm.load.outputs.object_store import ObjectStore
 from otel_llm.load.outputs.otlp import Export, RunTelemetry
 from otel_llm.load.outputs.wandb import WandbSink, load_wandb
 from otel_llm.load.plan.arguments import add_arguments
@@ -90,9 +92,12 @@ def run(args: argparse.Namespace) -> int:
             secrets=secrets,
             crew=crew,
         )
+        store = _store_of(args, load_run)
         with _beside(load_run, args), Interrupts(last=True) as interrupts:
             result = load_run.go(interrupts)
             code = _tell(load_run, result, args)
+            if store is not None and result.path is not None:
+                code = _keep(store, result.path) or code
     if result.abandoned:  # an exporter that waits for its receiver would hold the process up at its end
         os._exit(code)
     return code
@@ -119,6 +124,14 @@ def _crew_of(args: argparse.Namespace, plan: LoadPlan, leave: ExitStack) -> tupl
     return crew, replace(plan, workers=crew.workers)
 
 
+def _store_of(args: argparse.Namespace, load_run: Run) -> ObjectStore | None:
+    if args.store is None:
+        return None
+    if args.append:
+        raise ConfigError("--store without --append", "both", "each run is a file of its own in a store")
+    return ObjectStore.at(args.store, load_run.path.name)
+
+
 def _tell(load_run: Run, result: RunResult, args: argparse.Namespace) -> int:
     """Write and print the result, as far as there is room and a reader; return the exit code."""
     code, lost = result.exit_code(strict=args.strict), list[str]()
@@ -143,6 +156,18 @@ def _tell(load_run: Run, result: RunResult, args: argparse.Namespace) -> int:
         sys.stderr.writelines(f"otel-llm perf: {line}\n" for line in lost)
         sys.stderr.flush()
     return code or bool(lost)
+
+
+def _keep(store: ObjectStore, path: Path) -> int:
+    """Copy the run file into the store and say so; return 1 where that failed, which loses nothing."""
+    try:
+        said, code = f"stored at {redact_url(store.put(path))}", 0
+    except ConfigError as error:
+        said, code = str(error), 1
+    with suppress(OSError):
+        sys.stderr.write(f"otel-llm perf: {said}\n")
+        sys.stderr.flush()
+    return code
 
 
 def _leave_stdout() -> None:

@@ -17,7 +17,7 @@ _OF_A_MACHINE: Final = frozenset(
     (
         *("shard", "name", "append", "json", "jsonl", "junit", "log_every_n_query", "debug", "wandb_api_key"),
         *("otlp_endpoint", "otlp_protocol", "histograms", "strict", "workers", "api_key_env", "api_key_file"),
-        *("ca", "cert", "key", "proxy", "view", "open"),
+        *("ca", "cert", "key", "proxy", "view", "open", "store"),
     )
 )
 """Options in which machines may differ that do the same run."""

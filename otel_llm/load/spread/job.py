@@ -1,4 +1,4 @@
-"""A run as an Indexed Job of Kubernetes: each pod its shard, one start for all, the run files on one volume."""
+"""A run as an Indexed Job of Kubernetes: each pod its shard, one start for all, the run files in one place."""
 
 import base64
 from collections.abc import Mapping
@@ -17,9 +17,12 @@ _USER: Final = 10001
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
     """
-    claim:  a volume claim that exists; None: make one
-    secret: the Secret with the API key, if there is one
-    begins: the moment at which all pods begin
+    claim:   a volume claim that exists; None: make one
+    store:   an object store that gets the run files in place of a volume
+    account: the service account of the pods, which may have the store's rights
+    secret:  the Secret with the API key, if there is one
+    keys:    the Secret whose entries are the variables that the store's library reads, if there is one
+    begins:  the moment at which all pods begin
     """
 
     name: str
@@ -27,7 +30,10 @@ class JobOptions:
     image: str
     pods: int
     claim: str | None
+    store: str | None
+    account: str | None
     secret: str | None
+    keys: str | None
     cpu: str
     memory: str
     begins: str
@@ -37,7 +43,7 @@ def manifest(options: JobOptions, given: PodWords) -> dict[str, Any]:
     """Return the objects as one list, as `kubectl apply` takes it."""
     objects = [
         *([_plan_files(options, given.files)] if given.files else []),
-        *([_claim(options)] if options.claim is None else []),
+        *([_claim(options)] if options.claim is options.store is None else []),
         _job(options, given),
     ]
     return {"apiVersion": "v1", "kind": "List", "items": objects}
@@ -75,13 +81,13 @@ def _job(options: JobOptions, given: PodWords) -> dict[str, Any]:
 
 
 def _pod(options: JobOptions, given: PodWords) -> dict[str, Any]:
-    volumes: list[dict[str, Any]] = [
-        {"name": "runs", "persistentVolumeClaim": {"claimName": options.claim or options.name}}
-    ]
+    claim = {"persistentVolumeClaim": {"claimName": options.claim or options.name}}
+    volumes: list[dict[str, Any]] = [{"name": "runs", **({"emptyDir": {}} if options.store else claim)}]
     if given.files:
         volumes.append({"name": "plan", "configMap": {"name": f"{options.name}-plan"}})
     return {
         "restartPolicy": "Never",
+        **({"serviceAccountName": options.account} if options.account else {}),
         "automountServiceAccountToken": False,
         "securityContext": {
             "runAsNonRoot": True,
@@ -105,6 +111,8 @@ def _pod(options: JobOptions, given: PodWords) -> dict[str, Any]:
 
 def _container(options: JobOptions, given: PodWords) -> dict[str, Any]:
     own = ["--shard", f"index/{options.pods}", "--start-at", options.begins, "--name", f"{options.name}.db"]
+    if options.store:
+        own += ["--store", options.store]
     mounts: list[dict[str, Any]] = [{"name": "runs", "mountPath": _RUNS}]
     if given.files:
         mounts.append({"name": "plan", "mountPath": FOLDER, "readOnly": True})
@@ -117,6 +125,7 @@ def _container(options: JobOptions, given: PodWords) -> dict[str, Any]:
         "args": [*given.words, *own],
         "workingDir": _RUNS,
         "env": env if given.key is None else [*env, {"name": given.key, "valueFrom": key}],
+        **({"envFrom": [{"secretRef": {"name": options.keys}}]} if options.keys else {}),
         "resources": {
             "requests": {"cpu": options.cpu, "memory": options.memory},
             "limits": {"memory": options.memory},

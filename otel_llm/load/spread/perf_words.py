@@ -17,7 +17,21 @@ FOLDER: Final = "/plan"
 
 _FILES: Final = ("dataset", "classes", "trace", "protocol", "parser", "ca")
 _OURS: Final = (
-    *("name", "append", "json", "jsonl", "junit", "debug", "shard", "start_at", "ray", "calibrate", "view", "open"),
+    *(
+        "name",
+        "append",
+        "json",
+        "jsonl",
+        "junit",
+        "debug",
+        "shard",
+        "start_at",
+        "ray",
+        "calibrate",
+        "view",
+        "open",
+        "store",
+    ),
 )
 """What the manifest says itself, or what would be a file of one pod alone."""
 _KEYS: Final = ("api_key_file", "wandb_api_key", "key", "cert")
