@@ -13,12 +13,18 @@ SERVERS = {"perf", "truth", "inference_sim", "jaeger", "otelcol", "prometheus", 
 SLOW_FOLDERS = ("dashboards/fed", "libraries", "models", "process", "real")
 """Folders whose tests start processes without a fixture of the above."""
 
+SHARED_PARTS = ("collector", "dashboards", "real")
+"""Folders whose tests share parts of a session: one process runs them all, so that no part is started twice."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fast", action="store_true", help="leave out tests that start servers, a Collector or a browser")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_side_by_side(item)))
     if not config.getoption("--fast"):
         return
     slow = [item for item in items if _starts_processes(item)]
@@ -29,8 +35,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reporter.write_line(f"--fast leaves out {len(slow)} tests that start processes; `make test` runs them too")
 
 
+def _side_by_side(item: pytest.Item) -> str:
+    """What goes to one process of `-n`: a file, or all folders that share the real parts."""
+    return "real parts" if _folder(item).startswith(SHARED_PARTS) else item.path.as_posix()
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.parent.relative_to(Path(__file__).parent).as_posix()
+
+
 def _starts_processes(item: pytest.Item) -> bool:
-    folder = item.path.parent.relative_to(Path(__file__).parent).as_posix()
+    folder = _folder(item)
     asks = set(getattr(item, "fixturenames", ()))
     return folder.startswith(SLOW_FOLDERS) or bool(asks & SERVERS) or "subprocess" in item.path.read_text("utf-8")
 

@@ -14,7 +14,7 @@ from typing import Self
 from tools.errors import ToolsError
 from tools.waiting import until
 
-READY_S = 30.0
+READY_S = 90.0
 STOP_S = 10.0
 ANSWER_S = 2.0
 LOG_LINES = 20

@@ -115,7 +115,7 @@ def test_the_server_is_told_how_long_a_request_may_take(perf: Run, server: GrpcS
     run = perf(*ask(server, "stalls"), "--request-timeout", "1")
     assert run.report["requests"]["errors"] == {"request_timeout": 1}
     assert "no end within 1 s" in run.out
-    assert 0 < (server.asked[0].left_s or 0) <= 1
+    assert 0 < (server.asked[0].left_s or 0) < 1.1  # gRPC rounds it up on its way
     server.asked.clear()
     assert perf(*ask(server)).code == 0
     assert server.asked[0].left_s is None

@@ -34,8 +34,9 @@ def test_its_own_pace_is_measured(protocol: str, inference_sim: InferenceSim, tm
     measures = report["measures"]
     assert report["requests"]["succeeded"] == 6
     assert report["tokens"]["source"] == "provider"
-    assert measures["time_to_first_token"]["p50"] == pytest.approx(0.100, abs=0.03)
-    assert measures["time_per_output_token"]["p50"] == pytest.approx(0.020, rel=0.15)
+    # it sleeps so long, and on a busy machine longer: the best of them is never less, and not much more
+    assert 0.098 < measures["time_to_first_token"]["min"] < 0.150
+    assert 0.0195 < measures["time_per_output_token"]["min"] < 0.030
     for record in read_records(tmp_path / "run.db"):
         assert record.finish_reasons
         assert (record.output_tokens or 0) > 1
