@@ -64,14 +64,28 @@ def test_a_name_that_the_store_has_is_refused_before_any_request(
     assert not (tmp_path / "load.db").exists()
 
 
-def test_a_store_that_does_not_take_it_leaves_the_run_file_and_says_where(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_store_that_takes_nothing_is_refused_before_any_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bucket").write_text("a file where a folder should be")
+    words = ["perf", *options("http://127.0.0.1:9/v1/chat/completions"), "--name", "load.db"]
+    assert main([*words, "--store", (tmp_path / "bucket").as_uri()]) == 2
+    assert "expected an object store at file://" in capsys.readouterr().err
+    assert not (tmp_path / "load.db").exists()
+
+
+def test_a_store_that_fails_at_the_end_leaves_the_run_file_and_says_where(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(*_: object) -> None:
+        raise PermissionError("the token has expired")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.put_file", gone)
     words = ["perf", *options(server), "--name", "load.db", "--store", (tmp_path / "bucket").as_uri()]
     assert main(words) == 1
-    assert "it is still here: " in capsys.readouterr().err
+    assert "got the token has expired; it is still here: " in capsys.readouterr().err
     assert read_run(tmp_path / "load.db")["summary"]["requests"]["succeeded"] == 12
 
 

@@ -18,14 +18,20 @@ class ObjectStore(NamedTuple):
 
     @classmethod
     def at(cls, url: str, name: str) -> "ObjectStore":
-        """Return the store, once it has answered and has nothing under this name. Raises ConfigError otherwise."""
+        """Return the store, once it has taken an empty object of this name. Raises ConfigError where it does not.
+
+        So a wrong address, a missing right and a name that is taken are known before anything was measured.
+        """
         store = cls(url, _files(url))
         try:
-            taken = store.files.exists(store.address(name))
+            address = store.address(name)
+            taken = store.files.exists(address) and store.files.size(address)
+            if not taken:
+                store.files.pipe_file(address, b"")
         except Exception as error:  # each store has its own exceptions
             raise _unreachable(url, error) from error
         if taken:
-            raise ConfigError("a new name in --store", f"{redact_url(store.address(name))}", "give another --name")
+            raise ConfigError("a new name in --store", redact_url(address), "give another --name")
         return store
 
     def address(self, name: str) -> str:
