@@ -2,22 +2,24 @@
 
 Pairs of series are drawn. In half of them both come from one distribution: what is said to differ is a false alarm. In
 the other half the second is larger by the smallest difference that the comparison of such series says it can see: four
-of five of them should be found.
+of five of them should be found. So are pairs of runs that sent the same prompts, compared as if they had not, and
+paired.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from benchmarks.coverage import CASES, QUANTILES, Case
+from benchmarks.coverage import CASES, QUANTILES, Case, Random
 from otel_llm.load.compare.difference import Difference, Estimate, difference_of
+from otel_llm.load.compare.pairing import correlation_of
 from otel_llm.load.figures.intervals import clustered_interval
 from otel_llm.load.figures.stats import describe
 from otel_llm.measures import Floats
 
-__all__ = ["Outcome", "outcomes"]
+__all__ = ["PAIRED", "Outcome", "outcomes", "paired_outcomes"]
 
 COUNTS: Final = (400, 2000)
 PAIRS: Final = 200
@@ -38,28 +40,73 @@ class Outcome(NamedTuple):
     visible: float
 
 
+Draw = Callable[[Random, int], tuple[Floats, Floats]]
+
+
 def outcomes(case: Case, count: int, pairs: int, seed: int = 5) -> Iterator[Outcome]:
     """Yield what becomes of pairs of series of so many values (gaps: requests), for each percentile."""
+    for found in _outcomes(
+        lambda r, n: (case.draw(r, n), case.draw(r, n)), count, pairs, seed, case.size, paired=False
+    ):
+        true = abs(case.truth(found.q / 100))
+        yield found._replace(visible=found.visible / true) if true else found
+
+
+def paired_outcomes(name: str, count: int, pairs: int, *, paired: bool = True, seed: int = 5) -> Iterator[Outcome]:
+    """Yield what becomes of pairs of runs that sent the same prompts; `visible` is in units of the values."""
+    yield from _outcomes(PAIRED[name], count, pairs, seed, 1, paired=paired)
+
+
+def _outcomes(draw: Draw, count: int, pairs: int, seed: int, size: int, *, paired: bool) -> Iterator[Outcome]:
     random = np.random.default_rng(seed)
-    drawn = [(case.draw(random, count), case.draw(random, count)) for _ in range(pairs)]
+    drawn = [draw(random, count) for _ in range(pairs)]
     for q in QUANTILES:
-        alike = [_difference(one, other, case.size, q) for one, other in drawn]
+        alike = [_difference(one, other, size, q, paired=paired) for one, other in drawn]
         given = [each for each in alike if each.visible is not None]
         if not given:
             yield Outcome(q, pairs, 0, 0, 0, 0, 0.0)
             continue
         visible = float(np.median([each.visible for each in given if each.visible is not None]))
         # a shift, not a factor: it leaves the ranks, and so how much values depend on each other
-        moved = [_difference(one, other + visible, case.size, q) for one, other in drawn]
+        moved = [_difference(one, other + visible, size, q, paired=paired) for one, other in drawn]
         judged = [each for each in moved if each.visible is not None]
-        yield Outcome(
-            q, pairs, len(given), sum(map(_differs, given)), sum(map(_differs, judged)), len(judged),
-            visible / abs(case.truth(q / 100)) if case.truth(q / 100) else visible,
-        )  # fmt: skip
+        yield Outcome(q, pairs, len(given), sum(map(_differs, given)), sum(map(_differs, judged)), len(judged), visible)
 
 
-def _difference(one: Floats, other: Floats, size: int, q: int) -> Difference:
-    return difference_of(_estimate(one, size, q), _estimate(other, size, q), comparisons=1, less_is_better=True)
+def _same_prompts(random: Random, count: int) -> tuple[Floats, Floats]:
+    """Return latencies that the length of the prompt makes, but for a fifth."""
+    lengths = random.lognormal(0, 0.8, count)
+    one, other = (lengths * random.lognormal(0, 0.2, count) for _ in range(2))
+    return one, other
+
+
+def _same_prompts_queued(random: Random, count: int) -> tuple[Floats, Floats]:
+    """Return latencies in a queue at a load of 0.8: the same arrivals and, but for a fifth, the same work."""
+    before = 1500
+    lengths, gaps = random.lognormal(0, 0.5, count + before), random.exponential(1, count + before)
+    return _waited(random, lengths, gaps)[before:], _waited(random, lengths, gaps)[before:]
+
+
+def _waited(random: Random, lengths: Floats, gaps: Floats) -> Floats:
+    work = lengths * random.lognormal(0, 0.2, len(lengths))
+    work *= 0.8 / np.exp(0.5**2 / 2 + 0.2**2 / 2)
+    steps = np.concatenate(([0.0], np.cumsum(work[:-1] - gaps[1:])))
+    found: Floats = steps - np.minimum.accumulate(steps) + work
+    return found
+
+
+PAIRED: Final[Mapping[str, Draw]] = {
+    "same prompts": _same_prompts,
+    "same prompts and arrivals, queue, load 0.8": _same_prompts_queued,
+}
+"""Each draws two runs of one server that sent the same prompts."""
+
+
+def _difference(one: Floats, other: Floats, size: int, q: int, *, paired: bool) -> Difference:
+    first, second = _estimate(one, size, q), _estimate(other, size, q)
+    below = [(values <= each.value).astype(float) for values, each in ((one, first), (other, second))]
+    alike = correlation_of(*below) if paired else 0.0
+    return difference_of(first, second, comparisons=1, less_is_better=True, correlation=alike)
 
 
 def _estimate(values: Floats, size: int, q: int) -> Estimate:
@@ -75,22 +122,34 @@ def _differs(each: Difference) -> bool:
 
 
 def main() -> int:
-    """Print the table; return 1 when more than 8 % of the pairs of one distribution are said to differ anywhere."""
+    """Print the tables; return 1 when more than 8 % of the pairs of one distribution are said to differ anywhere."""
     wrong = 0
     sys.stdout.write("| values | n | percentile | alarms | found | smallest difference |\n|---|---|---|---|---|---|\n")
     for name, make in CASES.items():
         case = make()
         for count in COUNTS:
-            for each in outcomes(case, count, PAIRS):
-                if each.given < each.pairs / 2:
-                    continue
-                wrong += each.alarms > 0.08 * each.given
-                sys.stdout.write(
-                    f"| {name} | {count:,} | p{each.q} | {each.alarms / each.given:.1%} | "
-                    f"{each.found / each.shifted:.0%} | {each.visible:.0%} |\n"
-                )
-                sys.stdout.flush()
+            wrong += _print(name, count, outcomes(case, count, PAIRS), "{:.0%}")
+    for name in PAIRED:
+        for count in COUNTS:
+            for paired in (False, True):
+                found = paired_outcomes(name, count, PAIRS, paired=paired)
+                wrong += _print(f"{name}{', paired' if paired else ''}", count, found, "{:.3f}")
     return 1 if wrong else 0
+
+
+def _print(name: str, count: int, found: Iterator[Outcome], visible: str) -> int:
+    """Print rows; return how many have too many alarms."""
+    wrong = 0
+    for each in found:
+        if each.given < each.pairs / 2:
+            continue
+        wrong += each.alarms > 0.08 * each.given
+        sys.stdout.write(
+            f"| {name} | {count:,} | p{each.q} | {each.alarms / each.given:.1%} | "
+            f"{each.found / each.shifted:.0%} | {visible.format(each.visible)} |\n"
+        )
+        sys.stdout.flush()
+    return wrong
 
 
 if __name__ == "__main__":

@@ -9,15 +9,24 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from benchmarks.comparing import outcomes
+from benchmarks.comparing import outcomes, paired_outcomes
 from benchmarks.coverage import CASES
 from otel_llm.cli import main
 from otel_llm.load.compare.comparison import compare
 from otel_llm.load.compare.difference import Estimate, difference_of, share_estimate
+from otel_llm.load.compare.pairing import correlation_of, pair
+from otel_llm.load.figures.health import Health
+from otel_llm.load.figures.run_figures import RunFigures
+from otel_llm.measures import Facts
+from otel_llm.sinks import Ended
+from otel_llm.sinks.sqlite import RunFile
+from otel_llm.testing import timeline
 from tests.load.conftest import Perf
+from tests.load.study_of_points import Told, study_of
 from tests.load.test_perf import chat
 from tests.truthserver.process import TruthServer
 
@@ -67,6 +76,87 @@ def test_runs_of_one_server_seldom_differ_and_true_differences_are_found(name: s
     assert 0.65 < middle.found / middle.shifted < 0.97
 
 
+def test_what_both_have_in_common_is_not_in_their_difference() -> None:
+    """Zou's interval for correlated figures: 3² + 4² − 2 · 0.5 · 3 · 4 = 13."""
+    one, other = Estimate(10, 7, 13), Estimate(20, 16, 24)
+    found = difference_of(one, other, comparisons=1, less_is_better=True, correlation=0.5)
+    assert (found.low, found.high) == pytest.approx((10 - np.sqrt(13), 10 + np.sqrt(13)))
+    alike = difference_of(one, Estimate(11, 8, 14), comparisons=1, less_is_better=True, correlation=1.0)
+    assert (alike.low, alike.verdict) == (1, "worse")
+
+
+def test_series_of_the_same_prompts_are_alike_and_others_are_not() -> None:
+    random = np.random.default_rng(3)
+    one, other, noise = random.normal(size=(3, 4000))
+    assert correlation_of(one, other) == pytest.approx(0, abs=0.2)
+    assert correlation_of(one, one + noise) == pytest.approx(np.sqrt(0.5), abs=0.1)
+    assert correlation_of(one, np.zeros(4000)) == 0
+
+
+def test_pairs_show_smaller_differences_and_no_more_false_alarms() -> None:
+    """A small part of `benchmarks/comparing.py`."""
+    apart, paired = (next(paired_outcomes("same prompts", 400, 100, paired=each)) for each in (False, True))
+    assert paired.visible < 0.65 * apart.visible
+    assert paired.alarms <= 8
+    assert 0.65 < paired.found / paired.shifted < 0.97
+
+
+def prompted(path: Path, random: np.random.Generator, *, backwards: bool) -> tuple[Path, dict[str, Any]]:
+    """A run file of 400 prompts, and its report: the longer a prompt, the later its tokens, but for a tenth."""
+    run: dict[str, Any] = {"id": path.stem, "name": "n", "started_at": "2026-01-01T00:00:00Z", "versions": {}}
+    figures, file = RunFigures(400), RunFile(path, {**run, "arguments": {}}, 400)
+    lengths = np.random.default_rng(1).permutation(400)
+    for at in range(400):
+        prompt = 399 - at if backwards else at
+        first, gap = (np.array((lengths[prompt] % 40 + 5, 8)) * random.lognormal(0, 0.1, 2) * 1e6).astype(int).tolist()
+        text = "r" + "." * (first // 1_000_000) + "a" + "." * (gap // 1_000_000) + "b|"
+        record = msgspec.structs.replace(timeline(text), index=at)
+        body = json.dumps({"model": path.stem, "messages": [{"role": "user", "content": f"prompt {prompt}"}]})
+        (facts,) = Facts.of(record)
+        figures.add([facts])
+        file.take([Ended(facts, body.encode())])
+    report = {"run": {**run, "arguments": {}}, **figures.report(Health(1), 0)}
+    file.close(report)
+    return path, report
+
+
+def test_run_files_are_paired_by_prompt_in_whatever_order_they_were_sent(tmp_path: Path) -> None:
+    random = np.random.default_rng(5)
+    one, other = (prompted(tmp_path / f"{each}.db", random, backwards=each == "b") for each in "ab")
+    paired = pair(one, other)
+    assert paired is not None
+    assert paired.requests == 400
+    assert paired.correlations["time_to_first_token", "p50"] > 0.7
+    assert paired.correlations["inter_token_latency", "p50"] < 0.4
+    visible = []
+    for each in (None, paired):
+        found = compare(("a", "b"), one[1], other[1], each)
+        (row,) = [row for row in found.compared if row.figure == "time to first token p50"]
+        visible.append(row.difference.visible or 0)
+    assert 0 < visible[1] < 0.6 * visible[0]
+
+
+def test_studies_are_compared_load_by_load(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = study_of(runs / "file.db", tmp_path / "before.db", (Told(2), Told(4), Told(8)))
+    after = study_of(runs / "file.db", tmp_path / "after.db", (Told(4, 2), Told(8, 3), Told(16)))
+    out = tmp_path / "c.json"
+    words = ["compare", str(before), str(after), "--json", str(out), "--html", str(tmp_path / "c.html")]
+    assert main(words) == 0
+    found = json.loads(out.read_text())
+    assert [(each["first"], each["second"]) for each in found] == [
+        ("before.db at 4/s", "after.db at 4/s"),
+        ("before.db at 8/s", "after.db at 8/s"),
+    ]
+    assert {row["difference"]["verdict"] for each in found for row in each["compared"]} >= {"worse"}
+    assert "after.db at 8/s against before.db at 8/s: " in (tmp_path / "c.html").read_text()
+    capsys.readouterr()
+    assert main(["compare", str(before), str(runs / "1.json"), "--anyway"]) == 2
+    assert "two runs or two studies" in capsys.readouterr().err
+    other = study_of(runs / "file.db", tmp_path / "other.db", (Told(3),))
+    assert main(["compare", str(before), str(other)]) == 2
+    assert "a load in common" in capsys.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def runs(_truth_process: TruthServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `file.db`, of two runs of one server and one of a slower one, and their reports."""
@@ -114,7 +204,7 @@ def test_a_slower_server_is_worse_and_the_same_is_not(
     assert main(["compare", *words, "--fail-if", "worse"]) == 1
     same, slower = json.loads(out.read_text())
     assert [same["second"], slower["second"]] == ["again.json", "slower.json"]
-    assert list(same) == ["first", "second", "compared", "differs", "doubts", "meanings"]
+    assert list(same) == ["first", "second", "compared", "paired", "differs", "doubts", "meanings"]
     assert list(same["compared"][0]) == ["figure", "unit", "first", "second", "difference"]
     assert list(same["compared"][0]["difference"]) == ["by", "share", "low", "high", "visible", "verdict"]
     assert {each["difference"]["verdict"] for each in same["compared"]} <= {"no evidence", "too few values"}
@@ -143,12 +233,15 @@ def test_a_file_alone_compares_its_first_run_with_all_others(runs: Path, tmp_pat
 
 
 def test_json_reports_and_run_files_are_the_same_runs(runs: Path, tmp_path: Path) -> None:
+    """But for their intervals: only run files say what each request was."""
     found = []
-    for pair in (("file.db#1", "file.db#3"), ("1.json", "3.json")):
+    for words in (("file.db#1", "file.db#3"), ("1.json", "3.json")):
         out = tmp_path / "c.json"
-        assert main(["compare", *(str(runs / each) for each in pair), "--anyway", "--json", str(out)]) == 0
-        found.append(json.loads(out.read_text())[0]["compared"])
-    assert found[0] == found[1]
+        assert main(["compare", *(str(runs / each) for each in words), "--anyway", "--json", str(out)]) == 0
+        found.append(json.loads(out.read_text())[0])
+    assert [each["paired"] for each in found] == [200, None]
+    alike = [[(row["figure"], row["first"], row["second"]) for row in each["compared"]] for each in found]
+    assert alike[0] == alike[1]
 
 
 def test_what_differs_beside_the_figures_is_said(reports: list[dict[str, Any]]) -> None:

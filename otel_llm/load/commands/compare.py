@@ -1,15 +1,16 @@
-"""`otel-llm compare A B`: what differs between runs, how sure that is, and what could not have been seen."""
+"""`otel-llm compare A B`: what differs between runs or studies, how sure that is, and what could not be seen."""
 
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.compare.comparison import Comparison, compare, doubts_of
+from otel_llm.load.compare.pairing import pair as pair_requests
 from otel_llm.load.compare.views import HOW_TO_READ, markdown_of, print_comparison
 from otel_llm.load.foreign.reading import report_from
 from otel_llm.load.report.comparison_page import page_of_comparisons
@@ -17,6 +18,9 @@ from otel_llm.load.report.page import write_page
 from otel_llm.load.report.rebuilt import report_of
 from otel_llm.load.show.report import console
 from otel_llm.load.show.result_file import check_writable, write_result_file
+from otel_llm.load.study.loads import Load
+from otel_llm.load.study.point import Point
+from otel_llm.load.study.study_file import read_study
 from otel_llm.sinks.sqlite import read_runs
 
 __all__ = ["add_arguments", "run"]
@@ -28,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "runs", nargs="+", metavar="RUN",
         help="run files, JSON reports or results of other load generators (docs/other_tools.md); the first is what the "
         "others are compared with; FILE#N is run N of a file, "
-        "FILE its latest; one FILE alone: its first run with all others",
+        "FILE its latest; one FILE alone: its first run with all others; studies: load by load",
     )  # fmt: skip
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write it as Markdown, for a pull request")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write it as a page (needs the extra `report`)")
@@ -48,21 +52,22 @@ def run(args: argparse.Namespace) -> int:
     ):
         if path is not None:
             check_writable(path, option, what)
-    reports = dict(_reports(args.runs))
-    if len(reports) < 2:
-        raise ConfigError("two runs or more to compare", next(iter(reports)), "give another run file")
+    base, *others = _briefly(list(_sources(args.runs)))
+    if not others:
+        raise ConfigError("two runs or more to compare", base.name, "give another run file")
+    pairs = [pair for other in others for pair in _points(base, other)]
+    runs = {name: run for pair in pairs for name, run in pair.items()}
+    reports = {name: run.report for name, run in runs.items()}
     if not args.anyway and (doubts := [each for found in reports.items() for each in doubts_of(*found)]):
         raise ConfigError("runs that measured their server", "; ".join(doubts), "--anyway compares them all the same")
-    brief = _briefly(reports)
-    (base, first), *others = brief.items()
-    comparisons = [compare((base, name), first, report) for name, report in others]
+    comparisons = [_compare(pair) for pair in pairs]
     if args.json is not None:
         write_result_file(args.json, msgspec.json.format(msgspec.json.encode(comparisons)) + b"\n", "--json", "JSON")
     if args.markdown is not None:
         write_result_file(args.markdown, markdown_of(comparisons).encode(), "--markdown", "Markdown")
     _show(comparisons)
     if args.html is not None:
-        write_page(args.html, lambda: page_of_comparisons(comparisons, brief))
+        write_page(args.html, lambda: page_of_comparisons(comparisons, reports))
     return int(args.fail_if == "worse" and any(each.worse for each in comparisons))
 
 
@@ -74,27 +79,76 @@ def _show(comparisons: Sequence[Comparison]) -> None:
     sys.stdout.flush()
 
 
-def _briefly(reports: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
-    """Return the reports by the names of their files, without their folders where that tells them apart."""
-    brief = {Path(name).name: report for name, report in reports.items()}
-    return brief if len(brief) == len(reports) else reports
+class _Run(NamedTuple):
+    """A run; path: its run file, None where there is only a report."""
+
+    report: Mapping[str, Any]
+    path: Path | None
 
 
-def _reports(words: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the name and the report of each run that was named."""
-    for word in words:
+class _Source(NamedTuple):
+    """What was named; runs: of a study by their loads, else a single one, by None."""
+
+    name: str
+    runs: Mapping[Load | None, _Run]
+
+
+def _compare(pair: Mapping[str, _Run]) -> Comparison:
+    """Return the comparison of two runs by their names; request by request where both have run files."""
+    first, second = pair.values()
+    paired = None
+    if first.path is not None and second.path is not None:
+        paired = pair_requests((first.path, first.report), (second.path, second.report))
+    one, other = pair
+    return compare((one, other), first.report, second.report, paired)
+
+
+def _points(base: _Source, other: _Source) -> Iterator[Mapping[str, _Run]]:
+    """Yield the two runs to compare, by their names; of studies those of each load that both have."""
+    if (None in base.runs) != (None in other.runs):
+        study, run = (other, base) if None in base.runs else (base, other)
+        raise ConfigError("two runs or two studies", f"the study {study.name} and the run {run.name}", "name FILE#N")
+    common = [load for load in base.runs if load in other.runs]
+    if not common:
+        loads = " and ".join(f"{each.name} ({', '.join(map(str, each.runs))})" for each in (base, other))
+        raise ConfigError("studies with a load in common", loads)
+    for load in common:
+        at = "" if load is None else f" at {load}"
+        yield {f"{each.name}{at}": each.runs[load] for each in (base, other)}
+
+
+def _briefly(sources: Sequence[_Source]) -> Sequence[_Source]:
+    """Return sources by the names of their files, without their folders where that tells them apart."""
+    brief = [source._replace(name=Path(source.name).name) for source in sources]
+    return brief if len({source.name for source in brief}) == len(sources) else sources
+
+
+def _sources(words: Sequence[str]) -> Iterator[_Source]:
+    """Yield each run or study that was named, once."""
+    for word in dict.fromkeys(words):
         path, _, number = word.rpartition("#") if "#" in word and not Path(word).exists() else (word, "", "")
         file = Path(path)
         if file.is_file() and file.read_bytes()[:1] == b"{":
-            yield word, _from_json(file)
+            yield _Source(word, {None: _Run(_from_json(file), None)})
             continue
         runs = read_runs(file)
         if number and not (number.isdigit() and 1 <= int(number) <= len(runs)):
             raise ConfigError(f"{path}#1 to {path}#{len(runs)}", word)
         if len(words) == 1 and not number:
-            yield from ((f"{path}#{at}", report_of(file, row)) for at, row in enumerate(runs, 1))
+            for at, row in enumerate(runs, 1):
+                yield _Source(f"{path}#{at}", {None: _Run(report_of(file, row), file)})
+        elif not number and (study := read_study(file)) is not None:
+            yield _Source(word, _runs_of(study[1], file))
         else:
-            yield word, report_of(file, runs[int(number) - 1 if number else -1])
+            yield _Source(word, {None: _Run(report_of(file, runs[int(number) - 1 if number else -1]), file)})
+
+
+def _runs_of(points: Sequence[tuple[Point, Mapping[str, Any]]], file: Path) -> dict[Load | None, _Run]:
+    """Return the first run of a study at each load, lowest first."""
+    found: dict[Load | None, _Run] = {}
+    for point, report in sorted(points, key=lambda each: (each[0].load, each[0].repeat)):
+        found.setdefault(Load(point.loop, point.load), _Run(report, file))
+    return found
 
 
 def _from_json(file: Path) -> Mapping[str, Any]:

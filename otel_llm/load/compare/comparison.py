@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from otel_llm.load.compare.difference import Difference, Estimate, difference_of, share_estimate
+from otel_llm.load.compare.pairing import FAILED, Paired
 from otel_llm.load.plan.arguments import flags
 
 __all__ = ["Compared", "Comparison", "compare", "doubts_of"]
@@ -58,7 +59,9 @@ class Comparison:
 
     first, second: what they are called
     compared:      the figures that both have
-    differs:       options in which the runs differ: (option, first, second)
+    paired:        requests of the one whose prompt the other sent as well, which its intervals know of; None where the
+                   runs were not paired
+    differs:       options in which the runs differ, and versions of software: (which, first, second)
     doubts:        why the figures may not be the server's, a sentence each
     meanings:      what figures of another tool mean, and what of them cannot be compared, a sentence each
     """
@@ -66,6 +69,7 @@ class Comparison:
     first: str
     second: str
     compared: Sequence[Compared]
+    paired: int | None
     differs: Sequence[tuple[str, str, str]]
     doubts: Sequence[str]
     meanings: Sequence[str]
@@ -82,17 +86,25 @@ class _Pair(NamedTuple):
     first: Estimate
     second: Estimate
     less_is_better: bool = True
+    correlation: float = 0.0
 
 
-def compare(names: tuple[str, str], first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
-    """Return what the second run has more than the first. first, second: reports as `--json` writes them"""
+def compare(
+    names: tuple[str, str], first: Mapping[str, Any], second: Mapping[str, Any], paired: Paired | None = None
+) -> Comparison:
+    """Return what the second run has more than the first.
+
+    first, second: reports as `--json` writes them; paired: how alike they are, where they sent the same prompts
+    """
     reports = dict(zip(names, (first, second), strict=True))
     foreign = any(report.get("made_by") for report in reports.values())
-    pairs = list(_pairs(first, second, *([_ONE_MEAN] if foreign else [])))
+    alike = {} if paired is None else paired.correlations
+    pairs = list(_pairs(first, second, alike, *([_ONE_MEAN] if foreign else [])))
     return Comparison(
         *names,
         [Compared(*pair[:4], _difference(pair, len(pairs), foreign=foreign)) for pair in pairs],
-        list(_differs(first["run"]["arguments"], second["run"]["arguments"], both=foreign)),
+        None if paired is None else paired.requests,
+        [*_differs(first["run"]["arguments"], second["run"]["arguments"], both=foreign), *_versions(first, second)],
         [doubt for each in reports.items() for doubt in doubts_of(*each)],
         [line for each in reports.items() for line in _meanings(*each)],
     )
@@ -100,7 +112,10 @@ def compare(names: tuple[str, str], first: Mapping[str, Any], second: Mapping[st
 
 def _difference(pair: _Pair, pairs: int, *, foreign: bool) -> Difference:
     """Return the difference of a pair. foreign: whether a figure is another tool's, which has no interval"""
-    found = difference_of(pair.first, pair.second, comparisons=pairs, less_is_better=pair.less_is_better)
+    found = difference_of(
+        pair.first, pair.second,
+        comparisons=pairs, less_is_better=pair.less_is_better, correlation=pair.correlation,
+    )  # fmt: skip
     return replace(found, verdict="no interval") if foreign and found.visible is None else found
 
 
@@ -122,17 +137,22 @@ def doubts_of(name: str, report: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name} was limited by its client: {'; '.join(report['client']['reasons'])}"
 
 
-def _pairs(first: Mapping[str, Any], second: Mapping[str, Any], *more: _Measure) -> Iterator[_Pair]:
+def _pairs(
+    first: Mapping[str, Any], second: Mapping[str, Any], alike: Mapping[tuple[str, str], float], *more: _Measure
+) -> Iterator[_Pair]:
     for measure, label, percentiles in (*_MEASURES, *more):
         one, other = first["measures"][measure], second["measures"][measure]
         for name in percentiles:
             if one[name] is not None and other[name] is not None:
-                yield _Pair(f"{label} {name}", "s", _percentile(one, name), _percentile(other, name))
+                yield _Pair(
+                    f"{label} {name}", "s", _percentile(one, name), _percentile(other, name),
+                    correlation=alike.get((measure, name), 0.0),
+                )  # fmt: skip
     for rate, label, unit in _RATES:
         if first[rate] and second[rate]:
             yield _Pair(label, unit, _rate(first, rate), _rate(second, rate), less_is_better=False)
     if all(_ended(each) for each in (first, second)):
-        yield _Pair("failed requests", "", _failed(first), _failed(second))
+        yield _Pair("failed requests", "", _failed(first), _failed(second), correlation=alike.get(FAILED, 0.0))
 
 
 def _percentile(row: Mapping[str, Any], name: str) -> Estimate:
@@ -161,6 +181,21 @@ def _differs(first: Mapping[str, Any], second: Mapping[str, Any], *, both: bool)
         one, other = first.get(name), second.get(name)
         if _shown(one) != _shown(other) and name not in _NOT_THE_LOAD:
             yield known.get(name, name), _shown(one), _shown(other)
+
+
+def _versions(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield what measured the runs, and which engines it looked at, where that differs."""
+    one, other = ({**report["run"].get("versions", {}), **_engines(report)} for report in (first, second))
+    for name in one.keys() & other.keys():
+        if one[name] != other[name]:
+            yield f"version of {name}" if name != "engine" else name, str(one[name]), str(other[name])
+
+
+def _engines(report: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the engines whose metrics a run looked at; nothing of one that did not."""
+    sources = (report.get("server") or {}).get("sources", ())
+    found = sorted({source["engine"] for source in sources if source["engine"]})
+    return {"engine": ", ".join(found)} if found else {}
 
 
 def _shown(value: Any) -> str:

@@ -3,7 +3,9 @@
 The interval of the difference is put together of the distances from each figure to the ends of its own interval, as the
 sides of a right-angled triangle: G. Y. Zou and A. Donner, Construction of confidence limits about effect measures,
 Statistics in Medicine 27 (2008). So it needs nothing but what a report says, and what those intervals know of values
-that depend on each other, or of gaps that come many to a request, is in it. For shares of requests it is the method of
+that depend on each other, or of gaps that come many to a request, is in it. Where the figures are alike (`pairing`),
+what both have in common is taken out: the angle is then no right one (G. Y. Zou, Toward using confidence intervals to
+compare correlations, Psychological Methods 12, 2007). For shares of requests it is the method of
 R. G. Newcombe, Interval estimation for the difference between independent proportions, Statistics in Medicine 17
 (1998), method 10.
 
@@ -53,11 +55,16 @@ class Difference:
     verdict: Verdict
 
 
-def difference_of(first: Estimate, second: Estimate, *, comparisons: int, less_is_better: bool) -> Difference:
-    """Return how the second figure differs from the first. comparisons: how many are made at once, itself included"""
+def difference_of(
+    first: Estimate, second: Estimate, *, comparisons: int, less_is_better: bool, correlation: float = 0.0
+) -> Difference:
+    """Return how the second figure differs from the first.
+
+    comparisons: how many are made at once, itself included; correlation: of the two figures, -1 to 1
+    """
     by = second.value - first.value
-    down = _together(_distance(second.value, second.low), _distance(first.value, first.high))
-    up = _together(_distance(second.value, second.high), _distance(first.value, first.low))
+    down = _together(_distance(second.value, second.low), _distance(first.value, first.high), correlation)
+    up = _together(_distance(second.value, second.high), _distance(first.value, first.low), correlation)
     visible = None if down is None or up is None else (down + up) / 2 * _SEEN
     return Difference(
         by,
@@ -85,8 +92,10 @@ def _distance(value: float, end: float | None) -> float | None:
     return None if end is None else abs(value - end)
 
 
-def _together(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else math.hypot(one, other)
+def _together(one: float | None, other: float | None, correlation: float) -> float | None:
+    if one is None or other is None:
+        return None
+    return math.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0))
 
 
 def _verdict(by: float, down: float | None, up: float | None, comparisons: int, *, less_is_better: bool) -> Verdict:

@@ -98,6 +98,8 @@ def _signed(value: float, unit: str) -> str:
 def lines_of(comparison: Comparison) -> Iterator[str]:
     """Yield what to know before believing it, a line each."""
     yield from map(on_one_line, (*comparison.doubts, *comparison.meanings))
+    if comparison.paired is not None:
+        yield f"{comparison.paired:,} requests sent the same prompt in both runs: the intervals are of pairs"
     if comparison.differs:
         options = "; ".join(f"{name}: {one} and {other}" for name, one, other in comparison.differs)
         yield on_one_line(f"the runs did not do the same, and what differs may come from that: {options}")
