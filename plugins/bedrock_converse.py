@@ -1,8 +1,8 @@
 """Bedrock's Converse: typed events that open, grow and close blocks of content, in AWS's binary event stream.
 
 Source: the reference of the Bedrock runtime API, and the service description in botocore 1.44. `metadata` comes after
-`messageStop`, with the bill. The key is a Bedrock API key, which goes out as a bearer token; requests signed with an
-access key (SigV4) are not made.
+`messageStop`, with the bill. The key is a Bedrock API key, which goes out as a bearer token; `--sigv4` signs in its
+place.
 """
 
 from collections.abc import Mapping, Sequence

@@ -32,6 +32,7 @@ from otel_llm.load.plan.think_time import ThinkTime, parse_think_time
 from otel_llm.wire.http import request_bytes
 from otel_llm.wire.loop import WATCHES_SOCKETS
 from otel_llm.wire.protocol import Protocol, WireRequest
+from otel_llm.wire.sigv4 import Scope, Signer, parse_scope
 from otel_llm.wire.target import Target, tls_context
 
 __all__ = ["ENDLESS", "LoadPlan"]
@@ -204,6 +205,10 @@ class LoadPlan:
         help="send no trace context to the server",
     )  # fmt: skip
 
+    sigv4: Scope | None = option(
+        None, "--sigv4", group=Group.REACH, before="--insecure", metavar="REGION", to_field=parse_scope,
+        help="sign requests with the AWS credentials that boto3 would find; REGION/SERVICE for others than bedrock",
+    )  # fmt: skip
     new_connection: bool = option(
         False, "--new-connection", group=Group.REACH, before="--insecure", action="store_true",
         help="a new connection for every request",
@@ -226,10 +231,19 @@ class LoadPlan:
         if self.transport == "stream" and any(target.proxy is not None for target in self.endpoints):
             raise ConfigError("--transport socket with a proxy", self.transport)
         # what would fail in a worker fails here, where it is reported in one line
+        if self.sigv4 is not None:
+            self._check_signing(self.sigv4)
         for target in self.endpoints:
             request_bytes(target.request_target, target.host_header, self.all_headers(self.request(0)), b"")
             if target.tls:
                 tls_context(**self.tls)
+
+    def _check_signing(self, scope: Scope) -> None:
+        if "authorization" in {name.lower() for name in self.headers}:
+            raise ConfigError("either --sigv4 or an Authorization header", "both", "--api-key-env gives one too")
+        if any(target.grpc for target in self.endpoints):
+            raise ConfigError("--sigv4 with a URL of http:// or https://", self.target.url)
+        Signer(scope)
 
     @property
     def endpoints(self) -> tuple[Target, ...]:

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from otel_llm.clock import now_ns
 from otel_llm.load.asked import LazyRequests
 from otel_llm.load.plan.cachebust import fill_in
 from otel_llm.load.plan.plan import LoadPlan
@@ -15,11 +16,14 @@ from otel_llm.load.plan.share import Share
 from otel_llm.load.worker.raw import Raw
 from otel_llm.wire.http import request_bytes
 from otel_llm.wire.protocol import Ask, WireRequest
+from otel_llm.wire.sigv4 import Signer
 
 __all__ = ["Prepared", "Stock", "deal"]
 
 _KEPT: Final = 64
 _HEADS: Final = 4096
+_SIGNED_NS: Final = 120_000_000_000
+"""For how long a signature is used: AWS takes one that is five minutes old at most."""
 
 
 def deal(plan: LoadPlan) -> list[Share]:
@@ -35,6 +39,7 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
 
     ask, body: what is asked, where that was not known before the run: a turn of a conversation after its first
     problem:   why it cannot be sent
+    signed_ns: when it was signed, where it is
     """
 
     index: int
@@ -45,6 +50,7 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
     ask: Ask | None = None
     body: bytes | None = None
     problem: str | None = None
+    signed_ns: int | None = None
 
 
 class Stock:
@@ -53,6 +59,7 @@ class Stock:
     def __init__(self, plan: LoadPlan, share: Share) -> None:
         self._plan = plan
         self._traceparent = plan.traceparent and "traceparent" not in {name.lower() for name in plan.headers}
+        self._signer = None if plan.sigv4 is None else Signer(plan.sigv4)
         self._ready: deque[Prepared] = deque()
         self._ahead = self._prepare(share.indices(plan.number))
 
@@ -65,7 +72,11 @@ class Stock:
 
     def take(self) -> Prepared | None:
         """Return the next request, prepared earlier where there was time; None when there are no more."""
-        return self._ready.popleft() if self._ready else next(self._ahead, None)
+        prepared = self._ready.popleft() if self._ready else next(self._ahead, None)
+        if prepared is None or prepared.signed_ns is None or now_ns() - prepared.signed_ns < _SIGNED_NS:
+            return prepared
+        session = prepared.session
+        return self._prepared(prepared.index, session, *self._head_and_body(session, self._plan.request(session)))
 
     def refill(self, most: int = 2) -> None:
         """Prepare some more, while waiting for packets."""
@@ -117,8 +128,13 @@ class Stock:
         own = f"\r\ntraceparent: 00-{trace}-{span}-01" if self._traceparent else ""
         if self._plan.session_header is not None:
             own += f"\r\n{self._plan.session_header}: {self._plan.session_id(session)}"
+        signed_ns = None
+        if self._signer is not None and head:
+            signed_ns = now_ns()
+            signed = self._signer.headers(self._plan.endpoint(session).url, body)
+            own += "".join(f"\r\n{name}: {value}" for name, value in signed.items())
         wire = b"%b%b\r\n\r\n%b" % (head, own.encode(), body)
-        return Prepared(index, session, wire, trace, span, ask, None if ask is None else body)
+        return Prepared(index, session, wire, trace, span, ask, None if ask is None else body, None, signed_ns)
 
     def _head_and_body(self, session: int, request: WireRequest) -> tuple[bytes, bytes]:
         """Return (the request line and the headers, without those of one request alone; the body)."""
