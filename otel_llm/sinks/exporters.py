@@ -117,13 +117,18 @@ def choose_aggregation(histograms: Histograms | None) -> dict[type, Any] | None:
 def make_span_exporter(name: str, target: ExportTarget) -> Any:
     """Return a new span exporter. Raises ConfigError when there is none of that name."""
     if name == "otlp":
-        if target.speaks_http("traces"):
+        from otel_llm.sinks.otlp_spans import with_own_encoder
+
+        exporter: Any
+        if http := target.speaks_http("traces"):
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
 
-            return OverHttp(**target.arguments("traces", http=True))
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
+            exporter = OverHttp
+        else:
+            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
 
-        return OverGrpc(**target.arguments("traces", http=False))
+            exporter = OverGrpc
+        return with_own_encoder(exporter)(**target.arguments("traces", http))
     return _plugin("opentelemetry_traces_exporter", name)()
 
 
