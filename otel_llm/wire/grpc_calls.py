@@ -22,6 +22,8 @@ from otel_llm.wire.target import Target
 __all__ = ["GrpcConnection", "connect"]
 
 _STAMP: Final = Struct("q")
+_HELD: Final = 32
+"""Messages in the middle of an answer that are stamped, and read together: that takes half as long."""
 _OPTIONS: Final = (
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
@@ -57,6 +59,8 @@ class GrpcConnection:
         self.on_closed: Callable[[GrpcConnection], object] | None = None
         self._closed = False
         self._answer: asyncio.Task[None] | None = None
+        self._call: Any = None
+        self._arrivals, self._held = Arrivals(), list[bytes]()
 
     @property
     def open(self) -> bool:
@@ -70,12 +74,32 @@ class GrpcConnection:
         self.peer = peer
         self.used += 1
         self.last_ns = sent = now_ns()
-        call = self._ask(message, metadata=metadata, timeout=self._deadline_s)
-        self._answer = asyncio.create_task(self._receive(call, cast("MessagePeer", peer)))
+        self._arrivals, self._held = Arrivals(), []
+        self._call = self._ask(message, metadata=metadata, timeout=self._deadline_s)
+        self._answer = asyncio.create_task(self._receive(self._call, cast("MessagePeer", peer)))
         return sent
 
     def settle(self) -> None:
-        """Do nothing: what arrives here is handed on at once."""
+        """Hand on the messages that are held back."""
+        self._hand_on()
+
+    def _hand_on(self) -> bool:
+        """Return whether all of them were messages: at the first that is none the call is cancelled."""
+        held, self._held = self._held, []
+        if not held or self.peer is None:
+            return True
+        peer, events, broken = cast("MessagePeer", self.peer), list[bytes](), ""
+        try:
+            events.extend(map(self._protocol.unpack, held))
+        except ValueError as error:
+            broken = f"{type(error).__name__}: {error}"
+            self._arrivals.count -= len(held) - len(events)
+        if events:
+            peer.received(events, self._arrivals)
+        if broken:
+            self._call.cancel()
+            peer.closed("bad_event", broken)
+        return not broken
 
     def look(self) -> None:
         """Do nothing: grpcio tells of the end of a connection by itself."""
@@ -94,21 +118,22 @@ class GrpcConnection:
         await self._channel.close()
 
     async def _receive(self, call: Any, peer: MessagePeer) -> None:
-        arrivals = Arrivals()
+        arrivals, note = self._arrivals, self._arrivals.own.append
         try:
             while (message := await call.read()) is not grpc.aio.EOF:
                 self.last_ns = at = now_ns()
-                arrivals.own.append(_STAMP.pack(at))
+                note(_STAMP.pack(at))
                 arrivals.count += 1
-                peer.received((self._protocol.unpack(message),), arrivals)
+                self._held.append(message)
+                if (arrivals.count == 1 or len(self._held) == _HELD) and not self._hand_on():
+                    return None
             status, details = await call.code(), await call.details()
         except grpc.aio.AioRpcError as error:
             status, details = error.code(), error.details()
-        except ValueError as error:
-            call.cancel()
-            return peer.closed("bad_event", f"{type(error).__name__}: {error}")
         finally:
             self._answer = None
+        if not self._hand_on():
+            return None
         if status is grpc.StatusCode.DEADLINE_EXCEEDED and self._deadline_s is not None:
             return peer.closed("request_timeout", f"no end within {self._deadline_s:g} s")
         return peer.closed(status.name.lower(), details or "")

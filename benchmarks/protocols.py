@@ -1,0 +1,181 @@
+"""How true each protocol's times are: the client's first token and gaps beside the moments at which they were sent.
+
+    python -m benchmarks.protocols        every protocol that streams by HTTP, from the simulated server and its log
+    python -m benchmarks.protocols grpc   100 streams of a token each 10 ms, beside a bare client of grpc.aio
+
+An error is that of the mean. By gRPC, CPU is that of the client's process per message, without its start; rounds of the
+two clients alternate.
+"""
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import grpc
+import numpy as np
+
+from otel_llm.clock import now_ns
+from otel_llm.load import run
+from otel_llm.sim import Behaviour, SimProcess
+from otel_llm.sinks.sqlite import read_records
+from otel_llm.wire.discovery import load_protocol, protocols
+from otel_llm.wire.messages import MessageProtocol
+from otel_llm.wire.protocol import Ask
+from otel_llm_plugins.kserve_grpc import KServeGrpc
+from tests.load import grpc_server
+
+REQUESTS, PARALLEL, TTFT_S, ITL_S, TOKENS = 40, 8, 0.1, 0.01, 50
+STREAMS, MESSAGES, ROUNDS = 100, 100, 5
+
+
+def main() -> None:
+    if sys.argv[1:] == ["grpc"]:
+        by_grpc()
+        return
+    print(
+        f"{REQUESTS} answers of {TOKENS} tokens, {PARALLEL} at a time; first token after {TTFT_S} s, gaps of {ITL_S} s"
+    )
+    print(
+        f"{'protocol':22} {'first token, ms':>24} {'gap, ms':>24}\n{'':22} {'sent':>8} {'seen':>8} {'error':>6}",
+        end=" ",
+    )
+    print(f"{'sent':>8} {'seen':>8} {'error':>6}")
+    with SimProcess(Behaviour(ttft_ms=TTFT_S * 1e3, itl_ms=ITL_S * 1e3, tokens=TOKENS, role_ms=0), log=True) as sim:
+        for name in protocols():
+            if load_protocol(name).streams and not issubclass(load_protocol(name), MessageProtocol):
+                sim.reset()
+                seen = measured(url=sim.url, protocol=name, number=REQUESTS, parallel=PARALLEL)
+                rows = sim.log()
+                first = mean(row["first_token"] - row["recv"] for row in rows) / 1e9
+                gap = mean((row["last_token"] - row["first_token"]) / (TOKENS - 1) for row in rows) / 1e9
+                line(name, first, seen["time_to_first_token"]["mean"], gap, seen["inter_token_latency"]["mean"])
+
+
+def line(name: str, first: float, seen_first: float, gap: float, seen_gap: float) -> None:
+    print(f"{name:22} {pair(first, seen_first)} {pair(gap, seen_gap)}", flush=True)
+
+
+def pair(sent: float, seen: float) -> str:
+    return f"{sent * 1e3:8.3f} {seen * 1e3:8.3f} {seen / sent - 1:+6.2%}"
+
+
+def measured(**options: Any) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        done = run(model="m", prompt="hi", name=str(Path(folder) / "run.db"), no_content=True, **options)
+        return dict(done.report["measures"])
+
+
+async def _long(_: Any) -> AsyncIterator[bytes]:
+    await asyncio.sleep(TTFT_S)
+    due = asyncio.get_running_loop().time()
+    for _ in range(MESSAGES):
+        yield grpc_server.in_stream("tok ")
+        due += ITL_S
+        await asyncio.sleep(due - asyncio.get_running_loop().time())
+    yield grpc_server.in_stream(final=True)
+
+
+def _serve(pipe: Connection) -> None:
+    grpc_server.MODELS["long"] = _long
+    with grpc_server.GrpcServer() as server:
+        pipe.send(server.port)
+        while pipe.recv():
+            pipe.send([(asked.came_ns, asked.sent_ns) for asked in server.asked])
+            server.asked.clear()
+
+
+@contextmanager
+def served() -> Iterator[tuple[str, Connection]]:
+    mine, theirs = get_context("spawn").Pipe()
+    process = get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+    process.start()
+    yield f"127.0.0.1:{mine.recv()}", mine
+    mine.send(False)
+    process.join()
+
+
+def by_grpc() -> None:
+    print(f"{STREAMS} streams of {MESSAGES} messages, one each {ITL_S * 1e3:.0f} ms")
+    print(f"{'CPU a message, us':>31}  {'first token, ms':>26}  {'gap p99, ms':>18}")
+    print(f"{'round':>5} {'otel-llm':>9} {'bare':>8} {'ratio':>6}", end="  ")
+    print(f"{'sent':>8} {'seen':>8} {'error':>8}  {'sent':>8} {'seen':>8}")
+    ratios = []
+    with served() as (where, server):
+        for number in range(1, ROUNDS + 1):
+            bare = bare_client(where)
+            _log(server)
+            ours, firsts, gaps = our_client(where)
+            log = [sent for _, sent in _log(server)]
+            came = mean(firsts)
+            sent_gaps = np.concatenate([np.diff(sent[:MESSAGES]) for sent in log]) / 1e6
+            first = TTFT_S * 1e3
+            ratios.append(ours / bare)
+            print(
+                f"{number:>5} {ours * 1e6:9.1f} {bare * 1e6:8.1f} {ours / bare:6.2f}  {first:8.2f} {came * 1e3:8.2f} "
+                f"{came * 1e3 - first:+8.2f}  {np.percentile(sent_gaps, 99):8.2f} {np.percentile(gaps, 99) * 1e3:8.2f}",
+                flush=True,
+            )
+    print(f"median ratio {np.median(ratios):.2f}")
+
+
+def _log(server: Connection) -> list[tuple[int, list[int]]]:
+    server.send(True)
+    return list(server.recv())
+
+
+def our_client(where: str) -> tuple[float, list[float], list[float]]:
+    """Return the CPU seconds of a message, the first token's seconds of each request, and all gaps in seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = run(
+            url=f"grpc://{where}", protocol="kserve_grpc", model="long", prompt="hi", number=STREAMS, parallel=STREAMS,
+            name=str(Path(folder) / "run.db"), no_content=True,
+        )  # fmt: skip
+        client = done.report["client"]
+        records = list(read_records(Path(folder) / "run.db"))
+    gaps = [gap / 1e9 for record in records for gap in np.diff(record.chunks.at_ns[:MESSAGES])]
+    firsts = [(record.chunks.at_ns[0] - record.sent_ns) / 1e9 for record in records]
+    return client["cpu_seconds"] / (STREAMS * MESSAGES), firsts, gaps
+
+
+def bare_client(where: str) -> float:
+    """Return the CPU seconds of a message for a client of its own process that stamps messages and keeps nothing."""
+    context = get_context("spawn")
+    mine, theirs = context.Pipe()
+    process = context.Process(target=_bare, args=(where, theirs))
+    process.start()
+    seconds: float = mine.recv()
+    process.join()
+    return seconds / (STREAMS * MESSAGES)
+
+
+def _bare(where: str, pipe: Connection) -> None:
+    pipe.send(asyncio.run(_bare_streams(where)))
+
+
+async def _bare_streams(where: str) -> float:
+    ask = Ask(model="long", messages=[{"role": "user", "content": "hi"}])
+    body = KServeGrpc.pack(KServeGrpc.encode(ask).body)
+    begun = time.process_time()
+    await asyncio.gather(*(_bare_stream(where, body) for _ in range(STREAMS)))
+    return time.process_time() - begun
+
+
+async def _bare_stream(where: str, body: bytes) -> None:
+    async with grpc.aio.insecure_channel(where, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        call = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")()
+        await call.write(body)
+        await call.done_writing()
+        stamps = [now_ns() async for _ in call]
+        assert len(stamps) > MESSAGES
+
+
+if __name__ == "__main__":
+    main()
