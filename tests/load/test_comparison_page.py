@@ -18,6 +18,8 @@ from tests.truthserver.process import TruthServer
 
 __all__ = ["axe"]
 
+IN_A_NAME = "<img src=x onerror='window.ran=1'>"
+
 
 @pytest.fixture(scope="module")
 def pages(_truth_process: TruthServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -28,7 +30,9 @@ def pages(_truth_process: TruthServer, tmp_path_factory: pytest.TempPathFactory)
     first = sure(trusted(run.report))
     second = slower(first)
     second["run"]["arguments"]["model"] = MARKUP
-    for name, report in (("first", first), ("second", second)):
+    second["client"]["reasons"] = [MARKUP]
+    second["run"]["name"] = second["run"]["versions"]["python"] = MARKUP
+    for name, report in (("first", first), ("second", second), (IN_A_NAME, second)):
         (folder / f"{name}.json").write_text(json.dumps(report))
     words = [str(folder / "first.json"), str(folder / "second.json"), str(HERE / "vllm.json")]
     assert main(["compare", *words, "--html", str(folder / "c.html")]) == 0
@@ -56,6 +60,24 @@ def test_the_page_is_whole_asks_for_nothing_and_can_be_used_by_everyone(
         assert (violations, page.trouble) == ([], [])
 
     browse(use, pages / "c.html", width=width, dark=dark)
+
+
+def test_markup_in_reports_and_in_names_of_files_is_text(pages: Path) -> None:
+    file = pages / "hostile.html"
+    words = [str(pages / "first.json"), str(pages / f"{IN_A_NAME}.json")]
+    assert main(["compare", *words, "--html", str(file)]) == 0
+
+    async def use(page: Page) -> None:
+        await page.run("new Promise((done) => setTimeout(done, 300))")
+        assert await page.run("window.ran") is None
+        assert await page.run("document.querySelectorAll('main img').length") == 0
+        said = await page.run("document.body.textContent")
+        assert MARKUP in said
+        assert IN_A_NAME in said
+        assert page.asked == [file.as_uri()]
+        assert page.trouble == []
+
+    browse(use, file)
 
 
 def test_it_says_what_the_markdown_says(pages: Path) -> None:

@@ -127,6 +127,19 @@ def test_markup_in_a_name_is_text(run: Perf) -> None:
     assert study is not None
     assert study.run is not None
     study.run["run"]["arguments"]["model"] = MARKUP  # type: ignore[index]
+    study.run["run"]["arguments"]["url"] = MARKUP  # type: ignore[index]
+    study.run["run"]["name"] = study.run["run"]["versions"]["python"] = MARKUP  # type: ignore[index]
     text = page_of_study(study)
     assert MARKUP not in text
     assert "&lt;img src=x onerror=" in text
+    file = run.folder / "hostile.html"
+    file.write_text(text)
+
+    async def use(page: Page) -> None:
+        await page.run("new Promise((done) => setTimeout(done, 300))")
+        assert await page.run("window.ran") is None
+        assert await page.run("document.querySelectorAll('main img').length") == 0
+        assert page.asked == [file.as_uri()]
+        assert page.trouble == []
+
+    browse(use, file)
