@@ -143,12 +143,15 @@ def test_studies_are_compared_load_by_load(runs: Path, tmp_path: Path, capsys: p
     words = ["compare", str(before), str(after), "--json", str(out), "--html", str(tmp_path / "c.html")]
     assert main(words) == 0
     found = json.loads(out.read_text())
-    assert [(each["first"], each["second"]) for each in found] == [
-        ("before.db at 4/s", "after.db at 4/s"),
-        ("before.db at 8/s", "after.db at 8/s"),
+    assert [(each["first"], each["second"], each["at"]) for each in found] == [
+        ("before.db", "after.db", "4/s"),
+        ("before.db", "after.db", "8/s"),
     ]
+    assert "after.db against before.db at 8/s\n" in capsys.readouterr().out
     assert {row["difference"]["verdict"] for each in found for row in each["compared"]} >= {"worse"}
-    assert "after.db at 8/s against before.db at 8/s: " in (tmp_path / "c.html").read_text()
+    page = (tmp_path / "c.html").read_text()
+    assert "after.db against before.db at 8/s" in page
+    assert "2 loads in common: 4/s, 8/s" in page
     capsys.readouterr()
     assert main(["compare", str(before), str(runs / "1.json"), "--anyway"]) == 2
     assert "two runs or two studies" in capsys.readouterr().err
@@ -204,7 +207,7 @@ def test_a_slower_server_is_worse_and_the_same_is_not(
     assert main(["compare", *words, "--fail-if", "worse"]) == 1
     same, slower = json.loads(out.read_text())
     assert [same["second"], slower["second"]] == ["again.json", "slower.json"]
-    assert list(same) == ["first", "second", "compared", "paired", "differs", "doubts", "meanings"]
+    assert list(same) == ["first", "second", "at", "compared", "paired", "differs", "doubts", "meanings"]
     assert list(same["compared"][0]) == ["figure", "unit", "first", "second", "difference"]
     assert list(same["compared"][0]["difference"]) == ["by", "share", "low", "high", "visible", "verdict"]
     assert {each["difference"]["verdict"] for each in same["compared"]} <= {"no evidence", "too few values"}

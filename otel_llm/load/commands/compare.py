@@ -55,12 +55,15 @@ def run(args: argparse.Namespace) -> int:
     base, *others = _briefly(list(_sources(args.runs)))
     if not others:
         raise ConfigError("two runs or more to compare", base.name, "give another run file")
-    pairs = [pair for other in others for pair in _points(base, other)]
-    runs = {name: run for pair in pairs for name, run in pair.items()}
-    reports = {name: run.report for name, run in runs.items()}
+    pairs = [(other, load) for other in others for load in _common(base, other)]
+    reports = {
+        f"{each.name}{'' if load is None else f' at {load}'}": each.runs[load].report
+        for other, load in pairs
+        for each in (base, other)
+    }
     if not args.anyway and (doubts := [each for found in reports.items() for each in doubts_of(*found)]):
         raise ConfigError("runs that measured their server", "; ".join(doubts), "--anyway compares them all the same")
-    comparisons = [_compare(pair) for pair in pairs]
+    comparisons = [_compare(base, other, load) for other, load in pairs]
     if args.json is not None:
         write_result_file(args.json, msgspec.json.format(msgspec.json.encode(comparisons)) + b"\n", "--json", "JSON")
     if args.markdown is not None:
@@ -93,18 +96,18 @@ class _Source(NamedTuple):
     runs: Mapping[Load | None, _Run]
 
 
-def _compare(pair: Mapping[str, _Run]) -> Comparison:
-    """Return the comparison of two runs by their names; request by request where both have run files."""
-    first, second = pair.values()
+def _compare(base: _Source, other: _Source, load: Load | None) -> Comparison:
+    """Return the comparison of two runs; request by request where both have run files."""
+    first, second = base.runs[load], other.runs[load]
     paired = None
     if first.path is not None and second.path is not None:
         paired = pair_requests((first.path, first.report), (second.path, second.report))
-    one, other = pair
-    return compare((one, other), first.report, second.report, paired)
+    at = None if load is None else str(load)
+    return compare((base.name, other.name), first.report, second.report, paired, at)
 
 
-def _points(base: _Source, other: _Source) -> Iterator[Mapping[str, _Run]]:
-    """Yield the two runs to compare, by their names; of studies those of each load that both have."""
+def _common(base: _Source, other: _Source) -> list[Load | None]:
+    """Return the loads that two studies have in common; None of two runs."""
     if (None in base.runs) != (None in other.runs):
         study, run = (other, base) if None in base.runs else (base, other)
         raise ConfigError("two runs or two studies", f"the study {study.name} and the run {run.name}", "name FILE#N")
@@ -112,9 +115,7 @@ def _points(base: _Source, other: _Source) -> Iterator[Mapping[str, _Run]]:
     if not common:
         loads = " and ".join(f"{each.name} ({', '.join(map(str, each.runs))})" for each in (base, other))
         raise ConfigError("studies with a load in common", loads)
-    for load in common:
-        at = "" if load is None else f" at {load}"
-        yield {f"{each.name}{at}": each.runs[load] for each in (base, other)}
+    return common
 
 
 def _briefly(sources: Sequence[_Source]) -> Sequence[_Source]:

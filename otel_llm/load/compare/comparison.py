@@ -58,6 +58,7 @@ class Comparison:
     """Two runs beside each other.
 
     first, second: what they are called
+    at:            the load of both, where they are of studies
     compared:      the figures that both have
     paired:        requests of the one whose prompt the other sent as well, which its intervals know of; None where the
                    runs were not paired
@@ -68,11 +69,17 @@ class Comparison:
 
     first: str
     second: str
+    at: str | None
     compared: Sequence[Compared]
     paired: int | None
     differs: Sequence[tuple[str, str, str]]
     doubts: Sequence[str]
     meanings: Sequence[str]
+
+    @property
+    def title(self) -> str:
+        """What is compared."""
+        return f"{self.second} against {self.first}{f' at {self.at}' if self.at else ''}"
 
     @property
     def worse(self) -> list[Compared]:
@@ -90,11 +97,16 @@ class _Pair(NamedTuple):
 
 
 def compare(
-    names: tuple[str, str], first: Mapping[str, Any], second: Mapping[str, Any], paired: Paired | None = None
+    names: tuple[str, str],
+    first: Mapping[str, Any],
+    second: Mapping[str, Any],
+    paired: Paired | None = None,
+    at: str | None = None,
 ) -> Comparison:
     """Return what the second run has more than the first.
 
     first, second: reports as `--json` writes them; paired: how alike they are, where they sent the same prompts
+    at: the load of both, where they are of studies
     """
     reports = dict(zip(names, (first, second), strict=True))
     foreign = any(report.get("made_by") for report in reports.values())
@@ -102,6 +114,7 @@ def compare(
     pairs = list(_pairs(first, second, alike, *([_ONE_MEAN] if foreign else [])))
     return Comparison(
         *names,
+        at,
         [Compared(*pair[:4], _difference(pair, len(pairs), foreign=foreign)) for pair in pairs],
         None if paired is None else paired.requests,
         [*_differs(first["run"]["arguments"], second["run"]["arguments"], both=foreign), *_versions(first, second)],

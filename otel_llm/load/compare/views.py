@@ -36,6 +36,8 @@ def print_comparison(comparison: Comparison, out: Console) -> None:
         cells[-1] = f"[{_STYLES[each.difference.verdict]}]{cells[-1]}[/]"
         shown.add_row(*cells)
     out.print()
+    if comparison.at is not None:
+        out.print(f"[bold]{escape(on_one_line(comparison.title))}[/]", soft_wrap=True)
     out.print(shown)
     out.print()
     for line in lines_of(comparison):
@@ -49,7 +51,7 @@ def markdown_of(comparisons: Sequence[Comparison]) -> str:
         columns = columns_of(comparison)
         rows = table(columns, map(cells_of, comparison.compared))
         notes = "\n".join(f"- {in_cell(line)}" for line in lines_of(comparison))
-        parts.append(f"### {in_cell(comparison.second)} against {in_cell(comparison.first)}\n\n{rows}\n\n{notes}\n")
+        parts.append(f"### {in_cell(comparison.title)}\n\n{rows}\n\n{notes}\n")
     return "\n".join([*parts, HOW_TO_READ, ""])
 
 

@@ -8,7 +8,20 @@ import numpy as np
 from bokeh.models import ColumnDataSource, NumeralTickFormatter
 from bokeh.models.annotations import BoxAnnotation, Span
 
-from otel_llm.load.report.drawing import AMBER, BLUE, CRIMSON, GREY, TEAL, Chart, Key, chart, hover, label, new_figure
+from otel_llm.load.report.drawing import (
+    AMBER,
+    BLUE,
+    CRIMSON,
+    GREY,
+    TEAL,
+    Chart,
+    Key,
+    chart,
+    decade_ticks,
+    hover,
+    label,
+    new_figure,
+)
 from otel_llm.load.report.model import Distribution, OverTime, RunReport, TimelineRow
 from otel_llm.load.show.rows import milliseconds
 from otel_llm.visible import on_one_line
@@ -39,6 +52,8 @@ def _ms_axis(distribution: Distribution, **options: Any) -> Any:
     made.xaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
     low, high = distribution.edges[0] * 1e3, distribution.edges[-1] * 1e3
     made.x_range.start, made.x_range.end = float(low), float(high)
+    if distribution.logarithmic:
+        made.xaxis.ticker = decade_ticks(low, high)
     return made
 
 

@@ -56,6 +56,5 @@ def _chart(at: int, comparison: Comparison, found: Sequence[Compared], cells: Ce
     hover(made, "@text", renderers=[points])
     said = dict.fromkeys(each.difference.verdict for each in found)
     shown = [Key(color, ", ".join(v for v in said if _COLORS[v] == color)) for color in dict.fromkeys(colors)]
-    title = f"{comparison.second} against {comparison.first}"
     about = f"Differences of {len(found)} figures with their 95 % intervals, as shares of the first run's."
-    return chart(f"differences-{at}", "differences", title, about, made, shown)
+    return chart(f"differences-{at}", "differences", comparison.title, about, made, shown)

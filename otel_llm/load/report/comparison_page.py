@@ -1,6 +1,6 @@
 """The page of a comparison: what differs, by how much, how sure that is, and what could not have been seen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from otel_llm.load.compare.comparison import Comparison
@@ -13,7 +13,8 @@ _GROUPS: Final = (
     Group(
         "differences", "What differs",
         "Each figure's difference as a share of the first run's, with its 95 % interval. One that does not reach 0 % "
-        "is beyond what chance does for that figure alone.",
+        "is beyond what chance does for that figure alone. What was 0 in the first run has no share, and is in the "
+        "table alone.",
     ),
 )  # fmt: skip
 
@@ -39,37 +40,52 @@ def page_of_comparisons(comparisons: Sequence[Comparison], reports: Mapping[str,
         return charts_of_comparisons(comparisons, cells_of)
 
     first = comparisons[0].first
-    others = ", ".join(each.second for each in comparisons)
+    others = ", ".join(dict.fromkeys(each.second for each in comparisons))
     return render(
         "comparison",
         draw,
         _GROUPS,
         title=f"{others} against {first}",
-        date=str(reports[first]["run"]["started_at"])[:10],
-        facts=[f"{name}: {_fact(report)}" for name, report in reports.items()],
-        answer=" ".join(_answer(each) for each in comparisons),
+        date=str(next(iter(reports.values()))["run"]["started_at"])[:10],
+        facts=list(_facts(comparisons, reports)),
+        answer=" ".join(_answers(comparisons)),
         tables=[
             _Table(
-                f"{each.second} against {each.first}", ["figure", *columns_of(each)[1:]],
+                each.title, ["figure", *columns_of(each)[1:]],
                 [cells_of(figure) for figure in each.compared], None,
-                f"What to know of {each.second} against {each.first}", list(lines_of(each)),
+                f"What to know of {each.title}", list(lines_of(each)),
             )
             for each in comparisons
         ],
-        how_to_read=HOW_TO_READ,
+        how_to_read=HOW_TO_READ.split("`"),
     )  # fmt: skip
 
 
-def _answer(comparison: Comparison) -> str:
-    """Return what a comparison comes to, in a sentence."""
+def _answers(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Yield what comparisons come to, a sentence each; of studies one for the loads at which they come to the same."""
+    loads: dict[tuple[str, str, str], list[str]] = {}
+    for each in comparisons:
+        loads.setdefault((each.second, each.first, _came_to(each)), []).append(each.at or "")
+    for (second, first, told), at in loads.items():
+        yield f"{second} against {first}: {told}{' at ' if any(at) else ''}{', '.join(at)}."
+
+
+def _came_to(comparison: Comparison) -> str:
     verdicts = [each.difference.verdict for each in comparison.compared]
     said = [
         f"{count} of {len(verdicts)} figures got {verdict}"
         for verdict in ("worse", "better")
         if (count := verdicts.count(verdict))
     ]
-    told = " and ".join(said) or f"no evidence of a difference in {len(verdicts)} figures"
-    return f"{comparison.second} against {comparison.first}: {told}."
+    return " and ".join(said) or f"no evidence of a difference in {len(verdicts)} figures"
+
+
+def _facts(comparisons: Sequence[Comparison], reports: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    if loads := list(dict.fromkeys(each.at for each in comparisons if each.at)):
+        yield f"{len(loads)} loads in common: {', '.join(loads)}"
+        yield _fact(next(iter(reports.values())))
+    else:
+        yield from (f"{name}: {_fact(report)}" for name, report in reports.items())
 
 
 def _fact(report: Mapping[str, Any]) -> str:

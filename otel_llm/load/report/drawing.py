@@ -4,16 +4,30 @@ Colours of axes, grid and text are variables of the page's style sheet, so that 
 Those of the data are told apart by colour-blind readers, and stand out from both backgrounds.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from bokeh.core.types import ID
 from bokeh.embed import json_item
-from bokeh.models import HoverTool, NumeralTickFormatter
+from bokeh.models import FixedTicker, HoverTool, NumeralTickFormatter
 from bokeh.models.annotations import Label
 from bokeh.plotting import figure
 
-__all__ = ["AMBER", "BLUE", "CRIMSON", "GREY", "TEAL", "Chart", "Key", "chart", "hover", "label", "new_figure"]
+__all__ = [
+    "AMBER",
+    "BLUE",
+    "CRIMSON",
+    "GREY",
+    "TEAL",
+    "Chart",
+    "Key",
+    "chart",
+    "decade_ticks",
+    "hover",
+    "label",
+    "new_figure",
+]
 
 BLUE: Final = "#1c7ed6"
 AMBER: Final = "#e8930c"
@@ -23,6 +37,7 @@ GREY: Final = "#868e96"
 
 _FONT: Final = "system-ui, sans-serif"
 _HEIGHT: Final = 230
+_FEW_DECADES: Final = 4
 
 
 class Key(NamedTuple):
@@ -75,6 +90,13 @@ def chart(name: str, group: str, title: str, about: str, made: Any, keys: Sequen
 def hover(made: Any, text: str, **options: Any) -> None:
     """Show a text, such as `@text`, beside the pointer."""
     made.add_tools(HoverTool(tooltips=[("", text)], **options))
+
+
+def decade_ticks(low: float, high: float) -> FixedTicker:
+    """Return ticks of a logarithmic axis: 1, 2, 5, 10 and so on; of a long one the decades."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(decades) <= _FEW_DECADES else (1,)
+    return FixedTicker(ticks=[step * 10.0**at for at in decades for step in steps if low <= step * 10.0**at <= high])
 
 
 def label(made: Any, x: float, y: float, text: str, **options: Any) -> None:

@@ -1,5 +1,6 @@
 """The page of a run."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ _GROUPS: Final = (
     ),
     Group("timeline", "Request by request", "A row is a request, in the order in which they were sent."),
 )
+_APART: Final = re.compile(" +· +| {2,}")
+"""What the terminal has between parts of a line, the first of which says what it is about."""
 _SLOW: Final = ("request", "sent at, s", "first token, ms", "latency, ms", "output tokens", "trace id")
 
 
@@ -119,7 +122,8 @@ def _lines(figures: Mapping[str, Any]) -> Iterator[str]:
     for at, line in enumerate(lines_of(figures)):
         text = Text.from_markup(line).plain
         if not text.startswith(("failed  ", "client-limited", "own lateness")) and not 0 < at <= samples:
-            yield text.strip().removeprefix("note").strip()
+            label, *rest = _APART.split(text.strip().removeprefix("note").strip())
+            yield ": ".join((label, "; ".join(rest).replace(":;", ":"))) if rest else label
 
 
 def _failures(figures: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from bokeh.models import ColumnDataSource, FixedTicker, NumeralTickFormatter
 from bokeh.models.annotations import BoxAnnotation, Span, TeeHead, Whisker
 
-from otel_llm.load.report.drawing import AMBER, BLUE, GREY, TEAL, Chart, Key, chart, hover, new_figure
+from otel_llm.load.report.drawing import AMBER, BLUE, GREY, TEAL, Chart, Key, chart, decade_ticks, hover, new_figure
 from otel_llm.load.show.rows import milliseconds
 from otel_llm.load.study.loads import Load
 from otel_llm.load.study.result import StudyResult
@@ -73,6 +73,8 @@ def _latency(result: StudyResult, rows: Rows, name: str, title: str) -> Chart:
     made = _begin(result, rows, y_axis_type="log" if wide else "linear")
     made.yaxis.axis_label = "ms, logarithmic" if wide else "ms"
     made.y_range.start, made.y_range.end = (low / 1.2, high * 1.2) if wide else (0, high * 1.08)
+    if wide:
+        made.yaxis.ticker = decade_ticks(low / 1.2, high * 1.2)
     for percentile, color in _PERCENTILES:
         texts = [f"{_load(row)}: {percentile} {_shown(row[name], percentile)}, {_came_of(row)}" for row in rows]
         _series(made, rows, [_ms(row[name][percentile]) for row in rows], color, texts)
