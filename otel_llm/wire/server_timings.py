@@ -1,7 +1,7 @@
 """Reads what answers say of the server's own time: in their body, in the shape of each engine, and in their headers.
 
 Sources: vLLM 0.32 and 0.33 (`--enable-per-request-metrics`), llama.cpp's server and Ollama 0.17 were run and compared
-with clients; SGLang 0.5 (`--enable-metrics`) and Text Generation Inference were read; Groq and Cerebras by their
+with clients; SGLang 0.5.23 (`--enable-metrics`) and Text Generation Inference were read; Groq and Cerebras by their
 documentation. Envoy, Kong, LiteLLM and OpenAI say in a header how long they waited for an answer to begin.
 """
 
@@ -50,6 +50,12 @@ _SHAPES: Final = (
 )  # fmt: skip
 
 
+_SGLANG: Final = (
+    *("queue_time", "num_retractions", "forward_entry_time", "prefill_finished_time"),
+    *("first_token_latency", "e2e_latency"),
+)
+
+
 def timings_in(answer: Any) -> dict[str, Any] | None:
     """Return what a mapping or an object of an answer says, in whichever shape; None where it says nothing.
 
@@ -77,21 +83,33 @@ def _said_by(source: str, found: Mapping[str, float | None]) -> dict[str, Any] |
 
 
 def _of_sglang(meta: Any) -> dict[str, Any] | None:
-    """Return what SGLang says: durations, and moments of its wall clock, between which the others lie."""
-    taken, first, last = (
-        _number(_member(meta, name))
-        for name in ("request_received_ts", "prefill_finished_ts", "decode_finished_ts")
-    )  # fmt: skip
-    decode = None if first is None or last is None else last - first
-    ran = _number(_member(meta, "inference_time"))  # from when it first ran to its last token
+    """Return what SGLang says: durations, and moments of its wall clock, between which the others lie.
+
+    The queue of a request that was taken back holds every wait of it, and not only the first.
+    """
+    said = {name: _number(_member(meta, name)) for name in _SGLANG}
+    first, total = said["first_token_latency"], said["e2e_latency"]
     found = {
-        "queue": _number(_member(meta, "queue_time")),
-        "prefill": None if ran is None or decode is None else ran - decode,
-        "first_token": None if first is None or taken is None else first - taken,
-        "decode": decode,
-        "total": _number(_member(meta, "e2e_latency")),
+        "queue": None if said["num_retractions"] else said["queue_time"],
+        "prefill": _less(said["prefill_finished_time"], said["forward_entry_time"]),
+        "first_token": first,
+        "decode": _less(total, first),
+        "total": total,
     }
-    return _said_by("sglang", found)
+    before = _of_earlier_sglang(meta)
+    return _said_by("sglang", {name: before.get(name) if value is None else value for name, value in found.items()})
+
+
+def _of_earlier_sglang(meta: Any) -> dict[str, float | None]:
+    """Return the same by the names of 0.5.0 to about 0.5.8."""
+    names = ("request_received_ts", "prefill_finished_ts", "decode_finished_ts", "inference_time")
+    taken, first, last, ran = (_number(_member(meta, name)) for name in names)
+    decode = _less(last, first)  # `ran` is from when it first ran to its last token
+    return {"prefill": _less(ran, decode), "first_token": _less(first, taken), "decode": decode}
+
+
+def _less(whole: float | None, part: float | None) -> float | None:
+    return None if whole is None or part is None else whole - part
 
 
 def _member(thing: Any, name: str) -> Any:

@@ -36,6 +36,18 @@ SGLANG = {
     "inference_time": 1.125, "e2e_latency": 1.625,
 }  # fmt: skip
 OF_SGLANG = ServerTimes(source=("sglang",), queue=0.25, prefill=0.125, first_token=0.5, decode=1.0, total=1.625)
+SGLANG_0_5_23 = {
+    "id": "r", "finish_reason": {"type": "length", "length": 4}, "prompt_tokens": 9, "weight_version": "default",
+    "num_retractions": 0, "forward_entry_time": 1000.375, "prefill_finished_time": 1000.5, "queue_time": 0.25,
+    "completion_tokens": 4, "cached_tokens": 0, "e2e_latency": 1.625, "request_received_ts": 1000.0,
+    "first_token_latency": 0.625, "api_server_dispatch_finish_ts": 1000.0625, "request_finished_ts": 1001.625,
+    "decode_throughput": 3.0,
+}  # fmt: skip
+OF_SGLANG_0_5_23 = ServerTimes(
+    source=("sglang",), queue=0.25, prefill=0.125, first_token=0.625, decode=1.0, total=1.625
+)
+TAKEN_BACK = SGLANG_0_5_23 | {"num_retractions": 1, "queue_time": 1.25}
+OF_TAKEN_BACK = msgspec.structs.replace(OF_SGLANG_0_5_23, queue=None)
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4}
 GROQ = USAGE | {"queue_time": 0.5, "prompt_time": 0.25, "completion_time": 1.0, "total_time": 1.25}
 OF_GROQ = ServerTimes(source=("groq",), queue=0.5, prefill=0.25, decode=1.0)
@@ -55,6 +67,8 @@ LAST_EVENTS: list[tuple[str, dict[str, Any], ServerTimes | None]] = [
     ("ollama_chat", {"done": True, **OLLAMA}, OF_OLLAMA),
     ("ollama_generate", {"done": True, **OLLAMA}, OF_OLLAMA),
     ("sglang_generate", {"text": "", "meta_info": SGLANG}, OF_SGLANG),
+    ("sglang_generate", {"text": "", "meta_info": SGLANG_0_5_23}, OF_SGLANG_0_5_23),
+    ("sglang_generate", {"text": "", "meta_info": TAKEN_BACK}, OF_TAKEN_BACK),
     ("openai_chat", {"choices": [], "x_groq": {"id": "r", "usage": GROQ}}, OF_GROQ),
     ("openai_chat", {"choices": [], "usage": GROQ}, OF_GROQ),
     ("openai_chat", {"choices": [], "time_info": TIME_INFO}, OF_CEREBRAS),
