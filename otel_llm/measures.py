@@ -18,6 +18,7 @@ from otel_llm.record import CHUNK_COLUMNS, CONTENT_KINDS, NOT_STREAMED, OTHER, P
 
 __all__ = [
     "MEASURES",
+    "SERVER_MEASURES",
     "ChunkTable",
     "Facts",
     "Measure",
@@ -527,3 +528,9 @@ MEASURES: Final = (
         _of_split("unexplained"),
     ),
 )
+
+SERVER_MEASURES: Final = (
+    *("server_queue", "server_prefill", "server_first_token", "server_decode", "server_latency"),
+    *("outside_server", "first_token_unexplained"),
+)
+"""Those that nobody knows of a request whose server says nothing of its time."""

@@ -20,6 +20,7 @@ from otel_llm.load.report.rebuilt import report_and_stats, report_of
 from otel_llm.load.report.run import report_of_run
 from otel_llm.load.report.run_page import page_of_run
 from otel_llm.load.report.study_page import page_of_study
+from otel_llm.load.server.spans import ServerSpans
 from otel_llm.load.show.course import slices_table
 from otel_llm.load.show.llmuses_format import summary_block
 from otel_llm.load.show.report import console, print_report, write_json
@@ -46,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", metavar="N", type=int, help="which run of the file, from 1; default: the latest")
     parser.add_argument("--requests", action="store_true", help="first a line per answer: prompt, completion, tokens")
     parser.add_argument("--slices", action="store_true", help="also a line per slice of the run's time")
+    parser.add_argument(
+        "--server-spans", type=Path, metavar="FILE",
+        help="also the servers' own times of these requests, from their spans (docs/server.md): "
+        "lines of the Collector's file exporter, or a file of `otel-llm view`",
+    )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON (docs/report.md)")
     parser.add_argument(
         "--html", type=Path, metavar="FILE", help="write the report as a page with charts (needs the extra `report`)"
@@ -69,16 +75,17 @@ def run(args: argparse.Namespace) -> int:
     if not 1 <= number <= len(runs):
         raise ConfigError(f"--run to be 1 to {len(runs)}", number)
     row = runs[number - 1]
+    spans = None if args.server_spans is None else ServerSpans(args.server_spans)
     try:
         if _in_files(args):
-            report = report_of(args.file, row)
+            report = report_of(args.file, row, spans)
             page = partial(_page_of_run, args.file, report)
             if _write(args, report, page, lambda to, each: each.of_run(to, args.file, report)):
                 return 0
         if args.requests:
             for line in _lines(args.file, row):
                 sys.stdout.write(line + "\n")
-        report, stats = report_and_stats(args.file, row)
+        report, stats = report_and_stats(args.file, row, spans)
         out = console()
         title = f"run {number} of {len(runs)}  {row['name']}  {row['started_at']}"
         out.print(on_one_line(title), soft_wrap=True, markup=False)
@@ -94,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _of_study(study: StudyResult, args: argparse.Namespace) -> int:
     """Print a study, or write a page of it; return 0."""
-    if args.requests or args.slices:
+    if args.requests or args.slices or args.server_spans:
         raise ConfigError("--run N", "none", f"{args.file} is a study of {len(study.rows)} points: say which run of it")
     if not _write(args, study.json(), lambda: page_of_study(study), partial(_write_study, study)):
         study.print(console())

@@ -9,10 +9,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from otel_llm import conventions as names
 from otel_llm.load.traces.format import TraceFormat
+from otel_llm.load.traces.otlp_line import Array, Line, Span, Value
 from otel_llm.load.traces.rows import Columns, Row, each_line
 from otel_llm.load.traces.trace import Trace
 from otel_llm.record import CACHED
@@ -25,56 +24,21 @@ _FRAMES: Final = ("invoke_agent", "create_agent", "execute_tool", "invoke_workfl
 """Operations whose spans sum up the calls inside them."""
 
 
-class _Array(msgspec.Struct, frozen=True, gc=False):
-    values: list["_Value"] = []
-
-
-class _Value(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    string_value: str | None = None
-    int_value: int | str | None = None
-    array_value: _Array | None = None
-
-
-class _Attribute(msgspec.Struct, gc=False):
-    key: str
-    value: _Value = _Value()
-
-
-class _Span(msgspec.Struct, rename="camel", gc=False):
-    trace_id: str
-    span_id: str
-    start_time_unix_nano: int | str
-    parent_span_id: str = ""
-    attributes: list[_Attribute] = []
-
-
-class _Scope(msgspec.Struct, gc=False):
-    spans: list[_Span] = []
-
-
-class _Resource(msgspec.Struct, rename="camel", gc=False):
-    scope_spans: list[_Scope] = []
-
-
-class _Line(msgspec.Struct, rename="camel"):
-    resource_spans: list[_Resource] = []
-
-
-def _row(span: _Span) -> Row | None:
+def _row(span: Span) -> Row | None:
     """Return the request that a span is about; None of a span that is no call of a model."""
-    said = {attribute.key: attribute.value for attribute in span.attributes}
+    said = span.said
     asked, answered = _count(said, _INPUT), _count(said, _OUTPUT)
-    operation = said.get(names.OPERATION_NAME, _Value()).string_value
-    flags = said.get(names.RECORD_FLAGS, _Value()).array_value or _Array()
+    operation = said.get(names.OPERATION_NAME, Value()).string_value
+    flags = said.get(names.RECORD_FLAGS, Value()).array_value or Array()
     cached = any(flag.string_value == CACHED for flag in flags.values)
     if operation in _FRAMES or cached or (operation is None and not asked):
         return None
-    conversation = said.get(names.CONVERSATION_ID, _Value()).string_value or span.trace_id
+    conversation = said.get(names.CONVERSATION_ID, Value()).string_value or span.trace_id
     session = int.from_bytes(blake2b(conversation.encode(), digest_size=7).digest())
     return Row(int(span.start_time_unix_nano), asked, answered, session=session)
 
 
-def _count(said: dict[str, _Value], keys: tuple[str, ...]) -> int:
+def _count(said: dict[str, Value], keys: tuple[str, ...]) -> int:
     return next((int(value.int_value) for key in keys if (value := said.get(key)) and value.int_value is not None), 0)
 
 
@@ -85,8 +49,8 @@ class _Calls:
         self._rows: dict[str, Row] = {}
         self._parents: dict[str, str] = {}
 
-    def take(self, line: _Line) -> None:
-        for span in (span for each in line.resource_spans for scope in each.scope_spans for span in scope.spans):
+    def take(self, line: Line) -> None:
+        for span in line.spans():
             me = span.trace_id + span.span_id
             if span.parent_span_id:
                 self._parents[me] = span.trace_id + span.parent_span_id
@@ -106,7 +70,7 @@ class _Calls:
 
 def _read(path: Path) -> Trace:
     calls, columns = _Calls(), Columns(path)
-    each_line(path, _Line, calls.take)
+    each_line(path, Line, calls.take)
     for row in calls.innermost():
         columns.add(row)
     return columns.trace()
