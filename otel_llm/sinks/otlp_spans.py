@@ -32,6 +32,8 @@ _STATUS_CODE: Final = b"\x18"
 _kind_and_times: Final = Struct("<BBBQBQ").pack
 _flags: Final = Struct("<HI").pack
 _double: Final = Struct("<d").pack
+_SHORT: Final = 100
+"""Characters of a text that others may share. A longer one is a prompt or an answer, which nobody should keep."""
 _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 """Flags: it is known whether the parent is in another process; it is."""
 
@@ -116,8 +118,12 @@ def _by_sdk(span: ReadableSpan) -> bytes:
 # -- attributes ------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(4096)
 def _text(key: str, value: str) -> bytes:
+    return _short_text(key, value) if len(value) <= _SHORT else _attribute(key, _field(_STRING, value.encode()))
+
+
+@lru_cache(4096)
+def _short_text(key: str, value: str) -> bytes:
     return _attribute(key, _field(_STRING, value.encode()))
 
 

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
+from otel_llm.sinks import otlp_spans
 from otel_llm.sinks.otlp_spans import encode_spans, with_own_encoder
 
 RESOURCE = Resource({"service.name": "otel-llm-perf", "process.pid": 7}, "https://example.com/resource")
@@ -139,3 +140,11 @@ def test_it_takes_a_fraction_of_the_time() -> None:
             encode(spans).SerializeToString()
             least[encode] = min(least[encode], time.thread_time() - before)
     assert least[encode_spans] < least[encode_by_sdk] / 2
+
+
+def test_no_prompt_is_kept_behind_its_span() -> None:
+    prompt = "a prompt of somebody " * 10
+    encode_spans([span({"gen_ai.input.messages": prompt})])
+    size = otlp_spans._short_text.cache_info().currsize
+    encode_spans([span({"gen_ai.input.messages": f"{prompt}{number}"}) for number in range(5)])
+    assert otlp_spans._short_text.cache_info().currsize == size
