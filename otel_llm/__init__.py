@@ -8,18 +8,19 @@ nothing.
 from typing import TYPE_CHECKING, Any
 
 from otel_llm import errors
-from otel_llm.generation import GenerationMetrics
-from otel_llm.instrumentation.auto import instrument, uninstrument
-from otel_llm.instrumentation.by_hand import observe
-from otel_llm.instrumentation.calls.current import bind_context, current, last_metrics
-from otel_llm.instrumentation.decorator import metrics
-from otel_llm.observation import StreamObservation
 
 if TYPE_CHECKING:
     from otel_llm import models, testing
     from otel_llm.configured import configure
+    from otel_llm.generation import GenerationMetrics
+    from otel_llm.instrumentation.auto import instrument, uninstrument
+    from otel_llm.instrumentation.by_hand import observe
+    from otel_llm.instrumentation.calls.current import bind_context, current, last_metrics
+    from otel_llm.instrumentation.decorator import metrics
+    from otel_llm.instrumentation.decorator import metrics as metrics_decorator
     from otel_llm.instrumentation.libraries.instrumentor import LLMInstrumentor
     from otel_llm.models.base import BaseLLM
+    from otel_llm.observation import StreamObservation
     from otel_llm.providers import Providers
 
     __version__: str
@@ -45,21 +46,30 @@ __all__ = [
     "uninstrument",
 ]
 
-metrics_decorator = metrics
-
 _LATER = {
     "BaseLLM": ("otel_llm.models.base", "BaseLLM"),
+    "GenerationMetrics": ("otel_llm.generation", "GenerationMetrics"),
     "LLMInstrumentor": ("otel_llm.instrumentation.libraries.instrumentor", "LLMInstrumentor"),
     "Providers": ("otel_llm.providers", "Providers"),
+    "StreamObservation": ("otel_llm.observation", "StreamObservation"),
+    "bind_context": ("otel_llm.instrumentation.calls.current", "bind_context"),
     "configure": ("otel_llm.configured", "configure"),
+    "current": ("otel_llm.instrumentation.calls.current", "current"),
+    "instrument": ("otel_llm.instrumentation.auto", "instrument"),
+    "last_metrics": ("otel_llm.instrumentation.calls.current", "last_metrics"),
+    "metrics": ("otel_llm.instrumentation.decorator", "metrics"),
+    "metrics_decorator": ("otel_llm.instrumentation.decorator", "metrics"),
     "models": ("otel_llm.models", None),
+    "observe": ("otel_llm.instrumentation.by_hand", "observe"),
     "testing": ("otel_llm.testing", None),
+    "uninstrument": ("otel_llm.instrumentation.auto", "uninstrument"),
 }
-"""What is loaded when it is asked for, because not everyone needs it: (module, name in it, None for the module)."""
+"""What is loaded when it is first asked for, as not everyone needs it: (module, name in it, None for the module). The
+commands, for one, import this package and decorate nothing."""
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for by name and is not needed by everyone."""
+    """Load what is asked for by name; the next time it is found without us."""
     if name == "__version__":
         from importlib.metadata import version
 
@@ -69,7 +79,9 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     module, attribute = _LATER[name]
-    return import_module(module) if attribute is None else getattr(import_module(module), attribute)
+    found = import_module(module) if attribute is None else getattr(import_module(module), attribute)
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:

@@ -6,13 +6,12 @@ or on the last token itself, as the model has it; so it is asked for, and what h
 """
 
 from collections.abc import Mapping
+from functools import cache
 from struct import unpack_from
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import DecodeError
 
 from otel_llm.record import OTHER
 from otel_llm.wire.messages import MessageProtocol
@@ -92,7 +91,7 @@ class KServeGrpc(MessageProtocol):
     @classmethod
     def pack(cls, body: bytes) -> bytes:
         asked = orjson.loads(body)
-        message = _Request(
+        message = _messages().request(
             model_name=asked["model_name"], model_version=asked.get("model_version", ""), id=asked.get("id", "")
         )
         for name, value in asked.get("parameters", {}).items():
@@ -112,11 +111,12 @@ class KServeGrpc(MessageProtocol):
 
         Which of two kinds it is, is told by where it has outputs: a model's name stands where a stream has its error.
         """
-        response = _parsed(_Stream, message)
+        known = _messages()
+        response = _parsed(known.stream, message)
         if response is None or not response.infer_response.outputs:
-            whole = _parsed(_Response, message)
+            whole = _parsed(known.response, message)
             if whole is not None and whole.outputs:
-                response = _Stream(infer_response=whole)
+                response = known.stream(infer_response=whole)
         if response is None:
             raise ValueError(f"expected a message of the protocol, got {len(message)} bytes that are none")
         if response.error_message:
@@ -157,6 +157,8 @@ def _count(data: list[Any] | None) -> int | None:
 
 
 def _parsed(kind: Any, message: bytes) -> Any:
+    from google.protobuf.message import DecodeError
+
     try:
         return kind.FromString(message)
     except DecodeError:
@@ -200,14 +202,26 @@ def _set(parameter: Any, value: Any) -> None:
 
 # -- the messages, with the fields that are used; what else a server sends is skipped ---------------------------------
 
-_FIELD: Final = descriptor_pb2.FieldDescriptorProto
+
+class _Messages(NamedTuple):
+    """The classes of ModelInferRequest, ModelInferResponse and ModelStreamInferResponse."""
+
+    request: Any
+    response: Any
+    stream: Any
 
 
-def _messages() -> tuple[Any, Any, Any]:
-    """Return the classes of ModelInferRequest, ModelInferResponse and ModelStreamInferResponse."""
+@cache
+def _messages() -> _Messages:
+    """Return the classes of the messages. Every run looks at the paths above; protobuf is for those who speak it."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    field_of = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="otel_llm/kserve.proto", package="inference", syntax="proto3")
-    scalars = {name: getattr(_FIELD, f"TYPE_{name.upper()}") for name in ("bool", "int32", "int64", "uint32", "uint64")}
-    scalars |= {name: getattr(_FIELD, f"TYPE_{name.upper()}") for name in ("float", "double", "string", "bytes")}
+    scalars = {
+        name: getattr(field_of, f"TYPE_{name.upper()}") for name in ("bool", "int32", "int64", "uint32", "uint64")
+    }
+    scalars |= {name: getattr(field_of, f"TYPE_{name.upper()}") for name in ("float", "double", "string", "bytes")}
 
     def message(name: str, *fields: str, oneof: str = "") -> None:
         """Add a message. A field is `number name type`, repeated with `*` before its type."""
@@ -218,8 +232,8 @@ def _messages() -> tuple[Any, Any, Any]:
             number, called, kind = field.split()
             many, kind = kind.startswith("*"), kind.lstrip("*")
             added = made.field.add(
-                name=called, number=int(number), type=scalars.get(kind, _FIELD.TYPE_MESSAGE),
-                label=_FIELD.LABEL_REPEATED if many else _FIELD.LABEL_OPTIONAL,
+                name=called, number=int(number), type=scalars.get(kind, field_of.TYPE_MESSAGE),
+                label=field_of.LABEL_REPEATED if many else field_of.LABEL_OPTIONAL,
             )  # fmt: skip
             if kind not in scalars:
                 added.type_name = f".inference.{kind}"
@@ -227,8 +241,10 @@ def _messages() -> tuple[Any, Any, Any]:
                 added.oneof_index = 0
             if kind.endswith("ParametersEntry"):
                 entry = made.nested_type.add(name="ParametersEntry", options={"map_entry": True})
-                entry.field.add(name="key", number=1, type=_FIELD.TYPE_STRING, label=_FIELD.LABEL_OPTIONAL)
-                value = entry.field.add(name="value", number=2, type=_FIELD.TYPE_MESSAGE, label=_FIELD.LABEL_OPTIONAL)
+                entry.field.add(name="key", number=1, type=field_of.TYPE_STRING, label=field_of.LABEL_OPTIONAL)
+                value = entry.field.add(
+                    name="value", number=2, type=field_of.TYPE_MESSAGE, label=field_of.LABEL_OPTIONAL
+                )
                 value.type_name = ".inference.InferParameter"
 
     message(
@@ -252,11 +268,5 @@ def _messages() -> tuple[Any, Any, Any]:
     message("Stream", "1 error_message string", "2 infer_response Response")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    request, response, stream = (
-        message_factory.GetMessageClass(pool.FindMessageTypeByName(f"inference.{name}"))
-        for name in ("Request", "Response", "Stream")
-    )
-    return request, response, stream
-
-
-_Request, _Response, _Stream = _messages()
+    classes = (pool.FindMessageTypeByName(f"inference.{name}") for name in ("Request", "Response", "Stream"))
+    return _Messages(*map(message_factory.GetMessageClass, classes))

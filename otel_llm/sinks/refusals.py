@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError
 
 __all__ = ["Refusals"]
@@ -83,6 +82,16 @@ def _message(response: Any) -> Any:
         said = response.json().get("partialSuccess") or {}
         refused = said.get("rejectedSpans") or said.get("rejectedDataPoints") or 0
         known = {"rejectedSpans": refused, "errorMessage": said.get("errorMessage", "")}
-        return ParseDict({"partialSuccess": known}, ExportTraceServiceResponse())
-    except (DecodeError, ParseError, ValueError, AttributeError):
+        return _parsed(known, ExportTraceServiceResponse())
+    except (DecodeError, ValueError, AttributeError):
         return None
+
+
+def _parsed(known: dict[str, Any], message: Any) -> Any:
+    """Return the message with these fields. Raises ValueError. Few receivers answer in JSON: it is loaded for them."""
+    from google.protobuf.json_format import ParseDict, ParseError
+
+    try:
+        return ParseDict({"partialSuccess": known}, message)
+    except ParseError as error:
+        raise ValueError(*error.args) from error

@@ -4,9 +4,12 @@ No absolute time: what a JSON parser takes for the same event is the yardstick.
 """
 
 import gc
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import orjson
 import pytest
@@ -136,3 +139,24 @@ def test_nothing_of_a_request_needs_a_garbage_collection() -> None:
         one.fail("disconnect", "cut")
     del one
     assert gc.collect() == 0
+
+
+NEEDED_BY_SOME = {
+    "a library that is instrumented": "otel_llm.instrumentation opentelemetry",
+    "telemetry": "google.protobuf grpc requests opentelemetry otel_llm.providers",
+    "a trace that is replayed": "otel_llm.load.traces.opening",
+    "a page": "bokeh jinja2",
+}
+
+
+def test_a_run_loads_what_it_uses(tmp_path: Path) -> None:
+    """Nine tenths of the price of a short run are imports."""
+    words = ["perf", "--url", "http://127.0.0.1:9/v1/chat/completions", "--model", "m", "-n", "1", "--prompt", "hi"]
+    code = f"import sys; from otel_llm.cli import main; main({words}); print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=100
+    )
+    loaded = set(run.stdout.split())
+    assert "otel_llm.load.coordinator.run" in loaded
+    for who, names in NEEDED_BY_SOME.items():
+        assert loaded.isdisjoint(names.split()), who

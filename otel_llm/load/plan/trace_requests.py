@@ -4,7 +4,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -15,9 +15,10 @@ from otel_llm.load.prompts.lazy import Form, GivenPrompts, MadePrompts
 from otel_llm.load.prompts.token_text import TokenText
 from otel_llm.load.prompts.tokenizers import Tokenizer, load_tokenizer
 from otel_llm.load.prompts.wording import messages_of
-from otel_llm.load.traces.opening import open_trace
-from otel_llm.load.traces.trace import Trace
 from otel_llm.wire.protocol import Protocol
+
+if TYPE_CHECKING:
+    from otel_llm.load.traces.trace import Trace
 
 __all__ = ["check_trace", "replay"]
 
@@ -50,6 +51,8 @@ def replay(args: Namespace, protocol: type[Protocol], parameters: Mapping[str, A
 
     Raises ConfigError when it cannot be read, or has no such part.
     """
+    from otel_llm.load.traces.opening import open_trace  # one module a format: for those who replay one
+
     whole = open_trace(Path(args.trace).expanduser(), args.trace_format)
     trace = whole
     if args.trace_from is not None or args.trace_to is not None:
@@ -73,7 +76,7 @@ def _part(args: Namespace) -> tuple[float, float]:
 
 
 def _requests(
-    args: Namespace, form: Form, trace: Trace, tokenizer: Tokenizer | None
+    args: Namespace, form: Form, trace: "Trace", tokenizer: Tokenizer | None
 ) -> tuple[LazyRequests, tuple[str, ...]]:
     if args.cache_bust and (trace.bodies is not None or len(trace.blocks)):
         raise ConfigError("either --cache-bust or a trace whose prompts share text", "both")
@@ -86,7 +89,7 @@ def _requests(
     return made, text.notes
 
 
-def _said(args: Namespace, whole: Trace, trace: Trace, *, timed: bool) -> str:
+def _said(args: Namespace, whole: "Trace", trace: "Trace", *, timed: bool) -> str:
     """Return the note that says what of the trace is replayed, and when."""
     rows = f"{len(trace):,} of {len(whole):,} requests" if len(trace) < len(whole) else f"{len(whole):,} requests"
     when = f"over {trace.at_ns[-1] / 1e9:,.6g} s" if timed else "not at its times"
