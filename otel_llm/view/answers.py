@@ -9,6 +9,7 @@ import numpy as np
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.view.beside import beside
 from otel_llm.view.calls import CLIENT, CUT_OFF, OTHER, SERVER, Group, Held, Rows
+from otel_llm.view.engines import Engines
 from otel_llm.view.figures import SHOWN, figures_of, figures_of_groups
 from otel_llm.view.heatmap import course_of, heatmap_of_calls, heatmap_of_histograms
 from otel_llm.view.histograms import Arrived, Exemplar, Histograms
@@ -51,10 +52,12 @@ class _Look(NamedTuple):
 
 
 class Answers:
-    """Answers from all sources together; `histograms` is of one of them."""
+    """Answers from all sources together; `histograms` and `engines` are of one of them."""
 
-    def __init__(self, sources: Sequence[Source], histograms: Histograms | None = None) -> None:
-        self._sources, self._histograms = sources, histograms
+    def __init__(
+        self, sources: Sequence[Source], histograms: Histograms | None = None, engines: Engines | None = None
+    ) -> None:
+        self._sources, self._histograms, self._engines = sources, histograms, engines
 
     def overview(self, wanted: Wanted, measure: str) -> dict[str, Any]:
         """Return counts, percentiles, runs, and the heatmap of a measure of `figures.SHOWN`."""
@@ -77,6 +80,7 @@ class Answers:
             "course": course_of(mine, look.start, look.end),
             "heatmap": self._heatmap(look, mine, theirs, measure),
             "beside": beside(look.held, look.rows),
+            "engines": self._engines_of(wanted, look),
             "runs": {run: _plain(said) for run, said in self._runs().items()},
             "dropped": look.held.dropped,
             "choices": self._choices(),
@@ -181,6 +185,13 @@ class Answers:
             found = heatmap_of_histograms([each for each in mine if each.rank == rank], dots, look.start, look.end)
             return found and {**found, "from": "histograms"}
         return found and {**found, "from": "calls"}
+
+    def _engines_of(self, wanted: Wanted, look: _Look) -> list[dict[str, Any]]:
+        """Return the engines that said something in the time that is shown, of the model that is asked about."""
+        if self._engines is None:
+            return []
+        found = self._engines.look(None if wanted.window is None else look.end - wanted.window)
+        return [each for each in found if not wanted.model or wanted.model == visible(each["model"])]
 
     def _runs(self) -> dict[str, Mapping[str, Any]]:
         return {number: said for source in self._sources for number, said in source.runs.items()}

@@ -23,7 +23,6 @@ from otel_llm.receiver.otlp import OtlpServer
 from otel_llm.units import parse_seconds
 from otel_llm.view.answers import Answers
 from otel_llm.view.database import Database, Keep
-from otel_llm.view.histograms import Histograms
 from otel_llm.view.run_file import RunFileSource
 from otel_llm.view.server import page_app
 from otel_llm.view.source import Source
@@ -90,7 +89,7 @@ class _View:
                 loop.add_signal_handler(number, self._ended.set)
         listening = self._listen("--port", self._args.port)
         url = f"http://{_HOST}:{listening.getsockname()[1]}/"
-        runner = web.AppRunner(page_app(Answers(*self._sources()), self._about, self._looked), access_log=None)
+        runner = web.AppRunner(page_app(self._answers(), self._about, self._looked), access_log=None)
         await runner.setup()
         try:
             await web.SockSite(runner, listening).start()
@@ -110,10 +109,10 @@ class _View:
             if self._store is not None:
                 self._store.refresh()
 
-    def _sources(self) -> tuple[list[Source], Histograms | None]:
+    def _answers(self) -> Answers:
         """Open what is shown. Raises ConfigError."""
         if self._args.run_file is not None:
-            return [RunFileSource(self._args.run_file)], None
+            return Answers([RunFileSource(self._args.run_file)])
         sources: list[Source] = []
         if self._args.beside is not None:
             folder = self._stack.enter_context(TemporaryDirectory(prefix="otel-llm-view-"))
@@ -124,7 +123,7 @@ class _View:
         self._stack.callback(database.close)
         self._store = Store(database)
         self._otlp = self._receive(self._store)
-        return [self._store, *sources], self._store.histograms
+        return Answers([self._store, *sources], self._store.histograms, self._store.engines)
 
     def _receive(self, store: Store) -> OtlpServer:
         """Start the receiver. Raises ConfigError where a port is taken."""

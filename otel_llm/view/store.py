@@ -12,6 +12,7 @@ from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.receiver.decode import ReceivedEvent, ReceivedSpan, points_of, spans_of
 from otel_llm.view.calls import Calls
 from otel_llm.view.database import Database
+from otel_llm.view.engines import Engines
 from otel_llm.view.histograms import Histograms
 from otel_llm.view.said import call_of
 from otel_llm.view.source import KeptSpan
@@ -34,6 +35,7 @@ class Store:
         self.path = database.path
         self.calls = Calls()
         self.histograms = Histograms(database)
+        self.engines = Engines()
         self.runs: dict[str, Mapping[str, Any]] = {
             number: msgspec.json.decode(said) for number, said in database.read("SELECT id, said FROM run")
         }
@@ -64,6 +66,7 @@ class Store:
         with self._db.lock:
             for point in points_of(batch):
                 self.histograms.take(point, now)
+                self.engines.take(point)
                 if point.name in _RUN_INFO:
                     self._take_run(point.attributes)
                 self.points += 1

@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from otel_llm.clock import SYSTEM, now_ns
 
-__all__ = ["explicit", "exponential", "first_asked", "spans"]
+__all__ = ["explicit", "exponential", "first_asked", "gauges", "spans"]
 
 
 def pairs(attributes: Mapping[str, Any]) -> list[KeyValue]:
@@ -93,6 +93,17 @@ def explicit(
         time_unix_nano=round(at * 1e9), start_time_unix_nano=1, count=sum(counts), explicit_bounds=bounds,
         bucket_counts=counts, attributes=pairs(said or {}),
     )  # fmt: skip
+    return found
+
+
+def gauges(at: float, values: Mapping[str, float], said: Mapping[str, Any], **resource: Any) -> ResourceMetrics:
+    """Return a point of each gauge, by its name."""
+    found = ResourceMetrics()
+    found.resource.attributes.extend(pairs(resource))
+    scoped = found.scope_metrics.add()
+    for name, number in values.items():
+        point = scoped.metrics.add(name=name).gauge.data_points.add(time_unix_nano=round(at * 1e9), as_double=number)
+        point.attributes.extend(pairs(said))
     return found
 
 

@@ -14,7 +14,7 @@ from otel_llm.receiver.received import Received
 from otel_llm.view.answers import Answers, Wanted
 from otel_llm.view.database import Database, Keep
 from otel_llm.view.store import Store
-from tests.view.sent import explicit, exponential, first_asked, spans
+from tests.view.sent import explicit, exponential, first_asked, gauges, spans
 from tests.vocabulary import metric_name
 
 LATENCY = metric_name("time_to_first_token")
@@ -34,6 +34,30 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def call(number: int, took: float, **said: Any) -> dict[str, Any]:
     about = {names.OPERATION_NAME: "chat", names.REQUEST_MODEL: "llama", **said}
     return {"trace": number, "span": number, "start": first_asked() - 100 + number * 0.01, "took": took, "said": about}
+
+
+def test_what_engines_say_of_themselves_stands_beside_the_calls(store: Store) -> None:
+    """The latest value of each gauge; another instance is another line; many are not held."""
+    running, waiting, cache = (
+        metric_name(f"server_{name}") for name in ("requests_running", "requests_waiting", "kv_cache_utilization")
+    )
+    about = {names.ENGINE: "vllm", names.REQUEST_MODEL: "llama"}
+    now = first_asked()
+    for at, (busy, wait) in enumerate([(3, 9), (7, 0)]):
+        said = {running: busy, waiting: wait, cache: 0.5 + at / 10}
+        store.take_metrics([gauges(now + at, said, about, **{names.SERVICE_INSTANCE_ID: "gpu-0"})])
+    store.take_metrics([gauges(now - 5000, {running: 1}, about, **{names.SERVICE_INSTANCE_ID: "gpu-1"})])
+    answers = Answers([store], store.histograms, store.engines)
+    (row,) = answers.overview(Wanted(900), "first_token")["engines"]
+    assert {name: row[name] for name in ("engine", "model", "instance", "running", "waiting", "kv_cache")} == {
+        "engine": "vllm", "model": "llama", "instance": "gpu-0", "running": 7, "waiting": 0, "kv_cache": 0.6,
+    }  # fmt: skip
+    assert row["at"] == pytest.approx(now + 1, abs=1e-6)
+    assert [each["instance"] for each in store.engines.look(None)] == ["gpu-0", "gpu-1"]
+    assert answers.overview(Wanted(900, model="qwen"), "first_token")["engines"] == []
+    for number in range(400):
+        store.take_metrics([gauges(now + number, {running: 1}, about, **{names.SERVICE_INSTANCE_ID: str(number)})])
+    assert len(store.engines.look(None)) == 300
 
 
 def overview(store: Store, wanted: Wanted | None = None, measure: str = "first_token") -> dict[str, Any]:

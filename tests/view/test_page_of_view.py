@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otel_llm import conventions as names
 from tests.browser import Page, browser_program
-from tests.view.sent import exponential, first_asked, spans
+from tests.view.sent import exponential, first_asked, gauges, spans
 from tests.vocabulary import metric_name
 from tools.errors import ToolsError
 from tools.npm_packages import AXE
@@ -98,6 +98,11 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         **{names.SERVICE_NAME: "api"},
     )  # fmt: skip
     found.send("metrics", ExportMetricsServiceRequest(resource_metrics=[gaps]))
+    said_of_itself = gauges(
+        first_asked(), {metric_name("server_requests_running"): 5, metric_name("server_kv_cache_utilization"): 0.42},
+        {names.ENGINE: MARKUP, names.REQUEST_MODEL: "llama-0"}, **{names.SERVICE_INSTANCE_ID: MARKUP},
+    )  # fmt: skip
+    found.send("metrics", ExportMetricsServiceRequest(resource_metrics=[said_of_itself]))
     yield found
     assert found.stop() == 0
 
@@ -160,6 +165,10 @@ def test_figures_are_those_that_were_sent_and_a_trace_is_two_keys_away(serving: 
             assert cards["First token, p99"] == f"{np.percentile(0.1 + np.arange(59) / 100, 99) * 1e3:.0f} ms"
             assert cards["Between tokens, p99"].startswith("≈ ")
             assert "Client beside server" in await page.run("document.querySelector('#main').textContent")
+            row = await page.run(
+                "[...document.querySelectorAll('[aria-label=Engines] td')].map((each) => each.textContent)"
+            )
+            assert row[:3] == ["5", "–", "42 %"]
             # the keyboard: from dot to dot, and into a trace
             await page.run("document.querySelector('#heatmap a').focus(); 0")
             await key(page, "ArrowRight")

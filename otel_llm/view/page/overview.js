@@ -1,10 +1,10 @@
 // The overview: what is slow, what fails, since when.
 import { html, replace, table } from "./element.js";
 import { course, heatmap } from "./charts.js";
-import { count, duration, figure, MEASURES, origin, plural, rate, share } from "./words.js";
+import { clock, count, duration, figure, MEASURES, origin, plural, rate, share } from "./words.js";
 
 export function overview(main, data, state) {
-  const parts = data.total.requests || data.groups.length ? shown(data, state) : [nothing(data.about)];
+  const parts = data.total.requests || data.groups.length || data.engines.length ? shown(data, state) : [nothing(data.about)];
   replace(main, parts);
   draw(main, data);
 }
@@ -20,6 +20,7 @@ function shown(data, state) {
       html("p", { class: "fine" }, "Below: calls that ended, in red those that failed. Solid line p50, dashed p99.")),
     groups(data, state),
     beside(data, state),
+    engines(data),
     runs(data, state),
     data.dropped ? html("p", { class: "fine" }, `The latest calls are held; ${plural(data.dropped, "older one")} are not counted here any more.`) : null,
   ];
@@ -106,6 +107,21 @@ function beside(data) {
   ];
   return html("section", {}, html("h2", {}, "Client beside server"), table("Client beside server", columns, data.beside),
     html("p", { class: "fine" }, "p50 / p99 of the same calls, joined by their trace. What is outside the server is the network, proxies and the client itself."));
+}
+
+function engines(data) {
+  if (!data.engines.length) return null;
+  const said = (value) => count(value === undefined ? null : value);
+  const columns = [
+    ["engine", (row) => [row.engine || row.model || "an engine",
+      html("span", { class: "small" }, [row.engine ? row.model : "", row.instance, row.rank ? `rank ${row.rank}` : "", row.role].filter(Boolean).join(" · "))]],
+    ["running", (row) => said(row.running ?? row.in_flight)],
+    ["waiting", (row) => said(row.waiting)],
+    ["key-value cache", (row) => (row.kv_cache === undefined ? "–" : `${(row.kv_cache * 100).toFixed(0)} %`)],
+    ["said at", (row) => clock(row.at)],
+  ];
+  return html("section", {}, html("h2", {}, "Engines"), table("Engines", columns, data.engines),
+    html("p", { class: "fine" }, "What each engine said last of itself: requests it works on, requests that wait in it, and the share of its cache in use."));
 }
 
 function runs(data, state) {
