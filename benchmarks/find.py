@@ -1,36 +1,63 @@
-"""How often `otel-llm find` is right: `python -m benchmarks.find` prints two tables.
+"""How often `otel-llm find` is right, and what it takes: `python -m benchmarks.find [TRIALS]` prints three tables.
 
-The server is a queue with c places whose capacity is known in closed form (Erlang's C): nothing is sent, requests and
-their ends are drawn. First the sequential test alone, at loads just where the SLO is broken and around it; then the
-whole search, many times, against the true highest load. Each point starts idle, as a run does.
+Nothing is sent: two servers answer in virtual time, and their answers go to the test and the search of `otel-llm find`.
+One is a queue with c places, whose limit is known in closed form (Erlang's C). The other is an engine that batches, as
+vLLM and SGLang do; its limit is found by brute force, from millions of requests. First comes the sequential test alone,
+at loads just where the SLO is broken and around it; then whole searches against the true limit, beside a bisection with
+points of a fixed length, which takes each point's share for the truth. Each point starts idle, as a run does.
 """
 
 import heapq
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
 from otel_llm.load.figures.certainty import Certainty
 from otel_llm.load.figures.overload import judge_overload
-from otel_llm.load.study.search import Outcome, Search
+from otel_llm.load.study.bracket import outcome_of
+from otel_llm.load.study.search import Answer, Search
 from otel_llm.measures import Floats
 
-__all__ = ["SERVERS", "Server", "find", "trial"]
+__all__ = ["ENGINE", "NEAR", "QUEUES", "Engine", "Queue", "Server", "bad_share", "bisect", "find", "trial"]
 
-TRIALS: Final = 40
+TRIALS: Final = 100
 FACTORS: Final = (0.8, 1.0, 1.2)
-BUDGET: Final = 10_000
+BUDGET: Final = 20_000
 """Requests of a point of a search, at most."""
+FIXED: Final = (20_000, 40_000, 80_000)
+"""Requests of each point of a bisection."""
 SHORT: Final = 8_000
+NEAR: Final = 0.03
 _PART: Final = 500
+_LONGER: Final = 0.15
+_BRUTE: Final = 1_000_000
+
+Part = tuple[Floats, Floats, Floats]
+"""When requests are sent, when they get what the SLO is about, and when they end: seconds, float64[n] each."""
 
 
-class Server(NamedTuple):
-    """A queue with c places, service exponential with mean 1 / rate; the SLO: wait at most `limit` s for `share`."""
+class Server(Protocol):
+    """Answers requests that come at random. The SLO: at most `limit` s from sent to begun, for `share` of them."""
+
+    @property
+    def limit(self) -> float: ...
+    @property
+    def share(self) -> float: ...
+    @property
+    def capacity(self) -> float:
+        """The highest load at which the SLO is kept, requests per second."""
+
+    def requests(self, load: float, random: np.random.Generator) -> Iterator[Part]:
+        """Yield requests in parts, in the order in which they are sent, from an idle server on."""
+
+
+class Queue(NamedTuple):
+    """A queue with c places, service exponential with mean 1 / rate."""
 
     places: int
     rate: float
@@ -56,8 +83,8 @@ class Server(NamedTuple):
             low, high = (middle, high) if self.bad(middle) < 1 - self.share else (low, middle)
         return low
 
-    def requests(self, load: float, random: np.random.Generator) -> Iterator[tuple[Floats, Floats, Floats]]:
-        """Yield, in parts and from an idle server on, when requests are sent, begin to be served, and end."""
+    def requests(self, load: float, random: np.random.Generator) -> Iterator[Part]:
+        """Yield requests; begun is when they begin to be served."""
         free, now = [0.0] * self.places, 0.0
         while True:
             sent = now + np.cumsum(random.exponential(1 / load, _PART))
@@ -69,82 +96,216 @@ class Server(NamedTuple):
             yield sent, begun, ended
 
 
-SERVERS: Final = {
-    "1 place, wait 5 s for 95 %": Server(1, 1, 5, 0.95),
-    "4 places, wait 2 s for 90 %": Server(4, 1, 2, 0.9),
-    "16 places, wait 0.3 s for 90 %": Server(16, 1, 0.3, 0.9),
-    "64 places of 10 s, wait 1 s for 99 %": Server(64, 0.1, 1, 0.99),
+class Engine(NamedTuple):
+    """An engine that batches: a step makes a token of each request in it, and takes longer the more there are.
+
+    places: requests in a step at most; step_s, request_s: seconds of a step, and for each request in it
+    prefill_s: seconds by which a prompt makes its first step longer; tokens: of an answer, least and most
+    """
+
+    places: int
+    step_s: float
+    request_s: float
+    prefill_s: float
+    tokens: tuple[int, int]
+    limit: float
+    share: float
+
+    @property
+    def capacity(self) -> float:
+        return _by_brute_force(self)
+
+    def requests(self, load: float, random: np.random.Generator) -> Iterator[Part]:
+        """Yield requests; begun is when their first token is there."""
+        sent, lengths, begun, ended = list[float](), list[int](), list[float](), list[float]()
+        running: list[tuple[int, int]] = []  # the step after which a request ends, and its number
+        now, step, waiting, whole, told = 0.0, 0, 0, 0, 0
+        while True:
+            if waiting + self.places >= len(sent):
+                later = (sent[-1] if sent else 0.0) + np.cumsum(random.exponential(1 / load, _PART))
+                sent += later.tolist()
+                lengths += random.integers(*self.tokens, _PART, endpoint=True).tolist()
+                ended += [math.nan] * _PART
+            if not running:
+                now = max(now, sent[waiting])
+            joined = 0
+            while len(running) < self.places and sent[waiting] <= now:
+                heapq.heappush(running, (step + lengths[waiting], waiting))
+                waiting, joined = waiting + 1, joined + 1
+            now, step = now + self.step_s + self.request_s * len(running) + self.prefill_s * joined, step + 1
+            begun += [now] * joined
+            while running and running[0][0] <= step:
+                ended[heapq.heappop(running)[1]] = now
+            while whole < waiting and ended[whole] == ended[whole]:
+                whole += 1
+            if whole >= told + _PART:
+                part = slice(told, whole)
+                yield np.array(sent[part]), np.array(begun[part]), np.array(ended[part])
+                told = whole
+
+
+QUEUES: Final[Mapping[str, Queue]] = {
+    "1 place, wait 5 s for 95 %": Queue(1, 1, 5, 0.95),
+    "4 places, wait 2 s for 90 %": Queue(4, 1, 2, 0.9),
+    "16 places, wait 0.3 s for 90 %": Queue(16, 1, 0.3, 0.9),
+    "64 places of 10 s, wait 1 s for 99 %": Queue(64, 0.1, 1, 0.99),
+}
+ENGINE: Final = Engine(32, 0.010, 0.001, 0.002, (16, 48), 0.5, 0.9)
+
+SEARCHED: Final[Mapping[str, Server]] = {
+    **{name: QUEUES[name] for name in ("4 places, wait 2 s for 90 %", "16 places, wait 0.3 s for 90 %")},
+    "batches of 32, TTFT 0.5 s for 90 %": ENGINE,
 }
 
-SEARCHED: Final = tuple(SERVERS)[1:3]
+
+@cache
+def _by_brute_force(engine: Engine) -> float:
+    """Return the limit of an engine, by the share of bad requests among a million at each load."""
+    full = engine.places / (np.mean(engine.tokens) * (engine.step_s + engine.request_s * engine.places))
+    low, high = 0.5 * full, full
+    while high / low > 1.002:
+        middle = (low + high) / 2
+        low, high = (middle, high) if bad_share(engine, middle, _BRUTE) < 1 - engine.share else (low, middle)
+    return float(low + high) / 2
 
 
-def trial(server: Server, load: float, random: np.random.Generator, budget: int = BUDGET) -> tuple[Outcome, float, int]:
-    """Run one point; return what came of it, the share of bad requests, and how many requests it took."""
-    certainty, number, kept = Certainty(server.share), 0, 0
+def bad_share(server: Server, load: float, number: int) -> float:
+    """Return the share of bad requests, of so many."""
+    bad = seen = 0
+    for sent, begun, _ in server.requests(load, np.random.default_rng(5)):
+        bad, seen = bad + int((begun - sent > server.limit).sum()), seen + len(sent)
+        if seen >= number:
+            return bad / seen
+    raise AssertionError("a server answers for ever")
+
+
+def trial(server: Server, load: float, random: np.random.Generator, budget: int = BUDGET) -> tuple[Answer, int]:
+    """Run one point; return what came of it, and how many requests it took."""
+    certainty, number, look = Certainty(server.share), 0, 0
     parts: list[tuple[Floats, Floats]] = []
     for sent, begun, ended in server.requests(load, random):
         good = begun - sent <= server.limit
         for row in zip((sent * 1e9).tolist(), (ended * 1e9).tolist(), good.tolist(), strict=True):
             certainty.put(number, *row)
             number += 1
-        kept += int(good.sum())
         parts.append((sent, ended))
-        if certainty.look() is not None or number >= budget:
-            break
+        if number >= look:
+            look = number * (1 + _LONGER)
+            if certainty.look() is not None or number >= budget:
+                break
     asked, over = (np.concatenate(each) for each in zip(*parts, strict=True))
     overload = judge_overload(asked, asked, np.where(over > asked[-1], np.nan, over))
-    outcome: Outcome = "breaks" if overload is not None and overload.overloaded else certainty.look() or "unsure"
-    return outcome, (number - kept + 0.5) / (number + 1), number
+    grew = overload is not None and overload.overloaded
+    report = {
+        "slo": {"certainty": certainty.judgement.report(), "required_attainment": server.share},
+        "load": {"overload": {"overloaded": grew, "by_client": False}},
+        "client": {"saturated": False},
+    }
+    return outcome_of(load, report), number
 
 
 def find(server: Server, random: np.random.Generator, first: float, budget: int = BUDGET) -> tuple[Search, int]:
     """Search for the highest load that holds; return the search and how many requests it took."""
     search, requests = Search(first, 1 - server.share), 0
     while (load := search.next()) is not None:
-        outcome, bad, number = trial(server, load, random, budget)
-        search.tell(load, outcome, bad)
+        answer, number = trial(server, load, random, budget)
+        search.tell(answer)
         requests += number
     return search, requests
 
 
+def bisect(server: Server, random: np.random.Generator, first: float, number: int) -> tuple[float, int]:
+    """Search with points of a fixed length, whose shares are taken for the truth; return the load and the requests."""
+    low, high, requests = 0.0, math.inf, 0
+    while high / max(low, 1e-9) > 1 + NEAR:
+        load = (2 * low or first) if math.isinf(high) else math.sqrt(low * high) if low else high / 2
+        requests += number
+        bad = kept = seen = 0
+        for sent, begun, _ in server.requests(load, random):
+            seen, bad = seen + len(sent), bad + int((begun - sent > server.limit).sum())
+            if seen >= number:
+                break
+        kept = bad <= (1 - server.share) * seen
+        low, high = (load, high) if kept else (low, load)
+    return math.sqrt(low * high), requests
+
+
 def points_row(name: str, factor: float, trials: int) -> str:
-    """Return a row of the first table: what came of points at a load, as a multiple of the true capacity."""
-    server, random = SERVERS[name], np.random.default_rng(11)
-    found = Counter(trial(server, factor * server.capacity, random, SHORT)[0] for _ in range(trials))
+    """Return a row of the first table: what came of points at a load, as a multiple of the true limit."""
+    server, random = QUEUES[name], np.random.default_rng(11)
+    found = Counter(trial(server, factor * server.capacity, random, SHORT)[0].outcome for _ in range(trials))
     shares = (f"{found[outcome] / trials:.0%}" for outcome in ("holds", "breaks", "unsure"))
     return f"| {name} | {factor:g} × | {' | '.join(shares)} |"
 
 
+class Found(NamedTuple):
+    """One search: the bracket, the limit and its interval as shares of the truth, and what it took."""
+
+    bracket: tuple[float, float]
+    limit: tuple[float, float, float]
+    points: int
+    requests: int
+
+
+def searched(server: Server, seed: int, budget: int = BUDGET) -> Found:
+    """Search once, from a sixth of the true limit on."""
+    true = server.capacity
+    search, requests = find(server, np.random.default_rng(seed), true / 6, budget)
+    limit = search.limit or (math.nan,) * 3
+    bracket = (search.holds or 0) / true, (search.breaks or math.inf) / true
+    return Found(bracket, tuple(each / true for each in limit), len(search.answers), requests)  # type: ignore[arg-type]
+
+
 def searches_row(name: str, trials: int) -> str:
     """Return a row of the second table: what came of whole searches."""
-    server, random = SERVERS[name], np.random.default_rng(12)
-    true = server.capacity
-    searches = [find(server, random, true / 6) for _ in range(trials)]
-    held = sum((s.holds or 0) <= true <= (s.breaks or math.inf) for s, _ in searches)
-    widths = [(s.breaks or math.inf) / s.holds - 1 if s.holds else math.inf for s, _ in searches]
-    points = float(np.median([len(s.answers) for s, _ in searches]))
-    spent = float(np.median([number / (len(s.answers) * BUDGET) for s, number in searches]))
-    requests = float(np.median([number for _, number in searches]))
+    server = SEARCHED[name]
+    found = [searched(server, seed) for seed in range(trials)]
+    held = sum(low <= 1 <= high for low, high in (each.bracket for each in found))
+    near = sum(abs(each.limit[0] - 1) <= NEAR for each in found)
+    inside = sum(low <= 1 <= high for _, low, high in (each.limit for each in found))
+    width = np.median([high / low - 1 if low else math.inf for low, high in (each.bracket for each in found)])
+    points, requests = (np.median(each) for each in zip(*(each[2:] for each in found), strict=True))
     return (
-        f"| {name} | {true:.3g}/s | {held} of {trials} | {np.median(widths):.0%} | {points:g} | {requests:,.0f} | "
-        f"{spent:.2f} × |"
+        f"| {name} | {server.capacity:.3g}/s | {held} of {trials} | {width:.0%} | {near} of {trials} | "
+        f"{inside} of {trials} | {points:g} | {requests:,.0f} |"
     )
 
 
+def bisections_row(name: str, number: int, trials: int) -> str:
+    """Return a row of the third table: what came of bisections."""
+    server = SEARCHED[name]
+    true = server.capacity
+    found = [bisect(server, np.random.default_rng(seed), true / 6, number) for seed in range(trials)]
+    near = sum(abs(load / true - 1) <= NEAR for load, _ in found)
+    requests = np.median([requests for _, requests in found])
+    return f"| {name} | {number:,} | {near} of {trials} | {requests:,.0f} |"
+
+
 def main(trials: int = TRIALS) -> int:
-    """Print both tables, row by row."""
-    sys.stdout.write("| server | load | holds | breaks | unsure |\n|---|---|---|---|---|\n")
-    for name in SERVERS:
+    """Print the tables, row by row."""
+    _table("server", "load", "holds", "breaks", "unsure")
+    for name in QUEUES:
         for factor in FACTORS:
-            sys.stdout.write(f"{points_row(name, factor, trials)}\n")
-            sys.stdout.flush()
-    sys.stdout.write("\n| server | truth | bracket holds it | width | points | requests | of points of full length |\n")
-    sys.stdout.write("|---|---|---|---|---|---|---|\n")
+            _row(points_row(name, factor, trials))
+    _table(
+        "server", "truth", "bracket holds it", "width", "limit within 3 %", "interval holds it", "points", "requests"
+    )
     for name in SEARCHED:
-        sys.stdout.write(f"{searches_row(name, max(trials // 2, 1))}\n")
-        sys.stdout.flush()
+        _row(searches_row(name, trials))
+    _table("server", "requests of a point", "within 3 %", "requests")
+    for name in SEARCHED:
+        for number in FIXED:
+            _row(bisections_row(name, number, trials))
     return 0
+
+
+def _table(*columns: str) -> None:
+    _row(f"\n| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+
+
+def _row(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

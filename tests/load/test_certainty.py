@@ -5,14 +5,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from benchmarks.find import SERVERS, Server, trial
+from benchmarks.find import QUEUES, Queue, trial
 from otel_llm.load.figures.certainty import Certainty, judge_attainment
 from otel_llm.sinks.sqlite import read_records
 from tests.load.conftest import Perf
 from tests.load.test_perf import chat
 from tests.truthserver.process import TruthServer
 
-QUEUE = SERVERS["4 places, wait 2 s for 90 %"]
+QUEUE = QUEUES["4 places, wait 2 s for 90 %"]
 
 
 def outcomes(bad: float, count: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -56,15 +56,15 @@ def test_requests_after_one_that_has_not_ended_are_not_looked_at() -> None:
 
 @pytest.mark.parametrize(("factor", "outcome"), [(0.6, "holds"), (1.5, "breaks")])
 def test_a_queue_of_known_capacity_is_judged_rightly(factor: float, outcome: str) -> None:
-    found, _, requests = trial(QUEUE, factor * QUEUE.capacity, np.random.default_rng(3), 20_000)
-    assert found == outcome
+    answer, requests = trial(QUEUE, factor * QUEUE.capacity, np.random.default_rng(3), 20_000)
+    assert answer.outcome == outcome
     assert requests < 20_000
 
 
 def test_the_capacity_of_the_proofs_is_erlangs() -> None:
     """M/M/1 waits longer than t with probability load * exp(-(1 - load) t)."""
-    assert Server(1, 1, 5, 0.95).bad(0.5) == pytest.approx(0.5 * np.exp(-2.5))
-    assert Server(2, 1, 0, 0.9).bad(1.0) == pytest.approx(1 / 3)
+    assert Queue(1, 1, 5, 0.95).bad(0.5) == pytest.approx(0.5 * np.exp(-2.5))
+    assert Queue(2, 1, 0, 0.9).bad(1.0) == pytest.approx(1 / 3)
     assert QUEUE.bad(QUEUE.capacity) == pytest.approx(0.1)
 
 

@@ -10,21 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.find import SERVERS, find
+from benchmarks.find import ENGINE, NEAR, QUEUES, bad_share, bisect, find
 from otel_llm.load.study.bracket import OUTCOMES, outcome_of
-from otel_llm.load.study.search import Outcome, Search
+from otel_llm.load.study.limit import Share, limit_of
+from otel_llm.load.study.search import Answer, Outcome, Search
 from tests.load.test_perf import chat
 from tests.truthserver.process import TruthServer
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def searched(server: Callable[[float], Outcome], first: float, **options: float | bool) -> Search:
+def told(server: Callable[[float], Outcome], first: float, **options: float | bool) -> Search:
     """Let a search ask a server whose share of bad requests is a straight line in log odds, 10 % at 100."""
     search = Search(first, 0.1, **options)  # type: ignore[arg-type]
     while (load := search.next()) is not None:
         odds = math.log(0.1 / 0.9) + 8 * math.log(load / 100)
-        search.tell(load, server(load), min(max(1 / (1 + math.exp(-odds)), 1e-4), 1 - 1e-4))
+        search.tell(Answer(load, server(load), min(max(1 / (1 + math.exp(-odds)), 1e-4), 1 - 1e-4)))
     return search
 
 
@@ -34,7 +35,7 @@ def exact(load: float) -> Outcome:
 
 @pytest.mark.parametrize("first", [1, 60, 99, 101, 400, 5000])
 def test_a_search_ends_with_a_bracket_as_narrow_as_was_asked(first: float) -> None:
-    search = searched(exact, first)
+    search = told(exact, first)
     assert search.holds is not None
     assert search.breaks is not None
     assert search.holds <= 100 < search.breaks <= search.holds * 1.052
@@ -44,13 +45,13 @@ def test_a_search_ends_with_a_bracket_as_narrow_as_was_asked(first: float) -> No
 
 
 def test_whole_loads_end_next_to_each_other() -> None:
-    search = searched(lambda load: "holds" if load <= 7 else "breaks", 1, whole=True)
+    search = told(lambda load: "holds" if load <= 7 else "breaks", 1, whole=True)
     assert (search.holds, search.breaks) == (7, 8)
-    assert searched(lambda load: "breaks", 4, whole=True).holds is None
+    assert told(lambda load: "breaks", 4, whole=True).holds is None
 
 
 def test_where_it_is_not_sure_the_bracket_is_as_wide_as_that() -> None:
-    search = searched(lambda load: "unsure" if 90 < load < 110 else exact(load), 10)
+    search = told(lambda load: "unsure" if 90 < load < 110 else exact(load), 10)
     assert search.holds is not None
     assert search.breaks is not None
     assert search.holds <= 90 < 110 <= search.breaks
@@ -60,31 +61,84 @@ def test_where_it_is_not_sure_the_bracket_is_as_wide_as_that() -> None:
 
 def test_short_points_are_no_reason_to_try_lower_loads() -> None:
     """At a low load few requests come, so it takes a higher one to be sure of anything."""
-    search = searched(lambda load: "unsure" if load < 50 else exact(load), 1)
+    search = told(lambda load: "unsure" if load < 50 else exact(load), 1)
     assert min(answer.load for answer in search.answers) == 1
     assert search.holds is not None
     assert search.breaks is not None
     assert 50 <= search.holds <= 100 < search.breaks <= search.holds * 1.052
-    never = searched(lambda load: "unsure" if load <= 100 else "breaks", 4)
+    never = told(lambda load: "unsure" if load <= 100 else "breaks", 4)
     assert (never.holds, min(answer.load for answer in never.answers)) == (None, 4)
     assert never.breaks is not None
     assert 100 < never.breaks <= 106
 
 
 def test_no_load_above_the_highest_is_tried_and_a_client_that_is_the_limit_ends_the_search() -> None:
-    assert [a.load for a in searched(exact, 10, highest=50).answers] == [10, 20, 40, 50]
-    limited = searched(lambda load: "void" if load > 30 else exact(load), 10)
+    assert [a.load for a in told(exact, 10, highest=50).answers] == [10, 20, 40, 50]
+    limited = told(lambda load: "void" if load > 30 else exact(load), 10)
     assert (limited.holds is not None and 28 < limited.holds <= 30, limited.breaks) == (True, None)
-    assert len(searched(lambda load: "void", 10).answers) == 3
+    assert len(told(lambda load: "void", 10).answers) == 3
 
 
-def test_the_search_finds_the_known_capacity_of_a_queue() -> None:
-    server = SERVERS["4 places, wait 2 s for 90 %"]
-    search, requests = find(server, np.random.default_rng(1), server.capacity / 3, 4_000)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_queue_whose_limit_is_known_is_found(seed: int) -> None:
+    """As `python -m benchmarks.find` does with a hundred seeds and longer points."""
+    server = QUEUES["16 places, wait 0.3 s for 90 %"]
+    search, requests = find(server, np.random.default_rng(seed), server.capacity / 3, 8_000)
     assert search.holds is not None
     assert search.breaks is not None
     assert search.holds <= server.capacity <= search.breaks
-    assert requests < 4_000 * len(search.answers)
+    assert search.limit is not None
+    assert search.limit.load == pytest.approx(server.capacity, rel=0.04)
+    assert search.limit.low <= server.capacity <= search.limit.high
+    _, of_bisection = bisect(server, np.random.default_rng(seed), server.capacity / 3, 20_000)
+    assert requests < 0.5 * of_bisection
+
+
+def test_the_limit_of_an_engine_that_batches_is_found() -> None:
+    """Around what is found, many more requests than the search sent fall short of the allowed share, and exceed it."""
+    search, _ = find(ENGINE, np.random.default_rng(1), 5.0, 8_000)
+    assert search.limit is not None
+    below, above = (bad_share(ENGINE, search.limit.load * factor, 60_000) for factor in (1 - NEAR, 1 + NEAR))
+    assert below < 1 - ENGINE.share < above
+    assert search.limit.load < ENGINE.places / (32 * (ENGINE.step_s + ENGINE.places * ENGINE.request_s))
+
+
+def test_the_limit_lies_where_the_line_through_all_points_crosses_what_is_allowed() -> None:
+    line = [Share(load, 1 / (1 + (100 / load) ** 8 * 9), 400.0) for load in (20, 85, 95, 104, 115, 180)]
+    limit = limit_of(line, 0.1)
+    assert limit is not None
+    assert limit.load == pytest.approx(100, rel=2e-3)
+    more = limit_of([each._replace(worth=4e4) for each in line], 0.1)
+    assert more is not None
+    assert limit.low < more.low < limit.load < more.high < limit.high
+    assert (more.high - more.low) == pytest.approx((limit.high - limit.low) / 10, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("loads", "why"),
+    [
+        ([50, 60, 70], "all hold: the limit would be beyond them"),
+        ([150, 160], "all break"),
+        ([20, 500], "none is near"),
+        ([], "nothing was tried"),
+    ],
+)
+def test_a_limit_that_would_be_a_guess_is_refused(loads: list[float], why: str) -> None:
+    assert limit_of([Share(load, 1 / (1 + (100 / load) ** 8 * 9), 400.0) for load in loads], 0.1) is None, why
+
+
+def test_a_search_that_stays_unsure_ends_when_the_limit_is_known_well_enough() -> None:
+    def ask(worth: float) -> Search:
+        search = Search(10, 0.1)
+        while (load := search.next()) is not None:
+            bad = 1 / (1 + (100 / load) ** 8 * 9)
+            search.tell(Answer(load, "unsure" if 90 < load < 110 else exact(load), bad, worth))
+        return search
+
+    short, long = ask(60.0), ask(1e5)
+    assert len(long.answers) < len(short.answers)
+    assert long.limit is not None
+    assert (long.limit.low < 100 < long.limit.high, long.limit.high / long.limit.low < 1.05) == (True, True)
 
 
 def report(**more: object) -> dict[str, object]:
@@ -107,15 +161,15 @@ def report(**more: object) -> dict[str, object]:
 def test_a_point_of_an_overloaded_server_breaks_and_one_of_a_limited_client_says_nothing(
     more: dict[str, object], outcome: str
 ) -> None:
-    assert outcome_of(report(**more))[0] == outcome
+    assert outcome_of(9.0, report(**more)).outcome == outcome
 
 
 def test_a_point_of_which_nothing_is_known_speaks_for_neither_side() -> None:
     """It is unsure, and no reason to try a lower load."""
     nothing = {"verdict": None, "requests": 0, "good": 0, "independent": 0.0, "attainment": None}
-    outcome, bad = outcome_of(report(slo={"certainty": nothing, "required_attainment": 0.99}))
-    assert outcome == "unsure"
-    assert 0 < bad < 0.01
+    answer = outcome_of(9.0, report(slo={"certainty": nothing, "required_attainment": 0.99}))
+    assert (answer.outcome, answer.worth) == ("unsure", 0)
+    assert 0 < answer.bad < 0.01
 
 
 def run_find(folder: Path, *words: str) -> tuple[int, str, str]:

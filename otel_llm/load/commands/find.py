@@ -49,13 +49,13 @@ def run(args: argparse.Namespace) -> int:
     search, code = search_of(plan, args.slo_attainment), 0
     with StudyFile.open(path, plan) as study:
         for point, report in study.points():  # what was learnt before it was stopped
-            search.tell(point.load, *outcome_of(report))
+            search.tell(outcome_of(point.load, report))
         try:
             while (load := search.next()) is not None:
                 between(args.pause if search.answers else 0, args.between)
                 point = Point(len(search.answers) + 1, loop, load)
                 report = run_point(study, point, options)
-                search.tell(load, *outcome_of(report))
+                search.tell(outcome_of(load, report))
                 sys.stderr.write(
                     f"{point.asked}: {search.answers[-1].outcome}, {report['requests']['sent']:,} requests\n"
                 )

@@ -8,6 +8,7 @@ from otel_llm.load.report.model import Verdict
 from otel_llm.load.report.page import Card, Group, render
 from otel_llm.load.report.sentences import study_answer
 from otel_llm.load.study.bracket import ASSUMED, OUTCOMES, WORTH, bracket_table, effort_of
+from otel_llm.load.study.capacity import model_lines
 from otel_llm.load.study.cells import per_second
 from otel_llm.load.study.loads import Load
 from otel_llm.load.study.result import StudyResult
@@ -80,6 +81,10 @@ def _cards(result: StudyResult) -> Iterator[Card]:
         for name in ("holds", "breaks"):
             load = result.bracket[name]
             yield Card(f"{name} at", "–" if load is None else str(Load(result.plan["loop"], load)), "", sure)
+        if (limit := result.bracket["limit"]) is not None:
+            low, high = result.bracket["limit_ci95"]
+            about = f"{low:.4g} – {high:.4g}, by all points"
+            yield Card("limit most likely at", str(Load(result.plan["loop"], float(f"{limit:.4g}"))), "", about)
     for name, label, unit in (
         ("request_throughput", "most answered", "requests/s"),
         ("goodput", "most that kept the objective", "requests/s"),
@@ -109,6 +114,9 @@ def _lines(result: StudyResult) -> Iterator[str]:
         yield "Not every point has been run: the same command goes on."
     if result.bracket is not None:
         yield from (WORTH, ASSUMED)
+    elif result.model is not None:
+        lines = model_lines(result.model, result.rows[0]["loop"])
+        yield from (f"{line[:1].upper()}{line[1:]}." for line in lines)
 
 
 def _table(result: StudyResult) -> tuple[list[str], list[list[str]]]:

@@ -7,9 +7,9 @@ from rich.console import Console
 
 from otel_llm.load.study.cells import coloured_table, per_second
 from otel_llm.load.study.loads import Load, Loop
-from otel_llm.load.study.search import Outcome
+from otel_llm.load.study.search import Answer
 
-__all__ = ["OUTCOMES", "answer_of", "bracket_table", "outcome_of", "print_bracket"]
+__all__ = ["OUTCOMES", "answer_of", "bracket_table", "limit_line", "outcome_of", "print_bracket"]
 
 OUTCOMES: Final[Mapping[str, str]] = {
     "holds": "it is certain that the SLO is kept",
@@ -22,22 +22,26 @@ ASSUMED: Final = "assumed: what holds at a load holds at every lower one, and th
 _COLOURS: Final = {"holds": "green", "breaks": "red", "unsure": "yellow", "void": "yellow"}
 
 
-def outcome_of(report: Mapping[str, Any]) -> tuple[Outcome, float]:
-    """Return what came of a point, and the share of bad requests as far as it is known."""
+def outcome_of(load: float, report: Mapping[str, Any]) -> Answer:
+    """Return what came of a load, by the report of its run."""
     certainty, overload = report["slo"]["certainty"], report["load"]["overload"]
     allowed = 1 - report["slo"]["required_attainment"]
     bad = (certainty["requests"] - certainty["good"] + allowed / 2) / (certainty["requests"] + 1)
     grew = overload is not None and overload["overloaded"]
     if (grew and overload["by_client"]) or (report["client"]["saturated"] and not grew):
-        return "void", bad
+        return Answer(load, "void", bad)
     if grew:
-        return "breaks", max(bad, 0.5)
-    return certainty["verdict"] or "unsure", bad
+        return Answer(load, "breaks", max(bad, 0.5))
+    return Answer(load, certainty["verdict"] or "unsure", bad, certainty["independent"])
 
 
-def print_bracket(answer: str, rows: Sequence[Mapping[str, Any]], loop: Loop, console: Console, *, done: bool) -> None:
-    """Print the answer, then the points by load, then what it rests on."""
-    console.print(f"[bold]{answer}[/]", soft_wrap=True)
+def print_bracket(
+    found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], loop: Loop, console: Console, *, done: bool
+) -> None:
+    """Print the answer, then the points by load, then what it rests on. found: the bracket and the limit"""
+    console.print(f"[bold]{answer_of(found, rows, loop)}[/]", soft_wrap=True)
+    if (limit := limit_line(found, loop)) is not None:
+        console.print(limit, soft_wrap=True)
     outcomes = {row["outcome"] for row in rows}
     if "unsure" in outcomes and "holds" not in outcomes:
         console.print("[yellow]points were too short to be sure: give a longer --duration, or more with -n[/]")
@@ -77,7 +81,7 @@ def effort_of(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def answer_of(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], loop: Loop) -> str:
-    """Return the bracket in one sentence. found: `holds`, `breaks` and `confidence`"""
+    """Return the bracket in one sentence. found: `holds`, `breaks`, `confidence` and `limit`"""
     holds, breaks = found["holds"], found["breaks"]
     parts = ["holds for certain nowhere that was tried" if holds is None else f"holds at {Load(loop, holds)}"]
     if breaks is not None:
@@ -87,6 +91,14 @@ def answer_of(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], loop:
     else:
         parts.append("breaks nowhere that was tried")
     return f"{', '.join(parts)}  ({found['confidence']:.0%} sure)"
+
+
+def limit_line(found: Mapping[str, Any], loop: Loop) -> str | None:
+    """Return where the limit most likely is, as a sentence; None where the points do not say."""
+    if found["limit"] is None:
+        return None
+    low, high = (f"{each:.4g}" for each in found["limit_ci95"])
+    return f"the limit is most likely at {Load(loop, found['limit'])}, between {low} and {high}: by all points together"
 
 
 def _share(value: float | None) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from otel_llm.load.figures.certainty import ALPHA
 from otel_llm.load.show.ci import Verdict, write_suite
 from otel_llm.load.study.bracket import answer_of, outcome_of, print_bracket
+from otel_llm.load.study.capacity import model_of
 from otel_llm.load.study.loads import Load
 from otel_llm.load.study.point import Point
 from otel_llm.load.study.rows import row_of
@@ -32,7 +33,7 @@ class StudyResult:
 
     plan:    `kind`, `sweep` or `find`, and what it was to do
     rows:    a row per point (study.rows); those of a search have `outcome` and `certainty` as well
-    bracket: `holds`, `breaks` and `confidence` of a search; None of a sweep
+    bracket: `holds`, `breaks`, `confidence`, `limit` and `limit_ci95` of a search; None of a sweep
     whole:   whether no point is left to run
     run:     the report of its first run; None where none has ended
     """
@@ -51,10 +52,15 @@ class StudyResult:
             return answer_of(self.bracket, self.rows, self.plan["loop"])
         return summary_of(self.rows) if self.rows else "no point has ended"
 
+    @property
+    def model(self) -> Mapping[str, Any] | None:
+        """The knee and the capacity of the server, by a sweep's points (study.capacity); None of a search."""
+        return model_of(self.rows) if self.bracket is None else None
+
     def json(self) -> dict[str, Any]:
         """Return it as `--json` writes it (docs/studies.md)."""
-        study = {**self.plan, "path": str(self.path)}
-        return {"schema": _SCHEMA, "study": study, **(self.bracket or {}), "points": self.rows}
+        study, found = {**self.plan, "path": str(self.path)}, self.bracket or {"model": self.model}
+        return {"schema": _SCHEMA, "study": study, **found, "points": self.rows}
 
     def verdicts(self) -> Iterator[Verdict]:
         """Yield a verdict for each gate of each point, and of a search whether a load holds."""
@@ -74,9 +80,9 @@ class StudyResult:
     def print(self, console: Console) -> None:
         """Print the answer, the points, and where they are."""
         if self.bracket is not None:
-            print_bracket(self.answer, self.rows, self.plan["loop"], console, done=self.whole)
+            print_bracket(self.bracket, self.rows, self.plan["loop"], console, done=self.whole)
         else:
-            print_sweep(self.answer, self.rows, len(self.plan["points"]), console)
+            print_sweep(self.answer, self.rows, self.model, len(self.plan["points"]), console)
         console.print(f"study file  {self.path}", soft_wrap=True, markup=False)
 
 
@@ -87,10 +93,16 @@ def result_of(path: Path, plan: Mapping[str, Any], points: Points) -> StudyResul
         search = search_of(plan, run["slo"]["required_attainment"] if run else 1.0)
         rows = []
         for point, report in points:
-            outcome, bad = outcome_of(report)
-            search.tell(point.load, outcome, bad)
-            rows.append({**row_of(point, report), "outcome": outcome, "certainty": report["slo"]["certainty"]})
-        bracket = {"holds": search.holds, "breaks": search.breaks, "confidence": 1 - 2 * ALPHA}
+            search.tell(answer := outcome_of(point.load, report))
+            rows.append({**row_of(point, report), "outcome": answer.outcome, "certainty": report["slo"]["certainty"]})
+        limit = search.limit
+        bracket = {
+            "holds": search.holds,
+            "breaks": search.breaks,
+            "confidence": 1 - 2 * ALPHA,
+            "limit": limit and limit.load,
+            "limit_ci95": limit and [limit.low, limit.high],
+        }
         return StudyResult(path, plan, rows, bracket, search.next() is None, run)
     rows = sorted((row_of(*each) for each in points), key=lambda row: (row["load"], row["repeat"]))
     return StudyResult(path, plan, rows, None, len(rows) == len(plan["points"]), run)

@@ -5,10 +5,14 @@ one breaks. A point that was too short to be sure, and in which hardly a request
 far as the way goes on: at a lower load fewer requests come, and it would be less sure. Then the share of bad requests
 at the two ends, a straight line in log odds over the logarithm of the load, says where it is as large as it may be, and
 the next loads lie half of the precision to either side of that place: at the place itself no test would ever be sure.
+The search ends when the bracket is narrow enough. Where a point stayed unsure, so that it will not be, it ends once all
+points together say where the limit is (`limit`), as exactly as the bracket was to be.
 """
 
 import math
 from typing import Final, Literal, NamedTuple
+
+from otel_llm.load.study.limit import Limit, Share, limit_of
 
 __all__ = ["Answer", "Outcome", "Search"]
 
@@ -17,14 +21,21 @@ Outcome = Literal["holds", "breaks", "unsure", "void"]
 _MOST: Final = 24
 _VOID: Final = 3
 _DEEPEST: Final = 1 / 1024
+_ENOUGH: Final = 1.25
+"""How wide the interval of the limit may be, times the precision, when a search ends that stays unsure."""
 
 
 class Answer(NamedTuple):
-    """load: as tried; bad: the share of bad requests there, as far as it is known"""
+    """What came of a load.
+
+    bad: the share of bad requests there, as far as it is known; worth: so many independent requests say so, 0 where the
+    backlog grew all the time, so that the share is one of how long the point was
+    """
 
     load: float
     outcome: Outcome
     bad: float
+    worth: float = 0.0
 
 
 class Search:
@@ -44,9 +55,9 @@ class Search:
         self._step = math.log1p(precision)
         self.answers: list[Answer] = []
 
-    def tell(self, load: float, outcome: Outcome, bad: float) -> None:
+    def tell(self, answer: Answer) -> None:
         """Take what came of a load."""
-        self.answers.append(Answer(load, outcome, bad))
+        self.answers.append(answer)
 
     @property
     def holds(self) -> float | None:
@@ -59,6 +70,12 @@ class Search:
     def breaks(self) -> float | None:
         """The lowest load that breaks; None so far."""
         return min((a.load for a in self.answers if a.outcome == "breaks"), default=None)
+
+    @property
+    def limit(self) -> Limit | None:
+        """Where the limit most likely lies, by all points together; None where they do not say."""
+        shares = [Share(a.load, a.bad, a.worth) for a in self.answers if a.outcome != "void"]
+        return limit_of(shares, self._bad)
 
     def next(self) -> float | None:
         """Return the load to try; None when nothing more is to be learnt, or too much was tried."""
@@ -98,6 +115,13 @@ class Search:
     def _between(self, low: float, high: float) -> float | None:
         unsure = sorted(a.load for a in self.answers if low < a.load < high)
         if unsure:
+            limit = self.limit
+            if (
+                self.holds is not None
+                and limit is not None
+                and math.log(limit.high / limit.low) <= _ENOUGH * self._step
+            ):
+                return None
             gaps = ((low, unsure[0]), (unsure[-1], high))
             wide = max(gaps, key=lambda gap: gap[1] / gap[0])
             return self._inside(*wide, math.sqrt(wide[0] * wide[1]))

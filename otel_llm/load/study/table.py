@@ -6,6 +6,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from otel_llm.load.show.rows import milliseconds
+from otel_llm.load.study.capacity import model_lines
 from otel_llm.load.study.cells import coloured_table, per_second
 from otel_llm.load.study.loads import Load, Loop
 from otel_llm.load.study.rows import COLOURS, VERDICTS
@@ -41,11 +42,15 @@ def summary_of(rows: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(parts)
 
 
-def print_sweep(answer: str, rows: Sequence[Mapping[str, Any]], planned: int, console: Console) -> None:
-    """Print the answer and the points so far of as many as were planned."""
+def print_sweep(
+    answer: str, rows: Sequence[Mapping[str, Any]], model: Mapping[str, Any] | None, planned: int, console: Console
+) -> None:
+    """Print the answer, the model of the server and the points so far of as many as were planned."""
     console.print(f"[bold]{answer}[/]" if rows else answer, soft_wrap=True)
     if not rows:
         return
+    for line in model_lines(model, rows[0]["loop"]) if model else ():
+        console.print(line, soft_wrap=True)
     if len(rows) < planned:
         console.print(f"[yellow]{len(rows)} of {planned} points: the same command goes on[/]", soft_wrap=True)
     console.print()
