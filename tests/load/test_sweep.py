@@ -131,6 +131,9 @@ def test_an_interrupted_sweep_shows_what_it_has(truth: TruthServer, tmp_path: Pa
         (["--rate", "1", "--parallel", "1", "-n", "1"], "expected either --rate or --parallel, got 'both'"),
         (["-n", "1"], "expected either --rate or --parallel, got 'neither'"),
         (["--rate", "1"], "expected -n or --duration"),
+        (["--rate", "auto", "--parallel", "1", "-n", "1"], "expected either --rate or --parallel, got 'both'"),
+        (["--rate", "auto", "-n", "1", "--repeat", "2"], "--rate auto without --repeat and --shuffle"),
+        (["--rate", "auto", "1", "-n", "1"], "expected loads for --rate, got 'auto'"),
         (["--rate", "1", "-n", "1", "--repeat", "0"], "--repeat to be 1 or more"),
         (["--rate", "1", "-n", "1", "--slo", "speed=1"], "expected NAME=TIME"),
         (["--rate", "1", "-n", "1", "--jsonl", "x"], "unrecognized arguments: --jsonl"),
@@ -225,7 +228,7 @@ def test_what_came_out_is_one_sentence(verdicts: list[tuple[float, str]], summar
 def test_the_table_fits_and_says_what_its_marks_mean(width: int) -> None:
     out = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     many = [{**row, "goodput": 1234.5} for row in rows((123456, "ok"), (2, "overload"), (4, "void"))]
-    print_sweep(summary_of(many), many, None, 3, out)
+    print_sweep(summary_of(many), many, None, None, out)
     text = out.export_text()
     table = text.split("\n\n")[1]
     assert max(map(len, table.splitlines())) <= width
@@ -239,7 +242,7 @@ def test_answers_without_a_first_token_have_a_column_for_how_long_they_took() ->
     none = {"p50": None, "p99": None, "ci95": {"p50": [None, None], "p99": [None, None]}, "infinite": 0}
     of_embeddings = [{**row, "time_to_first_token": none, "inter_token_latency": none} for row in rows((2, "ok"))]
     out = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
-    print_sweep(summary_of(of_embeddings), of_embeddings, None, 1, out)
+    print_sweep(summary_of(of_embeddings), of_embeddings, None, None, out)
     text = out.export_text()
     head = text.split("\n\n")[1].splitlines()[0]
     assert head.split() == ["rate/s", "answered/s", "latency", "p50", "p99", "sent"]

@@ -9,6 +9,7 @@ import msgspec
 
 from otel_llm.load.plan.arguments import add_arguments
 from otel_llm.load.plan.option_values import parse_key_values
+from otel_llm.load.study.loads import AUTO
 
 __all__ = ["command_line", "study_command_line"]
 
@@ -33,7 +34,10 @@ def study_command_line(plan: Mapping[str, Any], arguments: Mapping[str, Any]) ->
     """
     own = {"loop", *_OF_A_POINT, plan.get("loop") or plan["points"][0][0]}
     shared = _options({name: value for name, value in arguments.items() if name not in own})
-    words = _of_search(plan) if plan["kind"] == "find" else _of_sweep(plan["points"])
+    if plan["kind"] == "find":
+        words = _of_search(plan)
+    else:
+        words = iter((f"--{plan['loop']}", AUTO)) if plan.get("auto") else _of_sweep(plan["points"])
     return shlex.join(["otel-llm", plan["kind"], *words, *shared])
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from otel_llm.load.study.loads import Load, Loop
 from otel_llm.measures import Floats
 
-__all__ = ["model_lines", "model_of"]
+__all__ = ["knee_of", "model_lines", "model_of"]
 
 _Z: Final = 1.96
 _REACHED: Final = 0.8
@@ -40,7 +40,7 @@ def model_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     if len({row["load"] for row in judged}) < 2:
         return None
     capacity = _of_open_loop(judged) if judged[0]["loop"] == "rate" else _of_closed_loop(judged)
-    return {"knee": _knee(judged), "capacity": capacity}
+    return {"knee": knee_of(judged), "capacity": capacity}
 
 
 def model_lines(model: Mapping[str, Any], loop: Loop) -> list[str]:
@@ -56,7 +56,8 @@ def model_lines(model: Mapping[str, Any], loop: Loop) -> list[str]:
     return [*lines, f"capacity {capacity['value']:.3g} answers/s, 95 % between {low:.3g} and {high:.3g}"]
 
 
-def _knee(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def knee_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the `knee` of a model, of points that all say something of the server."""
     loads, costs = _by_load(rows)
     if len(loads) < 3:
         return _refused("at least three loads with latencies are needed")
@@ -72,7 +73,7 @@ def _by_load(rows: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[float
     """Return the loads, ascending, and the median latency per throughput at each."""
     found: dict[float, list[float]] = {}
     for row in rows:
-        if (latency := row["request_latency"]["p50"]) is not None:
+        if (latency := row["request_latency"]["p50"]) is not None and row["request_throughput"]:
             found.setdefault(row["load"], []).append(latency / row["request_throughput"])
     loads = sorted(found)
     return loads, [float(np.median(found[load])) for load in loads]

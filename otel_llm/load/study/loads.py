@@ -7,10 +7,12 @@ from typing import Final, Literal, NamedTuple
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["Load", "Loop", "parse_loads"]
+__all__ = ["AUTO", "Load", "Loop", "parse_loads"]
 
 Loop = Literal["rate", "parallel"]
 
+AUTO: Final = "auto"
+"""Loads that a sweep finds itself (study.auto)."""
 _HOW: Final = "write 1 2 4 8, or 1..64:x2, or 10..50:+10"
 _RANGE: Final = re.compile(r"([^.].*?)\.\.([^:]+):([x+])(.+)")
 _MOST: Final = 1000

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from otel_llm.load.figures.certainty import ALPHA
 from otel_llm.load.show.ci import Verdict, write_suite
+from otel_llm.load.study.auto import next_load
 from otel_llm.load.study.bracket import answer_of, outcome_of, print_bracket
 from otel_llm.load.study.capacity import model_of
 from otel_llm.load.study.loads import Load
@@ -57,6 +58,14 @@ class StudyResult:
         """The knee and the capacity of the server, by a sweep's points (study.capacity); None of a search."""
         return model_of(self.rows) if self.bracket is None else None
 
+    def _so_far(self) -> str:
+        """Return how far a sweep has come."""
+        return (
+            "not past the knee yet"
+            if self.plan.get("auto")
+            else f"{len(self.rows)} of {len(self.plan['points'])} points"
+        )
+
     def json(self) -> dict[str, Any]:
         """Return it as `--json` writes it (docs/studies.md)."""
         study, found = {**self.plan, "path": str(self.path)}, self.bracket or {"model": self.model}
@@ -82,7 +91,8 @@ class StudyResult:
         if self.bracket is not None:
             print_bracket(self.bracket, self.rows, self.plan["loop"], console, done=self.whole)
         else:
-            print_sweep(self.answer, self.rows, self.model, len(self.plan["points"]), console)
+            left = None if self.whole else self._so_far()
+            print_sweep(self.answer, self.rows, self.model, left, console)
         console.print(f"study file  {self.path}", soft_wrap=True, markup=False)
 
 
@@ -105,7 +115,8 @@ def result_of(path: Path, plan: Mapping[str, Any], points: Points) -> StudyResul
         }
         return StudyResult(path, plan, rows, bracket, search.next() is None, run)
     rows = sorted((row_of(*each) for each in points), key=lambda row: (row["load"], row["repeat"]))
-    return StudyResult(path, plan, rows, None, len(rows) == len(plan["points"]), run)
+    whole = next_load(plan["loop"], rows) is None if plan.get("auto") else len(rows) == len(plan["points"])
+    return StudyResult(path, plan, rows, None, whole, run)
 
 
 def search_of(plan: Mapping[str, Any], attainment: float) -> Search:

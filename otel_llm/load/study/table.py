@@ -43,16 +43,20 @@ def summary_of(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def print_sweep(
-    answer: str, rows: Sequence[Mapping[str, Any]], model: Mapping[str, Any] | None, planned: int, console: Console
+    answer: str,
+    rows: Sequence[Mapping[str, Any]],
+    model: Mapping[str, Any] | None,
+    so_far: str | None,
+    console: Console,
 ) -> None:
-    """Print the answer, the model of the server and the points so far of as many as were planned."""
+    """Print the answer, the model of the server and the points. so_far: how far it has come; None of a whole one"""
     console.print(f"[bold]{answer}[/]" if rows else answer, soft_wrap=True)
     if not rows:
         return
     for line in model_lines(model, rows[0]["loop"]) if model else ():
         console.print(line, soft_wrap=True)
-    if len(rows) < planned:
-        console.print(f"[yellow]{len(rows)} of {planned} points: the same command goes on[/]", soft_wrap=True)
+    if so_far is not None:
+        console.print(f"[yellow]{so_far}: the same command goes on[/]", soft_wrap=True)
     console.print()
     columns, lines = sweep_table(rows, intervals=console.width >= _WIDE)
     console.print(coloured_table(columns, lines, COLOURS))
