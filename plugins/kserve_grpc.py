@@ -89,6 +89,10 @@ class KServeGrpc(MessageProtocol):
         return WireRequest(json_body(body, {}))
 
     @classmethod
+    def prepare(cls) -> None:
+        _messages()
+
+    @classmethod
     def pack(cls, body: bytes) -> bytes:
         asked = orjson.loads(body)
         message = _messages().request(

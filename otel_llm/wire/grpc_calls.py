@@ -152,6 +152,7 @@ async def connect(
     deadline_s: of each call; None for none
     Raises RemoteError of kind `connect_timeout`.
     """
+    protocol.prepare()
     began = now_ns()
     where = f"unix:{target.unix}" if target.unix is not None else target.authority
     if target.tls:

@@ -19,6 +19,10 @@ class MessageProtocol(Protocol):
     __slots__ = ()
 
     @classmethod
+    def prepare(cls) -> None:
+        """Load what `pack` and `unpack` need: called before a connection is opened, while no request waits to leave."""
+
+    @classmethod
     def pack(cls, body: bytes) -> bytes:
         """Return the message of a request's body. Raises ValueError for one that has none."""
         raise NotImplementedError(f"{cls.__name__}.pack")

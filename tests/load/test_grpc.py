@@ -1,5 +1,6 @@
 """`otel-llm perf` by gRPC, against a server of grpcio: what is counted and when, and that status OK is no success."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterator
@@ -9,11 +10,14 @@ import grpc
 import pytest
 import trustme
 
+from otel_llm.errors import RemoteError
 from otel_llm.record import TEXT
 from otel_llm.sinks.sqlite import read_records
+from otel_llm.wire import grpc_calls
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.messages import MessageProtocol
 from otel_llm.wire.protocol import Ask
+from otel_llm.wire.target import Target
 from otel_llm_plugins.kserve_grpc import KServeGrpc
 from tests.load.conftest import Perf
 from tests.load.grpc_server import TOKENS, GrpcServer, answer, in_stream, put
@@ -36,6 +40,19 @@ def plugin() -> type[MessageProtocol]:
     found = load_protocol("kserve_grpc")
     assert issubclass(found, MessageProtocol)
     return found
+
+
+def test_what_messages_are_made_with_is_loaded_before_a_connection_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading protobuf takes longer than a first token may: no request waits for it."""
+    prepared = list[None]()
+    monkeypatch.setattr(KServeGrpc, "prepare", lambda: prepared.append(None))
+
+    async def fail() -> None:
+        with pytest.raises(RemoteError, match="a gRPC server"):
+            await grpc_calls.connect(Target.parse("grpc://127.0.0.1:9"), KServeGrpc, {}, 0.05)
+
+    asyncio.run(fail())
+    assert prepared
 
 
 def test_messages_are_counted_and_timed_as_the_server_sent_them(perf: Run, server: GrpcServer) -> None:
