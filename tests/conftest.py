@@ -10,7 +10,7 @@ from tests.truthserver.process import TruthServer, build
 SERVERS = {"perf", "truth", "inference_sim", "jaeger", "otelcol", "prometheus", "wheel"}
 """Fixtures that start a process, or build something first."""
 
-SLOW_FOLDERS = ("dashboards/fed", "libraries", "models", "process", "real")
+SLOW_FOLDERS = ("dashboards/fed", "engines", "libraries", "models", "process", "real")
 """Folders whose tests start processes without a fixture of the above."""
 
 SHARED_PARTS = ("collector", "dashboards", "real")
@@ -19,6 +19,7 @@ SHARED_PARTS = ("collector", "dashboards", "real")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fast", action="store_true", help="leave out tests that start servers, a Collector or a browser")
+    parser.addoption("--engines", action="store_true", help="also start real model servers, in tests/engines")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.peers.aiperf import _said
-from benchmarks.peers.environments import ENVIRONMENTS, Environment
+from benchmarks.peers.environments import ENVIRONMENTS
 from benchmarks.peers.truth import truth_of
+from tools.engines import ENGINES
+from tools.environments import Environment
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,7 +47,9 @@ def test_ours_and_the_raw_client_are_held_against_what_was_sent(tmp_path: Path) 
         assert abs(float(row["ITL p50"])) < 5, "half of a gap"
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda environment: environment.distribution)
+@pytest.mark.parametrize(
+    "environment", [*ENVIRONMENTS, *ENGINES.values()], ids=lambda environment: environment.distribution
+)
 def test_an_environment_is_of_the_version_that_is_asked_for_and_every_package_has_its_hash(
     environment: Environment,
 ) -> None:
@@ -58,14 +62,15 @@ def test_an_environment_is_of_the_version_that_is_asked_for_and_every_package_ha
 
 def test_another_lock_is_another_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("benchmarks.peers.environments.REQUIREMENTS", tmp_path)
+    monkeypatch.setattr("tools.environments.REQUIREMENTS", tmp_path)
+    (tmp_path / "tools").mkdir()
     folders = []
     for rest in ("", "other==1\n"):
-        (tmp_path / "tool.lock").write_text(f"tool[perf]==1.2 \\\n    --hash=x\n{rest}")
-        folders.append(Environment("tool").folder)
+        (tmp_path / "tools" / "tool.lock").write_text(f"tool[perf]==1.2 \\\n    --hash=x\n{rest}")
+        folders.append(Environment("tools", "tool").folder)
     assert folders[0].name.startswith("tool-1.2-")
     assert folders[0] != folders[1]
-    assert not Environment("tool").installed
+    assert not Environment("tools", "tool").installed
 
 
 def test_the_truth_is_from_arrival_to_the_write_with_the_first_token() -> None:

