@@ -12,7 +12,7 @@ from tests.browser import Page
 from tests.load.conftest import Perf
 from tests.load.test_compare import sure, trusted
 from tests.load.test_foreign import HERE
-from tests.load.test_page import CANVASES, MARKUP, axe, browse
+from tests.load.test_page import CANVASES, MARKUP, PAPER, axe, browse, printed
 from tests.load.test_perf import chat
 from tests.truthserver.process import TruthServer
 
@@ -60,6 +60,10 @@ def test_the_page_is_whole_asks_for_nothing_and_can_be_used_by_everyone(
         assert (violations, page.trouble) == ([], [])
 
     browse(use, pages / "c.html", width=width, dark=dark)
+
+
+def test_it_can_be_printed(pages: Path) -> None:
+    browse(printed, pages / "c.html", width=PAPER, dark=True)
 
 
 def test_markup_in_reports_and_in_names_of_files_is_text(pages: Path) -> None:

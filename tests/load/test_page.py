@@ -66,6 +66,9 @@ TOLD = """(() => {
 """Whether a text beside the pointer says what is under it."""
 MARKUP = "<img src=x onerror='window.ran=1'><script>window.ran=1</script>"
 
+PAPER = 718
+"""Pixels of a sheet of A4 between its margins."""
+
 Made = tuple[Perf, Path]
 
 
@@ -119,6 +122,20 @@ def test_the_page_is_whole_asks_for_nothing_and_can_be_used_by_everyone(
         assert page.trouble == []
 
     browse(use, made[1], width=width, dark=dark)
+
+
+async def printed(page: Page) -> None:
+    """A sheet of A4 is wide enough, and its paper white whatever scheme the screen has."""
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    await page.send("Emulation.setEmulatedMedia", media="print", features=dark)
+    await page.until("document.documentElement.scrollWidth <= innerWidth")
+    assert await page.run("[...document.querySelectorAll('table')].every((each) => each.offsetWidth <= innerWidth)")
+    assert await page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.trouble == []
+
+
+def test_a_page_can_be_printed(made: Made) -> None:
+    browse(printed, made[1], width=PAPER, dark=True)
 
 
 def test_charts_follow_the_scheme_and_the_pointer(made: Made) -> None:

@@ -13,7 +13,7 @@ from otel_llm.load.study.result import result_in
 from tests.browser import Page
 from tests.load.conftest import Perf
 from tests.load.study_of_points import Told, study_of
-from tests.load.test_page import CANVASES, MARKUP, axe, browse
+from tests.load.test_page import CANVASES, MARKUP, PAPER, axe, browse, printed
 from tests.load.test_perf import chat
 from tests.truthserver.process import TruthServer
 
@@ -61,6 +61,10 @@ def test_the_page_is_whole_asks_for_nothing_and_can_be_used_by_everyone(
         assert (violations, page.trouble) == ([], [])
 
     browse(use, file, width=width, dark=dark)
+
+
+def test_it_can_be_printed(sweep: Path) -> None:
+    browse(printed, written(sweep), width=PAPER, dark=True)
 
 
 def cells(study: Path) -> list[list[str]]:
