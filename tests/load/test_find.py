@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from benchmarks.find import ENGINE, NEAR, QUEUES, bad_share, bisect, find
-from otel_llm.load.study.bracket import OUTCOMES, outcome_of
+from otel_llm.load.study.bracket import OUTCOMES, outcome_of, print_bracket
 from otel_llm.load.study.limit import Share, limit_of
 from otel_llm.load.study.search import Answer, Outcome, Search
 from tests.load.test_perf import chat
@@ -170,6 +172,19 @@ def test_a_point_of_which_nothing_is_known_speaks_for_neither_side() -> None:
     answer = outcome_of(9.0, report(slo={"certainty": nothing, "required_attainment": 0.99}))
     assert (answer.outcome, answer.worth) == ("unsure", 0)
     assert 0 < answer.bad < 0.01
+
+
+def test_the_answer_says_where_the_limit_most_likely_is_in_one_line_of_a_terminal() -> None:
+    found = {
+        "holds": 59.3, "breaks": 66.1, "confidence": 0.95, "limit": 62.412345, "limit_ci95": [61.234567, 63.512345],
+    }  # fmt: skip
+    out = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    print_bracket(found, [], "rate", out, done=True)
+    first, second, *_ = out.export_text().splitlines()
+    assert first == "holds at 59.3/s, breaks at 66.1/s  (95% sure)"
+    assert second == "the limit is most likely at 62.41/s, between 61.23 and 63.51  (95% sure)"
+    print_bracket({**found, "limit": None, "limit_ci95": None}, [], "rate", out, done=True)
+    assert "most likely" not in out.export_text()
 
 
 def run_find(folder: Path, *words: str) -> tuple[int, str, str]:

@@ -97,8 +97,10 @@ def limit_line(found: Mapping[str, Any], loop: Loop) -> str | None:
     """Return where the limit most likely is, as a sentence; None where the points do not say."""
     if found["limit"] is None:
         return None
-    low, high = (f"{each:.4g}" for each in found["limit_ci95"])
-    return f"the limit is most likely at {Load(loop, found['limit'])}, between {low} and {high}: by all points together"
+    at, low, high = (float(f"{each:.4g}") for each in (found["limit"], *found["limit_ci95"]))
+    return (
+        f"the limit is most likely at {Load(loop, at)}, between {low:g} and {high:g}  ({found['confidence']:.0%} sure)"
+    )
 
 
 def _share(value: float | None) -> str:
