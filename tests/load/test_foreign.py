@@ -51,6 +51,37 @@ def test_figures_are_those_of_the_tool(name: str) -> None:
     assert report["output_token_throughput"] > 0
 
 
+def test_figures_are_those_that_the_tool_printed_and_the_truth_stands_beside_them() -> None:
+    """A result of aiperf's, what it printed, and the percentiles of the log of the simulator that it loaded, in ms."""
+    report = report_from(HERE / "known" / "profile_export_aiperf.json")
+    assert report is not None
+    truth = json.loads((HERE / "known" / "server.json").read_text())
+    printed = {
+        cells[1].strip(): [cell.strip() for cell in cells[2:-1]]
+        for cells in (line.split("│") for line in (HERE / "known" / "printed.txt").read_text().splitlines())
+    }
+    text = (DOCS / "other_tools.md").read_text()
+    for label, measure, name in (
+        ("Time to First Token (ms)", "time_to_first_token", "`time_to_first_token`"),
+        ("Inter Token Latency (ms)", "time_per_output_token", None),
+        ("Request Latency (ms)", "request_latency", "`request_latency`"),
+    ):
+        _, _, _, p99, p90, p50, _ = printed[label]
+        row = [report["measures"][measure][each] * 1e3 for each in ("p50", "p90", "p99")]
+        assert [f"{each:.2f}" for each in row] == [p50, p90, p99]
+        if name is not None:
+            sent = [truth[measure][each] for each in ("p50", "p90", "p99")]
+            assert all(said > true for said, true in zip(row, sent, strict=True))
+            cells = " | ".join(f"{said:.2f} | {true:.2f}" for said, true in zip(row, sent, strict=True))
+            assert f"| {name} | {cells} |" in text
+    gaps = [
+        (report["measures"]["inter_token_latency"][each] * 1e3, sent)
+        for each, sent in truth["inter_token_latency"].items()
+    ]
+    assert f"| `inter_chunk_latency` | {' | '.join(f'{said:.2f} | {sent:.2f}' for said, sent in gaps)} |" in text
+    assert [f"{report['request_throughput']:.2f}"] == printed["Request Throughput (requests/sec)"][:1]
+
+
 def test_every_tool_has_a_result_and_every_meaning_a_measure_of_ours() -> None:
     ours = {measure.name for measure in MEASURES} | {"request_throughput", None}
     assert {tool for tool, *_ in TOLD.values()} == {tool.name for tool in TOOLS}
