@@ -1,13 +1,15 @@
 """Pages and answers that real servers gave, read as they were: `make test-engines` asks the servers themselves.
 
 A file's name has the engine and its version. Each was written by it on 28 November 2026, after the run that its test
-describes; of a page only what no table knows at all was left out.
+describes, on a machine where others had most of the two cores; of a page, what no table lists was left out.
 """
 
 from pathlib import Path
 
 import pytest
 
+from otel_llm.record import ServerTimes
+from otel_llm.wire.protocol_files import find_protocol
 from otel_llm_collector.engine_tables.exposition import find_mismatches
 from otel_llm_collector.engine_tables.reading import Reading, read_page, recognise
 from otel_llm_collector.engine_tables.table import engine_tables, find_engine_table
@@ -38,3 +40,36 @@ def test_triton_after_thirty_streams_that_ended_and_ten_that_failed() -> None:
     assert set(found.failed.values()) == {0}
     assert found.counters["server_request_time"] / 40 == pytest.approx(0.02696, abs=1e-5)
     assert found.gauges == {"server_requests_waiting": 0}
+
+
+VLLM_RUN = {"queue": 32.42504921774962, "prefill": 1.3521480396002516, "first_token": 35.17939931605}
+"""Means, s, of 20 answers with `--max-num-seqs 2` for six clients, as `otel-llm perf` reported the same minutes."""
+
+
+def test_vllm_s_histograms_are_the_means_of_what_its_answers_said() -> None:
+    """The clients of four others left: two while they waited, two while they were answered."""
+    found = read("vllm_0.32.0.txt")
+    assert found.reasons == {"stop": 0, "length": 20, "abort": 0, "error": 0, "repetition": 0}
+    assert set(found.failed.values()) == {0}
+    assert (found.counters["server_prompt_tokens"], found.counters["server_generation_tokens"]) == (
+        22 * 7,
+        20 * 24 + 15,
+    )
+    queue, prefill, first = (
+        found.histograms[f"server_{name}"] for name in ("queue_duration", "prefill_duration", "time_to_first_token")
+    )
+    assert (queue.count, prefill.count, first.count) == (20, 20, 22), "who left with a token is in the last alone"
+    assert queue.sum / queue.count == pytest.approx(VLLM_RUN["queue"])
+    assert prefill.sum / prefill.count == pytest.approx(VLLM_RUN["prefill"])
+    assert VLLM_RUN["queue"] + VLLM_RUN["prefill"] < first.sum / first.count < VLLM_RUN["first_token"]
+
+
+def test_vllm_s_last_event() -> None:
+    plugin = find_protocol("openai_chat")()
+    plugin.decode((PAGES / "vllm_0.32.0_last_event.json").read_bytes())
+    plugin.said.settle()
+    said = plugin.said
+    assert (said.input_tokens, said.output_tokens, said.flags) == (7, 24, ())
+    assert ServerTimes.of(said.server) == ServerTimes(
+        source=("vllm",), queue=0.00004624899884220213, prefill=0.956251705003524, decode=15.487954285999876
+    )

@@ -166,7 +166,8 @@ def _of_tokens(more: int, cached: int, partial: int, requests: int, client: Clie
     if requests > 0:
         return "flagged", "with those of the requests that are not this client's"
     if unfinished and more >= partial:
-        return "explained", f"{unfinished:,} answers did not end well here; {partial:,} of their tokens came"
+        came = f"; {partial:,} of their tokens came" if partial else ""
+        return "explained", f"{unfinished:,} answers did not end well here{came}"
     return "flagged", "more than the answers' own usage says"
 
 

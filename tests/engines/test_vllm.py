@@ -1,0 +1,38 @@
+"""`otel-llm perf` against a real vLLM: its times of each request, and its metrics in the same seconds."""
+
+import pytest
+
+from tests.engines.conftest import Run
+from tests.engines.vllm import SLOTS, VLLM
+
+pytestmark = pytest.mark.timeout(1200)
+
+REQUESTS, TOKENS, USERS = 12, 8, 3 * SLOTS
+
+
+def asked(vllm: VLLM, path: str) -> list[str]:
+    return [
+        *("--url", f"{vllm.url}{path}", "--model", vllm.model, "--prompt", "one token after another"),
+        *("-n", str(REQUESTS), "--parallel", str(USERS), "--server-metrics", "auto"),
+        *("--parameters", f"max_tokens={TOKENS}", "ignore_eos=true", "temperature=0"),
+    ]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+def test_the_parts_add_up_to_the_first_token_and_both_accounts_are_the_same(path: str, run: Run, vllm: VLLM) -> None:
+    done = run(*asked(vllm, path))
+    assert done.code == 0, done.err
+    split = done.report["first_token"]
+    assert split["sources"] == {"vllm": REQUESTS}
+    assert split["told"]["queue"] == split["told"]["prefill"] == REQUESTS
+    mean = split["mean"]
+    assert mean["queue"] > mean["prefill"], "three users wait for each slot"
+    assert mean["queue"] + mean["prefill"] + mean["unexplained"] == pytest.approx(mean["whole"])
+    rows = {row["what"]: row for row in done.report["server"]["accounts"]}
+    for what in ("requests", "answered well", "failed", "input tokens", "output tokens"):
+        assert rows[what]["verdict"] == "same", rows[what]
+    assert rows["output tokens"]["server"] == REQUESTS * TOKENS
+    first = rows["time to first token"]
+    assert first["counts"] == [REQUESTS, REQUESTS]
+    assert mean["queue"] + mean["prefill"] <= first["server"] < first["client"]
+    assert mean["unexplained"] < 0.2 * mean["whole"]
