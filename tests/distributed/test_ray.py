@@ -1,11 +1,10 @@
-"""A run on a Ray cluster of one and of two nodes, and one that loses a node, beside the same run without Ray."""
+"""A run on a Ray cluster of one, two and four nodes, and one that loses a node, beside the same run without Ray."""
 
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,13 @@ import pytest
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sinks.sqlite import read_records
 from tests.load.test_report import check
+from tools import ports
 
 pytest.importorskip("ray", reason="make test-distributed installs it")
 from ray.cluster_utils import Cluster  # it is there
 
 pytestmark = pytest.mark.timeout(400)
-RUNS = count()
+CLIENT_PORT = ports.free()
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def sim() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     made = Cluster()
-    node(made, num_cpus=2, include_dashboard=False)
+    node(made, num_cpus=2, include_dashboard=False, ray_client_server_port=CLIENT_PORT)
     yield made
     made.shutdown()
 
@@ -69,13 +69,13 @@ def schedule(folder: Path) -> list[tuple[int | None, int]]:
     return [(index, at - meant[0][0]) for at, index in meant]
 
 
-@pytest.mark.parametrize("nodes", [1, 2])
+@pytest.mark.parametrize("nodes", [1, 2, 4])
 def test_a_run_on_a_cluster_is_the_run_without_it(nodes: int, cluster: Any, sim: str, tmp_path: Path) -> None:
     words = ("--rate", "50", "-n", "60")
     there, here = tmp_path / "there", tmp_path / "here"
     there.mkdir()
     here.mkdir()
-    if nodes == 2:
+    while len(cluster.list_all_nodes()) < nodes:
         node(cluster, num_cpus=1)
     found = report_of(start(there, sim, *words, "--ray", cluster.address), there)
     local = report_of(start(here, sim, *words), here)
@@ -88,6 +88,13 @@ def test_a_run_on_a_cluster_is_the_run_without_it(nodes: int, cluster: Any, sim:
     assert all(machine["requests"]["sent"] == 60 / nodes for machine in found["machines"])
     for machine in found["machines"]:  # both nodes are this machine
         assert abs(machine["clock"]["offset"]) <= machine["clock"]["bound"] + 0.001
+
+
+def test_a_cluster_is_reached_from_a_machine_outside_of_it(cluster: Any, sim: str, tmp_path: Path) -> None:
+    words = ("--rate", "50", "-n", "60", "--ray", f"ray://127.0.0.1:{CLIENT_PORT}")
+    report = report_of(start(tmp_path, sim, *words), tmp_path)
+    assert report["requests"]["succeeded"] == 60
+    assert len(report["machines"]) == len(cluster.list_all_nodes())
 
 
 def test_a_node_that_dies_is_reported_and_its_requests_are_accounted_for(
