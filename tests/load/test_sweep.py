@@ -19,7 +19,7 @@ from otel_llm.load.study.loads import Load, parse_loads
 from otel_llm.load.study.point import Point
 from otel_llm.load.study.rows import VERDICTS, row_of
 from otel_llm.load.study.table import print_sweep, summary_of
-from otel_llm.sinks.sqlite import read_runs
+from otel_llm.sinks.sqlite import read_records, read_runs
 from tests.load.test_perf import chat, wait_until
 from tests.truthserver.process import TruthServer
 
@@ -95,24 +95,36 @@ def test_a_sweep_is_one_file_and_one_table_and_started_again_runs_nothing(truth:
     assert truth.stats()["requests"] == 36
 
 
-def test_a_sweep_that_was_killed_goes_on(truth: TruthServer, tmp_path: Path) -> None:
+def test_a_sweep_that_was_killed_goes_on_as_if_it_had_not_been(truth: TruthServer, tmp_path: Path) -> None:
     """The run that was broken off is no point, ends by itself, and is over before the next begins."""
-    words = [*chat(truth, "ttft_ms=200;itl_ms=1;tokens=4"), "--parallel", "1", "2", "3", "4", "-n", "24"]
-    first = start(tmp_path, *words)
-    wait_until(lambda: truth.stats()["requests"] > 50)  # a point takes longer than a run that is left behind
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    killed.mkdir()
+    whole.mkdir()
+    words = [*chat(truth, "ttft_ms=100;itl_ms=1;tokens=4"), "--rate", "30..100:+10", "-n", "24", "--seed", "3"]
+    first = start(killed, *words)
+    wait_until(lambda: truth.stats()["requests"] > 4 * 24 + 4)  # in the fifth of eight points
     os.kill(first.pid, signal.SIGKILL)
     first.communicate()
-    code, out, err = sweep(tmp_path, *words)
+    code, out, err = sweep(killed, *words)
     assert code == 0, err
-    assert [(row["number"], row["load"], row["requests"]) for row in points(tmp_path)] == [
-        (number, number, 24) for number in (1, 2, 3, 4)
-    ]
-    assert truth.stats()["peak"] <= 4
-    runs = read_runs(tmp_path / "study.db")
-    whole = [run for run in runs if run["summary"] is not None and run["summary"]["ended_by"] == "requests"]
-    assert [run["arguments"]["parallel"] for run in whole] == [1, 2, 3, 4]
-    assert len(runs) == 5
     assert "points: the same command goes on" not in out
+    assert sweep(whole, *words)[0] == 0
+    same = ("number", "loop", "load", "repeat", "requests", "error_rate")
+    found, expected = ([{name: row[name] for name in same} for row in points(each)] for each in (killed, whole))
+    assert found == expected
+    assert [row["load"] for row in found] == list(range(30, 101, 10))
+    assert schedules(killed) == schedules(whole)
+    assert len(read_runs(killed / "study.db")) == 9
+
+
+def schedules(folder: Path) -> list[list[tuple[int | None, int]]]:
+    """Return, of each point, its requests with the moments at which they were to be sent, from the first of them on."""
+    found = []
+    for row in points(folder):
+        records = sorted(read_records(folder / "study.db", row["run_id"]), key=lambda record: record.index or 0)
+        first = records[0].intended_ns or 0
+        found.append([(record.index, (record.intended_ns or 0) - first) for record in records])
+    return found
 
 
 def test_an_interrupted_sweep_shows_what_it_has(truth: TruthServer, tmp_path: Path) -> None:
