@@ -193,6 +193,8 @@ def gaps_in(table: ChunkTable, wanted: Bools | None = None) -> TokenGaps:
 
 def each_token_latencies(records: Sequence[StreamRecord]) -> list[tuple[Floats, float | None]]:
     """Return (inter-token latencies, the longest wait) of each record, all computed at once."""
+    if not any(r.stream and r.chunks.at_ns for r in records):
+        return [(_NOTHING, None)] * len(records)
     gap_s, tokens, _, owner = token_gaps(*records)
     values = np.repeat(gap_s / np.maximum(tokens, 1), tokens)
     ends = np.searchsorted(owner, np.arange(len(records) + 1))
@@ -212,6 +214,8 @@ def inter_chunk_latencies(*records: StreamRecord) -> Floats:
 def each_chunk_latencies(records: Sequence[StreamRecord]) -> list[Floats]:
     """Return the inter-chunk latencies of each record, all computed at once."""
     columns = [r.chunks.at_ns if r.stream and NOT_STREAMED not in r.flags else _NO_CHUNKS.at_ns for r in records]
+    if not any(columns):
+        return [_NOTHING] * len(records)
     gaps = np.diff(joined(columns, np.int64)) / 1e9
     found, start = [], 0
     for column in columns:
@@ -228,8 +232,10 @@ def max_inter_token_latency(record: StreamRecord) -> float | None:
 
 def time_per_output_token(record: StreamRecord) -> float | None:
     """Return (tL - t1) / (n - k1), the mean pace after the first chunk. None when n <= k1."""
+    if not record.stream:
+        return None
     chunks = record.chunks
-    bears = chunks.kind.tobytes().translate(_BEARS) if record.stream else b""
+    bears = chunks.kind.tobytes().translate(_BEARS)
     first, last, tokens = bears.find(1), bears.rfind(1), np.frombuffer(chunks.tokens, np.uint32)
     rest = int(tokens.sum()) - chunks.tokens[first] if first >= 0 else 0
     if rest <= 0:

@@ -101,6 +101,7 @@ def _output(record: StreamRecord) -> float | None:
     return record.output_tokens
 
 
+_DEAF: Final = metrics.NoOpMeterProvider.get_meter
 _UNSPLIT: Final = ((names.TOKEN_MODALITY, "unknown"),)
 
 _FEEDS: Final = (
@@ -162,6 +163,12 @@ class Metrics:
         for take in self._make(key) if made is None else made:
             take(values, attributes, context)
 
+    def heard(self) -> bool:
+        """Return whether somebody listens. Without an SDK nobody does, until one is set up."""
+        provider: Any = self._provider or metrics.get_meter_provider()
+        provider = getattr(provider, "_real_meter_provider", provider)  # a proxy's, until one is set up
+        return provider is not None and type(provider).get_meter is not _DEAF
+
     def prepare(self) -> None:
         """Make every instrument that a call may feed. The SDK exports nothing of one that was not fed."""
         for key in ("active_requests", *(feed.key for feed in self._feeds if feed.takes is not _load)):
@@ -181,13 +188,13 @@ class Metrics:
             record = alike[0][0].record
             for feed in self._feeds:
                 if feed.takes(record):
-                    self._feed_all(feed, *alike, _attributes_for(record, feed))
+                    self._feed_all(feed, *alike)
 
-    def _feed_all(
-        self, feed: Feed, facts: Sequence[Facts], contexts: Sequence[Context], attributes: Mapping[str, Any]
-    ) -> None:
+    def _feed_all(self, feed: Feed, facts: Sequence[Facts], contexts: Sequence[Context]) -> None:
+        record = facts[0].record
         if len(facts) == 1:
-            self.feed(feed.key, feed.values(facts[0]), attributes, contexts[0])
+            if len(alone := feed.values(facts[0])):
+                self.feed(feed.key, alone, _attributes_for(record, feed), contexts[0])
             return
         each = [feed.values(fact) for fact in facts]
         ends = np.cumsum([len(values) for values in each])
@@ -197,7 +204,7 @@ class Metrics:
         many = isinstance(each[0], np.ndarray)
         values = np.concatenate(each) if many else np.fromiter(chain.from_iterable(each), np.float64)
         worst = int(np.searchsorted(ends, np.argmax(values), side="right"))
-        self.feed(feed.key, values, attributes, contexts[worst])
+        self.feed(feed.key, values, _attributes_for(record, feed), contexts[worst])
 
     def _make(self, key: str) -> tuple[Callable[..., None], ...]:
         with self._lock:

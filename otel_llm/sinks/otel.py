@@ -123,10 +123,12 @@ class OTelSink:
         try:
             if opened._counted is not None:
                 self._metrics.feed("active_requests", (-1,), opened._counted)
-            (facts,) = Facts.of(record)
-            if opened._counted is not None:
-                self._metrics.record([facts], [opened.context])
-            self._describe(opened.span, facts)
+            counts = opened._counted is not None and self._metrics.heard()
+            if counts or opened.span.is_recording():
+                (facts,) = Facts.of(record)
+                if counts:
+                    self._metrics.record([facts], [opened.context])
+                self._describe(opened.span, facts)
         except Exception:
             self._failed()
         # from the start of the span on, not from the clock's anchor of now: the wall clock may have been stepped

@@ -5,6 +5,8 @@ import math
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.metrics._internal import _ProxyMeterProvider
 from opentelemetry.sdk.metrics import Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
@@ -18,6 +20,7 @@ from otel_llm.conventions import LATEST
 from otel_llm.sinks import Ended
 from otel_llm.sinks.exemplars import WORST
 from otel_llm.sinks.finished_spans import FinishedSpans
+from otel_llm.sinks.metrics import Metrics
 from otel_llm.sinks.otel import OTelSink
 from otel_llm.testing import FakeClock, timeline
 from tests.vocabulary import metric_name
@@ -471,3 +474,23 @@ def test_the_global_providers_are_used_when_none_is_given():
     sink = OTelSink()
     sink.finish(sink.start(HEAD, 0), timeline("r.a|"))
     assert not trace.get_current_span().is_recording()
+
+
+def test_what_nobody_hears_of_is_not_computed(monkeypatch):
+    def computed(*_):
+        raise AssertionError("a call's measures were computed for nobody")
+
+    sink = OTelSink(trace.NoOpTracerProvider(), NoOpMeterProvider(), clock=FakeClock())
+    opened = sink.start({"operation": "chat"}, 0)
+    monkeypatch.setattr("otel_llm.sinks.otel.Facts.of", computed)
+    monkeypatch.setattr(sink, "_failed", computed)
+    sink.finish(opened, timeline("r.a|"))
+
+
+def test_an_sdk_that_comes_later_is_heard_by_the_same_instruments():
+    later = _ProxyMeterProvider()
+    metrics = Metrics(later, (LATEST,), "", None)
+    metrics.prepare()
+    before = metrics.heard()
+    later.on_set_meter_provider(MeterProvider([InMemoryMetricReader()]))
+    assert (before, metrics.heard()) == (False, True)
