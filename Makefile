@@ -67,8 +67,14 @@ $(VENV)-models/.dev: requirements/models.lock requirements/build.lock requiremen
 test-models: $(VENV)-models/.dev ## real model servers and classes on tiny models made on the spot; 4 GB to install
 	@$(VENV)-models/bin/python -m pytest tests/models $(ARGS)
 
-test-libraries: $(VENV)-models/.dev ## litellm and others, the openai before the newest, beside other instrumentations; same environment
+# Over the newest openai, beside what the tests have: only programs that ask for it find it.
+$(VENV)/.over-openai: requirements/over-openai.lock $(VENV)/.dev
+	@$(PIP) install --require-hashes --no-deps --no-compile --upgrade --target $(VENV)/over-openai -r requirements/over-openai.lock
+	@touch $@
+
+test-libraries: $(VENV)-models/.dev $(VENV)/.over-openai ## litellm and others over the openai before the newest, agents over the newest, beside other instrumentations
 	@$(VENV)-models/bin/python -m pytest tests/libraries tests/instrumentation/test_openai.py $(ARGS)
+	@PYTHONPATH=$(CURDIR)/$(VENV)/over-openai $(BIN)/python -m pytest tests/libraries/test_agents.py $(ARGS)
 
 # Ray's wheel is 75 MB and its import takes a second: only programs that ask for it find it.
 $(VENV)/.distributed: requirements/distributed.lock $(VENV)/.dev

@@ -22,12 +22,18 @@ sed -n '/^openai==/d; s/ *\\$//; /==/p' requirements/dev.lock | lock models pypr
     --no-emit-package triton --no-emit-package nvidia-cusolver --no-emit-package llama-cpp-python
 
 for name in build dist go node llama-cpp-build compare-bare compare-genai compare-openlit compare-traceloop \
-    compare-openinference peers/evalscope peers/aiperf engines/nvidia-pytriton; do
+    compare-openinference compare-openai_v2 peers/evalscope peers/aiperf engines/nvidia-pytriton; do
     lock "$name" "requirements/$name.in"
 done
 for name in foreign llama-cpp distributed; do
     lock "$name" "requirements/$name.in" --no-deps
 done
+# What dev.lock does not have, to be found before it; openai-agents wants an older websockets.
+sed -n '/^websockets==/d; s/ *\\$//; /==/p' requirements/dev.lock > "${TMPDIR:-/tmp}/over-openai.$$"
+# shellcheck disable=SC2046  # one word for each package
+lock over-openai requirements/over-openai.in -c "${TMPDIR:-/tmp}/over-openai.$$" \
+    $(sed 's/==.*//; s/^/--no-emit-package /' "${TMPDIR:-/tmp}/over-openai.$$")
+rm "${TMPDIR:-/tmp}/over-openai.$$"
 lock compare-otel_llm pyproject.toml requirements/compare-bare.in
 lock peers/guidellm requirements/peers/guidellm.in --no-emit-package triton --no-emit-package nvidia-cusolver
 python=3.12 lock peers/inference-perf requirements/peers/inference-perf.in

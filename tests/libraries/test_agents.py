@@ -50,6 +50,14 @@ def _pydantic_stream(url: str) -> None:
     asyncio.run(read())
 
 
+def _pydantic_events(url: str) -> None:
+    async def read() -> None:
+        async with _pydantic_agent(url).run_stream_events("hi") as events:
+            assert [event async for event in events]
+
+    asyncio.run(read())
+
+
 def _openai_agent(url: str) -> tuple[Any, Any]:
     library = pytest.importorskip("agents", reason="needs openai-agents")
     import openai
@@ -85,6 +93,7 @@ WAYS: dict[str, Callable[[str], None]] = {
     "pydantic_ai, run": _pydantic_run,
     "pydantic_ai, run_sync": _pydantic_sync,
     "pydantic_ai, run_stream": _pydantic_stream,
+    "pydantic_ai, run_stream_events": _pydantic_events,
     "agents, run": _agents_run,
     "agents, run_sync": _agents_sync,
     "agents, run_streamed": _agents_streamed,

@@ -10,7 +10,7 @@ from otel_llm.record import OTHER
 
 __all__ = ["targets"]
 
-_RUNS: Final = ("run", "run_sync", "run_stream", "run_stream_sync")
+_RUNS: Final = ("run", "run_sync", "run_stream", "run_stream_sync")  # `run_stream_events` calls `run`
 
 
 def targets(_: Settings) -> Iterable[LibraryTarget]:
