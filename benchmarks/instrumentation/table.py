@@ -10,6 +10,8 @@ from benchmarks.instrumentation.probe.exits import HELD_S, READ
 Answers = Mapping[str, Any]
 _NOTHING = "–"
 _NOISE_BYTES = 200
+CALL = 100
+"""Chunks of the call whose whole cost is told."""
 
 
 def rows(lines: Sequence[Sequence[str]]) -> str:
@@ -140,8 +142,9 @@ def behaviour(answers: Mapping[str, Answers]) -> str:
 def cost(found: Mapping[str, Mapping[str, Added]]) -> str:
     """Return the table of what is added per chunk, a line for each library."""
     ways = list(next(iter(found.values())))
-    lines = [["", *(f"{way}, µs a chunk" for way in ways), "a call, µs"]]
+    lines = [["", *(f"{way}, µs a chunk" for way in ways), "a call, µs", f"a call of {CALL} chunks, µs"]]
     for library, each in found.items():
         cells = [f"{a.chunk_us:.2f} ({a.least_us:.2f} to {a.most_us:.2f})" for a in each.values()]
-        lines.append([library, *cells, f"{each[ways[0]].call_us:.0f}"])
+        first = each[ways[0]]
+        lines.append([library, *cells, f"{first.call_us:.0f}", f"{first.call_us + CALL * first.chunk_us:.0f}"])
     return rows(lines)
