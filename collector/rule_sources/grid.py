@@ -46,7 +46,7 @@ def all_edges() -> tuple[str, ...]:
     seconds = {key for key, made in conventions.INSTRUMENTS.items() if made.kind == "histogram" and made.unit == "s"}
     found = {edge for edges in known_families(seconds).values() for edge in edges}
     found.update(grid_edges(0, math.inf), conventions.SERVER_TTFT, conventions.SERVER_TPOT)
-    return tuple(f"{edge:.15f}".rstrip("0").rstrip(".") for edge in sorted(found) if edge > 0)
+    return tuple(bucket_family.number(edge) for edge in sorted(found) if edge > 0)
 
 
 def log_spread_edge(edge: float, edges: Sequence[float]) -> float:

@@ -6,11 +6,12 @@ mistaken for one with the default edges. `name` computes the same here.
 
 import hashlib
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final
 
 from otel_llm import conventions
 
-__all__ = ["STATEMENT", "name"]
+__all__ = ["STATEMENT", "name", "number"]
 
 _DIGITS: Final = 6
 
@@ -24,16 +25,16 @@ STATEMENT: Final = (
 
 def name(edges: Sequence[float]) -> str:
     """Return the family of these upper edges, without +Inf: how many there are and a digest of their JSON text."""
-    text = ",".join(_number(edge) for edge in edges)
+    text = ",".join(number(edge) for edge in edges)
     # SHA-1, as the Collector has it: this is a label, not a secret
     return f"{len(edges)}.{hashlib.sha1(f'[{text}]'.encode(), usedforsecurity=False).hexdigest()[:_DIGITS]}"
 
 
-def _number(edge: float) -> str:
-    """Return the number as Go's JSON writes it: no exponent above a millionth, no fraction where there is none."""
+def number(edge: float) -> str:
+    """Return an edge as Go's JSON and `le` have it: no exponent above a millionth, no fraction where there is none."""
     if edge != 0 and abs(edge) < 1e-6:
         mantissa, exponent = f"{edge!r}".split("e")
         return f"{mantissa}e{int(exponent)}"
     if edge == int(edge):
         return str(int(edge))
-    return f"{edge:.17f}".rstrip("0") if "e" in repr(edge) else repr(edge)
+    return f"{Decimal(repr(edge)):f}"

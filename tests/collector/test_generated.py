@@ -16,7 +16,7 @@ from otel_llm_collector.generate import generate_files
 from otel_llm_collector.rule_sources.attainment import PROMISES
 from otel_llm_collector.rule_sources.catalog import recorded_names
 from otel_llm_collector.rule_sources.dimensions import QUANTILES
-from otel_llm_collector.rule_sources.grid import known_families
+from otel_llm_collector.rule_sources.grid import all_edges, known_families
 from otel_llm_collector.vocabulary import bucket_family
 from tests.collector import fake_engines
 
@@ -89,6 +89,17 @@ def test_edges_of_every_listed_version_are_read_in_the_logarithm(
     rules = (ROOT / "collector" / "rules").glob("union_*.yaml")
     assert bucket_family.name(edges) in known_families({found.to})
     assert any(bucket_family.name(edges) in file.read_text() for file in rules)
+
+
+def test_every_edge_of_an_engine_can_be_promised() -> None:
+    """An edge whose digits are not those of `le` is found in no bucket, and its promise would be estimated."""
+    shown = all_edges()
+    for table in engine_tables():
+        for metric in table.metrics:
+            if metric.buckets and metric.instrument.unit == "s":
+                assert {edge for edge in table.edges(metric) if edge > 0} <= set(map(float, shown)), metric.name
+    assert len({float(le) for le in shown}) == len(shown)
+    assert "0.0656840835571289" in shown
 
 
 def test_page_with_the_edges_of_an_earlier_version_is_no_mismatch() -> None:
