@@ -39,10 +39,10 @@ demo: $(VENV)/.run ## simulated model, load generator, OTLP and the percentiles 
 	@$(BIN)/otel-llm demo
 
 test: $(VENV)/.dev ## every test, but for the two below; skips what needs `make tools`, and says so
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 test-fast: $(VENV)/.dev ## tests of one process each, without servers, Collector or browser
-	@$(BIN)/python -m pytest --fast -n 3 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest --fast -n 3 --dist loadfile $(ARGS)
 
 tools: ## build or find the real parts: Collector, Prometheus, Jaeger, a foreign model server, what checks dashboards
 	@$(PYTHON) -m tools

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ SERVERS = {"perf", "truth", "inference_sim", "jaeger", "otelcol", "prometheus", 
 SLOW_FOLDERS = ("dashboards/fed", "engines", "libraries", "models", "process", "real")
 """Folders whose tests start processes without a fixture of the above."""
 
-SHARED_PARTS = ("collector", "dashboards", "real")
+SHARED_PARTS = ("collector/", "dashboards/", "real/")
 """Folders whose tests share parts of a session: one process runs them all, so that no part is started twice."""
 
 
@@ -22,10 +23,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engines", action="store_true", help="also start real model servers, in tests/engines")
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal whole files to the processes of `-n`, and all folders that share the real parts to one of them."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByParts(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "real parts" if file.removeprefix("tests/").startswith(SHARED_PARTS) else file
+
+    return ByParts(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_side_by_side(item)))
     if not config.getoption("--fast"):
         return
     slow = [item for item in items if _starts_processes(item)]
@@ -34,11 +45,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         reporter.write_line(f"--fast leaves out {len(slow)} tests that start processes; `make test` runs them too")
-
-
-def _side_by_side(item: pytest.Item) -> str:
-    """What goes to one process of `-n`: a file, or all folders that share the real parts."""
-    return "real parts" if _folder(item).startswith(SHARED_PARTS) else item.path.as_posix()
 
 
 def _folder(item: pytest.Item) -> str:
