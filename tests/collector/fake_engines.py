@@ -113,6 +113,12 @@ EPP_TPOT = (
 )
 EPP_LATENCY = (*EPP_TTFT, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600)
 
+MISTRALRS_HTTP = (
+    *(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
+    *(600, 1200),
+)
+BIFROST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
 
 class Histogram:
     """A cumulative histogram as a client library keeps it, and every value it was given."""
@@ -338,6 +344,67 @@ def pages() -> dict[str, Exposition]:
             {},
             dict.fromkeys(("vllm_router_requests_total", "vllm_router_request_errors_total"), "counter"),
             {"vllm_router_request_errors_total": 'error_type="request_failed"'},
+        ),
+        "nim": Exposition(
+            'model_name="llama-8b"',
+            {
+                "time_to_first_token_seconds": TTFT[:16],
+                "time_per_output_token_seconds": ITL[:13],
+                "e2e_request_latency_seconds": (1, 2.5, 5, 10, 15, 20, 30, 40, 50, 60),
+                "request_prompt_tokens": LENGTHS,
+                "request_generation_tokens": LENGTHS,
+            },
+            dict.fromkeys(
+                ("num_requests_running", "num_requests_waiting", "num_request_max", "gpu_cache_usage_perc"), "gauge"
+            )
+            | dict.fromkeys(
+                ("prompt_tokens_total", "generation_tokens_total", "request_success_total", "request_failure_total"),
+                "counter",
+            ),
+        ),
+        "tei": Exposition(
+            "",
+            dict.fromkeys(
+                ("te_request_duration", "te_request_queue_duration", "te_request_inference_duration"),
+                tuple(itertools.accumulate([1.5] * 34, operator.mul, initial=0.00001 * 1.5)),
+            ),
+            {"te_request_success": "counter", "te_request_failure": "counter", "te_queue_size": "gauge"},
+        ),
+        "mistralrs": Exposition(
+            "",
+            {
+                "mistralrs_time_to_first_token_seconds": TTFT,
+                "mistralrs_inter_token_latency_seconds": ITL,
+                "http_request_duration_seconds": MISTRALRS_HTTP,
+            },
+            dict.fromkeys(("mistralrs_sequences_running", "mistralrs_sequences_waiting"), "gauge")
+            | {"http_requests_total": "counter"},
+            dict.fromkeys(
+                (
+                    "mistralrs_time_to_first_token_seconds",
+                    "mistralrs_inter_token_latency_seconds",
+                    "http_request_duration_seconds",
+                    "http_requests_total",
+                ),
+                'method="POST",path="/v1/chat/completions",model="llama-8b",status="200"',
+            ),
+        ),
+        "bifrost": Exposition(
+            'model="gpt-4o-mini",provider="openai",virtual_key_id="88dc28",customer_id="u1",team_id="t"',
+            {
+                "bifrost_upstream_latency_seconds": (*BIFROST, 15, 30, 45, 60, 90),
+                "bifrost_stream_first_token_latency_seconds": BIFROST,
+            },
+            dict.fromkeys(
+                (
+                    "bifrost_success_requests_total",
+                    "bifrost_error_requests_total",
+                    "bifrost_input_tokens_total",
+                    "bifrost_output_tokens_total",
+                ),
+                "counter",
+            ),
+            {"bifrost_upstream_latency_seconds": 'is_success="true"', "bifrost_error_requests_total": 'reason="no"'},
         ),
         "litellm": Exposition(
             'model="gpt-4o-mini",api_provider="openai",hashed_api_key="88dc28",end_user="u1",team="t"',
