@@ -12,7 +12,7 @@ from tests.real.accuracy import RealProgram
 from tools.services import COLLECTOR
 
 ROOT = COLLECTOR.parent
-TAKES_S = 300
+TAKES_S = 600
 pytestmark = pytest.mark.timeout(TAKES_S)
 CASES = sorted((ROOT / "tests" / "collector" / "promtool").glob("*.yaml"))
 

@@ -13,7 +13,7 @@ from tests.dashboards.fed.conftest import Fed
 from tests.dashboards.fed.opened import Opened
 from tools.waiting import until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 HEATMAPS = [each for each in expressions() if each.exemplars]
 WITHIN_S = 30.0

@@ -11,7 +11,7 @@ from tests.dashboards.fed.feeding import APPLICATIONS, Application
 from tests.dashboards.fed.opened import Opened
 from tools.waiting import until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 BY_ID = {each.id: each for each in expressions()}
 WITHIN_S = 30.0

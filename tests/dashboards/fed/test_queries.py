@@ -21,7 +21,7 @@ from tests.dashboards.fed.conftest import Fed
 from tests.dashboards.fed.opened import Opened
 from tests.dashboards.promql import names, text_of
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 EXPRESSIONS = expressions()
 NAMES = sorted({name for each in EXPRESSIONS for name in names(each)})
