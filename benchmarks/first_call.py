@@ -141,7 +141,7 @@ from otel_llm.models import HuggingFaceLLM
 class Words:
     pad_token_id, chat_template = 0, None
     def __call__(self, *_, **__):
-        return transformers.BatchEncoding({"input_ids": prompt})
+        return transformers.BatchEncoding({"input_ids": prompt, "attention_mask": torch.ones_like(prompt)})
     def batch_decode(self, ids, **_):
         return ["a" for _ in ids]
 llm = HuggingFaceLLM("m", model=model, tokenizer=Words())
