@@ -3,17 +3,15 @@
 import hashlib
 import platform
 import shutil
-import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools import cache, golang
-from tools.errors import ToolsError
+from tools import cache, golang, logged
 from tools.parts import MODULES, Part
 
-BUILD_TIMEOUT_S = 2400.0
-LOG_LINES = 15
+NEXT_STEP = "see whether the Go module proxy can be reached, then run this again: what was compiled is kept"
 
 
 def cached(part: Part) -> Path:
@@ -46,7 +44,10 @@ def _compile(part: Part, go: Path, folder: Path, log: Path) -> None:
     for program, package in part.packages.items():
         command = [str(go), "build", *_arguments(part), "-o", str(folder / program), package]
         with log.open("wb") as output:
-            _run(command, source, log, output.fileno())
+            logged.run(
+                command, output.fileno(), log, NEXT_STEP,
+                cwd=source, env=golang.environment(), named=2, reader=sys.stdout,
+            )  # fmt: skip
     shutil.rmtree(source)
     log.unlink()
 
@@ -54,24 +55,3 @@ def _compile(part: Part, go: Path, folder: Path, log: Path) -> None:
 def _arguments(part: Part) -> Sequence[str]:
     stamp = f" -X {part.stamp}" if part.stamp else ""
     return ["-trimpath", f"-ldflags=-s -w{stamp}", *(["-tags", part.tags] if part.tags else [])]
-
-
-def _run(command: list[str], source: Path, log: Path, output: int) -> None:
-    try:
-        subprocess.run(
-            command,
-            cwd=source,
-            env=golang.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            timeout=BUILD_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        print("\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]), flush=True)
-        raise ToolsError(
-            f"`{' '.join(command[:2])}` to succeed within {BUILD_TIMEOUT_S:.0f} s",
-            f"{type(error).__name__} (the end of its output is above, all of it in {log})",
-            "see whether the Go module proxy can be reached, then run this again: what was compiled is kept",
-        ) from error

@@ -14,12 +14,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import cache
+from tools import cache, logged
 from tools.errors import ToolsError
 from tools.packaged import REQUIREMENTS
 
-INSTALL_TIMEOUT_S = 2400.0
-LOG_LINES = 15
+NEXT_STEP = "see what pip says there, then run this again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +90,8 @@ class Environment:
         pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--no-compile"]
         partly = [] if self.complete else ["--no-deps"]
         with log.open("wb") as output:
-            _run([python, "-m", "venv", str(folder)], output.fileno(), log)
-            _run([*pip, *partly, "--require-hashes", "-r", str(self.lock)], output.fileno(), log)
+            logged.run([python, "-m", "venv", str(folder)], output.fileno(), log, NEXT_STEP)
+            logged.run([*pip, *partly, "--require-hashes", "-r", str(self.lock)], output.fileno(), log, NEXT_STEP)
         log.unlink()
 
 
@@ -124,22 +123,3 @@ def _version(python: str) -> tuple[int, ...]:
     asked = [python, "-c", "import sys; print(*sys.version_info[:2])"]
     out = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
     return tuple(map(int, out.split()))
-
-
-def _run(command: list[str], output: int, log: Path) -> None:
-    try:
-        subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            timeout=INSTALL_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        print("\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]), file=sys.stderr, flush=True)
-        raise ToolsError(
-            f"`{' '.join(command[1:4])}` to succeed within {INSTALL_TIMEOUT_S:.0f} s",
-            f"{type(error).__name__} (the end of its output is above, all of it in {log})",
-            "see what pip says there, then run this again",
-        ) from error

@@ -8,13 +8,11 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-from tools import cache
+from tools import cache, logged
 from tools.errors import ToolsError
 
 REQUIREMENTS = Path(__file__).parent.parent / "requirements"
@@ -23,9 +21,8 @@ CMAKE_ARGS = (
     "-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF -DCMAKE_C_FLAGS_RELEASE=-O1 -DCMAKE_CXX_FLAGS_RELEASE=-O1"
 )
 WITHOUT = "set(LLAMA_BUILD_COMMON OFF)\n"  # the source insists on its cache variable; a plain one goes first
-BUILD_TIMEOUT_S = 2400.0
 COLD_S = 250
-LOG_LINES = 15
+NEXT_STEP = "see what the compiler or pip says there, then run this again"
 
 
 def llama_cpp() -> Path:
@@ -58,33 +55,14 @@ def _build(folder: Path, log: Path) -> None:
     without = folder / "without.cmake"
     without.write_text(WITHOUT)
     with log.open("wb") as output:
-        _run([sys.executable, "-m", "venv", str(environment)], output.fileno(), log)
-        _run([*pip, "install", "--require-hashes", "-r", str(BUILDERS)], output.fileno(), log)
+        logged.run([sys.executable, "-m", "venv", str(environment)], output.fileno(), log, NEXT_STEP)
+        logged.run([*pip, "install", "--require-hashes", "-r", str(BUILDERS)], output.fileno(), log, NEXT_STEP)
         told = {
+            **os.environ,
             "PATH": os.pathsep.join([str(environment / "bin"), os.environ.get("PATH", "")]),
             "CMAKE_ARGS": f"{CMAKE_ARGS} -DCMAKE_PROJECT_INCLUDE={without}",
         }
-        _run([*wheel, "--require-hashes", "-r", str(SOURCE)], output.fileno(), log, told)
+        logged.run([*wheel, "--require-hashes", "-r", str(SOURCE)], output.fileno(), log, NEXT_STEP, env=told)
     without.unlink()
     shutil.rmtree(environment)
     log.unlink()
-
-
-def _run(command: list[str], output: int, log: Path, told: Mapping[str, str] | None = None) -> None:
-    try:
-        subprocess.run(
-            command,
-            env={**os.environ, **(told or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            timeout=BUILD_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        print("\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]), file=sys.stderr, flush=True)
-        raise ToolsError(
-            f"`{' '.join(command[1:4])}` to succeed within {BUILD_TIMEOUT_S:.0f} s",
-            f"{type(error).__name__} (the end of its output is above, all of it in {log})",
-            "see what the compiler or pip says there, then run this again",
-        ) from error
