@@ -46,7 +46,7 @@ def _compile(part: Part, go: Path, folder: Path, log: Path) -> None:
         with log.open("wb") as output:
             logged.run(
                 command, output.fileno(), log, NEXT_STEP,
-                cwd=source, env=golang.environment(), named=2, reader=sys.stdout,
+                cwd=source, env=golang.environment(), named=slice(2), reader=sys.stdout,
             )  # fmt: skip
     shutil.rmtree(source)
     log.unlink()

@@ -23,7 +23,7 @@ __all__ = ["GrpcConnection", "connect"]
 
 _STAMP: Final = Struct("q")
 _HELD: Final = 32
-"""Messages in the middle of an answer that are stamped, and read together: that takes half as long."""
+"""So many messages in the middle of an answer are stamped as they come, and read together."""
 _OPTIONS: Final = (
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),

@@ -1,7 +1,7 @@
 """Real model servers, started for these tests alone: `make test-engines`."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -15,6 +15,7 @@ START_S = 500.0
 """An engine compiles and imports for a minute, on a machine that is busy for several."""
 
 Run = Callable[..., Perf]
+_Server = TypeVar("_Server", Triton, VLLM)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,32 +24,27 @@ def _asked_for(request: pytest.FixtureRequest) -> None:
         pytest.skip("starts real model servers: make engines, then make test-engines")
 
 
-def _needs(name: str) -> None:
-    if not ENGINES[name].installed:
-        pytest.skip(f"needs a real {name}: make engines ARGS={name}")
-
-
 @pytest.fixture
 def run(perf: Any) -> Run:
     """Return what runs `otel-llm perf`, and waits for it on a busy machine too."""
     return lambda *arguments: perf.start(*arguments).wait(timeout_s=400)
 
 
-@pytest.fixture(scope="session")
-def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
-    _needs("triton")
-    server = Triton(tmp_path_factory.mktemp("triton"))
+def _started(name: str, kind: type[_Server], folders: pytest.TempPathFactory) -> Iterator[_Server]:
+    if not ENGINES[name].installed:
+        pytest.skip(f"needs a real {name}: make engines ARGS={name}")
+    server = kind(folders.mktemp(name))
     try:
         yield server.start(START_S)
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
+    yield from _started("triton", Triton, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLM]:
-    _needs("vllm")
-    server = VLLM(tmp_path_factory.mktemp("vllm"))
-    try:
-        yield server.start(START_S)
-    finally:
-        server.stop()
+    yield from _started("vllm", VLLM, tmp_path_factory)

@@ -89,6 +89,18 @@ def test_a_store_that_fails_at_the_end_leaves_the_run_file_and_says_where(
     assert read_run(tmp_path / "load.db")["summary"]["requests"]["succeeded"] == 12
 
 
+def test_a_secret_in_the_address_is_kept_nowhere(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = "memory://somebody:topsecretvalue@bucket/runs"
+    assert main(["perf", *options(server), "--name", "load.db", "--store", store, "--json", "report.json"]) == 0
+    said = "".join(capsys.readouterr()).encode()
+    for kept in (said, (tmp_path / "load.db").read_bytes(), (tmp_path / "report.json").read_bytes()):
+        assert b"topsecretvalue" not in kept
+    assert read_run(tmp_path / "load.db")["arguments"]["store"] == "memory://[redacted]@bucket/runs"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
