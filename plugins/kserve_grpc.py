@@ -161,11 +161,9 @@ def _count(data: list[Any] | None) -> int | None:
 
 
 def _parsed(kind: Any, message: bytes) -> Any:
-    from google.protobuf.message import DecodeError
-
     try:
         return kind.FromString(message)
-    except DecodeError:
+    except _messages().broken:
         return None
 
 
@@ -208,17 +206,19 @@ def _set(parameter: Any, value: Any) -> None:
 
 
 class _Messages(NamedTuple):
-    """The classes of ModelInferRequest, ModelInferResponse and ModelStreamInferResponse."""
+    """The classes of ModelInferRequest, ModelInferResponse, ModelStreamInferResponse, and what bytes of none raise."""
 
     request: Any
     response: Any
     stream: Any
+    broken: type[Exception]
 
 
 @cache
 def _messages() -> _Messages:
     """Return the classes of the messages. Every run looks at the paths above; protobuf is for those who speak it."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    from google.protobuf.message import DecodeError
 
     field_of = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="otel_llm/kserve.proto", package="inference", syntax="proto3")
@@ -273,4 +273,5 @@ def _messages() -> _Messages:
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     classes = (pool.FindMessageTypeByName(f"inference.{name}") for name in ("Request", "Response", "Stream"))
-    return _Messages(*map(message_factory.GetMessageClass, classes))
+    request, response, stream = map(message_factory.GetMessageClass, classes)
+    return _Messages(request, response, stream, DecodeError)
