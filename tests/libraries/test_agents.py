@@ -1,7 +1,7 @@
 """The real `pydantic_ai` and `agents`, over the openai library: their runs are spans around what is counted."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -58,6 +58,47 @@ def _pydantic_events(url: str) -> None:
     asyncio.run(read())
 
 
+async def _step_by_step(agent: Any) -> None:
+    async with agent.iter("hi") as run:
+        assert [node async for node in run]
+
+
+async def _each_step_asked_for(agent: Any) -> None:
+    from pydantic_graph import End
+
+    async with agent.iter("hi") as run:
+        node = run.next_node
+        while not isinstance(node, End):
+            node = await run.next(node)
+
+
+async def _each_step_streamed(agent: Any) -> None:
+    async with agent.iter("hi") as run:
+        async for node in run:
+            if agent.is_model_request_node(node):
+                async with node.stream(run.ctx) as events:
+                    assert [event async for event in events]
+
+
+def _pydantic_iter(read: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[str], None]:
+    return lambda url: asyncio.run(read(_pydantic_agent(url)))
+
+
+def _wrapped(url: str) -> Any:
+    agent = _pydantic_agent(url)
+    from pydantic_ai.agent import WrapperAgent
+
+    return WrapperAgent(agent)
+
+
+def _wrapped_run(url: str) -> None:
+    asyncio.run(_wrapped(url).run("hi"))
+
+
+def _wrapped_iter(url: str) -> None:
+    asyncio.run(_step_by_step(_wrapped(url)))
+
+
 def _openai_agent(url: str) -> tuple[Any, Any]:
     library = pytest.importorskip("agents", reason="needs openai-agents")
     import openai
@@ -94,6 +135,11 @@ WAYS: dict[str, Callable[[str], None]] = {
     "pydantic_ai, run_sync": _pydantic_sync,
     "pydantic_ai, run_stream": _pydantic_stream,
     "pydantic_ai, run_stream_events": _pydantic_events,
+    "pydantic_ai, iter": _pydantic_iter(_step_by_step),
+    "pydantic_ai, iter and next": _pydantic_iter(_each_step_asked_for),
+    "pydantic_ai, iter and stream": _pydantic_iter(_each_step_streamed),
+    "pydantic_ai, run of a wrapper": _wrapped_run,
+    "pydantic_ai, iter of a wrapper": _wrapped_iter,
     "agents, run": _agents_run,
     "agents, run_sync": _agents_sync,
     "agents, run_streamed": _agents_streamed,
@@ -134,3 +180,45 @@ def test_a_run_whose_model_is_measured_by_nobody_says_itself_what_it_used(seen_l
     assert int(str((seen_live.span().attributes or {})["gen_ai.usage.output_tokens"])) > 0
     (duration,) = seen_live.points(metric_name("operation_duration"))
     assert duration.count == 1
+
+
+async def _leave(agent: Any, at: type, error: BaseException | None) -> None:
+    async with agent.iter("hi") as run:
+        async for node in run:
+            if isinstance(node, at):
+                if error is not None:
+                    raise error
+                break
+
+
+def test_a_run_that_its_user_leaves_ends_as_the_block_around_it_does(seen_live: Seen) -> None:
+    library = pytest.importorskip("pydantic_ai", reason="needs pydantic-ai-slim[openai]")
+    from pydantic_ai import CallToolsNode
+    from pydantic_ai.models.test import TestModel
+
+    agent = library.Agent(TestModel(), name="helper")
+    asyncio.run(_leave(agent, CallToolsNode, None))
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(_leave(agent, CallToolsNode, ZeroDivisionError("theirs")))
+    left, failed = (dict(span.attributes or {}) for span in seen_live.spans)
+    assert left["otel_llm.stream.outcome"] == "closed_early"
+    assert int(str(left["gen_ai.usage.output_tokens"])) > 0  # the step that was made
+    assert (failed["otel_llm.stream.outcome"], failed["error.type"]) == ("error", "ZeroDivisionError")
+    assert sum(point.value for point in seen_live.points(metric_name("active_requests"))) == 0
+
+
+def test_the_body_of_a_run_is_inside_its_span_and_what_comes_after_is_not(seen_live: Seen) -> None:
+    library = pytest.importorskip("pydantic_ai", reason="needs pydantic-ai-slim[openai]")
+    from pydantic_ai.models.test import TestModel
+
+    inside: list[str] = []
+
+    async def ask() -> None:
+        async with library.Agent(TestModel()).iter("hi") as run:
+            inside.append(otel_llm.current().head["operation"])
+            assert [node async for node in run]
+        assert run.result.output
+        assert not otel_llm.current().head
+
+    asyncio.run(ask())
+    assert inside == ["invoke_agent"]
