@@ -9,7 +9,7 @@ from typing import Final
 from otel_llm import conventions
 from otel_llm_collector.rule_sources.dimensions import MODEL, SUCCEEDED
 from otel_llm_collector.vocabulary.measures import DECODE, ITL, PREFILL, QUEUE, TTFT, Measure
-from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for
+from otel_llm_collector.vocabulary.prometheus_names import CALLS, label_name, series_for
 
 __all__ = [
     "ERROR",
@@ -58,10 +58,11 @@ def _mean(name: str, by: Sequence[str], window: str) -> str:
 def requests(by: Sequence[str], window: str, matchers: str = "") -> str:
     """Return requests per second, as engines and gateways count them, else as clients do."""
     labels = ", ".join(by)
-    duration = series_for("operation_duration")
     server, chosen = series_for("server_requests"), f"{{{', '.join(filter(None, (_USERS, matchers)))}}}[{window}]"
-    calls = (f"rate({duration}_count{chosen})", f"histogram_count(rate({duration}{chosen}))")
-    return "\nor\n".join(f"sum by ({labels}) ({rate})" for rate in (f"rate({server}{chosen})", *calls))
+    explicit = (" or ".join(f"rate({name}_count{chosen})" for name in names) for names in CALLS)
+    native = (" or ".join(f"histogram_count(rate({name}{chosen}))" for name in names) for names in CALLS)
+    rates = (f"rate({server}{chosen})", *explicit, *native)
+    return "\nor\n".join(f"sum by ({labels}) ({rate})" for rate in rates)
 
 
 def failures(by: Sequence[str], window: str) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 from otel_llm import conventions
 from otel_llm_collector.rule_sources.dimensions import BY, MODEL, TRAFFIC, VANTAGE
 from otel_llm_collector.rule_sources.rule import Rule
-from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for, series_name
+from otel_llm_collector.vocabulary.prometheus_names import CALLS, label_name, series_for
 
 __all__ = ["traffic_rules"]
 
@@ -62,13 +62,14 @@ def _requests() -> Iterator[Rule]:
     was read, is a share of all requests of its service.
     """
     by = f"{BY}, {_ERROR}"
-    duration = conventions.instrument("operation_duration")
-    names = [series_name(duration, name) for name in (duration.v1_41, duration.latest)]
     ended, apart = (series_for(key) for key in ("server_requests", "server_requests_failed"))
     unfailed = f'sum by ({BY}) (rate({ended}{{{_ERROR}=""}}[5m])) - sum by ({BY}) (rate({apart}[5m]))'
     counts = [f"clamp_min({unfailed}, 0)", *(f"sum by ({by}) (rate({name}[5m]))" for name in (ended, apart))]
-    counts += [f"histogram_count(sum by ({by}) (rate({name}[5m])))" for name in names]
-    counts += [f"sum by ({by}) (rate({name}_count[5m]))" for name in names]
+    native, explicit = (
+        [" or ".join(f"rate({name}{part}[5m])" for name in names) for names in CALLS] for part in ("", "_count")
+    )
+    counts += [f"histogram_count(sum by ({by}) ({rates}))" for rates in native]
+    counts += [f"sum by ({by}) ({rates})" for rates in explicit]
     yield Rule("otel_llm:requests:rate5m", "\nor\n".join(counts))
     failed = f'sum by ({BY}) (otel_llm:requests:rate5m{{{_ERROR}!=""%s}})'
     every = f"sum by ({BY}) (otel_llm:requests:rate5m%s)"

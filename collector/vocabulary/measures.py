@@ -62,7 +62,10 @@ TPOT: Final = Measure(
     (0.0005, 10),
 )
 DURATION: Final = Measure(
-    "request_duration", "request duration", ("operation_duration", "server_request_duration"), (0.01, 1000)
+    "request_duration",
+    "request duration",
+    ("operation_duration", "embeddings_duration", "server_request_duration"),
+    (0.01, 1000),
 )
 QUEUE: Final = Measure("queue_duration", "queue duration", ("server_queue_duration",), (0.001, 1000))
 PREFILL: Final = Measure("prefill_duration", "prefill duration", ("server_prefill_duration",), (0.001, 1000))

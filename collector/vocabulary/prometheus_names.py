@@ -9,9 +9,10 @@ from typing import Final
 
 from otel_llm import conventions
 
-__all__ = ["label_name", "series_for", "series_name", "series_names"]
+__all__ = ["CALLS", "label_name", "series_for", "series_name", "series_names"]
 
 _UNITS: Final = {"s": "seconds", "{token}/s": "per_second"}
+_CALLS: Final = tuple(map(conventions.instrument, ("operation_duration", "embeddings_duration")))
 
 
 def series_name(instrument: conventions.Instrument, name: str | None = None) -> str:
@@ -43,3 +44,11 @@ def series_for(key: str) -> str:
 def label_name(attribute: str) -> str:
     """Return what Prometheus calls an attribute."""
     return attribute.replace(".", "_")
+
+
+CALLS: Final = tuple(
+    tuple(dict.fromkeys(series_name(found, found.names((profile,))[0]) for found in _CALLS))
+    for profile in (conventions.V1_41, conventions.LATEST)
+)
+"""The durations of calls as clients see them, for each generation of the conventions: which of its series together are
+all calls, whatever they asked for."""

@@ -4,7 +4,7 @@ from typing import Final
 
 from otel_llm import conventions
 from otel_llm_collector.rule_sources.dimensions import FAMILY
-from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for, series_name
+from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for
 from otel_llm_dashboards.drawing import charts
 from otel_llm_dashboards.drawing.panel import Panel, Query
 from otel_llm_dashboards.queries.labels import ENGINE, INTERVAL, JOB, MODEL, legend, percentile_name, selection
@@ -20,19 +20,18 @@ def counted_by_clients() -> Panel:
     usage, chosen, by = series_for("token_usage"), selection(), f"{MODEL}, {_TOKEN_TYPE}"
     native = f"sum by ({by}) (histogram_sum(rate({usage}{chosen}[{INTERVAL}])))"
     classic = f"sum by ({by}) (rate({usage}_sum{chosen}[{INTERVAL}]))"
+    read, made, embedded = map(series_for, ("usage_input_tokens", "usage_output_tokens", "embeddings_input_tokens"))
+    read, made, embedded_native = (f"rate({name}{chosen}[{INTERVAL}])" for name in (read, made, embedded))
+    embedded = f"rate({embedded}_sum{chosen}[{INTERVAL}]) or histogram_sum({embedded_native})"
     later = [
-        f"label_replace(sum by ({MODEL}) (rate({series_name(found, found.latest)}{chosen}[{INTERVAL}])), "
-        f'"{_TOKEN_TYPE}", "{kind}", "", "")'
-        for kind, found in (
-            ("input", conventions.instrument("usage_input_tokens")),
-            ("output", conventions.instrument("usage_output_tokens")),
-        )
+        f'label_replace(sum by ({MODEL}) ({tokens}), "{_TOKEN_TYPE}", "{kind}", "", "")'
+        for kind, tokens in (("input", f"{read} or {embedded}"), ("output", made))
     ]
     return charts.lines(
         "Tokens per second, counted by clients",
         "Input and output tokens per second by model, as the provider or a tokenizer counted them for each call: "
-        "from the histogram of the published conventions, otherwise from the counters of the next version. Estimates "
-        "from chunks are left out.",
+        "from the histogram of the published conventions, otherwise from the counters of the next version, and of "
+        "embeddings from its histogram. Estimates from chunks are left out.",
         "cps",
         Query("\nor\n".join((native, classic, *later)), f"{legend(_TOKEN_TYPE, MODEL)}"),
         stacked=True,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from otel_llm import conventions
 from otel_llm.cli import main
 from tests.real.accuracy import RealProgram
 from tests.vocabulary import metric_name
@@ -80,7 +81,21 @@ def written(end: int) -> Iterator[str]:
     for model, incident in INCIDENTS.items():
         for replica in REPLICAS:
             yield from _replica(model, replica, incident, end)
+    yield from _embedder(end)
     yield "# EOF\n"
+
+
+def _embedder(end: int) -> Iterator[str]:
+    """Embeddings as a client counts them by the newer conventions, of which half fail since a while."""
+    name = conventions.instrument("embeddings_duration").names((conventions.LATEST,))[0].replace(".", "_")
+    labels = 'job="client",gen_ai_request_model="embedder",otel_llm_vantage="client"'
+    for error in ("", ',error_type="timeout"'):
+        total = 0.0
+        for moment in range(end - LASTS_S, end + 1, STEP_S):
+            bad = moment > end - BEGAN_S_AGO
+            share = 0.5 if bad else float(not error)
+            total += RATE * STEP_S * share
+            yield f"{name}_seconds_count{{{labels}{error}}} {total:.6f} {moment}\n"
 
 
 def _replica(model: str, replica: str, incident: Incident, end: int) -> Iterator[str]:
@@ -182,6 +197,12 @@ def test_times_are_those_before_and_now(screen: str) -> None:
 
 def test_failures_are_told_by_kind(screen: str) -> None:
     assert "failures  30.0%: overloaded 1.8/s" in about(screen, "errors")
+
+
+def test_a_client_is_heard_by_the_names_of_the_newer_conventions(screen: str) -> None:
+    (found,) = re.findall(r"^embedder .*(?:\n  .*)*", screen, re.MULTILINE)
+    assert ": requests fail, since " in found
+    assert "failures  50.0%: timeout 1/s" in found
 
 
 def test_what_is_well_is_said_to_be(screen: str) -> None:

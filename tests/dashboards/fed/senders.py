@@ -12,7 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-FAILS_EVERY, PAUSE_S = 8, 0.05
+FAILS_EVERY, EMBEDS_EVERY, PAUSE_S = 8, 4, 0.05
+EMBEDDER = "embedder"
 PACE = random.Random(1)
 
 
@@ -45,6 +46,8 @@ def openai(url: str, model: str) -> Callable[[int], None]:
 
     def call(number: int) -> None:
         client = good if number % FAILS_EVERY else bad
+        if number % EMBEDS_EVERY == 1:
+            good.embeddings.create(model=EMBEDDER, input="hello")
         with contextlib.suppress(APIError):
             if number % 2:
                 client.chat.completions.create(model=model, messages=[{"role": "user", "content": "hello"}])
