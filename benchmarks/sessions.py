@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from otel_llm.cli import main
-from otel_llm.load.plan.conversations import Conversation, Conversations, Turn
+from otel_llm.load.plan.conversations import Conversations, GivenConversation, Turn
 from otel_llm.load.plan.share import Share
 from otel_llm.load.worker.exchange import Exchange
 from otel_llm.load.worker.raw import Raw
@@ -58,16 +58,16 @@ def answered(plugin: type[Protocol], tokens: int) -> Raw:
 def preparing(plugin: type[Protocol], tokens: int) -> list[float]:
     """Return the least µs that each turn after the first took."""
     ask = Ask(model="m", messages=(QUESTION,))
-    held = Conversations((Conversation(ask, (Turn((QUESTION,)),) * (TURNS - 1)),))
+    held = Conversations((GivenConversation(ask, (Turn((QUESTION,)),) * (TURNS - 1)),))
     plan = replace(PLAN, protocol=plugin, requests=(plugin.encode(ask),), conversations=held, number=ROUNDS)
     stock, raw = Stock(plan, Share(0, 1)), answered(plugin, tokens)
     least = [float("inf")] * (TURNS - 1)
     for _ in range(ROUNDS):
-        turn = stock.take()
+        first = turn = stock.take()
+        assert first is not None and turn is not None  # noqa: PT018
         for number in range(TURNS - 1):
-            assert turn is not None
             before = time.thread_time_ns()
-            turn = stock.next_turn(turn, raw)
+            turn = stock.next_turn(first, number + 1, (turn, raw))
             least[number] = min(least[number], (time.thread_time_ns() - before) / 1e3)
     return least
 

@@ -17,8 +17,9 @@ from otel_llm.load.plan.arrivals import arrival_moments
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.stages import Floats, Stages
 from otel_llm.load.worker.pacing import Pacing
+from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
-from otel_llm.load.worker.stock import Prepared, deal
+from otel_llm.load.worker.stock import deal
 from otel_llm.sinks.sqlite import read_records
 from otel_llm.wire.loop import new_loop
 from tests.load.conftest import Perf

@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from otel_llm.load.plan.conversations import Conversation, Conversations, Turn
+from otel_llm.load.plan.conversations import Conversations, GivenConversation, Turn
 from otel_llm.load.plan.share import Share
 from otel_llm.load.worker.exchange import Exchange
 from otel_llm.load.worker.raw import Raw
@@ -107,7 +107,7 @@ def test_a_packet_by_itself_costs_a_few_times_what_parsing_its_json_does() -> No
 def carry_on() -> Callable[[], object]:
     """Prepare the turns after an answer of 64 tokens, two of them."""
     turn = Turn(({"role": "user", "content": "And then?"},))
-    plan = replace(PLAN, conversations=Conversations((Conversation(Ask(model="m", messages=()), (turn,)),)))
+    plan = replace(PLAN, conversations=Conversations((GivenConversation(Ask(model="m", messages=()), (turn,)),)))
     first, raw = Stock(plan, Share(0, 1)).take(), Raw(0, content=Content())
     one = Exchange(raw, OpenAIChat(), lambda: None)
     arrivals, own, stamps = Arrivals(), range(TOGETHER), (bytes(16),) * TOGETHER
@@ -116,8 +116,8 @@ def carry_on() -> Callable[[], object]:
         one.received(reads, arrivals)
     raw.outcome = "complete"
     stock = Stock(plan, Share(0, 1))
-    assert first is not None and stock.next_turn(first, raw) is not None  # noqa: PT018
-    return lambda: [stock.next_turn(first, raw) for _ in range(2)]
+    assert first is not None
+    return lambda: [stock.next_turn(first, 1, (first, raw)) for _ in range(2)]
 
 
 def test_a_turn_costs_less_than_parsing_the_answer_before_it() -> None:

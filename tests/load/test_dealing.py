@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.stages import Stages
 from otel_llm.load.worker.pacing import Pacing
+from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
-from otel_llm.load.worker.stock import Prepared, deal
+from otel_llm.load.worker.stock import deal
 from tests.load.test_exchange import PLAN
 
 loops = st.one_of(

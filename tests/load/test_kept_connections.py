@@ -15,8 +15,8 @@ from otel_llm.load.plan.share import Share
 from otel_llm.load.worker import pool as pool_module
 from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.pool import Pool
+from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
-from otel_llm.load.worker.stock import Prepared
 from otel_llm.sinks.sqlite import read_records
 from otel_llm.testing import CLOSE, RESET, STALL, ScriptedServer
 from otel_llm.wire.loop import new_loop

@@ -20,15 +20,16 @@ from otel_llm.cli import main
 from otel_llm.clock import now_ns
 from otel_llm.entry_points import installed
 from otel_llm.errors import ConfigError
-from otel_llm.load.plan.conversations import Conversation, Conversations, Turn
+from otel_llm.load.plan.conversations import Conversations, GivenConversation, Turn
 from otel_llm.load.plan.leaving import Leaving, parse_leaving
 from otel_llm.load.plan.mixture import parse_models
 from otel_llm.load.plan.think_time import parse_think_time
 from otel_llm.load.prompts.datasets import as_messages, open_dataset
 from otel_llm.load.prompts.recorded import turns_of
 from otel_llm.load.worker.pacing import Pacing
+from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
-from otel_llm.load.worker.stock import Prepared, Stock, deal
+from otel_llm.load.worker.stock import Stock, deal
 from otel_llm.measures import time_to_first_token
 from otel_llm.record import TEXT
 from otel_llm.sim import Behaviour, SimServer
@@ -127,7 +128,7 @@ def conversations(*lengths: int) -> Conversations:
     ask = Ask(model="m", messages=as_messages("first"))
     return Conversations(
         tuple(
-            Conversation(ask, tuple(Turn(as_messages(f"turn {turn}")) for turn in range(2, length + 1)))
+            GivenConversation(ask, tuple(Turn(as_messages(f"turn {turn}")) for turn in range(2, length + 1)))
             for length in lengths
         )
     )
@@ -142,7 +143,7 @@ def test_requests_are_numbered_one_conversation_after_the_other(lengths: list[in
     assert held.requests_before(sessions) == len(numbers)
     plan = replace(PLAN, requests=PLAN.requests * len(lengths), conversations=held, number=max(sessions, 1))
     for number, (session, turn) in enumerate(numbers):
-        assert plan.turns_after(number) == lengths[session % len(lengths)] - turn - 1
+        assert plan.waiting_for(number) == set(range(number + 1, number + lengths[session % len(lengths)] - turn))
 
 
 @settings(max_examples=60, deadline=None)
@@ -402,7 +403,7 @@ def test_a_protocol_carries_a_conversation_or_says_in_one_line_that_it_cannot(
     protocol = load_protocol(name)
     ask = Ask(model="m", messages=as_messages("the first question"))
     turn = Turn(as_messages("the second question"))
-    asked = Conversation(ask, (turn,)).next_ask(ask, 1, "the first answer")
+    asked = turn.after(ask, "the first answer")
     body = protocol.encode(asked).body.decode()
     places = [body.find(text) for text in ("the first question", "the first answer", "the second question")]
     if protocol.conversations:
@@ -596,8 +597,7 @@ def test_a_turn_that_a_plugin_cannot_encode_has_failed() -> None:
     assert first is not None
     content = Content()
     content.add([b'{"choices":[{"delta":{"content":"boom"}}]}'])
-    turn = stock.next_turn(first, Raw(0, outcome="complete", content=content))
-    assert turn is not None
+    turn = stock.next_turn(first, 1, (first, Raw(0, outcome="complete", content=content)))
     assert (turn.index, turn.problem) == (1, "openai_chat could not encode turn 2: RuntimeError: no such message")
 
 

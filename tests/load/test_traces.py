@@ -46,7 +46,7 @@ def test_bailian_is_in_seconds_with_blocks_of_16_and_chats() -> None:
     assert rows(trace)[2] == (0.25, 70, 2, [10, 11, 14, 15, 16])
     assert trace.asked(0).block_tokens == 16
     assert trace.sessions is not None
-    assert trace.sessions.tolist() == [7, 9, 7], "a chat goes by the name of the one that began it"
+    assert trace.sessions.tolist() == [0, 1, 0], "a chat goes by the number of the row that began it"
 
 
 def test_azure_has_seven_digits_in_2023_and_a_zone_in_2024() -> None:

@@ -159,6 +159,8 @@ class Run:
             level=plan.level,
         )
         self.stats, self.server = self.figures.stats, ServerSide(sources)
+        self._unsent = set[int]()
+        """Turns that are not sent, as one that they wait for did not succeed."""
         self._asked: dict[int, Asked] | None = {} if plan.shard is not None and self._asks_for_lengths else None
         self._transcript = (
             Transcript(plan, log, self._secrets or Secrets()) if log.isEnabledFor(logging.DEBUG) else None
@@ -272,7 +274,9 @@ class Run:
         for record in records:
             if not record.ok and record.index is not None and not self.plan.endless:
                 reason = "turn_failed" if record.outcome == "error" else "turn_cut_off"
-                self.stats.skip(reason, self.plan.turns_after(record.index))
+                unsent = self.plan.waiting_for(record.index) - self._unsent
+                self._unsent |= unsent  # of two turns that failed side by side, both may have been waited for
+                self.stats.skip(reason, len(unsent))
 
     def _account(self, health: Health, stopping: Stopping, sent: int) -> None:
         """Make sure that every planned request is counted as ended in some way."""

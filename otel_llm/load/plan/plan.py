@@ -325,9 +325,9 @@ class LoadPlan:
         """Return the session of a request, and which of its turns that is, from 0."""
         return (request, 0) if self.conversations is None else self.conversations.place(request)
 
-    def turns_after(self, request: int) -> int:
-        """Return how many turns follow a request in its session."""
-        return self.requests_before(self.place(request)[0] + 1) - request - 1
+    def waiting_for(self, request: int) -> set[int]:
+        """Return the requests of a session that are sent only if this one succeeds."""
+        return set() if self.conversations is None else self.conversations.waiting_for(request)
 
     def think_ns(self, request: int) -> int:
         """Return how long a user thinks after the answer to a request, ns."""

@@ -7,14 +7,14 @@ from random import Random
 from typing import Any, Final
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.plan.conversations import Conversation, Turn
+from otel_llm.load.plan.conversations import GivenConversation, Turn
 from otel_llm.load.prompts.datasets import as_messages
 from otel_llm.load.prompts.lazy import Form, MadePrompts
 from otel_llm.load.prompts.recorded import RecordedTurn, turns_of
 from otel_llm.load.prompts.token_lengths import parse_lengths
 from otel_llm.wire.protocol import Protocol
 
-__all__ = ["check_turns", "conversations_of"]
+__all__ = ["check_turns", "conversations_of", "turns_taken"]
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -39,7 +39,7 @@ def check_turns(args: Namespace, protocol: type[Protocol]) -> None:
 
 def conversations_of(
     prompts: Sequence[Messages] | MadePrompts, args: Namespace, form: Form
-) -> tuple[Conversation, ...]:
+) -> tuple[GivenConversation, ...]:
     """Return the conversations of one pass over the prompts, at most `--number`.
 
     A prompt that was recorded with what followed is a conversation, of which so many turns are taken as `--turns` says
@@ -47,8 +47,7 @@ def conversations_of(
 
     Raises ConfigError for `--turns all` and for `--recorded-answers` where nothing is recorded.
     """
-    dice, bounds = Random(args.seed), _bounds(args.turns)  # noqa: S311  # nothing here is a secret
-    lengths = (dice.randint(*bounds) for _ in count()) if bounds else repeat(_MOST)
+    bounds, lengths = _bounds(args.turns), turns_taken(args.turns, args.seed)
     make = _Maker(args, form)
     if not isinstance(prompts, MadePrompts):
         recorded = [turns_of(prompt) for prompt in prompts]
@@ -58,6 +57,12 @@ def conversations_of(
         given = f"--turns {args.turns}" if bounds is None else "--recorded-answers"
         raise ConfigError(f"recorded conversations with {given}", "prompts without answers", "give --turns N alone")
     return tuple(map(make.conversation, islice(_joined(prompts, lengths, args), args.number)))
+
+
+def turns_taken(text: str, seed: int) -> Iterator[int]:
+    """Yield how many turns `--turns` takes of each conversation at most. Raises ConfigError when it says nothing."""
+    dice, bounds = Random(seed), _bounds(text)  # noqa: S311  # nothing here is a secret
+    return (dice.randint(*bounds) for _ in count()) if bounds else repeat(_MOST)
 
 
 def _joined(
@@ -87,11 +92,11 @@ class _Maker:
         self._lengths = parse_lengths("--output-tokens", args.output_tokens) if args.output_tokens else None
         self._conversations, self._requests = count(), count()
 
-    def conversation(self, turns: Sequence[RecordedTurn]) -> Conversation:
+    def conversation(self, turns: Sequence[RecordedTurn]) -> GivenConversation:
         made = [self._turn(turn) for turn in turns]
         first = made[0]
         ask = self._form.ask(first.messages, first.output_tokens, next(self._conversations))
-        return Conversation(ask, tuple(made[1:]), first.output_tokens)
+        return GivenConversation(ask, tuple(made[1:]), first.output_tokens)
 
     def _turn(self, turn: RecordedTurn) -> Turn:
         length = self._output_tokens()

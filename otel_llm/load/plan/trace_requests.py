@@ -1,16 +1,20 @@
 """Requests and moments of a trace: what the options of `--trace` ask for."""
 
 from argparse import Namespace
+from array import array
 from collections.abc import Mapping
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import numpy as np
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.asked import LazyRequests
+from otel_llm.load.plan.conversations import Conversations
 from otel_llm.load.plan.requested import ByTokenizer, Requests
+from otel_llm.load.plan.sessions import check_turns, turns_taken
 from otel_llm.load.prompts.lazy import Form, GivenPrompts, MadePrompts
 from otel_llm.load.prompts.token_text import TokenText
 from otel_llm.load.prompts.tokenizers import Tokenizer, load_tokenizer
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["check_trace", "replay"]
 
 _OF_TRACES: Final = ("trace_format", "speedup", "trace_from", "trace_to", "sample")
-_NOT_WITH: Final = ("prompt", "dataset", "input_tokens", "output_tokens", "images", "parser", "turns")
+_NOT_WITH: Final = ("prompt", "dataset", "input_tokens", "output_tokens", "images", "parser", "recorded_answers")
 
 
 def check_trace(args: Namespace, protocol: type[Protocol]) -> None:
@@ -33,7 +37,7 @@ def check_trace(args: Namespace, protocol: type[Protocol]) -> None:
         if given:
             raise ConfigError(f"--trace FILE with --{given[0].removeprefix('trace_').replace('_', '-')}")
         return
-    if others := [name.replace("_", "-") for name in _NOT_WITH if getattr(args, name) is not None]:
+    if others := [name.replace("_", "-") for name in _NOT_WITH if getattr(args, name) not in (None, False)]:
         raise ConfigError(f"either --trace or --{others[0]}", "both", "a trace has its own lengths")
     begin, end = _part(args)
     if args.speedup is not None and not 0 < args.speedup < inf:
@@ -42,6 +46,7 @@ def check_trace(args: Namespace, protocol: type[Protocol]) -> None:
         raise ConfigError("--sample to be above 0 and at most 1", args.sample)
     if not 0 <= begin < end:
         raise ConfigError("--from to be 0 or more, and before --to", f"{begin:g} to {end:g}")
+    check_turns(args, protocol)
     if not protocol.answer_length(1):
         raise ConfigError("a protocol that can ask for the length of an answer", protocol.name)
 
@@ -64,10 +69,13 @@ def replay(args: Namespace, protocol: type[Protocol], parameters: Mapping[str, A
     timed = args.rate is None and args.parallel is None
     tokenizer = load_tokenizer(args.tokenizer_path) if args.tokenizer_path else None
     form = Form(protocol=protocol, model=args.model, stream=not args.no_stream, parameters=parameters)
-    requests, notes = _requests(args, form, trace, tokenizer)
-    said = (_said(args, whole, trace, timed=timed), *notes)
     counts = None if tokenizer is None else ByTokenizer(protocol, tokenizer)
-    return Requests(requests, counts, said, moments=trace.moments() if timed else None)
+    said = _said(args, whole, trace, timed=timed)
+    if args.turns is not None:
+        held = _conversations(args, form, trace, TokenText(tokenizer))
+        return held._replace(counts=counts, notes=(said, *held.notes), moments=held.moments if timed else None)
+    requests, notes = _requests(args, form, trace, tokenizer)
+    return Requests(requests, counts, (said, *notes), moments=trace.moments() if timed else None)
 
 
 def _part(args: Namespace) -> tuple[float, float]:
@@ -87,6 +95,27 @@ def _requests(
     made = MadePrompts(form, trace, text, str(args.seed))
     made.make(0)  # a tokenizer by which there is no such text is known before the first request
     return made, text.notes
+
+
+def _conversations(args: Namespace, form: Form, trace: "Trace", text: TokenText) -> Requests:
+    """Return the conversations of a trace. Raises ConfigError where it does not say what waits for what."""
+    from otel_llm.load.plan.traced_conversations import TracedConversations, by_session, carried_on
+
+    if trace.links is None or trace.sessions is None:
+        raise ConfigError(
+            "--turns with a trace that says which request waits for which", args.trace, "go without --turns"
+        )
+    trace, starts = by_session(trace, trace.sessions, turns_taken(args.turns, args.seed))
+    assert trace.links is not None  # noqa: S101  # as before
+    first = MadePrompts(form, trace.take(starts[:-1]), text, str(args.seed))
+    first.make(0)
+    carries = carried_on(trace, trace.links, starts)
+    later = MadePrompts(form, trace, text, f"{args.seed} later")
+    held = Conversations(TracedConversations(first, later, trace, trace.links, starts, carries))
+    anew = int(((np.diff(trace.links.starts) > 0) & (carries < 0)).sum())
+    new = f"; begun anew, as no prompt and answer before them fit into their prompts: {anew:,}" if anew else ""
+    notes = f"held as {len(first):,} conversations of {len(trace):,} turns{new}", *text.notes
+    return Requests(first, None, notes, held, array("q", trace.at_ns[starts[:-1]].tobytes()))
 
 
 def _said(args: Namespace, whole: "Trace", trace: "Trace", *, timed: bool) -> str:

@@ -1,12 +1,13 @@
 """Alibaba's traces of Qwen on Bailian (alibaba-edu/qwen-bailian-usagetraces-anon): JSON lines, blocks of 16 tokens."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from otel_llm.load.traces.format import TraceFormat
-from otel_llm.load.traces.rows import Columns, Row, read_json_rows
+from otel_llm.load.traces.rows import Columns, Row, RowLink, read_json_rows
 from otel_llm.load.traces.trace import Trace
 
 __all__ = ["BAILIAN"]
@@ -27,19 +28,15 @@ class _Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     hash_ids: list[int]
 
 
-class _Conversations:
-    """Names a conversation by the chat that began it."""
-
-    def __init__(self) -> None:
-        self._roots: dict[int, int] = {}
-
-    def row(self, row: _Row) -> Row:
-        root = self._roots[row.chat_id] = self._roots.get(row.parent_chat_id, row.chat_id)
-        return Row(round(row.timestamp * 1e9), row.input_length, row.output_length, row.hash_ids, root)
+def _row(row: _Row) -> Row:
+    after = () if row.parent_chat_id < 0 else (row.parent_chat_id,)
+    at_ns = round(row.timestamp * 1e9)
+    return Row(at_ns, row.input_length, row.output_length, row.hash_ids, link=RowLink(row.chat_id, after))
 
 
 def _read(path: Path) -> Trace:
-    return read_json_rows(path, _Row, _Conversations().row, Columns(path, BLOCK_TOKENS))
+    trace = read_json_rows(path, _Row, _row, Columns(path, BLOCK_TOKENS))
+    return trace if trace.links is None else replace(trace, sessions=trace.links.roots())
 
 
 BAILIAN: Final = TraceFormat(

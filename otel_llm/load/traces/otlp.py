@@ -4,15 +4,17 @@ A line is an OTLP message in JSON (`resourceSpans`). Of calls inside calls the i
 the client's below it, or the client's and the server's, are one request.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
 from otel_llm import conventions as names
+from otel_llm.load.traces.call_order import Times, places_of
 from otel_llm.load.traces.format import TraceFormat
 from otel_llm.load.traces.otlp_line import Array, Line, Span, Value
-from otel_llm.load.traces.rows import Columns, Row, each_line
+from otel_llm.load.traces.rows import Columns, Row, RowLink, each_line
 from otel_llm.load.traces.trace import Trace
 from otel_llm.record import CACHED
 
@@ -20,7 +22,8 @@ __all__ = ["OTLP"]
 
 _INPUT: Final = (names.USAGE_INPUT_TOKENS, names.USAGE_PROMPT_TOKENS)
 _OUTPUT: Final = (names.USAGE_OUTPUT_TOKENS, names.COUNTED_TOKENS, names.USAGE_COMPLETION_TOKENS)
-_FRAMES: Final = ("invoke_agent", "create_agent", "execute_tool", "invoke_workflow")
+_AGENT: Final = "invoke_agent"
+_FRAMES: Final = (_AGENT, "create_agent", "execute_tool", "invoke_workflow")
 """Operations whose spans sum up the calls inside them."""
 
 
@@ -28,7 +31,7 @@ def _row(span: Span) -> Row | None:
     """Return the request that a span is about; None of a span that is no call of a model."""
     said = span.said
     asked, answered = _count(said, _INPUT), _count(said, _OUTPUT)
-    operation = said.get(names.OPERATION_NAME, Value()).string_value
+    operation = _operation(span)
     flags = said.get(names.RECORD_FLAGS, Value()).array_value or Array()
     cached = any(flag.string_value == CACHED for flag in flags.values)
     if operation in _FRAMES or cached or (operation is None and not asked):
@@ -36,6 +39,10 @@ def _row(span: Span) -> Row | None:
     conversation = said.get(names.CONVERSATION_ID, Value()).string_value or span.trace_id
     session = int.from_bytes(blake2b(conversation.encode(), digest_size=7).digest())
     return Row(int(span.start_time_unix_nano), asked, answered, session=session)
+
+
+def _operation(span: Span) -> str | None:
+    return next((each.value.string_value for each in span.attributes if each.key == names.OPERATION_NAME), None)
 
 
 def _count(said: dict[str, Value], keys: tuple[str, ...]) -> int:
@@ -47,31 +54,48 @@ class _Calls:
 
     def __init__(self) -> None:
         self._rows: dict[str, Row] = {}
-        self._parents: dict[str, str] = {}
+        self._spans: dict[str, Times] = {}
 
     def take(self, line: Line) -> None:
         for span in line.spans():
-            me = span.trace_id + span.span_id
-            if span.parent_span_id:
-                self._parents[me] = span.trace_id + span.parent_span_id
+            me, above = span.trace_id + span.span_id, span.trace_id + span.parent_span_id
+            began_ns, ended_ns = int(span.start_time_unix_nano), int(span.end_time_unix_nano)
+            inside, is_agent = above if span.parent_span_id else None, _operation(span) == _AGENT
+            self._spans[me] = Times(began_ns, max(began_ns, ended_ns), inside, is_agent)
             if (row := _row(span)) is not None:
                 self._rows[me] = row
 
-    def innermost(self) -> Iterator[Row]:
-        """Yield the calls that have no other inside them."""
+    def innermost(self) -> list[str]:
+        """Return the calls that have no other inside them."""
         outer = set[str]()
         for call in self._rows:
-            above = self._parents.get(call)
+            above = self._spans[call].inside
             while above is not None and above not in outer:
                 outer.add(above)
-                above = self._parents.get(above)
-        return (row for call, row in self._rows.items() if call not in outer)
+                above = self._spans[above].inside if above in self._spans else None
+        return [call for call in self._rows if call not in outer]
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the innermost calls, each with those of its session that it waited for."""
+        calls = self.innermost()
+        sessions = defaultdict[int | None, list[str]](list)
+        for call in calls:
+            sessions[self._rows[call].session].append(call)
+        numbers = {call: number for number, call in enumerate(calls)}
+        agents = dict[str | None, int]()
+        for each in sessions.values():
+            for call, (before, agent) in places_of(self._spans, each).items():
+                row = self._rows[call]
+                ended_ns = max((self._spans[other].ended_ns for other in before), default=row.at_ns)
+                number = agents.setdefault(agent, len(agents))
+                link = RowLink(numbers[call], [numbers[other] for other in before], row.at_ns - ended_ns, number)
+                yield row._replace(link=link)
 
 
 def _read(path: Path) -> Trace:
     calls, columns = _Calls(), Columns(path)
     each_line(path, Line, calls.take)
-    for row in calls.innermost():
+    for row in calls.rows():
         columns.add(row)
     return columns.trace()
 

@@ -33,6 +33,7 @@ class Span(msgspec.Struct, rename="camel", gc=False):
     trace_id: str
     span_id: str
     start_time_unix_nano: int | str
+    end_time_unix_nano: int | str = 0
     parent_span_id: str = ""
     attributes: list[Attribute] = []
 

@@ -12,9 +12,10 @@ import numpy as np
 from otel_llm.errors import ConfigError
 from otel_llm.load.prompts.reading import open_text
 from otel_llm.load.prompts.token_lengths import MOST
+from otel_llm.load.traces.links import LinkColumns
 from otel_llm.load.traces.trace import Trace
 
-__all__ = ["Columns", "Row", "each_line", "read_json_rows", "read_table_rows"]
+__all__ = ["Columns", "Row", "RowLink", "each_line", "read_json_rows", "read_table_rows"]
 
 _LATEST_NS: Final = 1 << 62
 _REMEDY: Final = "correct the row, or take it out"
@@ -22,14 +23,30 @@ _REMEDY: Final = "correct the row, or take it out"
 T = TypeVar("T")
 
 
+class RowLink(NamedTuple):
+    """What a row waits for.
+
+    key:     the number by which other rows know it
+    after:   the keys of rows whose answers it waits for. One that the trace does not have is not waited for
+    wait_ns: how long after the last of these answers it was sent; None where the trace does not say
+    agent:   a number of who asked, where a trace tells several apart
+    """
+
+    key: int
+    after: Sequence[int] = ()
+    wait_ns: int | None = None
+    agent: int | None = None
+
+
 class Row(NamedTuple):
-    """A row as every trace has it. at_ns: on the trace's own clock"""
+    """A row as every trace has it. at_ns: on the trace's own clock; link: None where no row waits for another"""
 
     at_ns: int
     input_tokens: int
     output_tokens: int
     blocks: Sequence[int] = ()
     session: int | None = None
+    link: RowLink | None = None
 
 
 class Columns:
@@ -40,11 +57,12 @@ class Columns:
         self._at_ns, self._starts = array("q"), array("q", (0,))
         self._inputs, self._outputs, self._sessions = array("i"), array("i"), array("q")
         self._blocks = array("i")
+        self._links = LinkColumns()
         self._left_out = 0
 
     def add(self, row: Row) -> None:
         """Take a row; leave out one that asked or answered nothing. Raises ValueError for one that cannot be."""
-        at_ns, inputs, outputs, blocks, session = row
+        at_ns, inputs, outputs, blocks, session, link = row
         if not 0 <= at_ns < _LATEST_NS:
             raise ValueError(f"a time of {at_ns / 1e9:g} s")
         if not (0 <= inputs <= MOST and 0 <= outputs <= MOST):
@@ -62,6 +80,8 @@ class Columns:
         self._starts.append(len(self._blocks))
         if session is not None:
             self._sessions.append(session)
+        if link is not None:
+            self._links.add(*link)
 
     def _add_blocks(self, blocks: Sequence[int]) -> None:
         try:
@@ -83,9 +103,15 @@ class Columns:
             np.frombuffer(self._starts, np.int64),
             self._block_tokens,
             np.frombuffer(self._sessions, np.int64) if self._sessions else None,
+            links=self._links.links(),
             left_out=self._left_out,
-        )
-        return found.in_order()
+        ).in_order()
+        if found.links is not None and (early := found.links.before_what_they_wait_for()).size:
+            at_s = (found.at_ns[early[0]] + at_ns.min()) / 1e9
+            raise ConfigError(
+                f"rows of {self._path} to wait for rows before them", f"one at {at_s:g} s that does not", _REMEDY
+            )
+        return found
 
 
 def each_line(path: Path, kind: type[T], take: Callable[[T], None]) -> None:

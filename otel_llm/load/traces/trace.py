@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.asked import Asked, Lengths
+from otel_llm.load.traces.links import Links, parts_of
 
 __all__ = ["Trace"]
 
@@ -29,6 +30,7 @@ class Trace(Lengths):
     blocks:        ids of all rows' blocks one after another; row i has those from starts[i] to starts[i + 1]
     starts:        int64[n + 1]
     sessions:      int64[n], what belongs together has one number; None where the trace does not say
+    links:         what each row waits for; None where the trace does not say
     bodies:        the bodies that were sent, of a trace that was recorded with them
     left_out:      rows of the file that cannot be replayed: nothing was asked, or nothing answered
     """
@@ -40,6 +42,7 @@ class Trace(Lengths):
     starts: Ints
     block_tokens: int = 0
     sessions: Ints | None = None
+    links: Links | None = None
     bodies: Sequence[bytes] | None = None
     left_out: int = 0
 
@@ -85,7 +88,8 @@ class Trace(Lengths):
 
     def faster(self, factor: float) -> "Trace":
         """Return the trace with all times divided by a factor."""
-        return replace(self, at_ns=np.rint(self.at_ns / factor).astype(np.int64))
+        links = None if self.links is None else self.links.faster(factor)
+        return replace(self, at_ns=np.rint(self.at_ns / factor).astype(np.int64), links=links)
 
     def moments(self) -> "array[int]":
         """Return the times as a plan takes them."""
@@ -106,10 +110,7 @@ class Trace(Lengths):
 
     def take(self, rows: Ints) -> "Trace":
         """Return the rows of these numbers, in this order."""
-        sizes = np.diff(self.starts)[rows]
-        starts = np.append(0, np.cumsum(sizes))
-        # the numbers of a row's blocks: from where the row began, counted on
-        which = np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], sizes)
+        which, starts = parts_of(self.starts, rows)
         return replace(
             self,
             at_ns=self.at_ns[rows],
@@ -118,5 +119,6 @@ class Trace(Lengths):
             blocks=self.blocks[which],
             starts=starts,
             sessions=None if self.sessions is None else self.sessions[rows],
+            links=None if self.links is None else self.links.take(rows),
             bodies=None if self.bodies is None else [self.bodies[row] for row in rows.tolist()],
         )

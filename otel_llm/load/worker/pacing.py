@@ -13,8 +13,10 @@ from otel_llm.clock import now_ns
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.share import Share
 from otel_llm.load.worker.pool import Connection, Pool
+from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
-from otel_llm.load.worker.stock import Prepared, Stock
+from otel_llm.load.worker.session import Session
+from otel_llm.load.worker.stock import Stock
 from otel_llm.wire.alarm import Sleeper
 
 __all__ = ["Pacing"]
@@ -115,21 +117,44 @@ class Pacing:
     async def _converse(
         self, prepared: Prepared, connection: Connection | None, due: int, intended: int | None
     ) -> tuple[Connection | None, Raw]:
-        """Hold a conversation: each turn is sent once the answer before it has ended. Return as `perform` does."""
-        connection, raw = await self._perform(prepared, connection, due, intended)
-        while (turn := self.stock.next_turn(prepared, raw)) is not None:
-            due = raw.ended_ns
-            if self._plan.think_time is not None:
-                due += self._plan.think_ns(raw.index)
-                if connection is not None:
-                    self._pool.put_back(connection, prepared.session % self._pool.endpoints)
-                    connection = None
+        """Hold a conversation: each turn is sent once the answers before it are there. Return as `perform` does."""
+        session = Session(self._plan, prepared, due if intended is None else intended)
+        async with asyncio.TaskGroup() as group:
+            for number in session.at_once:
+                group.create_task(self._beside(session, number, group))
+            connection, raw = await self._perform(prepared, connection, due, intended)
+            connection = await self._follow(session, session.end(prepared, raw), group, connection)
+        return connection, session.last or raw
+
+    async def _follow(
+        self, session: Session, ready: list[int], group: asyncio.TaskGroup, connection: Connection | None
+    ) -> Connection | None:
+        """Send a turn that may be sent, then what follows it, and so on; others that may be are sent meanwhile.
+
+        Return the connection if it is reusable.
+        """
+        while ready:
+            number, *others = ready
+            for other in others:
+                group.create_task(self._beside(session, other, group))
+            if (due := session.due_ns(number)) > now_ns():
+                self._put_back(session, connection)
+                connection = None
                 await self._until(due, in_session=True)
             if self._closing:
                 break
-            prepared = turn
-            connection, raw = await self._perform(prepared, connection, due, None)
-        return connection, raw
+            turn = self.stock.next_turn(session.first, number, session.carried(number))
+            connection, raw = await self._perform(turn, connection, due, None)
+            ready = session.end(turn, raw)
+        return connection
+
+    async def _beside(self, session: Session, number: int, group: asyncio.TaskGroup) -> None:
+        """Send a turn, and what follows it, while others of its conversation are under way."""
+        self._put_back(session, await self._follow(session, [number], group, None))
+
+    def _put_back(self, session: Session, connection: Connection | None) -> None:
+        if connection is not None:
+            self._pool.put_back(connection, session.first.session % self._pool.endpoints)
 
     async def _open_loop(self, sleeper: Sleeper) -> None:
         """Begin each session at its planned time, whatever has come back."""

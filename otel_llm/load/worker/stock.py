@@ -11,14 +11,16 @@ import msgspec
 from otel_llm.clock import now_ns
 from otel_llm.load.asked import LazyRequests
 from otel_llm.load.plan.cachebust import fill_in
+from otel_llm.load.plan.conversations import Conversation
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.share import Share
+from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
 from otel_llm.wire.http import request_bytes
-from otel_llm.wire.protocol import Ask, WireRequest
+from otel_llm.wire.protocol import Ask, Protocol, WireRequest
 from otel_llm.wire.sigv4 import Signer
 
-__all__ = ["Prepared", "Stock", "deal"]
+__all__ = ["Stock", "deal"]
 
 _KEPT: Final = 64
 _HEADS: Final = 4096
@@ -32,25 +34,6 @@ def deal(plan: LoadPlan) -> list[Share]:
     if mine.slots is not None:
         workers = min(workers, mine.own_slots)
     return mine.among(min(workers, mine.of(plan.number)))
-
-
-class Prepared(msgspec.Struct, frozen=True, gc=False):
-    """A request that only needs a connection.
-
-    ask, body: what is asked, where that was not known before the run: a turn of a conversation after its first
-    problem:   why it cannot be sent
-    signed_ns: when it was signed, where it is
-    """
-
-    index: int
-    session: int
-    wire: bytes
-    trace_id: str
-    span_id: str
-    ask: Ask | None = None
-    body: bytes | None = None
-    problem: str | None = None
-    signed_ns: int | None = None
 
 
 class Stock:
@@ -84,27 +67,23 @@ class Stock:
             if len(self._ready) < _KEPT and (prepared := next(self._ahead, None)) is not None:
                 self._ready.append(prepared)
 
-    def next_turn(self, before: Prepared, raw: Raw) -> Prepared | None:
-        """Prepare the turn that follows in its session; return None at its end, which a turn that failed is.
+    def next_turn(self, first: Prepared, number: int, before: tuple[Prepared, Raw] | None) -> Prepared:
+        """Prepare a turn, not the first, of the conversation that `first` began.
 
-        raw: the turn before, with its content
+        before: the turn that it carries on, with its content; None: none
         """
-        plan = self._plan
-        if raw.outcome != "complete" or raw.content is None or plan.conversations is None:
-            return None
-        conversation = plan.conversations.of(before.session)
-        turn = before.index - plan.requests_before(before.session) + 1
-        if turn > len(conversation.later):
-            return None
+        plan, index = self._plan, first.index + number
+        assert plan.conversations is not None  # noqa: S101  # else there is one turn
+        conversation = plan.conversations.of(first.session)
         try:
-            ask = conversation.next_ask(before.ask or conversation.ask, turn, raw.content.answer(plan.protocol))
+            ask = _ask(plan.protocol, conversation, number, before)
             request = plan.protocol.encode(ask)
         except Exception as error:  # a plugin's bug: it must not take the run with it
-            problem = f"{plan.protocol.name} could not encode turn {turn + 1}: {type(error).__name__}: {error}"
-            return msgspec.structs.replace(self._prepared(before.index + 1, before.session, b"", b""), problem=problem)
+            problem = f"{plan.protocol.name} could not encode turn {number + 1}: {type(error).__name__}: {error}"
+            return msgspec.structs.replace(self._prepared(index, first.session, b"", b""), problem=problem)
         if plan.cache_salt:
-            request = replace(request, body=fill_in(request.body, plan.cache_salt, before.session))
-        return self._prepared(before.index + 1, before.session, *self._head_and_body(before.session, request), ask)
+            request = replace(request, body=fill_in(request.body, plan.cache_salt, first.session))
+        return self._prepared(index, first.session, *self._head_and_body(first.session, request), ask)
 
     def _prepare(self, sessions: Iterator[int]) -> Iterator[Prepared]:
         """Yield the first requests of sessions. The costly part is done once for each of them, unless all differ."""
@@ -147,3 +126,12 @@ class Stock:
             close=plan.new_connection,
         )
         return whole.partition(b"\r\n\r\n")[0], request.body
+
+
+def _ask(protocol: type[Protocol], conversation: Conversation, number: int, before: tuple[Prepared, Raw] | None) -> Ask:
+    turn = conversation.turn(number)
+    if before is None:
+        return turn.anew(conversation.first())
+    prepared, raw = before
+    answer = "" if raw.content is None else raw.content.answer(protocol)
+    return turn.after(prepared.ask or conversation.first(), answer)

@@ -24,8 +24,8 @@ from otel_llm.load.worker.exchange import CLOSED_IDLE, Exchange
 from otel_llm.load.worker.message_exchange import MessageExchange
 from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.pool import Connection, Pool
+from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
-from otel_llm.load.worker.stock import Prepared
 from otel_llm.wire.loop import new_loop
 from otel_llm.wire.repeats import Content
 
