@@ -8,6 +8,7 @@ nothing.
 from typing import TYPE_CHECKING, Any
 
 from otel_llm import errors
+from otel_llm.loaded_later import loaded_later
 
 if TYPE_CHECKING:
     from otel_llm import models, testing
@@ -68,20 +69,16 @@ _LATER = {
 commands, for one, import this package and decorate nothing."""
 
 
+_load = loaded_later(__name__, _LATER)
+
+
 def __getattr__(name: str) -> Any:
     """Load what is asked for by name; the next time it is found without us."""
     if name == "__version__":
         from importlib.metadata import version
 
         return version("otel-llm")
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    module, attribute = _LATER[name]
-    found = import_module(module) if attribute is None else getattr(import_module(module), attribute)
-    globals()[name] = found
-    return found
+    return _load(name)
 
 
 def __dir__() -> list[str]:

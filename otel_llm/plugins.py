@@ -10,7 +10,8 @@ from rich.table import Table
 
 from otel_llm.entry_points import installed, load
 from otel_llm.errors import PluginError
-from otel_llm.instrumentation.libraries.adapter import ADAPTERS, Settings
+from otel_llm.instrumentation.libraries.adapter import Settings
+from otel_llm.instrumentation.libraries.measuring import ADAPTERS
 from otel_llm.load.prompts.datasets import DATASETS
 from otel_llm.load.show.report import console
 from otel_llm.wire.discovery import PROTOCOLS, describe_protocol

@@ -54,7 +54,7 @@ def test_the_adapter_of_the_page(tmp_path: Path) -> None:
 
 def test_every_adapter_is_in_the_table() -> None:
     from otel_llm.entry_points import installed
-    from otel_llm.instrumentation.libraries.adapter import ADAPTERS
+    from otel_llm.instrumentation.libraries.measuring import ADAPTERS
 
     assert len(installed(ADAPTERS)) >= 5
     for name in installed(ADAPTERS):

@@ -18,7 +18,7 @@ from openai.resources.chat.completions import AsyncCompletions, Completions
 import otel_llm
 from otel_llm.errors import ConfigError
 from otel_llm.instrumentation import Hooks, LibraryTarget, Options, Settings
-from otel_llm.instrumentation.libraries import instrumentor
+from otel_llm.instrumentation.libraries import measuring
 from otel_llm.instrumentation.libraries.instrumentor import LLMInstrumentor
 from otel_llm.sim import Behaviour, SimServer
 from tests.telemetry_in_memory import Seen
@@ -99,13 +99,13 @@ def test_include_and_exclude_by_argument_and_by_variable(monkeypatch: pytest.Mon
 
     otel_llm.instrument(exclude=["openai"])
     assert not measured()
-    monkeypatch.setenv(instrumentor.EXCLUDE, "openai, ")
+    monkeypatch.setenv(measuring.EXCLUDE, "openai, ")
     otel_llm.instrument()
     assert not measured()
     otel_llm.instrument(exclude=[])
     assert measured()
-    monkeypatch.delenv(instrumentor.EXCLUDE)
-    monkeypatch.setenv(instrumentor.INCLUDE, "openai")
+    monkeypatch.delenv(measuring.EXCLUDE)
+    monkeypatch.setenv(measuring.INCLUDE, "openai")
     otel_llm.instrument()
     assert measured()
     with pytest.raises(ConfigError, match=r"expected adapters out of .*openai.*, got 'opnai'"):
@@ -141,7 +141,7 @@ def test_a_broken_adapter_breaks_no_other(
         EntryPoint("c_of_nothing", f"{__name__}:_of_nothing", group),
         EntryPoint("openai", "otel_llm.instrumentation.libraries.openai:targets", group),
     ]
-    monkeypatch.setattr(instrumentor, "entry_points", _points(*points))
+    monkeypatch.setattr("otel_llm.entry_points.entry_points", _points(*points))
     with caplog.at_level(logging.WARNING, "otel_llm.instrumentation"):
         otel_llm.instrument()
     assert [record.message.split("(")[1].split(":")[0] for record in caplog.records] == ["a_broken", "b_missing"]

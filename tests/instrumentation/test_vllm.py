@@ -107,6 +107,7 @@ class AsyncLLM:
 
 @pytest.fixture(autouse=True)
 def _instrumented(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(sys.modules, "vllm", ModuleType("vllm"))
     for name, member in (("vllm.entrypoints.llm", LLM), ("vllm.v1.engine.async_llm", AsyncLLM)):
         module = ModuleType(name)
         vars(module)[member.__name__] = member

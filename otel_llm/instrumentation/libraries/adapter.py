@@ -1,7 +1,7 @@
 """What an adapter is: a function that says which functions of a library are calls of a model, and how to read them.
 
-It is found under the entry point group `otel_llm.adapters` by its name, and called once when instrumenting starts. It
-imports nothing of its library; what it names is measured when the library is imported, before or after that.
+One of another package is found under the entry point group `otel_llm.adapters` by its name. It is called once; it
+imports nothing of its library, and what it names is measured when the library is imported, before or after that.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from otel_llm.instrumentation.calls.hooks import Hooks
 from otel_llm.instrumentation.calls.options import Options
 
-__all__ = ["ADAPTERS", "Adapter", "LibraryTarget", "Settings"]
-
-ADAPTERS = "otel_llm.adapters"
+__all__ = ["Adapter", "LibraryTarget", "Settings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
