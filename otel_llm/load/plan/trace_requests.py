@@ -56,9 +56,10 @@ def replay(args: Namespace, protocol: type[Protocol], parameters: Mapping[str, A
 
     Raises ConfigError when it cannot be read, or has no such part.
     """
+    from otel_llm.load.traces.format import Part
     from otel_llm.load.traces.opening import open_trace  # one module a format: for those who replay one
 
-    whole = open_trace(Path(args.trace).expanduser(), args.trace_format)
+    whole = open_trace(Path(args.trace).expanduser(), args.trace_format, Part(*_part(args), args.seed))
     trace = whole
     if args.trace_from is not None or args.trace_to is not None:
         trace = trace.between(*_part(args))

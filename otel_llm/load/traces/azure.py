@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from otel_llm.load.traces.format import TraceFormat
+from otel_llm.load.traces.format import Part, TraceFormat
 from otel_llm.load.traces.rows import Row, read_table_rows
 from otel_llm.load.traces.trace import Trace
 
@@ -21,7 +21,7 @@ def _row(cells: dict[str, str]) -> Row:
     return Row(since // _MICROSECOND * 1000, int(cells["ContextTokens"]), int(cells["GeneratedTokens"]))
 
 
-def _read(path: Path) -> Trace:
+def _read(path: Path, _: Part) -> Trace:
     return read_table_rows(path, _COLUMNS, frozenset(), _row)
 
 

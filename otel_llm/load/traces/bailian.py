@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from otel_llm.load.traces.format import TraceFormat
+from otel_llm.load.traces.format import Part, TraceFormat
 from otel_llm.load.traces.rows import Columns, Row, RowLink, read_json_rows
 from otel_llm.load.traces.trace import Trace
 
@@ -34,7 +34,7 @@ def _row(row: _Row) -> Row:
     return Row(at_ns, row.input_length, row.output_length, row.hash_ids, link=RowLink(row.chat_id, after))
 
 
-def _read(path: Path) -> Trace:
+def _read(path: Path, _: Part) -> Trace:
     trace = read_json_rows(path, _Row, _row, Columns(path, BLOCK_TOKENS))
     return trace if trace.links is None else replace(trace, sessions=trace.links.roots())
 

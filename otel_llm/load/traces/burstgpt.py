@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
-from otel_llm.load.traces.format import TraceFormat
+from otel_llm.load.traces.format import Part, TraceFormat
 from otel_llm.load.traces.rows import Row, read_table_rows
 from otel_llm.load.traces.trace import Trace
 
@@ -33,7 +33,7 @@ class _Sessions:
         return Row(at_ns, int(cells["Request tokens"]), int(cells["Response tokens"]), session=session)
 
 
-def _read(path: Path) -> Trace:
+def _read(path: Path, _: Part) -> Trace:
     return read_table_rows(path, _COLUMNS, _NOT_IN_ALL, _Sessions().row)
 
 

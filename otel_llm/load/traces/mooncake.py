@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from otel_llm.load.traces.format import TraceFormat
+from otel_llm.load.traces.format import Part, TraceFormat
 from otel_llm.load.traces.rows import Columns, Row, read_json_rows
 from otel_llm.load.traces.trace import Trace
 
@@ -27,7 +27,7 @@ def _row(row: _Row) -> Row:
     return Row(round(row.timestamp * 1e6), row.input_length, row.output_length, row.hash_ids)
 
 
-def _read(path: Path) -> Trace:
+def _read(path: Path, _: Part) -> Trace:
     return read_json_rows(path, _Row, _row, Columns(path, BLOCK_TOKENS))
 
 

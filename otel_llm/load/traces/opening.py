@@ -11,10 +11,11 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.traces.azure import AZURE
 from otel_llm.load.traces.bailian import BAILIAN
 from otel_llm.load.traces.burstgpt import BURSTGPT
-from otel_llm.load.traces.format import Head, TraceFormat
+from otel_llm.load.traces.format import Head, Part, TraceFormat
 from otel_llm.load.traces.mooncake import MOONCAKE
 from otel_llm.load.traces.otlp import OTLP
 from otel_llm.load.traces.run_file import RUN_FILE
+from otel_llm.load.traces.servegen import SERVEGEN
 from otel_llm.load.traces.trace import Trace
 
 __all__ = ["FORMATS", "open_trace"]
@@ -26,14 +27,17 @@ FORMATS: Final[Mapping[str, TraceFormat]] = {
     "burstgpt": BURSTGPT,
     "run_file": RUN_FILE,
     "otlp": OTLP,
+    "servegen": SERVEGEN,
 }
 _HEAD: Final = 1 << 20
 _SHOWN: Final = 8
 _OF_DATASETS: Final = frozenset(("prompt", "messages", "conversations", "question", "instruction", "text", "body"))
 
 
-def open_trace(path: Path, name: str | None = None) -> Trace:
-    """Return the trace in a file. name: its format; None recognises it by what is in the file.
+def open_trace(path: Path, name: str | None = None, part: Part = Part()) -> Trace:  # noqa: B008  # it cannot change
+    """Return the trace in a file, or more than a part of it where that is read alone.
+
+    name: its format; None recognises it by what is in the file
 
     Raises ConfigError when there is no such file or format, and for a row that cannot be, with its number.
     """
@@ -43,16 +47,18 @@ def open_trace(path: Path, name: str | None = None) -> Trace:
     found = FORMATS.get(name or "") or next((each for each in FORMATS.values() if each.recognises(head)), None)
     if found is None:
         raise _unknown(path, head)
-    return found.read(path)
+    return found.read(path, part)
 
 
 def _head_of(path: Path) -> Head:
+    if path.is_dir():
+        return Head(path, b"", frozenset())
     try:
         with path.open("rb") as file:
             first = next((line for line in iter(lambda: file.readline(_HEAD), b"") if line.strip()), b"")
     except OSError as error:
         raise ConfigError(f"a readable trace at {path}", error.strerror, "check the path") from error
-    return Head(first, frozenset(_columns(first)))
+    return Head(path, first, frozenset(_columns(first)))
 
 
 def _columns(first: bytes) -> list[str]:
@@ -72,5 +78,5 @@ def _unknown(path: Path, head: Head) -> ConfigError:
     expected = f"a trace in {path} as {', '.join(FORMATS)} have it"
     if head.columns & _OF_DATASETS:
         return ConfigError(expected, "prompts", "give it after --dataset")
-    shown = ", ".join(sorted(head.columns)[:_SHOWN]) or "no columns"
+    shown = "a folder" if head.path.is_dir() else ", ".join(sorted(head.columns)[:_SHOWN]) or "no columns"
     return ConfigError(expected, shown, "rename its columns to those of docs/workloads.md")

@@ -12,7 +12,7 @@ from typing import Final
 
 from otel_llm import conventions as names
 from otel_llm.load.traces.call_order import Times, places_of
-from otel_llm.load.traces.format import TraceFormat
+from otel_llm.load.traces.format import Part, TraceFormat
 from otel_llm.load.traces.otlp_line import Array, Line, Span, Value
 from otel_llm.load.traces.rows import Columns, Row, RowLink, each_line
 from otel_llm.load.traces.trace import Trace
@@ -92,7 +92,7 @@ class _Calls:
                 yield row._replace(link=link)
 
 
-def _read(path: Path) -> Trace:
+def _read(path: Path, _: Part) -> Trace:
     calls, columns = _Calls(), Columns(path)
     each_line(path, Line, calls.take)
     for row in calls.rows():

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.traces.format import TraceFormat
+from otel_llm.load.traces.format import Part, TraceFormat
 from otel_llm.load.traces.trace import Trace
 from otel_llm.record import StreamRecord
 from otel_llm.sinks.sqlite import read_bodies, read_run
@@ -18,7 +18,7 @@ from otel_llm.sinks.sqlite import read_bodies, read_run
 __all__ = ["RUN_FILE"]
 
 
-def _read(path: Path) -> Trace:
+def _read(path: Path, _: Part) -> Trace:
     """Return the latest run of the file. A request that failed has no known length of answer."""
     rows = sorted(_requests(path), key=lambda row: _at_ns(row[0]))
     if not rows:
