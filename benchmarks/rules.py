@@ -53,9 +53,9 @@ def _lines(metric: Metric, table: EngineTable, labels: str) -> Iterator[str]:
     labels += f',{FAMILY}="{bucket_family.name(edges)}"'
     for place, edge in enumerate(edges):
         yield f'{name}_bucket{{{labels},le="{edge:g}"}} @{"0" * min(place // 4, 3)}'
-    yield f'{name}_bucket{{{labels},le="+Inf"}} @0000'
-    yield f"{name}_count{{{labels}}} @0000"
-    yield f"{name}_sum{{{labels}}} @0000"
+    yield f'{name}_bucket{{{labels},le="+Inf"}} @000'
+    yield f"{name}_count{{{labels}}} @000"
+    yield f"{name}_sum{{{labels}}} @000"
 
 
 class _Page(BaseHTTPRequestHandler):

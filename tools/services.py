@@ -59,8 +59,14 @@ class Prometheus(PartProcess):
 
     def rules(self) -> list[dict[str, Any]]:
         """Every rule with its health, last error and how long it took, s."""
-        answer = _get_json(f"{self.url}/api/v1/rules")
-        return [rule for group in answer["data"]["groups"] for rule in group["rules"]]
+        return [rule for group in self._groups() for rule in group["rules"]]
+
+    def evaluated(self) -> dict[str, str]:
+        """When each group of rules was last evaluated, by its name; without those that are for once a minute."""
+        return {group["name"]: group["lastEvaluation"] for group in self._groups() if group["interval"] < 60}
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return list(_get_json(f"{self.url}/api/v1/rules")["data"]["groups"])
 
 
 class Jaeger(PartProcess):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from otel_llm import conventions
-from otel_llm_collector.rule_sources.dimensions import BY, MODEL, TRAFFIC
+from otel_llm_collector.rule_sources.dimensions import BY, FAMILY, MODEL, TRAFFIC
 from otel_llm_collector.rule_sources.grid import all_edges
 from otel_llm_collector.rule_sources.rule import Rule
 from otel_llm_collector.vocabulary.measures import DURATION, ITL, TPOT, TTFT, Measure
@@ -31,6 +31,8 @@ PROMISED: Final = (TTFT, ITL, TPOT, DURATION)
 WINDOWS: Final = ("30m", "1h", "6h")
 
 _EDGE: Final = "otel_llm:edge:seconds"
+_GRID: Final = "grid"
+"""The family of exponential histograms that are read on the common grid."""
 
 
 def edge_rules() -> Iterator[Rule]:
@@ -52,8 +54,8 @@ def slo_rules(measure: Measure) -> Iterator[Rule]:
     promises = f'otel_llm:slo_threshold:seconds{{measure="{name}", {MODEL}%s""}}'
     groups = f'(count by ({BY}) ({explicit}{{le="+Inf"}}) or count by ({BY}) ({native}))'
     yield Rule(f"otel_llm:{name}:slo_threshold", _per_model(groups, promises))
-    share = f"({_within(name, explicit, counts['explicit'])}) / {counts['explicit']}"
-    yield Rule(f"otel_llm:{name}:attainment5m", share, {"histogram": "explicit"})
+    yield from _bracket(name, native, explicit, promises)
+    yield Rule(f"otel_llm:{name}:attainment5m", _within(name, explicit, f'!="{_GRID}"'), {"histogram": "explicit"})
     yield Rule(f"otel_llm:{name}:attainment5m", _native_share(name, native, promises), {"histogram": "exponential"})
     yield Rule(f"otel_llm:{name}:count_rate5m", f"sum by ({BY}) ({' or '.join(counts.values())})")
     slow = "\n  or ".join(
@@ -82,37 +84,57 @@ def _per_model(groups: str, promises: str) -> str:
     return f"0 * {groups} + on ({MODEL}) group_left () {of_model}\nor\n0 * {groups} + scalar({promises % '='})"
 
 
-def _within(name: str, buckets: str, total: str) -> str:
-    """Return how many values per second are within the threshold, of cumulative explicit buckets.
+def _bracket(name: str, native: str, explicit: str, promises: str) -> Iterator[Rule]:
+    """Yield the bucket edges next to the threshold, by model and family, and what is below them.
 
-    Values above the last edge are not known to be within it, so they count as slow. total: all values per second.
+    They are picked out once: looking at every bucket again for each term of a formula is what rules cost.
+    A query reads an exponential histogram at only one number, so those of models that have their own threshold are
+    read on the common grid.
     """
-    threshold = f"on ({BY}) group_left () otel_llm:{name}:slo_threshold"
-    edges = f"(0 * {buckets} + on (le) group_left () {_EDGE})"
-    below, above = f"({edges} <= {threshold})", f"({edges} > {threshold})"
-    low, high = f"max without (le) {below}", f"min without (le) {above}"
-    count_low = f"max without (le) ({buckets} and {below})"
-    count_high = f"min without (le) ({buckets} and {above})"
-    at = f"(0 * {low} + {threshold})"
+    grid, own = f"otel_llm:{name}:union_rate5m", f"and on ({MODEL}) {promises % '!='}"
+    chosen = f"otel_llm:{name}:own_promise_rate5m"
+    yield Rule(chosen, f"{grid} {own} and on ({BY}) histogram_count({native})", {FAMILY: _GRID})
+    by = f"{MODEL}, {FAMILY}"
+    edges = f"group by ({by}, le) ({explicit} or {chosen}) * on (le) group_left () {_EDGE}"
+    threshold = f"on ({MODEL}) group_left () max by ({MODEL}) (otel_llm:{name}:slo_threshold)"
+    edge = f"otel_llm:{name}:slo_edge"
+    yield Rule(edge, f"topk by ({by}) (1, {edges} <= {threshold})", {"side": "low"})
+    yield Rule(edge, f"bottomk by ({by}) (1, {edges} > {threshold})", {"side": "high"})
+    for side in ("low", "high"):
+        at = f'and on ({by}, le) {edge}{{side="{side}"}}'
+        yield Rule(f"otel_llm:{name}:slo_bucket_rate5m", f"({explicit} or {chosen}) {at}", {"side": side})
+
+
+def _within(name: str, buckets: str, families: str) -> str:
+    """Return the share of values within the threshold, of cumulative buckets of some families.
+
+    Values above the last edge are not known to be within it, so they count as slow.
+    """
+    total = f'(max without (le) ({buckets}{{{FAMILY}{families}, le="+Inf"}}) > 0)'
+    low, high = (
+        f'(0 * {total} + on ({MODEL}, {FAMILY}) group_left () otel_llm:{name}:slo_edge{{side="{side}"}})'
+        for side in ("low", "high")
+    )
+    count_low, count_high = (
+        f'sum without (le, side) (otel_llm:{name}:slo_bucket_rate5m{{side="{side}", {FAMILY}{families}}})'
+        for side in ("low", "high")
+    )
+    at = f"(0 * {total} + on ({BY}) group_left () otel_llm:{name}:slo_threshold)"
     slower_low, slower_high = f"({total} - {count_low})", f"(({total} - {count_high}) > 0)"
     tail = f"{total} - {slower_low} * ({slower_high} / {slower_low}) ^ (({at} - {low}) / ({high} - {low}))"
     # no value above the upper edge: there is no tail to go by
     step = f"({count_high} - {count_low})"
-    spread = f"{count_low} + {step} * ln({at} / ({low} > 0)) / ln(({high}) / ({low}))"
-    first = f"{count_high} * (0 * {high} + {threshold}) / {high}"
-    return f"{tail}\nor {spread}\nor {first} unless ({low} > 0)\nor {count_low}"
+    spread = f"{count_low} + {step} * ln({at} / ({low} > 0)) / ln({high} / {low})"
+    first = f"{count_high} * {at} / {high}"
+    return f"(\n  {tail}\n  or {spread}\n  or {first} unless ({low} > 0)\n  or {count_low}\n) / {total}"
 
 
 def _native_share(name: str, native: str, promises: str) -> str:
-    """Return the share of exponential histograms within the threshold: exact, but for models with their own.
-
-    A query takes only one number as a threshold, so those are read on the common grid.
-    """
+    """Return the share of exponential histograms within the threshold: exact, but for models with their own."""
     own = f"max by ({MODEL}) ({promises % '!='})"
     exact = f"histogram_fraction(0, scalar({promises % '='}), {native} unless on ({MODEL}) {own})"
-    union, chosen = f"otel_llm:{name}:union_rate5m", f"and on ({MODEL}) {own} and on ({BY}) histogram_count({native})"
-    total = f'(max without (le) ({union}{{le="+Inf"}}) > 0)'
-    return f"{exact}\nor\n({_within(name, f'({union} {chosen})', total)}) / {total}"
+    on_grid = _within(name, f"otel_llm:{name}:own_promise_rate5m", f'="{_GRID}"')
+    return f"{exact}\nor\nmax without ({FAMILY}) (\n{on_grid}\n)"
 
 
 def goodput_rules() -> Iterator[Rule]:

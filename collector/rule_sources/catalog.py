@@ -8,7 +8,7 @@ from otel_llm_collector.rule_sources.attainment import PROMISED, PROMISES, edge_
 from otel_llm_collector.rule_sources.percentiles import client_minus_server_rules, family_rules, union_rules
 from otel_llm_collector.rule_sources.rule import Alert, Rule, RuleGroup
 from otel_llm_collector.rule_sources.run_percentiles import run_rules
-from otel_llm_collector.rule_sources.traffic import traffic_rules
+from otel_llm_collector.rule_sources.traffic import series_rules, traffic_rules
 from otel_llm_collector.vocabulary.measures import MEASURES, ON_ONE_GRID, WAITED_FOR, Measure
 from otel_llm_collector.yaml_text import header
 
@@ -43,13 +43,13 @@ def rule_groups() -> Mapping[str, Sequence[RuleGroup]]:
             _group("goodput", goodput_rules()),
         ],
         "runs": [_group(f"{m.name}_runs", run_rules(m)) for m in PROMISED],
-        "load": [_group("load", traffic_rules())],
+        "load": [_group("load", traffic_rules()), _group("series", series_rules(), interval="1m")],
         "alerts": [_group("alerts", alerts())],
     }
 
 
-def _group(name: str, rules: Iterable[Rule | Alert]) -> RuleGroup:
-    return RuleGroup(f"otel_llm_{name}", tuple(rules))
+def _group(name: str, rules: Iterable[Rule | Alert], interval: str = "") -> RuleGroup:
+    return RuleGroup(f"otel_llm_{name}", tuple(rules), interval)
 
 
 def _across_families(measure: Measure) -> Iterator[Rule]:

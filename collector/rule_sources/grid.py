@@ -3,8 +3,7 @@
 Ten edges a decade, the same for every engine: no two neighbours are further apart than a factor of 1.27.
 Where a grid edge falls inside a bucket, the values in that bucket have to be spread somehow. Prometheus spreads them
 evenly, which gives latencies that are too high, since their density falls. Spreading them evenly in the logarithm
-halves that error. Prometheus does so when it is asked at another edge instead (`log_spread_edge`), which takes known
-bucket edges; a family that is in no engine table is read with even spreading.
+halves that error. It takes known bucket edges; a family that is in no engine table is read with even spreading.
 """
 
 import bisect
@@ -16,7 +15,7 @@ from otel_llm import conventions
 from otel_llm_collector.engine_tables.table import engine_tables
 from otel_llm_collector.vocabulary import bucket_family
 
-__all__ = ["all_edges", "grid_edges", "known_families", "log_spread_edge"]
+__all__ = ["all_edges", "grid_edges", "known_families", "parts_below"]
 
 _DECADE: Final = (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 8)
 """The preferred numbers R10."""
@@ -49,10 +48,18 @@ def all_edges() -> tuple[str, ...]:
     return tuple(bucket_family.number(edge) for edge in sorted(found) if edge > 0)
 
 
-def log_spread_edge(edge: float, edges: Sequence[float]) -> float:
-    """Return the edge at which even spreading gives the share that spreading in the logarithm gives at `edge`."""
+def parts_below(edge: float, edges: Sequence[float]) -> Mapping[float, float]:
+    """Return how much of which cumulative buckets add up to the values below `edge`: weights by bucket edge.
+
+    Inside a bucket that begins above 0, values are spread evenly in the logarithm, otherwise evenly. Above the last
+    edge nothing is known: what is below that edge is all that is returned.
+    """
     place = bisect.bisect_left(edges, edge)
-    if place in (0, len(edges)) or edges[place] == edge or edges[place - 1] <= 0:
-        return edge
-    low, high = edges[place - 1], edges[place]
-    return low + (high - low) * math.log(edge / low) / math.log(high / low)
+    if place == len(edges):
+        return {edges[-1]: 1}
+    high, low = edges[place], edges[place - 1] if place else 0
+    share = math.log(edge / low) / math.log(high / low) if low > 0 else (edge - low) / (high - low)
+    weights = {high: round(share, 6)}
+    if place:
+        weights[low] = round(1 - share, 6)
+    return {at: weight for at, weight in weights.items() if weight}

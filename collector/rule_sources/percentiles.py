@@ -5,13 +5,13 @@ added up directly, explicit ones only within their family, and everything togeth
 read at the edges of one common grid.
 """
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from otel_llm_collector.rule_sources.dimensions import BY, FAMILY, MODEL, QUANTILES, SUCCEEDED, TRAFFIC, VANTAGE
-from otel_llm_collector.rule_sources.grid import grid_edges, known_families, log_spread_edge
+from otel_llm_collector.rule_sources.grid import grid_edges, known_families, parts_below
 from otel_llm_collector.rule_sources.rule import Rule
+from otel_llm_collector.vocabulary import bucket_family
 from otel_llm_collector.vocabulary.measures import Measure
 from otel_llm_collector.vocabulary.prometheus_names import series_for
 
@@ -66,36 +66,39 @@ def _unless_embeddings(matchers: str) -> str:
 def _edges(name: str, explicit: str, q: str) -> Iterator[Rule]:
     """Yield the edges of the bucket that a percentile falls in, and whether it is the last or the first one.
 
-    Cut off above the rank, the histogram has its 100th percentile at the upper edge. What is left above the rank
-    begins at the lower edge: that is its 0th percentile.
+    Of a histogram that has everything in that bucket, the 100th percentile is its upper edge and the 0th its lower.
+    Of the last bucket Prometheus knows no upper edge: it gives the lower one for both.
     """
-    rank = f'ignoring (le) group_left () {q} * {explicit}{{le="+Inf"}}'
-    above = f"clamp_min({explicit} - {rank}, 0)"
+    reached = f'({explicit} > bool ignoring (le) group_left () ({q} * {explicit}{{le="+Inf"}}))'
     labels = {"quantile": q}
-    yield Rule(f"otel_llm:{name}:quantile_upper5m", f"histogram_quantile(1, {explicit} - {above})", labels)
-    yield Rule(f"otel_llm:{name}:quantile_lower5m", f"histogram_quantile(1e-9, {above})", labels)
-    yield Rule(
-        f"otel_llm:{name}:quantile_clipped5m",
-        f'(max without (le) ({explicit}{{le!="+Inf"}}) < bool {q} * max without (le) ({explicit}{{le="+Inf"}}))\n'
-        f'and max without (le) ({explicit}{{le="+Inf"}}) > 0',
-        labels,
-    )
-    lower = f'otel_llm:{name}:quantile_lower5m{{quantile="{q}"}}'
-    yield Rule(f"otel_llm:{name}:quantile_below5m", f"({lower} >= 0) < bool {_FIRST}", labels)
+    upper, lower = (f"otel_llm:{name}:quantile_{edge}5m" for edge in ("upper", "lower"))
+    yield Rule(upper, f"histogram_quantile(1, {reached})", labels)
+    yield Rule(lower, f"histogram_quantile(1e-9, {reached})", labels)
+    upper, lower = (f'({edge}{{quantile="{q}"}} >= 0)' for edge in (upper, lower))  # not of those without a value
+    yield Rule(f"otel_llm:{name}:quantile_clipped5m", f"{upper} == bool {lower}", labels)
+    yield Rule(f"otel_llm:{name}:quantile_below5m", f"{lower} < bool {_FIRST}", labels)
 
 
 def union_rules(measure: Measure) -> Iterator[Rule]:
-    """Yield the histogram of everything on the common grid, and its percentiles by vantage and model."""
+    """Yield the histogram of everything on the common grid, and its percentiles by vantage and model.
+
+    A grid edge takes one or two buckets of each family. What is read, and how long the text is that Prometheus parses
+    again each time, is most of what rules cost; so families of other edges are picked out once, before.
+    """
     native, explicit = f"otel_llm:{measure.name}:rate5m", f"otel_llm:{measure.name}:bucket_rate5m"
-    together = f"otel_llm:{measure.name}:union_rate5m"
-    counts = f'max without (le) ({explicit}{{le="+Inf"}}) > 0'
+    others, together = f"otel_llm:{measure.name}:other_bucket_rate5m", f"otel_llm:{measure.name}:union_rate5m"
+    families = known_families(measure.instruments)
+    yield Rule(others, f'{explicit}{{{FAMILY}!~"{"|".join(families)}"}}')
+    every = f'{explicit}{{le="+Inf"}}\nor histogram_count({native})'
+    apart = f"sum without (le, {FAMILY})"
+    yield Rule(together, f"{apart} (\n  {_indented(every)}\n) > 0", {"le": "+Inf"})
     for edge in grid_edges(*measure.bounds):
-        shares = "\n    or ".join(_shares_below(measure, edge, explicit))
-        both = (
-            f"({shares}) * ({counts})\n  or histogram_fraction(0, {edge:g}, {native}) * (histogram_count({native}) > 0)"
-        )
-        yield Rule(together, f"sum by ({BY}) (\n  {both}\n)", {"le": f"{edge:g}"})
-    yield Rule(together, f"sum by ({BY}) (({counts}) or (histogram_count({native}) > 0))", {"le": "+Inf"})
+        known = _either(list(_buckets_below(edge, explicit, families)))
+        unknown = f'histogram_fraction(-Inf, {edge:g}, {others}) * (max without (le) ({others}{{le="+Inf"}}) > 0)'
+        exact = f"histogram_fraction(0, {edge:g}, {native}) * (histogram_count({native}) > 0)"
+        below = f"{known}\nor {unknown}\nor {exact}"
+        present = f'and ignoring (le) {together}{{le="+Inf"}}'
+        yield Rule(together, f"{apart} (\n  {_indented(below)}\n) {present}", {"le": f"{edge:g}"})
     by = f"le, {VANTAGE}, {MODEL}, {TRAFFIC}"
     for q in QUANTILES:
         yield Rule(
@@ -105,18 +108,28 @@ def union_rules(measure: Measure) -> Iterator[Rule]:
         )
 
 
-def _shares_below(measure: Measure, edge: float, explicit: str) -> Iterator[str]:
-    """Yield the expressions that give, for each family, the share of its values below a grid edge."""
-    moved: dict[float, list[str]] = {}
-    for name, edges in known_families(measure.instruments).items():
-        at = log_spread_edge(edge, edges)
-        if at != edge:
-            moved.setdefault(at, []).append(name)
-    for at, names in moved.items():
-        yield f'histogram_fraction(0, {at:.6g}, {explicit}{{{FAMILY}=~"{"|".join(names)}"}})'
-    rest = "|".join(itertools.chain(*moved.values()))
-    others = f'{{{FAMILY}!~"{rest}"}}' if rest else ""
-    yield f"histogram_fraction(0, {edge:g}, {explicit}{others})"
+def _buckets_below(edge: float, explicit: str, families: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    """Yield the buckets, or parts of them, that hold the values of known families below a grid edge."""
+    alike: dict[tuple[float, float], list[str]] = {}
+    for name, edges in families.items():
+        for part in parts_below(edge, edges).items():
+            alike.setdefault(part, []).append(name)
+    for (at, weight), names in alike.items():
+        matches = f'=~"{"|".join(names)}"' if len(names) > 1 else f'="{names[0]}"'
+        buckets = f'{explicit}{{le="{bucket_family.number(at)}", {FAMILY}{matches}}}'
+        yield buckets if weight == 1 else f"{buckets} * {weight:g}"
+
+
+def _either(terms: Sequence[str]) -> str:
+    """Return series that are in any of these, in pairs of pairs: each `or` looks at all that stands left of it."""
+    if len(terms) == 1:
+        return terms[0]
+    middle = len(terms) // 2
+    return f"({_either(terms[:middle])}\nor {_either(terms[middle:])})"
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n  ")
 
 
 def client_minus_server_rules(measure: Measure) -> Iterator[Rule]:

@@ -57,10 +57,13 @@ class RuleGroup:
 
     name: str
     rules: Sequence[Rule | Alert]
+    interval: str = ""
+    """How often, where that is not what Prometheus is set to."""
 
     def yaml(self) -> str:
         """Return it as an item of a rule file's `groups`."""
-        return "\n".join((f"  - name: {self.name}", "    rules:", *(rule.yaml() for rule in self.rules)))
+        often = [f"    interval: {self.interval}"] if self.interval else []
+        return "\n".join((f"  - name: {self.name}", *often, "    rules:", *(rule.yaml() for rule in self.rules)))
 
 
 def _body(expr: str) -> list[str]:

@@ -8,7 +8,7 @@ from otel_llm_collector.rule_sources.dimensions import BY, MODEL, TRAFFIC, VANTA
 from otel_llm_collector.rule_sources.rule import Rule
 from otel_llm_collector.vocabulary.prometheus_names import CALLS, label_name, series_for
 
-__all__ = ["traffic_rules"]
+__all__ = ["series_rules", "traffic_rules"]
 
 _ERROR: Final = label_name(conventions.ERROR_TYPE)
 _SERIES: Final = '{__name__=~"(gen_ai|otel_llm)[_:].+|traces_span_metrics_.+"}'
@@ -16,7 +16,7 @@ _SERIES: Final = '{__name__=~"(gen_ai|otel_llm)[_:].+|traces_span_metrics_.+"}'
 
 
 def traffic_rules() -> Iterator[Rule]:
-    """Yield requests, errors, tokens, caches, queues, load runs' share, and how many series all of this takes."""
+    """Yield requests, errors, tokens, caches, queues, and load runs' share."""
     yield from _requests()
     for name in ("prompt", "generation"):
         tokens = f"sum by ({BY}) (rate({series_for(f'server_{name}_tokens')}[5m]))"
@@ -31,8 +31,12 @@ def traffic_rules() -> Iterator[Rule]:
     runs = f'sum by ({MODEL}) (otel_llm:requests:rate5m{{{TRAFFIC}!=""}})'
     served = f'(sum by ({MODEL}, {VANTAGE}) (otel_llm:requests:rate5m{{{VANTAGE}!="client", {TRAFFIC}=""}}) > 0)'
     yield Rule("otel_llm:load_run:share5m", f"{runs} / on ({MODEL}) group_right () {served}")
-    yield Rule("otel_llm:series:count", f"count({_SERIES})")
+
+
+def series_rules() -> Iterator[Rule]:
+    """Yield how many series all of this takes. Each of them is looked at, so this is for once a minute."""
     yield Rule("otel_llm:series:by_job", f"count by (job) ({_SERIES})")
+    yield Rule("otel_llm:series:count", "sum(otel_llm:series:by_job)")
 
 
 def _load() -> Iterator[Rule]:

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from otel_llm_collector.rule_sources.grid import grid_edges, log_spread_edge
+from otel_llm_collector.rule_sources.grid import grid_edges, parts_below
 from otel_llm_collector.vocabulary.measures import TTFT
 from tests.collector.fake_engines import SGLANG_TTFT
 from tests.collector.fake_engines import TTFT as VLLM_TTFT
@@ -33,11 +33,11 @@ VLLM, SGLANG = drawn(0.35, 0.7, DRAWN), drawn(1.2, 0.6, DRAWN)
 
 
 def read_at(edge: float, values: np.ndarray, edges: Sequence[float]) -> float:
-    """What `histogram_fraction` gives at a grid edge: evenly inside a bucket, at the edge that the rule asks for."""
-    at = log_spread_edge(edge, edges)
-    known = (0.0, *edges)
-    below = np.searchsorted(values, known, side="right") / len(values)
-    return float(np.interp(at, known, below))
+    """The share below a grid edge, of the buckets that the rule reads for it."""
+    return sum(
+        weight * float(np.searchsorted(values, at, side="right")) / len(values)
+        for at, weight in parts_below(edge, edges).items()
+    )
 
 
 def quantile(q: float, below: np.ndarray) -> float:

@@ -29,6 +29,8 @@ WITHIN_S = 60.0
 
 NO_EXPONENTIAL = "what is inside an engine is measured by engines alone, and all of them have explicit histograms"
 INSIDE = [measure for measure in MEASURES if measure not in WAITED_FOR]
+NO_OWN = "no model here has a threshold of its own"
+NO_OTHER = "every engine here has edges that are in its table"
 UNMEASURED = {
     ("inter_token_latency", "gateway"): "no gateway tells the gaps between tokens",
     ("time_per_output_token", "frontend"): "no frontend tells the time per output token",
@@ -37,6 +39,10 @@ EMPTY: Mapping[str, str] = {
     "engine: Time to first token by replica A": "every engine here has explicit histograms",
     "engine: Inter-token latency by replica A": "every engine here has explicit histograms",
     "alerts: OtelLlmSilent": "every sender here sends until the end, and nobody was there half an hour ago",
+    **{
+        f"attainment: otel_llm:{of.name}:own_promise_rate5m{{otel_llm_bucket_family=grid}}": NO_OWN for of in WAITED_FOR
+    },
+    "union_queue_duration: otel_llm:queue_duration:other_bucket_rate5m": NO_OTHER,
     **{f"percentiles: otel_llm:{of.name}:rate5m": NO_EXPONENTIAL for of in INSIDE},
     **{
         f"percentiles: otel_llm:{of.name}:quantile5m{{quantile={q},histogram=exponential}}": NO_EXPONENTIAL
@@ -54,6 +60,8 @@ EMPTY: Mapping[str, str] = {
 
 NO_FAILURE = "a Collector has it from its first failure on"
 UNSENT: Mapping[str, str] = {
+    **{f"otel_llm:{of.name}:own_promise_rate5m": NO_OWN for of in WAITED_FOR},
+    "otel_llm:queue_duration:other_bucket_rate5m": NO_OTHER,
     **{f"otel_llm:{of.name}:rate5m": NO_EXPONENTIAL for of in INSIDE},
     **{source: NO_EXPONENTIAL for of in INSIDE for source in of.sources()},
     "otel_llm_server_inter_token_latency_seconds": "engines have explicit histograms",
