@@ -546,6 +546,19 @@ def test_models_are_drawn_by_their_weights() -> None:
     assert parse_models(["org/c=1"], seed=1) is None
 
 
+def test_adapters_are_drawn_by_zipf_s_law() -> None:
+    mixture = parse_models(["zipf:1.2", *(f"adapter-{rank}" for rank in range(1, 33))], seed=3)
+    assert mixture is not None
+    drawn, all_weights = Counter(map(mixture.model, range(50_000))), sum(rank**-1.2 for rank in range(1, 33))
+    for rank in (1, 2, 3, 8, 32):
+        expected = 50_000 * rank**-1.2 / all_weights
+        assert abs(drawn[f"adapter-{rank}"] - expected) < 4 * expected**0.5
+    assert parse_models(["zipf:1.2"], seed=3) is None, "the name of a model"
+    even = parse_models(["zipf:0", "a", "b"], seed=3)
+    assert even is not None
+    assert even.weights == (1, 1)
+
+
 NO_WEIGHT = (
     "expected --model MODEL=WEIGHT for each of several models, with weights above 0, got 'a word without one'; "
     "quote what has spaces in it"
@@ -558,6 +571,9 @@ NO_WEIGHT = (
         (["a=0", "b=1"], NO_WEIGHT),
         (["m", "sk-a-key"], NO_WEIGHT),
         (["m=1", "c2stYS1rZXk=="], NO_WEIGHT),
+        (["zipf:x", "a", "b"], "expected --model zipf:S MODEL …, with S from 0 to 10, got 'zipf:x'"),
+        (["zipf:-1", "a", "b"], "expected --model zipf:S MODEL …, with S from 0 to 10, got 'zipf:-1'"),
+        (["zipf:1", "a", "sk-a-key", "a"], "expected --model to name each model once, got 'one of them twice'"),
         (["a=3", "a=1"], "expected --model to name each model once, got 'a=3 a=1'"),
     ],
 )

@@ -64,8 +64,8 @@ def _add_group(
 def _add_ask(add: Add) -> None:
     add(
         "--model", nargs="+", metavar="MODEL",
-        help="sent in every request; several, as MODEL=WEIGHT, are asked by their weights; default: the only one "
-        "that the server lists",
+        help="sent in every request; several, as MODEL=WEIGHT, are asked by their weights, after zipf:S by their rank; "
+        "default: the only one that the server lists",
     )  # fmt: skip
     add(
         "--protocol", metavar="NAME|FILE",

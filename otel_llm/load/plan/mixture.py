@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import accumulate
-from math import inf
+from math import inf, nan
+from typing import Final
 
 from otel_llm.errors import ConfigError
 
 __all__ = ["Mixture", "parse_models"]
+
+_ZIPF: Final = "zipf:"
+_STEEPEST: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,32 @@ class Mixture:
 
 
 def parse_models(texts: Sequence[str], seed: int) -> Mixture | None:
-    """Return the models of MODEL=WEIGHT items; None of one model, which needs no weight. Raises ConfigError.
+    """Return the models of MODEL=WEIGHT items, or of zipf:S and models; None of one model, which needs no weight.
 
+    Of zipf:S the model of rank r, the first of which is 1, has the weight 1 / r to the S. Raises ConfigError.
     A message repeats no word without a weight: it may be a key that was meant for another option.
     """
     if len(texts) == 1:
         return None
+    ranked = texts[0].startswith(_ZIPF)
+    names, weights = (texts[1:], _by_rank(texts)) if ranked else _weighted(texts)
+    if len(set(names)) < len(names):
+        got = "one of them twice" if ranked else " ".join(texts)
+        raise ConfigError("--model to name each model once", got)
+    return Mixture(tuple(names), tuple(weights), seed)
+
+
+def _by_rank(texts: Sequence[str]) -> Sequence[float]:
+    try:
+        steepness = float(texts[0].removeprefix(_ZIPF))
+    except ValueError:
+        steepness = nan
+    if not 0 <= steepness <= _STEEPEST:
+        raise ConfigError(f"--model zipf:S MODEL …, with S from 0 to {_STEEPEST}", texts[0])
+    return [rank**-steepness for rank in range(1, len(texts))]
+
+
+def _weighted(texts: Sequence[str]) -> tuple[Sequence[str], Sequence[float]]:
     names, weights = list[str](), list[float]()
     for text in texts:
         name, _, said = text.rpartition("=")
@@ -67,6 +91,4 @@ def parse_models(texts: Sequence[str], seed: int) -> Mixture | None:
             )  # fmt: skip
         names.append(name)
         weights.append(weight)
-    if len(set(names)) < len(names):
-        raise ConfigError("--model to name each model once", " ".join(texts))
-    return Mixture(tuple(names), tuple(weights), seed)
+    return names, weights
