@@ -29,24 +29,29 @@ class VLLM(PartProcess):
     def command(self) -> list[str]:
         return [
             *(ENVIRONMENT.python, "-m", "vllm.entrypoints.openai.api_server"),
-            *("--model", str(_weights()), "--served-model-name", self.model, "--host", HOST, "--port", str(self.port)),
+            *("--model", str(weights()), "--served-model-name", self.model, "--host", HOST, "--port", str(self.port)),
             *("--max-model-len", "2048", "--max-num-seqs", str(SLOTS), "--enable-per-request-metrics"),
             *("--enforce-eager", *self._more),  # else it compiles for minutes where others use the cores, too
         ]  # fmt: skip
 
     def environment(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            "VLLM_CPU_KVCACHE_SPACE": "1",
-            "VLLM_NO_USAGE_STATS": "1",
-            "VLLM_HOST_IP": HOST,
-            "HF_HUB_OFFLINE": "1",
-            "OMP_NUM_THREADS": "1",
-            "CUDA_VISIBLE_DEVICES": "",
-        }
+        return environment()
 
 
-def _weights() -> Path:
+def environment() -> dict[str, str]:
+    """What vLLM is to know of the machine: no GPU, one thread, nothing from outside."""
+    return {
+        **os.environ,
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_HOST_IP": HOST,
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+
+
+def weights() -> Path:
     """The model, written by the Python of the engine, which has what that takes."""
     script = Path(random_llama.__file__)
     target = cache.folder("engines", f"random-llama-{hashlib.sha256(script.read_bytes()).hexdigest()[:8]}")
