@@ -1,4 +1,5 @@
-"""How often `otel-llm find` is right, and what it takes: `python -m benchmarks.find [TRIALS]` prints three tables.
+"""How often `otel-llm find` is right, and what it takes: `python -m benchmarks.find [TRIALS [FIRST_SEED]]` prints three
+tables.
 
 Nothing is sent: two servers answer in virtual time, and their answers go to the test and the search of `otel-llm find`.
 One is a queue with c places, whose limit is known in closed form (Erlang's C). The other is an engine that batches, as
@@ -256,10 +257,10 @@ def searched(server: Server, seed: int, budget: int = BUDGET) -> Found:
     return Found(bracket, tuple(each / true for each in limit), len(search.answers), requests)  # type: ignore[arg-type]
 
 
-def searches_row(name: str, trials: int) -> str:
+def searches_row(name: str, trials: int, first_seed: int) -> str:
     """Return a row of the second table: what came of whole searches."""
     server = SEARCHED[name]
-    found = [searched(server, seed) for seed in range(trials)]
+    found = [searched(server, seed) for seed in range(first_seed, first_seed + trials)]
     held = sum(low <= 1 <= high for low, high in (each.bracket for each in found))
     near = sum(abs(each.limit[0] - 1) <= NEAR for each in found)
     inside = sum(low <= 1 <= high for _, low, high in (each.limit for each in found))
@@ -271,17 +272,18 @@ def searches_row(name: str, trials: int) -> str:
     )
 
 
-def bisections_row(name: str, number: int, trials: int) -> str:
+def bisections_row(name: str, number: int, trials: int, first_seed: int) -> str:
     """Return a row of the third table: what came of bisections."""
     server = SEARCHED[name]
     true = server.capacity
-    found = [bisect(server, np.random.default_rng(seed), true / 6, number) for seed in range(trials)]
+    seeds = range(first_seed, first_seed + trials)
+    found = [bisect(server, np.random.default_rng(seed), true / 6, number) for seed in seeds]
     near = sum(abs(load / true - 1) <= NEAR for load, _ in found)
     requests = np.median([requests for _, requests in found])
     return f"| {name} | {number:,} | {near} of {trials} | {requests:,.0f} |"
 
 
-def main(trials: int = TRIALS) -> int:
+def main(trials: int = TRIALS, first_seed: int = 0) -> int:
     """Print the tables, row by row."""
     _table("server", "load", "holds", "breaks", "unsure")
     for name in QUEUES:
@@ -291,11 +293,11 @@ def main(trials: int = TRIALS) -> int:
         "server", "truth", "bracket holds it", "width", "limit within 3 %", "interval holds it", "points", "requests"
     )
     for name in SEARCHED:
-        _row(searches_row(name, trials))
+        _row(searches_row(name, trials, first_seed))
     _table("server", "requests of a point", "within 3 %", "requests")
     for name in SEARCHED:
         for number in FIXED:
-            _row(bisections_row(name, number, trials))
+            _row(bisections_row(name, number, trials, first_seed))
     return 0
 
 

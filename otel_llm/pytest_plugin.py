@@ -49,6 +49,18 @@ class LoadInTest:
 
         return self._shown("find", find(**self._named(options)))
 
+    async def sweep_async(self, **options: Any) -> "LoadStudy":
+        """Do what `otel_llm.load.sweep_async` does."""
+        from otel_llm.load.api.studies import sweep_async
+
+        return self._shown("sweep", await sweep_async(**self._named(options)))
+
+    async def find_async(self, **options: Any) -> "LoadStudy":
+        """Do what `otel_llm.load.find_async` does."""
+        from otel_llm.load.api.studies import find_async
+
+        return self._shown("find", await find_async(**self._named(options)))
+
     def _named(self, options: dict[str, Any]) -> dict[str, Any]:
         self._count += 1
         return {"name": str(self._folder / f"load{self._count}.db"), **options}

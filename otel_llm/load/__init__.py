@@ -5,18 +5,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otel_llm.load.api.result import LoadRun
     from otel_llm.load.api.running import run, run_async
-    from otel_llm.load.api.studies import find, sweep
+    from otel_llm.load.api.studies import find, find_async, sweep, sweep_async
     from otel_llm.load.api.study import LoadStudy
 
-__all__ = ["LoadRun", "LoadStudy", "find", "run", "run_async", "sweep"]
+__all__ = ["LoadRun", "LoadStudy", "find", "find_async", "run", "run_async", "sweep", "sweep_async"]
 
 _LATER = {
     "LoadRun": "otel_llm.load.api.result",
     "LoadStudy": "otel_llm.load.api.study",
     "find": "otel_llm.load.api.studies",
+    "find_async": "otel_llm.load.api.studies",
     "run": "otel_llm.load.api.running",
     "run_async": "otel_llm.load.api.running",
     "sweep": "otel_llm.load.api.studies",
+    "sweep_async": "otel_llm.load.api.studies",
 }
 
 

@@ -26,7 +26,7 @@ import sys
 
 def test_nothing_is_loaded_before_it_is_asked_for():
     assert "otel_llm.pytest_plugin" in sys.modules
-    assert not [name for name in sys.modules if name.startswith(("otel_llm.load", "otel_llm.measures"))]
+    assert not [name for name in sys.modules if name.startswith(("otel_llm.load.", "otel_llm.measures"))]
 """
 
 

@@ -1,6 +1,8 @@
 """`otel_llm.load.sweep` and `find`: what their commands do, and what a notebook shows of it."""
 
+import asyncio
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +12,9 @@ import pytest
 import otel_llm.load
 from otel_llm.errors import ConfigError
 from otel_llm.load.api.frames import html_of
-from otel_llm.load.api.studies import _show
+from otel_llm.load.api.progress import shown
 from otel_llm.load.export.columns import POINT
+from tests.load.test_perf import wait_until
 from tests.load.test_python_api import url
 from tests.truthserver.process import TruthServer
 
@@ -65,10 +68,59 @@ def test_what_cannot_be_is_said(options: dict[str, object], words: str, tmp_path
     assert words in str(caught.value)
 
 
-def test_points_are_shown_without_tqdm_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_are_shown_without_tqdm_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    assert _show("sweep", [b"1 of 2\n", b"2 of 2\n"]) == b"1 of 2\n2 of 2\n"
+    with shown("sweep") as show:
+        show(b"1 of 2\n")
+        show(b"2 of 2\n")
     assert capsys.readouterr().err == "1 of 2\n2 of 2\n"
+
+
+def test_a_run_moves_a_bar_where_there_is_no_terminal(
+    truth: TruthServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tqdm")
+    run = otel_llm.load.run(
+        url=url(truth, "ttft_ms=30;tokens=2"),
+        model="m",
+        prompt="x",
+        number=40,
+        parallel=4,
+        name=str(tmp_path / "r.db"),
+        progress=True,
+    )
+    assert run.ok
+    shown = capsys.readouterr().err
+    assert re.search(r"perf: 100%.* 40/40 .*, 0 failed, first token \d\d+ ms", shown), shown
+
+
+def test_a_study_is_awaited_beside_other_work_and_goes_on_after_it_was_cancelled(
+    truth: TruthServer, tmp_path: Path
+) -> None:
+    options = {
+        "url": url(truth, "ttft_ms=20;itl_ms=1;tokens=4"), "model": "m", "prompt": "x", "number": 10,
+        "parallel": [1, 2, 3], "name": str(tmp_path / "s.db"), "progress": True,
+    }  # fmt: skip
+
+    async def cut() -> None:
+        task = asyncio.create_task(otel_llm.load.sweep_async(**options))
+        await asyncio.to_thread(wait_until, lambda: truth.stats()["requests"] > 10)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cut())
+    study = asyncio.run(otel_llm.load.sweep_async(**options))
+    assert [(point["load"], point["requests"]) for point in study.points] == [(1, 10), (2, 10), (3, 10)]
+    assert truth.stats()["requests"] < 50, "the first point was not asked again"
+
+
+def test_a_search_is_awaited_too(truth: TruthServer, tmp_path: Path) -> None:
+    search = otel_llm.load.find_async(
+        url=url(truth, "itl_ms=0;tokens=2"), model="m", prompt="x", slo={"ttft": "1us"}, slo_attainment=0.5,
+        number=150, start=400, highest=400, precision=1, name=str(tmp_path / "f.db"),
+    )  # fmt: skip
+    assert asyncio.run(search).holds is None
 
 
 def test_what_a_notebook_shows_is_text() -> None:

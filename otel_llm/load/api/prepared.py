@@ -29,10 +29,21 @@ class Prepared:
     out: IO[bytes]
     err: IO[bytes]
 
+    @property
+    def command(self) -> str:
+        """The command, such as `perf`."""
+        return self.words[0]
+
+    @property
+    def planned(self) -> int | None:
+        """How many requests there will be at most, where the options say so."""
+        number = self.options.get("number")
+        return number if isinstance(number, int) and self.command == "perf" else None
+
     def report(self, code: int) -> dict[str, Any]:
         """Return what it reported. Raises ConfigError where it cannot be made, OtelLLMError where it left nothing."""
         if not self.json.exists():
-            command = f"otel-llm {self.words[0]}"
+            command = f"otel-llm {self.command}"
             said = _read(self.err).strip().splitlines()
             words = said[-1].removeprefix(f"{command}: ").removeprefix("expected ") if said else "a run"
             raise (ConfigError if code == _MISUSED else OtelLLMError)(words.removesuffix(f"; see {command} --help"))

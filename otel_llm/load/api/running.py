@@ -1,14 +1,11 @@
 """`otel_llm.load.run(...)`: `otel-llm perf` from Python, from a notebook or a test, also awaited."""
 
-import asyncio
-import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from otel_llm.load.api.prepared import Prepared, prepare
+from otel_llm.load.api.process import carry_out, carry_out_async
 from otel_llm.load.api.result import LoadRun
-from otel_llm.load.child.process import PROGRAM, encoded, interrupt, start
 
 __all__ = ["run", "run_async"]
 
@@ -19,32 +16,18 @@ def run(*, progress: bool = False, **options: Any) -> LoadRun:
     An option's long name has `_` for `-`; lists and mappings are taken where it takes several, such as
     `slo={"ttft": "300ms"}` and `headers={"X-Tenant": "a"}`. The run has a process of its own, in this folder.
 
-    progress: show the live display on standard error
+    progress: show the live display in a terminal; elsewhere a bar, by tqdm where that is installed, which knows
+        notebooks
     Raises ConfigError for what cannot be done, before anything is sent. Ctrl-C ends the run in order, then raises.
     """
     with prepare("perf", options) as prepared:
-        process = start(prepared.words, prepared.out, None if progress else prepared.err)
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:
-            interrupt(process)
-            raise
-        return _run_of(prepared, code)
+        return _run_of(prepared, carry_out(prepared, progress=progress))
 
 
 async def run_async(*, progress: bool = False, **options: Any) -> LoadRun:
     """Do what `run` does without blocking the loop. One that is cancelled ends its run in order first."""
     with prepare("perf", options) as prepared:
-        err = None if progress else prepared.err
-        process = await asyncio.create_subprocess_exec(*PROGRAM, stdin=subprocess.PIPE, stdout=prepared.out, stderr=err)
-        try:
-            await process.communicate(encoded(prepared.words))
-        except BaseException:
-            if process.returncode is None:
-                process.send_signal(signal.SIGINT)
-                await asyncio.shield(process.wait())
-            raise
-        return _run_of(prepared, await process.wait())
+        return _run_of(prepared, await carry_out_async(prepared, progress=progress))
 
 
 def _run_of(prepared: Prepared, code: int) -> LoadRun:

@@ -1,20 +1,16 @@
-"""`otel_llm.load.sweep(...)` and `find(...)`: `otel-llm sweep` and `otel-llm find` from Python, or from a notebook."""
+"""`otel_llm.load.sweep(...)` and `find(...)`: `otel-llm sweep` and `otel-llm find` from Python, also awaited."""
 
-import sys
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
-from subprocess import PIPE
 from typing import Any
 
-from otel_llm.load.api.prepared import prepare
+from otel_llm.load.api.prepared import Prepared, prepare
+from otel_llm.load.api.process import carry_out, carry_out_async
 from otel_llm.load.api.study import LoadStudy
-from otel_llm.load.child.process import interrupt, start
-from otel_llm.load.child.words import AddArguments
 from otel_llm.load.commands import find as find_command
 from otel_llm.load.commands import sweep as sweep_command
 
-__all__ = ["find", "sweep"]
+__all__ = ["find", "find_async", "sweep", "sweep_async"]
 
 
 def sweep(*, progress: bool = False, **options: Any) -> LoadStudy:
@@ -26,7 +22,14 @@ def sweep(*, progress: bool = False, **options: Any) -> LoadStudy:
     progress: show each point as it ends, by tqdm where that is installed, which knows notebooks
     Raises as `run` does.
     """
-    return _study("sweep", options, sweep_command.add_arguments, progress=progress)
+    with _sweep(options) as prepared:
+        return _study_of(prepared, carry_out(prepared, progress=progress))
+
+
+async def sweep_async(*, progress: bool = False, **options: Any) -> LoadStudy:
+    """Do what `sweep` does without blocking the loop. One that is cancelled goes on when it is called again."""
+    with _sweep(options) as prepared:
+        return _study_of(prepared, await carry_out_async(prepared, progress=progress))
 
 
 def find(*, progress: bool = False, **options: Any) -> LoadStudy:
@@ -34,41 +37,24 @@ def find(*, progress: bool = False, **options: Any) -> LoadStudy:
 
     Options, `progress` and errors are as for `sweep`.
     """
-    return _study("find", options, find_command.add_arguments, progress=progress)
+    with _find(options) as prepared:
+        return _study_of(prepared, carry_out(prepared, progress=progress))
 
 
-def _study(command: str, options: dict[str, Any], add: AddArguments, *, progress: bool) -> LoadStudy:
-    with prepare(command, options, add) as prepared:
-        process = start(prepared.words, prepared.out, PIPE if progress else prepared.err)
-        try:
-            if process.stderr is not None:
-                prepared.err.write(_show(command, process.stderr))
-            code = process.wait()
-        except KeyboardInterrupt:
-            interrupt(process)
-            raise
-        report = prepared.report(code)
-        return LoadStudy(report, Path(report["study"]["path"]), code, prepared.printed)
+async def find_async(*, progress: bool = False, **options: Any) -> LoadStudy:
+    """Do what `find` does without blocking the loop. One that is cancelled goes on when it is called again."""
+    with _find(options) as prepared:
+        return _study_of(prepared, await carry_out_async(prepared, progress=progress))
 
 
-def _show(command: str, lines: Iterable[bytes]) -> bytes:
-    """Show the lines of a study as they come, a point each, and return them."""
-    seen = []
-    with _bar(command) as bar:
-        for line in lines:
-            seen.append(line)
-            text = line.decode("utf-8", "replace").strip()
-            if bar is None:
-                sys.stderr.write(f"{text}\n")
-            else:
-                bar.set_postfix_str(text)
-                bar.update()
-    return b"".join(seen)
+def _sweep(options: dict[str, Any]) -> AbstractContextManager[Prepared]:
+    return prepare("sweep", options, sweep_command.add_arguments)
 
 
-def _bar(command: str) -> AbstractContextManager[Any]:
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        return nullcontext()
-    return tqdm(desc=command, unit=" points")  # type: ignore[no-any-return]
+def _find(options: dict[str, Any]) -> AbstractContextManager[Prepared]:
+    return prepare("find", options, find_command.add_arguments)
+
+
+def _study_of(prepared: Prepared, code: int) -> LoadStudy:
+    report = prepared.report(code)
+    return LoadStudy(report, Path(report["study"]["path"]), code, prepared.printed)

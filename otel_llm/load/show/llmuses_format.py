@@ -11,7 +11,7 @@ import numpy as np
 
 from otel_llm.load.figures.stats import Stats
 
-__all__ = ["floor_percentile", "log_fields", "log_line", "summary_block"]
+__all__ = ["fields_of", "floor_percentile", "log_fields", "log_line", "summary_block"]
 
 _PERCENTILES: Final = (50, 66, 75, 80, 90, 95, 98, 99)
 _ENOUGH: Final = 8
@@ -41,6 +41,14 @@ def log_fields(stats: Stats, concurrency: int) -> dict[str, float]:
 def log_line(fields: dict[str, float]) -> str:
     """Return the fields as `llmuses perf` logs them."""
     return ", ".join(f"{key}: {value}" for key, value in fields.items())
+
+
+def fields_of(line: str) -> dict[str, float]:
+    """Return the fields of such a line, whatever stands before them; none of another line."""
+    _, label, rest = line.partition("Time: ")
+    if not label:
+        return {}
+    return {key: float(value) for key, value in (each.rsplit(": ", 1) for each in f"Time: {rest}".split(", "))}
 
 
 def summary_block(stats: Stats, concurrency: int) -> str:
