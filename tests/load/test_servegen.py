@@ -107,6 +107,12 @@ def test_lengths_that_cannot_be_are_one_line(lengths: object, message: str, tmp_
     assert "\n" not in str(error.value)
 
 
+def test_a_single_window_lasts_ten_minutes(tmp_path: Path) -> None:
+    (tmp_path / "chunk-1-trace.csv").write_text("600,1,1,Gamma,1,1\n")
+    shutil.copy(CLIENTS / "chunk-1-dataset.json", tmp_path)
+    assert len(open_trace(tmp_path)) == 600
+
+
 def test_a_folder_of_anything_else_is_no_trace(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="got 'a folder'"):
         open_trace(tmp_path)

@@ -16,6 +16,8 @@ import pytest
 
 from otel_llm.cli import main
 from otel_llm.errors import ConfigError
+from otel_llm.load.prompts.datasets import open_dataset
+from otel_llm.load.prompts.formats import format_of
 from otel_llm.load.traces.opening import FORMATS, open_trace
 from otel_llm.load.traces.trace import Trace
 from otel_llm.sim import Behaviour, SimServer
@@ -109,6 +111,14 @@ def test_a_row_that_cannot_be_is_one_line_with_file_and_row(tmp_path: Path, row:
     assert "\n" not in str(error.value)
 
 
+SPAN = (
+    '{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"a","spanId":"b","startTimeUnixNano":"%d","attributes":['
+    '{"key":"gen_ai.operation.name","value":{"stringValue":"chat"}},'
+    '{"key":"gen_ai.usage.input_tokens","value":{"intValue":"%d"}},'
+    '{"key":"gen_ai.usage.output_tokens","value":{"intValue":"5"}}]}]}]}]}'
+)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -119,6 +129,12 @@ def test_a_row_that_cannot_be_is_one_line_with_file_and_row(tmp_path: Path, row:
         ("Timestamp,Request tokens,Response tokens,Price\n1,2,3,4\n", "got 'Price'; take that column out"),
         ("a,b\n1,2\n", "got 'a, b'; rename its columns to those of docs/workloads.md"),
         ('{"prompt": "hi"}\n', "got 'prompts'; give it after --dataset"),
+        ("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03,5,1,4\n", ":2, got 4 cells under 3 columns"),
+        ("TIMESTAMP,ContextTokens,ContextTokens,GeneratedTokens\n", "each column of .* once, got 'ContextTokens'"),
+        ('[{"timestamp": 1}]', "got 'a JSON list'; write one object a line; prompts go after --dataset"),
+        ("{\n", "got 'a first line that is no JSON object'; write one object a line"),
+        (SPAN % (1, -4), ":1, got -4 and 5 tokens"),
+        (SPAN % (1 << 63, 4), r":1, got a time of 9\.22"),
         ("", "got 'no columns'"),
         ('{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"a","spanId":"b"}]}]}]}', r":1.*`startTimeUnixNano`"),
         ('{"resourceSpans":[]}', "expected requests with answers in .*, got 'none'"),
@@ -141,12 +157,24 @@ def test_a_format_that_is_named_is_the_one_that_reads() -> None:
         open_trace(SAMPLES / "nowhere")
 
 
+@pytest.mark.parametrize("name", ["mooncake.jsonl", "azure.csv", "otlp.jsonl", "burstgpt.csv"])
+def test_a_trace_in_the_place_of_a_dataset_is_one_line(name: str) -> None:
+    with pytest.raises(ConfigError, match="; a trace goes after --trace") as error:
+        list(open_dataset(format_of(SAMPLES / name), SAMPLES / name))
+    assert str(SAMPLES / name) in str(error.value)
+
+
 def test_rows_out_of_order_are_put_in_order_with_their_blocks(tmp_path: Path) -> None:
     lines = (SAMPLES / "mooncake.jsonl").read_text().splitlines()
     (tmp_path / "trace").write_text("\n".join(reversed(lines)))
     mixed = open_trace(tmp_path / "trace")
     assert sorted(rows(mixed)) == sorted(rows(open_trace(SAMPLES / "mooncake.jsonl")))
     assert (np.diff(mixed.at_ns) >= 0).all()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_row(tmp_path: Path) -> None:
+    (tmp_path / "trace").write_bytes(b"\xef\xbb\xbf" + (SAMPLES / "mooncake.jsonl").read_bytes())
+    assert rows(open_trace(tmp_path / "trace")) == rows(open_trace(SAMPLES / "mooncake.jsonl"))
 
 
 def test_hashes_of_64_bits_are_ids_as_good_as_any(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ __all__ = ["USUAL", "import_pyarrow", "pick_column", "prompt_of_cell"]
 USUAL: Final = ("prompt", "question", "instruction", "messages", "text", "input", "query", "turns")
 """Columns that are read when none is named: the first of these that exists."""
 
+_OF_TRACES: Final = frozenset(("timestamp", "hash_ids", "resourcespans"))
+
 
 def pick_column(columns: Iterable[str], wanted: str | None, place: object) -> str:
     """Return the wanted column, or without one the first usual one. Raises ConfigError when there is none."""
@@ -17,7 +19,9 @@ def pick_column(columns: Iterable[str], wanted: str | None, place: object) -> st
     found = wanted if wanted in present else None if wanted else next((c for c in USUAL if c in present), None)
     if found is None:
         expected = f"column {wanted!r}" if wanted else f"a column out of {', '.join(USUAL)}"
-        raise ConfigError(f"{expected} in {place}", present, "name one with the dataset option column=NAME")
+        trace = _OF_TRACES & {name.casefold() for name in present}
+        next_step = "a trace goes after --trace" if trace else "name one with the dataset option column=NAME"
+        raise ConfigError(f"{expected} in {place}", present, next_step)
     return found
 
 

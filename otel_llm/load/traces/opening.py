@@ -1,6 +1,7 @@
 """The formats of traces that can be read, one module each, and which of them a file is, by what is in it."""
 
 import csv
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,12 @@ FORMATS: Final[Mapping[str, TraceFormat]] = {
 }
 _HEAD: Final = 1 << 20
 _SHOWN: Final = 8
+_NO_TRACES: Final = (
+    (b"[", "a JSON list", "write one object a line; prompts go after --dataset"),
+    (b"\x1f\x8b", "a file packed by gzip", "unpack it"),
+    (b"PAR1", "Parquet", "write it as CSV; prompts go after --dataset"),
+)
+"""What a file begins with that is something else, and what to do then."""
 _OF_DATASETS: Final = frozenset(("prompt", "messages", "conversations", "question", "instruction", "text", "body"))
 
 
@@ -58,6 +65,7 @@ def _head_of(path: Path) -> Head:
             first = next((line for line in iter(lambda: file.readline(_HEAD), b"") if line.strip()), b"")
     except OSError as error:
         raise ConfigError(f"a readable trace at {path}", error.strerror, "check the path") from error
+    first = first.removeprefix(BOM_UTF8)
     return Head(path, first, frozenset(_columns(first)))
 
 
@@ -78,5 +86,10 @@ def _unknown(path: Path, head: Head) -> ConfigError:
     expected = f"a trace in {path} as {', '.join(FORMATS)} have it"
     if head.columns & _OF_DATASETS:
         return ConfigError(expected, "prompts", "give it after --dataset")
+    for begins, what, next_step in _NO_TRACES:
+        if head.first.lstrip().startswith(begins):
+            return ConfigError(expected, what, next_step)
+    if head.first.lstrip().startswith(b"{") and not head.columns:
+        return ConfigError(expected, "a first line that is no JSON object", "write one object a line")
     shown = "a folder" if head.path.is_dir() else ", ".join(sorted(head.columns)[:_SHOWN]) or "no columns"
     return ConfigError(expected, shown, "rename its columns to those of docs/workloads.md")

@@ -14,7 +14,7 @@ from otel_llm import conventions as names
 from otel_llm.load.traces.call_order import Times, places_of
 from otel_llm.load.traces.format import Part, TraceFormat
 from otel_llm.load.traces.otlp_line import Array, Line, Span, Value
-from otel_llm.load.traces.rows import Columns, Row, RowLink, each_line
+from otel_llm.load.traces.rows import Columns, Row, RowLink, check, each_line
 from otel_llm.load.traces.trace import Trace
 from otel_llm.record import CACHED
 
@@ -63,6 +63,8 @@ class _Calls:
             inside, is_agent = above if span.parent_span_id else None, _operation(span) == _AGENT
             self._spans[me] = Times(began_ns, max(began_ns, ended_ns), inside, is_agent)
             if (row := _row(span)) is not None:
+                check(row.at_ns, row.input_tokens, row.output_tokens)
+                check(ended_ns, 0, 0)
                 self._rows[me] = row
 
     def innermost(self) -> list[str]:

@@ -2,6 +2,8 @@
 
 import csv
 from array import array
+from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -15,7 +17,7 @@ from otel_llm.load.prompts.token_lengths import MOST
 from otel_llm.load.traces.links import LinkColumns
 from otel_llm.load.traces.trace import Trace
 
-__all__ = ["Columns", "Row", "RowLink", "each_line", "read_json_rows", "read_table_rows"]
+__all__ = ["Columns", "Row", "RowLink", "check", "each_line", "read_json_rows", "read_table_rows"]
 
 _LATEST_NS: Final = 1 << 62
 _REMEDY: Final = "correct the row, or take it out"
@@ -63,10 +65,7 @@ class Columns:
     def add(self, row: Row) -> None:
         """Take a row; leave out one that asked or answered nothing. Raises ValueError for one that cannot be."""
         at_ns, inputs, outputs, blocks, session, link = row
-        if not 0 <= at_ns < _LATEST_NS:
-            raise ValueError(f"a time of {at_ns / 1e9:g} s")
-        if not (0 <= inputs <= MOST and 0 <= outputs <= MOST):
-            raise ValueError(f"{inputs:,} and {outputs:,} tokens")
+        check(at_ns, inputs, outputs)
         if blocks and (len(blocks) - 1) * self._block_tokens >= inputs:
             raise ValueError(f"{len(blocks):,} blocks of {self._block_tokens} tokens in a prompt of {inputs:,}")
         if not (inputs and outputs):
@@ -114,6 +113,14 @@ class Columns:
         return found
 
 
+def check(at_ns: int, inputs: int, outputs: int) -> None:
+    """Raise ValueError for a time or for lengths that no request has."""
+    if not 0 <= at_ns < _LATEST_NS:
+        raise ValueError(f"a time of {at_ns / 1e9:g} s")
+    if not (0 <= inputs <= MOST and 0 <= outputs <= MOST):
+        raise ValueError(f"{inputs:,} and {outputs:,} tokens")
+
+
 def each_line(path: Path, kind: type[T], take: Callable[[T], None]) -> None:
     """Give each JSON object of a file, one a line, to `take`.
 
@@ -126,7 +133,7 @@ def each_line(path: Path, kind: type[T], take: Callable[[T], None]) -> None:
                 if line.isspace():
                     continue
                 try:
-                    take(decode(line))
+                    take(decode(line.removeprefix(BOM_UTF8) if number == 1 else line))
                 except (msgspec.MsgspecError, ValueError, OverflowError) as error:
                     raise _bad_row(path, number, error) from error
     except OSError as error:
@@ -155,11 +162,15 @@ def read_table_rows(
                 raise ConfigError(
                     f"columns {', '.join(known)} in {path}", f"no {missing[0]}", "name its --trace-format"
                 )
+            if twice := [name for name, times in Counter(header).items() if times > 1]:
+                raise ConfigError(f"each column of {path} once", twice[0], "take the other out")
             if unknown := [name for name in header if name not in known]:
                 raise ConfigError(f"columns {', '.join(known)} in {path}", unknown[0], "take that column out")
             for cells in rows:
                 if cells:
                     try:
+                        if len(cells) != len(header):
+                            raise ValueError(f"{len(cells)} cells under {len(header)} columns")
                         columns.add(to_row(dict(zip(header, cells, strict=True))))
                     except (ValueError, OverflowError) as error:
                         raise _bad_row(path, rows.line_num, error) from error

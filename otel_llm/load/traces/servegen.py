@@ -163,9 +163,9 @@ def _windows(file: Path) -> Iterator[_Window]:
         except (csv.Error, UnicodeDecodeError, ValueError) as error:
             place = f"{file}:{table.line_num}"
             raise ConfigError(f"start, rate, variation, law, shape, scale at {place}", error, _REMEDY) from error
-    ends = [row[0] for row in rows[1:]]
-    ends.append(2 * ends[-1] - rows[-2][0] if ends else _ONLY_WINDOW_S)
-    yield from (_Window(row[0], end, *row[1:]) for row, end in zip(rows, ends, strict=False) if row[2])
+    last_s = rows[-1][0] - rows[-2][0] if len(rows) > 1 else _ONLY_WINDOW_S
+    ends = [*(row[0] for row in rows[1:]), *(row[0] + last_s for row in rows[-1:])]
+    yield from (_Window(row[0], end, *row[1:]) for row, end in zip(rows, ends, strict=True) if row[2])
 
 
 def _histogram(text: str, place: str) -> _Histogram:
