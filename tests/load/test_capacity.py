@@ -46,7 +46,7 @@ def test_the_capacity_of_an_open_loop_is_what_an_overloaded_server_answers() -> 
     assert model["capacity"]["value"] == pytest.approx(100, abs=0.1)
     low, high = model["capacity"]["ci95"]
     assert 98 < low < 99.5 < 100.5 < high < 102
-    assert "capacity 100 answers/s, 95 % between" in "\n".join(model_lines(model, "rate"))
+    assert "capacity 100 answers/s, 95 % between" in "\n".join(model_lines({**model, "phases": None}, "rate"))
 
 
 def test_the_capacity_of_a_closed_loop_is_found_with_its_interval() -> None:
@@ -85,7 +85,7 @@ def test_what_was_not_tried_is_refused(rows: list[dict[str, Any]], knee: str, ca
     assert model is not None
     assert knee in model["knee"]["refused"]
     assert capacity in model["capacity"]["refused"]
-    assert [line[:3] for line in model_lines(model, rows[0]["loop"])] == ["no ", "no "]
+    assert [line[:3] for line in model_lines({**model, "phases": None}, rows[0]["loop"])] == ["no ", "no "]
 
 
 def test_points_that_the_client_limited_are_left_out() -> None:

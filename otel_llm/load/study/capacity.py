@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from otel_llm.load.study.loads import Load, Loop
+from otel_llm.load.study.phases import phases_lines
 from otel_llm.measures import Floats
 
 __all__ = ["knee_of", "model_lines", "model_of"]
@@ -44,8 +45,11 @@ def model_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
 
 
 def model_lines(model: Mapping[str, Any], loop: Loop) -> list[str]:
-    """Return the model in words, a line each."""
-    knee, capacity = model["knee"], model["capacity"]
+    """Return the model in words, a line each. model: as `model_of` has it, and `phases` (study.phases) or None"""
+    return [*_limits_lines(model["knee"], model["capacity"], loop), *phases_lines(model["phases"], loop)]
+
+
+def _limits_lines(knee: Mapping[str, Any], capacity: Mapping[str, Any], loop: Loop) -> list[str]:
     lines = [f"no knee: {knee['refused']}"]
     if knee["refused"] is None:
         low, high = knee["between"]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +15,11 @@ from otel_llm.load.study.auto import next_load
 from otel_llm.load.study.bracket import answer_of, outcome_of, print_bracket
 from otel_llm.load.study.capacity import model_of
 from otel_llm.load.study.loads import Load
+from otel_llm.load.study.phases import phases_of
 from otel_llm.load.study.point import Point
 from otel_llm.load.study.rows import row_of
 from otel_llm.load.study.search import Search
-from otel_llm.load.study.study_file import read_study
+from otel_llm.load.study.study_file import read_study, requests_at
 from otel_llm.load.study.table import print_sweep, summary_of
 
 __all__ = ["StudyResult", "result_in", "result_of", "search_of"]
@@ -55,8 +57,15 @@ class StudyResult:
 
     @property
     def model(self) -> Mapping[str, Any] | None:
-        """The knee and the capacity of the server, by a sweep's points (study.capacity); None of a search."""
-        return model_of(self.rows) if self.bracket is None else None
+        """Knee and capacity of the server by a sweep's points (study.capacity), and phases; None of a search."""
+        model = model_of(self.rows) if self.bracket is None else None
+        if model is None:
+            return None
+        lowest = min((row for row in self.rows if row["verdict"] == "ok"), key=itemgetter("load"), default=None)
+        return {
+            **model,
+            "phases": lowest and phases_of(lowest["load"], requests_at(self.path, lowest["number"])),
+        }
 
     def _so_far(self) -> str:
         """Return how far a sweep has come."""

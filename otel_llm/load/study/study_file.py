@@ -15,13 +15,15 @@ from threading import Event
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.study.point import Point
+from otel_llm.measures import Floats
 from otel_llm.sinks.sqlite import create_empty, read_runs, reading
 
-__all__ = ["StudyFile", "digest_of", "read_study"]
+__all__ = ["StudyFile", "digest_of", "read_study", "requests_at"]
 
 _TABLES: Final = """
 CREATE TABLE study (
@@ -117,6 +119,21 @@ def read_study(path: Path) -> tuple[dict[str, Any], list[tuple[Point, dict[str, 
         if version != _VERSION:
             raise ConfigError(f"a study of schema {_VERSION}", f"{path} ({version})")
         return msgspec.json.decode(plan), _points(db, runs)
+
+
+def requests_at(path: Path, number: int) -> Floats:
+    """Return the requests of a point that succeeded and have a first token and both counts of tokens.
+
+    Prompt tokens, output tokens, time to first token and latency, s: float64[n, 4].
+    """
+    with reading(path) as db:
+        rows = db.execute(
+            "SELECT prompt_tokens, completion_tokens, time_to_first_token, latency FROM result "
+            "JOIN point ON point.run_id = result.run_id WHERE point.number = ? AND success = 'True' "
+            "AND prompt_tokens IS NOT NULL AND completion_tokens IS NOT NULL AND time_to_first_token IS NOT NULL",
+            (number,),
+        ).fetchall()
+    return np.array(rows, np.float64).reshape(-1, 4)
 
 
 def _points(db: sqlite3.Connection, runs: Mapping[str, Mapping[str, Any]]) -> list[tuple[Point, dict[str, Any]]]:
