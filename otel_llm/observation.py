@@ -14,7 +14,7 @@ import msgspec
 
 from otel_llm import tokens as token_counts
 from otel_llm.clock import SYSTEM, Clock
-from otel_llm.record import KIND_NAMES, TEXT, Chunks, Outcome, ServerTimes, StreamRecord
+from otel_llm.record import KIND_NAMES, TEXT, Chunks, Outcome, ServerTimes, StreamRecord, TokenSource
 
 __all__ = ["StreamObservation"]
 
@@ -24,6 +24,7 @@ _KIND_OF: Final[dict[str | int, int]] = {
     **{kind: kind for kind in range(len(KIND_NAMES))},
 }
 _NOT_KNOWN: Final = 0
+_NO_CHUNKS: Final = Chunks()
 _log: Final = logging.getLogger("otel_llm")
 _told: Final[set[str]] = set()
 _HEAD: Final = frozenset(StreamRecord.__struct_fields__) - {"chunks", "sent_ns", "ended_ns", "outcome", "token_source"}
@@ -232,11 +233,16 @@ class StreamObservation:
             self._once.pop()  # atomic: of two threads that race here (a close, a collected reference) one goes on
         except IndexError:
             return
-        chunks, lengths = self._columns()
-        tokens, output, source, flags = token_counts.resolve(
-            chunks.kind, chunks.tokens, lengths, provider=self._provider, hidden=self._hidden, counted=self._counted
-        )
-        head = self.head
+        head, chunks = self.head, _NO_CHUNKS
+        output: int | None = None
+        source: TokenSource | None = None
+        flags: tuple[str, ...] = ()
+        if self._at or self._provider is not None or self._counted is not None:
+            chunks, lengths = self._columns()
+            tokens, output, source, flags = token_counts.resolve(
+                chunks.kind, chunks.tokens, lengths, provider=self._provider, hidden=self._hidden, counted=self._counted
+            )
+            chunks = msgspec.structs.replace(chunks, tokens=tokens)
         if flags:
             head["flags"] = (*head.get("flags", ()), *flags)
         if error is not None:
@@ -246,7 +252,7 @@ class StreamObservation:
             **head,
             sent_ns=self.sent_ns,
             ended_ns=ended_ns,
-            chunks=msgspec.structs.replace(chunks, tokens=tokens),
+            chunks=chunks,
             outcome=outcome,
             token_source=source,
         )

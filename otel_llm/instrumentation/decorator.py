@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 
 from otel_llm.errors import ConfigError
 from otel_llm.generation import FinishedCall, GenerationMetrics
-from otel_llm.instrumentation.calls.attaching import attach, detach, leave
+from otel_llm.instrumentation.calls.attaching import attach, current_context, detach, leave
 from otel_llm.instrumentation.calls.call import NO_HOOKS, Call, call_in
 from otel_llm.instrumentation.calls.counted import is_part_of
 from otel_llm.instrumentation.calls.hooks import Arguments, Hooks
@@ -155,7 +155,7 @@ class _Measure:
 
     def _call(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | None:
         """Return the call to be made, None when it is not to be measured."""
-        context, hooks = otel.get_current(), self.hooks
+        context, hooks = current_context(), self.hooks
         if self.stopped or _is_suppressed(context) or (hooks.when is not None and not hooks.when()):
             return None
         if hooks.only is not None and not hooks.only(instance, args):

@@ -102,6 +102,8 @@ def _output(record: StreamRecord) -> float | None:
 
 
 _DEAF: Final = metrics.NoOpMeterProvider.get_meter
+_MANY: Final = 4096
+"""How many kinds of records are remembered."""
 _UNSPLIT: Final = ((names.TOKEN_MODALITY, "unknown"),)
 
 _FEEDS: Final = (
@@ -147,9 +149,11 @@ class Metrics:
         schema: str | None,
     ) -> None:
         """provider: None for the global one, looked up when first needed; version, schema: of the scope"""
-        self._provider, self._profiles = provider, profiles
+        self._provider, self._heard_by, self._profiles = provider, provider, profiles
         self._version, self._schema = version, schema
         self._feeds = tuple(feed for feed in _FEEDS if names.instrument(feed.key).names(profiles))
+        self._fed_by: dict[Any, tuple[tuple[Feed, Mapping[str, Any]], ...]] = {}
+        """What records are like -> the feeds that take them, with their attributes."""
         self._made: dict[str, tuple[Callable[..., None], ...]] = {}
         self._lock = threading.Lock()
 
@@ -165,8 +169,9 @@ class Metrics:
 
     def heard(self) -> bool:
         """Return whether somebody listens. Without an SDK nobody does, until one is set up."""
-        provider: Any = self._provider or metrics.get_meter_provider()
-        provider = getattr(provider, "_real_meter_provider", provider)  # a proxy's, until one is set up
+        if self._heard_by is None:
+            self._heard_by = metrics.get_meter_provider()  # a proxy, where none is set up yet
+        provider: Any = getattr(self._heard_by, "_real_meter_provider", self._heard_by)
         return provider is not None and type(provider).get_meter is not _DEAF
 
     def prepare(self) -> None:
@@ -184,17 +189,23 @@ class Metrics:
             alike = groups.setdefault(_likeness(fact.record), ([], []))
             alike[0].append(fact)
             alike[1].append(context)
-        for alike in groups.values():
-            record = alike[0][0].record
-            for feed in self._feeds:
-                if feed.takes(record):
-                    self._feed_all(feed, *alike)
+        for likeness, alike in groups.items():
+            for feed, attributes in self._fed_by.get(likeness) or self._feeds_of(likeness, alike[0][0].record):
+                self._feed_all(feed, attributes, *alike)
 
-    def _feed_all(self, feed: Feed, facts: Sequence[Facts], contexts: Sequence[Context]) -> None:
-        record = facts[0].record
+    def _feeds_of(self, likeness: Any, record: StreamRecord) -> tuple[tuple[Feed, Mapping[str, Any]], ...]:
+        if len(self._fed_by) >= _MANY:
+            self._fed_by.clear()
+        found = tuple((feed, _attributes_for(record, feed)) for feed in self._feeds if feed.takes(record))
+        self._fed_by[likeness] = found
+        return found
+
+    def _feed_all(
+        self, feed: Feed, attributes: Mapping[str, Any], facts: Sequence[Facts], contexts: Sequence[Context]
+    ) -> None:
         if len(facts) == 1:
             if len(alone := feed.values(facts[0])):
-                self.feed(feed.key, alone, _attributes_for(record, feed), contexts[0])
+                self.feed(feed.key, alone, attributes, contexts[0])
             return
         each = [feed.values(fact) for fact in facts]
         ends = np.cumsum([len(values) for values in each])
@@ -204,7 +215,7 @@ class Metrics:
         many = isinstance(each[0], np.ndarray)
         values = np.concatenate(each) if many else np.fromiter(chain.from_iterable(each), np.float64)
         worst = int(np.searchsorted(ends, np.argmax(values), side="right"))
-        self.feed(feed.key, values, _attributes_for(record, feed), contexts[worst])
+        self.feed(feed.key, values, attributes, contexts[worst])
 
     def _make(self, key: str) -> tuple[Callable[..., None], ...]:
         with self._lock:
@@ -251,7 +262,7 @@ def _whose(record: StreamRecord) -> tuple[str, str | None, str | None, str | Non
     return (*asked, record.response_model, *where)
 
 
-@lru_cache(4096)
+@lru_cache(_MANY)
 def _attributes(
     operation: str,
     provider: str | None,

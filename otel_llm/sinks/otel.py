@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
@@ -35,20 +35,28 @@ from otel_llm.sinks.metrics import Metrics
 __all__ = ["OTelSink", "OpenSpan", "described"]
 
 _log = logging.getLogger("otel_llm")
+_NONE: Final[Mapping[str, Any]] = {}
 _ITL_PERCENTILES: Final = {q: names.ITL + percentile_name(q) for q in IN_SPAN}
 _KNOWN_AT_START: Final = ("operation", "provider", "model", "kind", "server_address", "server_port", "attributes")
 
 
 class OpenSpan:
-    """The span of a library call under way, as `start` returns it.
+    """The span of a library call under way, as `start` returns it."""
 
-    context: the one in which the span is current; attach it around the call, or inject headers from it
-    """
+    __slots__ = ("_around", "_counted", "_known", "_name", "_open", "span", "start_ns", "start_unix_ns")
 
-    __slots__ = ("_counted", "_open", "context", "span", "start_ns", "start_unix_ns")
-
-    def __init__(self, span: trace.Span, context: Context, start_ns: int, start_unix_ns: int, counted: Any) -> None:
-        self.span, self.context, self._counted = span, context, counted
+    def __init__(
+        self,
+        span: trace.Span,
+        start_ns: int,
+        start_unix_ns: int = 0,
+        name: str = "",
+        known: Mapping[str, Any] = _NONE,
+        counted: Mapping[str, Any] | None = _NONE,
+    ) -> None:
+        """name, known: of the span; counted: under which attributes it counts as active, None for a mere span"""
+        self.span, self._around = span, get_current()
+        self._name, self._known, self._counted = name, known, counted
         self.start_ns, self.start_unix_ns = start_ns, start_unix_ns
         self._open = [True]
 
@@ -91,25 +99,27 @@ class OTelSink:
 
         head: fields of `StreamRecord` that are known now; start_ns: monotonic
         """
+        counts = NESTED not in head.get("flags", ())  # else in a call that is counted: a span, and nothing else
+        if not self._traces() and not self._metrics.heard():
+            return OpenSpan(_stand_in_for_current_span(), start_ns, counted=_NONE if counts else None)
         span: trace.Span = trace.INVALID_SPAN
-        known: dict[str, Any] = {}
-        counted: dict[str, Any] | None = None
-        start = 0
+        name, known, start = _span_name(head), _NONE, 0
+        counted: Mapping[str, Any] | None = None
         try:
             known, start = _attributes_at_start(head), self._clock.wall_ns(start_ns)
-            if NESTED not in head.get("flags", ()):  # else in a call that is counted: a span, and nothing else
+            if counts:
                 self._metrics.feed("active_requests", (1,), known)
                 counted = known  # from here on, whatever comes of the span: it is to be counted down again
-            span = self._tracer.start_span(_span_name(head), kind=_span_kind(head), attributes=known, start_time=start)
+            span = self._tracer.start_span(name, kind=_span_kind(head), attributes=known, start_time=start)
         except Exception:
             self._failed()
-        return OpenSpan(span, trace.set_span_in_context(span), start_ns, start, counted)
+        return OpenSpan(span, start_ns, start, name, known, counted)
 
     def uncount(self, opened: OpenSpan) -> None:
         """Let a call that is under way be a span and nothing else: others inside it are what is counted."""
         try:
             known, opened._counted = opened._counted, None
-            if known is not None:
+            if known:
                 self._metrics.feed("active_requests", (-1,), known)
         except Exception:
             self._failed()
@@ -121,18 +131,23 @@ class OTelSink:
         except IndexError:
             return
         try:
-            if opened._counted is not None:
+            if opened._counted:
                 self._metrics.feed("active_requests", (-1,), opened._counted)
             counts = opened._counted is not None and self._metrics.heard()
             if counts or opened.span.is_recording():
                 (facts,) = Facts.of(record)
                 if counts:
-                    self._metrics.record([facts], [opened.context])
-                self._describe(opened.span, facts)
+                    self._metrics.record([facts], [trace.set_span_in_context(opened.span, opened._around)])
+                self._describe(opened.span, facts, opened._name, opened._known)
         except Exception:
             self._failed()
         # from the start of the span on, not from the clock's anchor of now: the wall clock may have been stepped
         opened.span.end(opened.start_unix_ns + record.ended_ns - opened.start_ns)
+
+    def _traces(self) -> bool:
+        """Return whether spans are made. Without an SDK none are, until one is set up."""
+        tracer: Any = self._tracer
+        return type(tracer._tracer if type(tracer) is trace.ProxyTracer else tracer) is not trace.NoOpTracer
 
     # -- calls that have ended ---------------------------------------------------------------------------------
 
@@ -161,15 +176,18 @@ class OTelSink:
         # the ids of others' spans cannot be chosen; under the one that was sent, it is at least in its trace
         above = _parent_context(record.trace_id, record.span_id)
         span = self._tracer.start_span(name, above, kind, known, start_time=start)
-        self._describe(span, facts)
+        self._describe(span, facts, name, known)
         span.end(end)
         return trace.set_span_in_context(span, Context())
 
-    def _describe(self, span: trace.Span, facts: Facts) -> None:
+    def _describe(self, span: trace.Span, facts: Facts, name: str, known: Mapping[str, Any]) -> None:
+        """Tell a span what was learnt on the way; `name` and `known` it has from its start."""
         if span.is_recording():
             head = _head(facts.record)
-            span.update_name(_span_name(head))  # the model may have been learnt on the way
-            span.set_attributes({**_attributes_at_start(head), **_attributes_at_end(facts, self._profiles)})
+            if (learnt := _span_name(head)) != name:
+                span.update_name(learnt)
+            found = {**_attributes_at_start(head), **_attributes_at_end(facts, self._profiles)}
+            span.set_attributes({key: value for key, value in found.items() if known.get(key) is not value})
             if (status := _span_status(facts.record)) is not None:
                 span.set_status(status)
 
@@ -191,6 +209,12 @@ def _package_version() -> str:
 def _schema_url(profiles: tuple[names.Profile, ...]) -> str | None:
     """Return the schema that all names follow. None when two generations are mixed or the schema has no address."""
     return names.SCHEMA_URL[profiles[0]] if len(profiles) == 1 else None
+
+
+def _stand_in_for_current_span() -> trace.Span:
+    """Return what a tracer that makes no spans returns: the current span's context, so that its trace goes on."""
+    span = trace.get_current_span()
+    return span if span is trace.INVALID_SPAN else trace.NonRecordingSpan(span.get_span_context())
 
 
 # -- a record as a span --------------------------------------------------------------------------------------------

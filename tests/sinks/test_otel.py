@@ -494,3 +494,30 @@ def test_an_sdk_that_comes_later_is_heard_by_the_same_instruments():
     before = metrics.heard()
     later.on_set_meter_provider(MeterProvider([InMemoryMetricReader()]))
     assert (before, metrics.heard()) == (False, True)
+
+
+def test_a_call_under_way_as_an_sdk_comes_is_measured_and_never_counted_down():
+    later, reader = _ProxyMeterProvider(), InMemoryMetricReader()
+    sink = OTelSink(trace.NoOpTracerProvider(), later, clock=FakeClock())
+    sink._metrics.prepare()
+    opened = [sink.start({"operation": "chat"}, 0), sink.start({"operation": "chat", "flags": ("nested",)}, 0)]
+    later.on_set_meter_provider(MeterProvider([reader]))
+    for one in opened:
+        sink.finish(one, timeline("r.a|"))
+    (scope,) = reader.get_metrics_data().resource_metrics[0].scope_metrics
+    found = {metric.name: metric.data.data_points[0].count for metric in scope.metrics}
+    assert metric_name("active_requests") not in found
+    assert found[metric_name("operation_duration")] == 1
+
+
+def test_where_there_is_no_sdk_a_span_of_the_users_own_stays_his():
+    exporter, tracers = InMemorySpanExporter(), TracerProvider()  # which he has made no global one
+    tracers.add_span_processor(SimpleSpanProcessor(exporter))
+    sink = OTelSink(trace.NoOpTracerProvider(), NoOpMeterProvider(), clock=FakeClock())
+    with tracers.get_tracer("theirs").start_as_current_span("theirs") as span:
+        opened = sink.start(HEAD, 0)
+        sink.finish(opened, timeline("r.a|"))
+        assert opened.span.get_span_context() == span.get_span_context()
+        assert exporter.get_finished_spans() == ()
+    (ended,) = exporter.get_finished_spans()
+    assert (ended.name, dict(ended.attributes)) == ("theirs", {})

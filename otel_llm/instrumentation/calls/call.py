@@ -16,7 +16,7 @@ from otel_llm.conventions import CAPTURE_CONTENT, COMPLETION_HOOK
 from otel_llm.errors import RemoteError
 from otel_llm.generation import LAST, FinishedCall
 from otel_llm.instrumentation.calls import answers, counted, in_flight
-from otel_llm.instrumentation.calls.attaching import attach, detach
+from otel_llm.instrumentation.calls.attaching import attach, current_context, detach
 from otel_llm.instrumentation.calls.content import Content, content_of
 from otel_llm.instrumentation.calls.destination import DESTINATION, LOG, CallSink
 from otel_llm.instrumentation.calls.hooks import GOES_ON, Hooks
@@ -32,6 +32,11 @@ __all__ = ["NO_HOOKS", "Call", "call_in"]
 NO_HOOKS: Final = Hooks()
 _CALL: Final = otel.create_key("otel_llm.call")
 _NONE: Final[Mapping[str, Any]] = {}
+_ENVIRONMENT: Final[Any] = getattr(os.environ, "_data", os.environ)
+"""The dict inside, under the system's own spelling: `os.environ` takes 2 µs to say that a variable is not set."""
+_CONTENT: Final = [
+    name if _ENVIRONMENT is os.environ else os.environ.encodekey(name) for name in (CAPTURE_CONTENT, COMPLETION_HOOK)
+]
 
 
 def call_in(context: Context) -> "Call | None":
@@ -120,7 +125,7 @@ class Call:
         if self.nested:
             self._head["flags"] = (NESTED,)
         self._content: Content | None = None
-        if CAPTURE_CONTENT in os.environ or COMPLETION_HOOK in os.environ:
+        if not _ENVIRONMENT.keys().isdisjoint(_CONTENT):
             self._content = guarded("content", content_of, args, kwargs)
         self._sink: CallSink | None = None
         self._opened: Any = None
@@ -140,19 +145,24 @@ class Call:
     def _open(self, observation: StreamObservation) -> None:
         around = self.context
         self.context = otel.set_value(_CALL, self, around)
-        token = attach(around)
-        try:
-            self._sink = DESTINATION.sink or DESTINATION.open_sink()
+        self._sink = DESTINATION.sink or DESTINATION.open_sink()
+        if around is current_context():
             self._opened = self._sink.start(self._head, observation.sent_ns)
-        finally:
-            detach(token)
-        if (provider := trace.get_tracer_provider()) is not in_flight.told_before:
-            in_flight.tell_at_exit_before(provider)
+        else:
+            token = attach(around)
+            try:
+                self._opened = self._sink.start(self._head, observation.sent_ns)
+            finally:
+                detach(token)
         span = self._opened.span
-        self.context = trace.set_span_in_context(span, self.context)
         own = span.get_span_context()
         if own.is_valid:
+            self.context = trace.set_span_in_context(span, self.context)
             observation.set(trace_id=trace.format_trace_id(own.trace_id), span_id=trace.format_span_id(own.span_id))
+        if own.is_valid or in_flight.told_before is None:  # else there is no SDK yet, whose end is to be seen to
+            provider = trace.get_tracer_provider()
+            if provider is not in_flight.told_before:
+                in_flight.tell_at_exit_before(provider)
 
     def give_way(self, flag: str = NESTED) -> bool:
         """Become a mere span, which is counted nowhere; return whether that can be done now. `flag` says why."""
@@ -315,7 +325,8 @@ class Call:
             self._last_of_function.set(finished)
         if self._sink is not None:
             guarded("record", self._sink.finish, self._opened, record)
-        guarded("log", _log, finished)
+        if LOG.isEnabledFor(20):
+            guarded("log", _log, finished)
         if self.hooks.tell is not None:
             guarded("tell", self.hooks.tell, self.instance, finished, self._result)
         if self.options.on_metrics is not None:
@@ -353,13 +364,12 @@ def _find_model(instance: Any, kwargs: Mapping[str, Any]) -> str | None:
 
 
 def _log(finished: FinishedCall) -> None:
-    if LOG.isEnabledFor(20):
-        record, metrics = finished.record, finished.metrics
-        LOG.info(
-            "%s %s %s: %s",
-            record.operation,
-            record.model or "-",
-            record.outcome,
-            str(metrics).replace("\n", ", "),
-            extra={"otel_llm": metrics},
-        )
+    record, metrics = finished.record, finished.metrics
+    LOG.info(
+        "%s %s %s: %s",
+        record.operation,
+        record.model or "-",
+        record.outcome,
+        str(metrics).replace("\n", ", "),
+        extra={"otel_llm": metrics},
+    )
