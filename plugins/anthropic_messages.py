@@ -13,7 +13,7 @@ import msgspec
 from otel_llm.record import OTHER, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import error_of
-from otel_llm.wire.protocol import NOTHING, Ask, Delta, Image, Protocol, WireRequest, json_body, reasoning, text, tool
+from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, Protocol, WireRequest, json_body, reasoning, text, tool
 
 __all__ = ["AnthropicMessages"]
 
@@ -72,6 +72,7 @@ class AnthropicMessages(Protocol):
 
     name = "anthropic_messages"
     paths = ("/v1/messages", "/messages")
+    media = ("image",)
     provider = "anthropic"
     repeats = True
     authorization = "x-api-key: {}"
@@ -93,10 +94,10 @@ class AnthropicMessages(Protocol):
         return WireRequest(json_body(body, ask.parameters), {"anthropic-version": "2023-06-01"})
 
     @classmethod
-    def with_images(cls, text: str, images: Sequence[Image]) -> Mapping[str, Any]:
+    def with_media(cls, text: str, media: Sequence[Media]) -> Mapping[str, Any]:
         shown = [
-            {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": image.data}}
-            for image in images
+            {"type": "image", "source": {"type": "base64", "media_type": each.media_type, "data": each.data}}
+            for each in media
         ]
         return {"content": [{"type": "text", "text": text}, *shown]}
 

@@ -14,7 +14,7 @@ import msgspec
 from otel_llm.record import OTHER, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import arguments_of
-from otel_llm.wire.protocol import NOTHING, Ask, Delta, Image, Protocol, WireRequest, json_body
+from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, Protocol, WireRequest, json_body
 from otel_llm.wire.protocol import reasoning as reasoning_delta
 from otel_llm.wire.protocol import text as text_delta
 from otel_llm.wire.protocol import tool as tool_delta
@@ -117,6 +117,7 @@ class BedrockConverse(Protocol):
 
     name = "bedrock_converse"
     paths = ("/model/*/converse-stream", "/model/*/converse")
+    media = ("image",)
     framing = "event_stream"
     provider = "aws.bedrock"
     accept = "application/vnd.amazon.eventstream"
@@ -143,10 +144,9 @@ class BedrockConverse(Protocol):
         return WireRequest(json_body(body, top))
 
     @classmethod
-    def with_images(cls, text: str, images: Sequence[Image]) -> Mapping[str, Any]:
+    def with_media(cls, text: str, media: Sequence[Media]) -> Mapping[str, Any]:
         shown = [
-            {"image": {"format": image.media_type.rpartition("/")[2], "source": {"bytes": image.data}}}
-            for image in images
+            {"image": {"format": each.media_type.rpartition("/")[2], "source": {"bytes": each.data}}} for each in media
         ]
         return {"content": [{"text": text}, *shown]}
 

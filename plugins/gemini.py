@@ -12,7 +12,7 @@ import msgspec
 from otel_llm.record import OTHER, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import arguments_of
-from otel_llm.wire.protocol import Ask, Delta, Image, Protocol, WireRequest, json_body
+from otel_llm.wire.protocol import Ask, Delta, Media, Protocol, WireRequest, json_body
 
 __all__ = ["Gemini"]
 
@@ -82,6 +82,7 @@ class Gemini(Protocol):
 
     name = "gemini"
     paths = (":streamGenerateContent", ":generateContent")
+    media = ("image", "audio", "video")
     operation = "generate_content"
     provider = "gcp.gemini"
     authorization = "x-goog-api-key: {}"
@@ -106,8 +107,8 @@ class Gemini(Protocol):
         return WireRequest(json_body(body, top))
 
     @classmethod
-    def with_images(cls, text: str, images: Sequence[Image]) -> Mapping[str, Any]:
-        shown = [{"inlineData": {"mimeType": image.media_type, "data": image.data}} for image in images]
+    def with_media(cls, text: str, media: Sequence[Media]) -> Mapping[str, Any]:
+        shown = [{"inlineData": {"mimeType": each.media_type, "data": each.data}} for each in media]
         return {"content": [{"text": text}, *shown]}
 
     @classmethod

@@ -12,7 +12,7 @@ import msgspec
 from otel_llm.record import OTHER
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import error_of
-from otel_llm.wire.protocol import NOTHING, Ask, Delta, Image, Protocol, WireRequest, json_body, reasoning, text, tool
+from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, Protocol, WireRequest, json_body, reasoning, text, tool
 from otel_llm.wire.server_timings import timings_in
 
 __all__ = ["OllamaChat"]
@@ -58,6 +58,7 @@ class OllamaChat(Protocol):
 
     name = "ollama_chat"
     paths = ("/api/chat",)
+    media = ("image",)
     framing = "ndjson"
     accept = "application/x-ndjson"
     conversations = True
@@ -74,8 +75,8 @@ class OllamaChat(Protocol):
         return WireRequest(json_body(body, top))
 
     @classmethod
-    def with_images(cls, text: str, images: Sequence[Image]) -> Mapping[str, Any]:
-        return {"images": [image.data for image in images]}
+    def with_media(cls, text: str, media: Sequence[Media]) -> Mapping[str, Any]:
+        return {"images": [each.data for each in media]}
 
     @classmethod
     def answer_length(cls, tokens: int) -> Mapping[str, Any]:

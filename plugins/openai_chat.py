@@ -12,7 +12,7 @@ import msgspec
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import load, read
 from otel_llm.wire.openai_json import Timed, answer_length, arguments_of, bill, error_of, take_timings
-from otel_llm.wire.protocol import NOTHING, Ask, Delta, Image, Protocol, WireRequest, json_body
+from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, Protocol, WireRequest, json_body
 
 __all__ = ["OpenAIChat"]
 
@@ -72,6 +72,7 @@ class OpenAIChat(Protocol):
 
     name = "openai_chat"
     paths = ("/chat/completions",)
+    media = ("image", "audio", "video")
 
     provider = "openai"
     repeats = True
@@ -87,9 +88,8 @@ class OpenAIChat(Protocol):
         return WireRequest(json_body(body, ask.parameters))
 
     @classmethod
-    def with_images(cls, text: str, images: Sequence[Image]) -> Mapping[str, Any]:
-        shown = [{"type": "image_url", "image_url": {"url": image.url}} for image in images]
-        return {"content": [{"type": "text", "text": text}, *shown]}
+    def with_media(cls, text: str, media: Sequence[Media]) -> Mapping[str, Any]:
+        return {"content": [{"type": "text", "text": text}, *map(_part, media)]}
 
     @classmethod
     def answer_length(cls, tokens: int) -> Mapping[str, Any]:
@@ -183,3 +183,11 @@ def _text_in(value: object) -> str:
     if isinstance(value, list):
         return "".join(_text_in(part.get("text")) for part in value if isinstance(part, dict))
     return value if isinstance(value, str) else ""
+
+
+def _part(media: Media) -> Mapping[str, Any]:
+    """Return the part of a message; that of a video is in the words of vLLM, as OpenAI has none."""
+    if media.kind == "audio":
+        return {"type": "input_audio", "input_audio": {"data": media.data, "format": media.format}}
+    name = f"{media.kind}_url"
+    return {"type": name, name: {"url": media.url}}

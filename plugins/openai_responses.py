@@ -12,7 +12,7 @@ import msgspec
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import read
 from otel_llm.wire.openai_json import arguments_of, error_of
-from otel_llm.wire.protocol import NOTHING, Ask, Delta, Image, Protocol, WireRequest, json_body
+from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, Protocol, WireRequest, json_body
 from otel_llm.wire.server_timings import timings_in
 
 __all__ = ["OpenAIResponses"]
@@ -94,6 +94,7 @@ class OpenAIResponses(Protocol):
 
     name = "openai_responses"
     paths = ("/responses",)
+    media = ("image",)
     provider = "openai"
     conversations = True
 
@@ -105,8 +106,8 @@ class OpenAIResponses(Protocol):
         return WireRequest(json_body(body, ask.parameters))
 
     @classmethod
-    def with_images(cls, text: str, images: Sequence[Image]) -> Mapping[str, Any]:
-        shown = [{"type": "input_image", "image_url": image.url} for image in images]
+    def with_media(cls, text: str, media: Sequence[Media]) -> Mapping[str, Any]:
+        shown = [{"type": "input_image", "image_url": each.url} for each in media]
         return {"content": [{"type": "input_text", "text": text}, *shown]}
 
     @classmethod

@@ -14,7 +14,7 @@ import orjson
 from otel_llm.record import PADDING, REASONING, TEXT, TOOL
 from otel_llm.wire.said import Said
 
-__all__ = ["NOTHING", "Ask", "Delta", "Image", "Protocol", "WireRequest", "json_body", "reasoning", "text", "tool"]
+__all__ = ["NOTHING", "Ask", "Delta", "Media", "Protocol", "WireRequest", "json_body", "reasoning", "text", "tool"]
 
 Delta = tuple[int, str, int]
 """What one event brought: (kind of chunk, its text, its tokens or 0 when the event does not say)."""
@@ -56,15 +56,25 @@ class Ask:
         return str(self.messages[-1]["content"]) if self.messages else ""
 
 
-class Image(NamedTuple):
-    """An image that goes with a prompt. data: in base64"""
+class Media(NamedTuple):
+    """An image, a recording or a video that goes with a prompt. media_type: such as image/png; data: in base64"""
 
     media_type: str
     data: str
 
     @property
+    def kind(self) -> str:
+        """image, audio or video."""
+        return self.media_type.partition("/")[0]
+
+    @property
+    def format(self) -> str:
+        """What kind of file it is: png, wav, mp4."""
+        return self.media_type.partition("/")[2]
+
+    @property
     def url(self) -> str:
-        """The image as a URL that holds it."""
+        """The whole of it as a URL."""
         return f"data:{self.media_type};base64,{self.data}"
 
 
@@ -87,6 +97,7 @@ class Protocol:
     finishes: whether a whole answer carries a finish reason; one without it then counts as cut short
     repeats: whether an event with text means the same whatever came before it; then events that differ in their text
              only need not be parsed (`otel_llm.wire.repeats`)
+    media:   the kinds that `with_media` takes: image, audio, video
     conversations: whether `encode` sends all messages of an ask, so that a conversation can go on
     authorization: the header that carries the key, with {} where the key goes
 
@@ -101,6 +112,7 @@ class Protocol:
     repeats: ClassVar[bool] = False
     conversations: ClassVar[bool] = False
     operation: ClassVar[str] = "chat"
+    media: ClassVar[tuple[str, ...]] = ()
     provider: ClassVar[str | None] = None
     accept: ClassVar[str] = "text/event-stream"
     authorization: ClassVar[str] = "Authorization: Bearer {}"
@@ -130,12 +142,9 @@ class Protocol:
         return {}
 
     @classmethod
-    def with_images(cls, text: str, images: Sequence[Image]) -> Mapping[str, Any] | None:  # for those that take them
-        """Return what of a user's message changes where images go with its text: its content, or a member besides.
-
-        None: the protocol takes no images.
-        """
-        return None
+    def with_media(cls, text: str, media: Sequence[Media]) -> Mapping[str, Any]:  # for those that take any
+        """Return what of a user's message changes where media go with its text: its content, or a member besides."""
+        raise NotImplementedError(f"{cls.__name__}.with_media")
 
     def decode(self, event: bytes) -> Delta | None:
         """Return what one event brought; None when it is no chunk at all (an end marker).

@@ -176,9 +176,7 @@ def test_a_file_is_read_by_what_is_in_it(tmp_path: Path, file: str, text: str, n
 
 def test_json_without_a_prompt_is_refused_and_never_sent(tmp_path: Path) -> None:
     path = write(tmp_path, '{"timestamp":0,"input_length":6758,"hash_ids":[0,1]}\n{"timestamp":1}\n')
-    with pytest.raises(
-        ConfigError, match=r"a column out of .*data:1, got .*input_length.*; a trace goes after"
-    ):
+    with pytest.raises(ConfigError, match=r"a column out of .*data:1, got .*input_length.*; a trace goes after"):
         open_dataset(format_of(path), path)
     path.write_bytes(b"\x1f\x8b\x08" + bytes(20))
     with pytest.raises(ConfigError, match=r"got 'gzip data'; unpack the file"):

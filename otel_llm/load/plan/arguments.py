@@ -103,6 +103,8 @@ def _add_ask(add: Add) -> None:
         help="so many images of this size with each prompt, such as 1x512x512; or a file, or a folder: one of its "
         "images with each",
     )
+    add("--audio", metavar="TIME", help="a recording of noise with each prompt, such as 5s; or a file, or a folder")
+    add("--video", metavar="FILE", help="a video with each prompt: a file, or a folder")
     add(
         "--classes", metavar="FILE",
         help="classes of requests by weight, each with prompts, lengths, parameters and a model of its own "

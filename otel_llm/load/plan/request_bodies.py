@@ -21,8 +21,8 @@ from otel_llm.load.plan.requested import ByTokenizer, Requests
 from otel_llm.load.plan.sessions import check_turns, conversations_of
 from otel_llm.load.prompts.datasets import DATASETS, Dataset, as_messages, open_dataset
 from otel_llm.load.prompts.formats import format_of
-from otel_llm.load.prompts.images import Images, parse_images
 from otel_llm.load.prompts.lazy import DrawnLengths, Form, GivenPrompts, MadePrompts
+from otel_llm.load.prompts.media import Supply, parse_audio, parse_images, parse_video
 from otel_llm.load.prompts.parsers import Source, open_parser
 from otel_llm.load.prompts.parsers.named import NAMED
 from otel_llm.load.prompts.recorded import Opening
@@ -36,6 +36,8 @@ __all__ = ["requests_of"]
 
 Messages = Sequence[Mapping[str, Any]]
 
+_MEDIA: Final = (("images", "image", parse_images), ("audio", "audio", parse_audio), ("video", "video", parse_video))
+"""Options, the kinds of media that they send, and what reads them."""
 _MADE: Final = 1000
 """Prompts of --input-tokens, where nothing says how many."""
 
@@ -67,8 +69,8 @@ def requests_of(
         return Requests(tuple(WireRequest(msgspec.json.encode(body)) for body in bodies), counter)
     tokenizer = load_tokenizer(args.tokenizer_path) if args.tokenizer_path else None
     counts = None if tokenizer is None else ByTokenizer(protocol, tokenizer)
-    images = None if args.images is None else _images(args, protocol, most)
-    form = Form(protocol=protocol, model=args.model, stream=not args.no_stream, parameters=parameters, images=images)
+    media = _media(args, protocol, _MADE if most is None else most)
+    form = Form(protocol=protocol, model=args.model, stream=not args.no_stream, parameters=parameters, media=media)
     if args.input_tokens is not None:
         made = _made(args, form, tokenizer, most)
         notes = made.text.notes
@@ -77,7 +79,7 @@ def requests_of(
         return _conversations(list(_messages(args, prompt)), args, form, counts)
     prompts = [_mark_first(m) if args.cache_bust else m for m in _messages(args, prompt)]
     encoded = (_encoded(protocol, number + 1, form.ask(said, None, number)) for number, said in enumerate(prompts))
-    if (args.output_tokens is None and images is None) or not prompts:
+    if (args.output_tokens is None and not media) or not prompts:
         return Requests(tuple(encoded), counts)
     deque(encoded, maxlen=0)  # what cannot be sent is better known now; each is made again when it is sent
     outputs = None if args.output_tokens is None else parse_lengths("--output-tokens", args.output_tokens)
@@ -85,10 +87,15 @@ def requests_of(
     return Requests(GivenPrompts(form, prompts, lengths), counts)
 
 
-def _images(args: Namespace, protocol: type[Protocol], most: int | None) -> Images:
-    if protocol.with_images("", ()) is None:
-        raise ConfigError("a protocol that takes --images", protocol.name)
-    return parse_images(args.images, args.seed, _MADE if most is None else most)
+def _media(args: Namespace, protocol: type[Protocol], prompts: int) -> Sequence[Supply]:
+    """Return what goes with the prompts. Raises ConfigError where the protocol does not take it."""
+    found = list[Supply]()
+    for option, kind, parse in _MEDIA:
+        if (text := getattr(args, option)) is not None:
+            if kind not in protocol.media:
+                raise ConfigError(f"a protocol that takes --{option}", protocol.name)
+            found.append(parse(text, args.seed, prompts))
+    return found
 
 
 def _conversations(
@@ -106,10 +113,11 @@ def _conversations(
 
 def _check_lengths(args: Namespace, protocol: type[Protocol], prompt: str | None) -> None:
     """Raise ConfigError where lengths are asked for beside what has its own, or that the protocol cannot ask for."""
-    made = ("--input-tokens", "--output-tokens", "--images")
-    for option, given in zip(made, (args.input_tokens, args.output_tokens, args.images), strict=True):
-        if given is not None and args.parser is not None:
-            raise ConfigError(f"either {option} or --parser", "both", "a parser builds its own requests")
+    for option in ("input_tokens", "output_tokens", *(option for option, *_ in _MEDIA)):
+        if getattr(args, option) is not None and args.parser is not None:
+            raise ConfigError(
+                f"either --{option.replace('_', '-')} or --parser", "both", "a parser builds its own requests"
+            )
     if args.input_tokens is not None and (prompt is not None or args.dataset is not None):
         raise ConfigError("either --input-tokens or a prompt", "both", "go without --prompt and --dataset")
     if args.shared_prefix is not None and args.input_tokens is None:

@@ -36,6 +36,8 @@ class _Class(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     input_tokens: int | str | None = None
     output_tokens: int | str | None = None
     images: str | None = None
+    audio: str | None = None
+    video: str | None = None
     shared_prefix: dict[str, int | float | str] = {}
     parameters: dict[str, Any] = {}
 

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["check_trace", "replay"]
 
 _OF_TRACES: Final = ("trace_format", "speedup", "trace_from", "trace_to", "sample")
-_NOT_WITH: Final = ("prompt", "dataset", "input_tokens", "output_tokens", "images", "parser", "recorded_answers")
+_NOT_WITH: Final = (
+    *("prompt", "dataset", "input_tokens", "output_tokens"),
+    *("images", "audio", "video", "parser", "recorded_answers"),
+)
 
 
 def check_trace(args: Namespace, protocol: type[Protocol]) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 from otel_llm.errors import ConfigError
 from otel_llm.load.asked import Asked, LazyRequests, Lengths
 from otel_llm.load.prompts.datasets import Message, as_messages
-from otel_llm.load.prompts.images import Images
+from otel_llm.load.prompts.media import Supply
 from otel_llm.load.prompts.token_lengths import TokenLengths
 from otel_llm.load.prompts.token_text import TokenText
-from otel_llm.wire.protocol import Ask, Image, WireRequest
+from otel_llm.wire.protocol import Ask, Media, WireRequest
 from otel_llm.wire.protocol import Protocol as WireProtocol
 
 __all__ = ["DrawnLengths", "Form", "GivenPrompts", "MadePrompts"]
@@ -21,19 +21,19 @@ class Form:
     """What all requests of a run have in common.
 
     parameters: a user's own, which override everything else
-    images:     those that go with the first turn of each prompt; None for none
+    media:      what goes with the first turn of each prompt: images, recordings, videos
     """
 
     protocol: type[WireProtocol]
     model: str
     stream: bool
     parameters: Mapping[str, Any]
-    images: Images | None = None
+    media: Sequence[Supply] = ()
 
     def ask(self, messages: Sequence[Message], output_tokens: int | None, prompt: int) -> Ask:
         """Return what prompt number `prompt` asks, whose answer is to be so long; None leaves that to the server."""
-        if self.images is not None:
-            messages = self._with_images(messages, self.images.of(prompt))
+        if self.media:
+            messages = self._with_media(messages, [each for supply in self.media for each in supply.of(prompt)])
         parameters = self.parameters_of(output_tokens)
         return Ask(model=self.model, messages=messages, stream=self.stream, parameters=parameters)
 
@@ -46,12 +46,12 @@ class Form:
         """Return the request of what `ask` returns."""
         return self.protocol.encode(self.ask(messages, output_tokens, prompt))
 
-    def _with_images(self, messages: Sequence[Message], images: Sequence[Image]) -> Sequence[Message]:
-        """Return messages the last of which, the user's, has images."""
+    def _with_media(self, messages: Sequence[Message], media: Sequence[Media]) -> Sequence[Message]:
+        """Return messages the last of which, the user's, has media."""
         *before, last = messages
         if not isinstance(text := last.get("content"), str):
-            raise ConfigError("prompts of text for --images", type(text).__name__, "go without it")
-        return [*before, {**last, **(self.protocol.with_images(text, images) or {})}]
+            raise ConfigError("prompts of text for --images, --audio or --video", type(text).__name__, "go without it")
+        return [*before, {**last, **self.protocol.with_media(text, media)}]
 
 
 @dataclass(frozen=True, slots=True)

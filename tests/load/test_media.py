@@ -1,8 +1,9 @@
-"""Images that go with prompts: what is drawn is an image, and each protocol sends it where its API wants it."""
+"""Images, recordings and videos: what is drawn is one, and each protocol sends it where its API wants it."""
 
 import base64
 import io
 import json
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ from PIL import Image as Picture
 
 from otel_llm.cli import main
 from otel_llm.errors import ConfigError
-from otel_llm.load.prompts.images import parse_images
+from otel_llm.load.prompts.media import parse_audio, parse_images, parse_video
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.wire.discovery import load_protocol, protocols
-from otel_llm.wire.protocol import Ask, Image
+from otel_llm.wire.protocol import Ask, Media
 from tests.load.conftest import Perf
 from tests.load.test_sessions import Talker, talk
 
@@ -72,8 +73,7 @@ SHOWN: dict[str, Callable[[Any], str]] = {
 @pytest.mark.parametrize("name", SHOWN)
 def test_each_protocol_sends_it_where_its_api_wants_it(name: str) -> None:
     protocol = load_protocol(name)
-    changed = protocol.with_images("what is it?", [Image("image/png", "aGk=")])
-    assert changed is not None
+    changed = protocol.with_media("what is it?", [Media("image/png", "aGk=")])
     message = {"role": "user", "content": "what is it?", **changed}
     body = json.loads(protocol.encode(Ask(model="m", messages=[message])).body)
     assert SHOWN[name](body) == "aGk="
@@ -84,7 +84,7 @@ def test_the_others_refuse_it_in_a_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert {name for name in protocols() if load_protocol(name).with_images("", ()) is not None} == set(SHOWN)
+    assert {name for name in protocols() if "image" in load_protocol(name).media} == set(SHOWN)
     words = [
         "--url",
         "http://127.0.0.1:9",
@@ -118,8 +118,61 @@ def test_every_prompt_has_its_own_image(more: list[str], perf: Run) -> None:
 
 def test_a_client_of_openai_sends_the_same_form() -> None:
     (image,) = parse_images("1x8x8", 0, prompts=1).of(0)
-    changed = load_protocol("openai_chat").with_images("see", [image])
-    assert changed is not None
+    changed = load_protocol("openai_chat").with_media("see", [image])
     with SimServer(Behaviour()) as sim, openai.OpenAI(base_url=f"{sim.url}/v1", api_key="none") as client:
         asked: Any = [{"role": "user", **changed}]
         assert client.chat.completions.create(model="m", messages=asked).choices[0].message.content
+
+
+# -- recordings and videos ------------------------------------------------------------------------------------------
+
+
+def test_what_is_drawn_is_a_recording_of_its_length_and_no_two_are_alike() -> None:
+    recordings = parse_audio("1.5s", 1, prompts=3)
+    assert len({recording.data for recording in recordings.pool}) == 3
+    for recording in recordings.pool:
+        assert (recording.kind, recording.format) == ("audio", "wav")
+        with wave.open(io.BytesIO(base64.b64decode(recording.data))) as file:
+            assert (file.getframerate(), file.getnframes(), file.getnchannels()) == (16_000, 24_000, 1)
+    assert recordings == parse_audio("1.5s", 1, prompts=3) != parse_audio("1.5s", 2, prompts=3)
+
+
+def test_recordings_and_videos_are_files_or_folders_of_them(tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").write_bytes(b"sound")
+    (tmp_path / "b.mp4").write_bytes(b"film")
+    assert [each.media_type for each in parse_audio(str(tmp_path), 0, 1).pool] == ["audio/mp3"]
+    assert [each.media_type for each in parse_video(str(tmp_path / "b.mp4"), 0, 1).pool] == ["video/mp4"]
+    with pytest.raises(ConfigError, match=r"--video .*, got .*a\.mp3.*; give \.mp4, \.webm, \.mov"):
+        parse_video(str(tmp_path / "a.mp3"), 0, 1)
+    for text in ("0s", "601s", "5", "nowhere.wav"):
+        with pytest.raises(ConfigError, match="--audio"):
+            parse_audio(text, 0, 1)
+
+
+def test_a_recording_and_a_video_go_as_the_protocols_want_them() -> None:
+    """OpenAI's form of a recording; a video as vLLM takes it, since OpenAI has none; both alike in Gemini's."""
+    media = [Media("audio/wav", "aGk="), Media("video/mp4", "aG8=")]
+    assert load_protocol("openai_chat").with_media("what is said?", media)["content"][1:] == [
+        {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}},
+        {"type": "video_url", "video_url": {"url": "data:video/mp4;base64,aG8="}},
+    ]
+    assert load_protocol("gemini").with_media("what is said?", media)["content"][1:] == [
+        {"inlineData": {"mimeType": "audio/wav", "data": "aGk="}},
+        {"inlineData": {"mimeType": "video/mp4", "data": "aG8="}},
+    ]
+    assert {name for name in protocols() if "audio" in load_protocol(name).media} == {"openai_chat", "gemini"}
+
+
+def test_images_recordings_and_videos_go_together(perf: Run, tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").write_bytes(b"film")
+    given = ["--images", "2x8x8", "--audio", "0.1s", "--video", str(tmp_path / "film.mp4")]
+    with Talker() as server:
+        run = perf(*talk(server, "--prompt", "see", "-n", "3", *given))
+        refused = perf(*talk(server, "--prompt", "see", "--protocol", "cohere_chat", "--audio", "1s"))
+    assert run.code == 0, run.err
+    sent = [json.loads(request.body)["messages"][0]["content"] for request in server.requests]
+    parts = ["text", "image_url", "image_url", "input_audio", "video_url"]
+    assert [[part["type"] for part in content] for content in sent] == [parts] * 3
+    assert len({content[3]["input_audio"]["data"] for content in sent}) == 3
+    assert refused.code == 2
+    assert "expected a protocol that takes --audio, got 'cohere_chat'" in refused.err
