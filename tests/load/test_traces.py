@@ -7,13 +7,14 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.trace_rows import bailian, mooncake
 from otel_llm.cli import main
 from otel_llm.errors import ConfigError
 from otel_llm.load.prompts.datasets import open_dataset
@@ -241,15 +242,11 @@ print(len(trace), psutil.Process().memory_info().rss - before)
 """
 
 
-def test_a_large_trace_is_columns_and_not_objects(tmp_path: Path) -> None:
-    """84 bytes a row of 15 blocks, and what growing arrays leave behind; objects would take ten times as much."""
+@pytest.mark.parametrize("make", [mooncake, bailian])
+def test_a_large_trace_is_columns_and_not_objects(make: Callable[[int], Iterator[str]], tmp_path: Path) -> None:
+    """84 bytes a row of 15 blocks, or 124, and what growing arrays leave behind; objects take ten times as much."""
     file = tmp_path / "large.jsonl"
-    row = {**GOOD, "input_length": 15 * 512}
-    file.write_text(
-        "".join(
-            json.dumps({**row, "timestamp": at, "hash_ids": list(range(at, at + 15))}) + "\n" for at in range(100_000)
-        )
-    )
+    file.write_text("".join(f"{line}\n" for line in make(100_000)))
     asked = [sys.executable, "-c", READ, str(file)]
     count, grown = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
     assert int(count) == 100_000
