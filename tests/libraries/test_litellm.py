@@ -162,15 +162,17 @@ def test_responses_which_litellm_sends_itself(seen_live: Seen) -> None:
     place = {"item_id": "i", "output_index": 0, "content_index": 0}
     script = (
         SSE + _event("response.created", response={**answer, "status": "in_progress", "usage": None}),
-        0.1,
+        0.5,
         _event("response.output_text.delta", delta="one", **place),
         _event("response.completed", response=answer),
         CLOSE,
     )
     with ScriptedServer(script) as server:
-        list(litellm.responses(model="openai/gpt-4o", input="hi", api_base=server.url, api_key="none", stream=True))
-    found = seen_live.span().attributes or {}
-    assert found["otel_llm.time_to_first_token"] > found["gen_ai.response.time_to_first_chunk"] + 0.09
+        asked = {"model": "openai/gpt-4o", "input": "hi", "api_base": server.url, "api_key": "none", "stream": True}
+        list(litellm.responses(**asked))  # it loads what it needs for its first answer while that waits to be read
+        list(litellm.responses(**asked))
+    found = seen_live.spans[-1].attributes or {}
+    assert found["otel_llm.time_to_first_token"] > found["gen_ai.response.time_to_first_chunk"] + 0.2
     assert (found["gen_ai.usage.input_tokens"], found["gen_ai.usage.output_tokens"]) == (7, 3)
     assert found["gen_ai.response.finish_reasons"] == ("completed",)
 
@@ -253,7 +255,7 @@ def test_3_a_name_that_was_bound_early_or_late(sim: str, seen_live: Seen, monkey
     exec("from litellm import completion as ask", late.__dict__)  # noqa: S102
     for module in (early, late):
         module.ask(**asked(sim))  # type: ignore[attr-defined]
-    assert len(seen_live.spans) == 2
+    assert len([span for span in seen_live.spans if span.parent is None]) == 2
     otel_llm.uninstrument()
     assert early.ask is late.ask is litellm.completion is original  # type: ignore[attr-defined]
     otel_llm.instrument(include=["litellm", "openai"])
