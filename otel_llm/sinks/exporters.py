@@ -51,7 +51,7 @@ class ExportTarget:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for an endpoint that is no address."""
-        if self.endpoint and not _is_address(self.endpoint):
+        if self.endpoint and not (isinstance(self.endpoint, str) and _is_address(self.endpoint)):
             example = "such as http://localhost:4317; a service is named by service_name"
             raise ConfigError("the base URL of an OTLP receiver", self.endpoint, example)
 
