@@ -46,14 +46,19 @@ def test_files_of_the_plan_are_mounted_and_the_key_is_a_reference(
 ) -> None:
     (tmp_path / "a.jsonl").write_text('{"prompt": "a"}')
     (tmp_path / "p.txt").write_text("Why?")
-    words = ("--dataset", f"{tmp_path}/a.jsonl", f"--prompt=@{tmp_path}/p.txt", "--api-key-env", "MODEL_KEY")
+    (tmp_path / "v.mp4").write_bytes(b"\0video")
+    words = (
+        "--dataset", f"{tmp_path}/a.jsonl", f"--prompt=@{tmp_path}/p.txt", "--video", f"{tmp_path}/v.mp4",
+        "--images", "1x64x64", "--api-key-env", "MODEL_KEY",
+    )  # fmt: skip
     found = made(capsys, *OWN, "--secret", "vllm", "--claim", "runs", *PERF, *words)
     assert set(found) == {"Job", "ConfigMap"}
     files = {name: base64.b64decode(data) for name, data in found["ConfigMap"]["binaryData"].items()}
-    assert files == {"a.jsonl": b'{"prompt": "a"}', "p.txt": b"Why?"}
+    assert files == {"a.jsonl": b'{"prompt": "a"}', "p.txt": b"Why?", "v.mp4": b"\0video"}
     pod = found["Job"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    assert "--dataset /plan/a.jsonl --prompt=@/plan/p.txt" in shlex.join(container["args"])
+    asked = "--dataset /plan/a.jsonl --prompt=@/plan/p.txt --video /plan/v.mp4 --images 1x64x64"
+    assert asked in shlex.join(container["args"])
     (key,) = [each for each in container["env"] if each["name"] == "MODEL_KEY"]
     assert key["valueFrom"] == {"secretKeyRef": {"name": "vllm", "key": "MODEL_KEY"}}
     assert {volume["name"] for volume in pod["volumes"]} == {mount["name"] for mount in container["volumeMounts"]}

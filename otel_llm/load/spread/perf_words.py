@@ -15,7 +15,7 @@ __all__ = ["FOLDER", "PodWords", "words_of_pods"]
 FOLDER: Final = "/plan"
 """Where pods find the files of the plan."""
 
-_FILES: Final = ("dataset", "classes", "trace", "protocol", "parser", "ca")
+_FILES: Final = ("dataset", "classes", "trace", "images", "audio", "video", "protocol", "parser", "ca")
 _OURS: Final = (
     *(
         "name",
