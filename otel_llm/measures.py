@@ -23,6 +23,7 @@ __all__ = [
     "Facts",
     "Measure",
     "TokenGaps",
+    "bears_tokens",
     "connect_time",
     "corrected_request_latency",
     "corrected_time_to_first_token",
@@ -107,13 +108,19 @@ class ChunkTable(NamedTuple):
         return cls(**columns, owner=np.repeat(np.arange(len(counts)), counts))
 
 
+def bears_tokens(table: ChunkTable) -> Bools:
+    """Return which chunks bring something of the answer: neither a role, nor the end, nor counts of tokens."""
+    # a token may come without text
+    found: Bools = ((table.kind > PADDING) & (table.kind < OTHER)) | (table.tokens > 0)
+    return found
+
+
 def _token_reads(table: ChunkTable, wanted: Bools | None) -> tuple[Ints, Ints, Ints, Ints, Ints]:
     """Return the token-bearing reads of all answers, one after the other.
 
     Arrays: arrival, tokens, number of the answer; per answer that has any, the tokens of its first chunk; read number.
     """
-    # a token may come without text
-    bearing = ((table.kind > PADDING) & (table.kind < OTHER)) | (table.tokens > 0)
+    bearing = bears_tokens(table)
     if wanted is not None:
         bearing &= wanted[table.owner]
     tokens = table.tokens[bearing].astype(np.int64)

@@ -158,6 +158,19 @@ def test_a_server_that_writes_several_tokens_at_once_is_no_limit_of_the_client()
     assert client.merged == 0
 
 
+@pytest.mark.parametrize(("told", "merged"), [("r..a|", 0), ("r..a.b|", 50)])
+def test_only_tokens_that_came_together_are_merged(told: str, merged: int) -> None:
+    """All chunks of an answer were taken 2 ms late, in one read; of a single token that changes no figure."""
+    record = timeline(told)
+    late = {name: type(column)(column.typecode, [value] * len(column)) for name, column, value in (
+        ("at_ns", record.chunks.at_ns, record.chunks.at_ns[0]), ("read", record.chunks.read, 0),
+    )}  # fmt: skip
+    late["lag_ns"] = type(record.chunks.at_ns)("q", [2_000_000] * len(record.chunks))
+    client = ClientError()
+    client.add(Facts.of(*[msgspec.structs.replace(record, chunks=msgspec.structs.replace(record.chunks, **late))] * 50))
+    assert client.merged == merged
+
+
 def test_a_stepped_wall_clock_makes_no_negative_times() -> None:
     """Stepped back by 50 ms, noticed at the sixth read: until then the kernel's stamps are 50 ms early."""
     ms, offset = 1_000_000, 1_700_000_000_000_000_000

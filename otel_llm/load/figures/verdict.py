@@ -13,7 +13,7 @@ import numpy as np
 
 from otel_llm.load.figures.health import Health
 from otel_llm.load.figures.values import Values
-from otel_llm.measures import Bools, ChunkTable, Facts, Floats, Ints, gaps_in, send_lag
+from otel_llm.measures import Bools, ChunkTable, Facts, Floats, Ints, bears_tokens, gaps_in, send_lag
 from otel_llm.percentiles import BRIEF, percentile_name
 
 __all__ = ["ClientError"]
@@ -69,7 +69,7 @@ class ClientError:
     def _reads(self, table: ChunkTable, opens: Bools, streamed: Bools) -> None:
         self._receive.extend(table.lag_ns[opens] / 1e9)
         keys = _keys(table.owner, table.read)
-        merged = _merged(table, opens, keys)
+        merged = _merged(table, keys)
         self.merged += len(merged)
         bad = opens & ((table.lag_ns > _RECEIVE_LAG_S * 1e9) | np.isin(keys, merged))
         seconds = table.at_ns // _WINDOW_NS
@@ -138,17 +138,23 @@ def _keys(owner: Ints, read: Ints) -> Ints:
     return (owner << 32) | read
 
 
-def _merged(table: ChunkTable, opens: Bools, keys: Ints) -> Ints:
-    """Return the keys of reads that may have merged packets which had arrived one by one.
+def _merged(table: ChunkTable, keys: Ints) -> Ints:
+    """Return the keys of reads that may have merged tokens which had arrived one by one.
 
     Several chunks in a read are normal where the server wrote them together. They were merged in the socket when the
-    read had waited longer than the mean gap of its stream.
+    read had waited longer than the mean gap of its stream. Chunks without tokens do not matter: no figure is made of
+    the gap between the last token and the end.
     """
-    starts = np.flatnonzero(np.concatenate(([True], table.owner[1:] != table.owner[:-1])))
-    ends = np.concatenate((starts[1:], [len(table.owner)])) - 1
-    mean = (table.at_ns[ends] - table.at_ns[starts]) / np.maximum(ends - starts, 1)
+    bearing = bears_tokens(table)
+    owner, at_ns, lag_ns, keys = table.owner[bearing], table.at_ns[bearing], table.lag_ns[bearing], keys[bearing]
+    if not len(keys):
+        return keys
+    starts = np.flatnonzero(np.concatenate(([True], owner[1:] != owner[:-1])))
+    ends = np.concatenate((starts[1:], [len(owner)])) - 1
+    mean = (at_ns[ends] - at_ns[starts]) / np.maximum(ends - starts, 1)
     usual = np.repeat(np.clip(mean, _TOGETHER_NS, _STALE_NS), ends - starts + 1)
-    return np.unique(keys[~opens & (table.lag_ns > usual)])
+    together = np.concatenate(([False], keys[1:] == keys[:-1]))
+    return np.unique(keys[together & (lag_ns > usual)])
 
 
 def _without(ordered: Floats, some: Floats) -> Floats:
