@@ -58,6 +58,7 @@ EMPTY: Mapping[str, str] = {
 """What rightly gives nothing here, and why. A line that is wrong, or of nothing that exists, fails."""
 
 
+EXPLICIT_EMBEDDINGS = "who makes embeddings here, in the newer generation, has the SDK's explicit histograms"
 NO_FAILURE = "a Collector has it from its first failure on"
 UNSENT: Mapping[str, str] = {
     **{f"otel_llm:{of.name}:own_promise_rate5m": NO_OWN for of in WAITED_FOR},
@@ -65,6 +66,8 @@ UNSENT: Mapping[str, str] = {
     **{f"otel_llm:{of.name}:rate5m": NO_EXPONENTIAL for of in INSIDE},
     **{source: NO_EXPONENTIAL for of in INSIDE for source in of.sources()},
     "otel_llm_server_inter_token_latency_seconds": "engines have explicit histograms",
+    "gen_ai_client_embeddings_duration_seconds": EXPLICIT_EMBEDDINGS,
+    "gen_ai_client_embeddings_operation_input_tokens": EXPLICIT_EMBEDDINGS,
     **{
         f"otelcol_exporter_{what}_failed_{of}(_total)?": NO_FAILURE
         for what in ("enqueue", "send")
