@@ -72,5 +72,5 @@ class LoadInTest:
 
 @pytest.fixture
 def otel_llm_load(tmp_path: Path, request: pytest.FixtureRequest) -> LoadInTest:
-    """Load on a server: `run`, `run_async`, `sweep` and `find`, with the options of `otel_llm.load`."""
+    """Load on a server: `run`, `sweep`, `find`, and each with `_async`, with the options of `otel_llm.load`."""
     return LoadInTest(tmp_path, request.node)

@@ -9,7 +9,7 @@ from typing import IO
 
 from otel_llm.load.api.prepared import Prepared
 from otel_llm.load.api.progress import shown
-from otel_llm.load.child.process import PROGRAM, encoded, start
+from otel_llm.load.child.process import PROGRAM, encoded, interrupt, start
 
 __all__ = ["carry_out", "carry_out_async"]
 
@@ -25,10 +25,7 @@ def carry_out(prepared: Prepared, *, progress: bool) -> int:
                     show(line)
         return process.wait()
     except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
-        if process.stderr is not None:
-            process.stderr.read()  # a pipe that nobody reads would hold it up
-        process.wait()
+        interrupt(process)
         raise
 
 

@@ -63,4 +63,6 @@ def start(
 def interrupt(process: "subprocess.Popen[bytes]") -> None:
     """Ask the process for an orderly end, as Ctrl-C does, and wait for it."""
     process.send_signal(signal.SIGINT)
+    if process.stderr is not None:
+        process.stderr.read()  # a pipe that nobody reads would hold it up
     process.wait()

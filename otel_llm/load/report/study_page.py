@@ -114,8 +114,8 @@ def _lines(result: StudyResult) -> Iterator[str]:
         yield "Not every point has been run: the same command goes on."
     if result.bracket is not None:
         yield from (WORTH, ASSUMED)
-    elif result.model is not None:
-        lines = model_lines(result.model, result.rows[0]["loop"])
+    elif (model := result.model) is not None:
+        lines = model_lines(model, result.rows[0]["loop"])
         yield from (f"{line[:1].upper()}{line[1:]}." for line in lines)
 
 
