@@ -92,19 +92,23 @@ class ChunkTable(NamedTuple):
         )
 
     @classmethod
-    def from_bytes(cls, blobs: Sequence[bytes]) -> "ChunkTable":
-        """Return the chunks of answers, of which each blob is what `Chunks.to_bytes` wrote. Raises ValueError."""
+    def from_bytes(cls, blobs: Sequence[bytes], *, lags: bool = True) -> "ChunkTable":
+        """Return the chunks of answers, of which each blob is what `Chunks.to_bytes` wrote. Raises ValueError.
+
+        lags: whether `lag_ns` is read; else it is empty
+        """
         heads = np.frombuffer(b"".join([blob[:_HEAD] for blob in blobs]), "<u4").astype(np.int64)
-        counts, lags = heads[::2], heads[1::2]
-        sizes = [size * (lags if name == "lag_ns" else counts) for name, _, size in CHUNK_COLUMNS]
+        counts, stamped = heads[::2], heads[1::2]
+        sizes = [size * (stamped if name == "lag_ns" else counts) for name, _, size in CHUNK_COLUMNS]
         ends = np.cumsum([np.full(len(blobs), _HEAD), *sizes], axis=0)
         if (ends[-1] > np.fromiter(map(len, blobs), np.int64)).any():
             raise ValueError("expected whole columns of chunks, got a part of them")
         columns: dict[str, Ints] = {}
         for (name, code, _), begin, end in zip(CHUNK_COLUMNS, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
-            if name in cls._fields:
+            if name in cls._fields and (lags or name != "lag_ns"):
                 parts: Iterable[Any] = map(getitem, blobs, map(slice, begin, end))
                 columns[name] = np.frombuffer(b"".join(parts), f"<{code}")
+        columns.setdefault("lag_ns", np.empty(0, np.int64))
         return cls(**columns, owner=np.repeat(np.arange(len(counts)), counts))
 
 

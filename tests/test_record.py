@@ -57,6 +57,9 @@ def test_chunk_columns_and_back(rows: list[tuple[int, int, int]]) -> None:
         ChunkTable.from_bytes([blob, Chunks().to_bytes(), blob]), ChunkTable.of([chunks, Chunks(), chunks]), strict=True
     ):
         np.testing.assert_array_equal(read, made)
+    *rest, lags, owner = ChunkTable.from_bytes([blob, blob], lags=False)
+    assert (len(lags), len(owner)) == (0, 2 * len(rows))
+    assert all(len(column) == 2 * len(rows) for column in rest)
 
 
 def test_a_packet_costs_at_most_forty_bytes() -> None:

@@ -8,16 +8,20 @@ import shlex
 import sqlite3
 import subprocess
 import sys
+from array import array
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from benchmarks.report_page import write_run
 from otel_llm.cli import main
 from otel_llm.load.commands.perf import _written
+from otel_llm.load.figures.health import Health
+from otel_llm.load.figures.run_figures import RunFigures
 from otel_llm.load.plan.arguments import add_arguments
 from otel_llm.load.plan.from_options import plan_of
 from otel_llm.load.report.collect import collect
@@ -27,8 +31,9 @@ from otel_llm.load.report.run import report_of_run
 from otel_llm.load.report.run_page import page_of_run
 from otel_llm.load.report.sentences import answer_of, load_of
 from otel_llm.measures import Facts
-from otel_llm.sinks.sqlite import read_records, read_run
-from otel_llm.testing import CLOSE, ScriptedServer
+from otel_llm.sinks import Ended
+from otel_llm.sinks.sqlite import RunFile, read_records, read_run
+from otel_llm.testing import CLOSE, FakeClock, ScriptedServer, timeline
 from tests.browser import Page, browser_program
 from tests.load.conftest import Perf
 from tests.load.test_exchange import DONE, END, HEAD, HELLO, chunk
@@ -215,6 +220,32 @@ def test_what_charts_show_is_counted_exactly(made: Made) -> None:
     assert len(report.timeline) == 200
     assert slowest.index in [row.index for row in report.timeline]
     assert [row.sent for row in report.timeline] == sorted(row.sent for row in report.timeline)
+
+
+def test_seconds_in_which_the_client_was_late_are_marked(tmp_path: Path) -> None:
+    """As many as the report counts; where it counts none, no lateness is read. Users who leave are no failures."""
+    records = []
+    for at in range(300):
+        record = msgspec.structs.replace(
+            timeline("r.a.b|" if at else "r.a.b<", clock=FakeClock(at * 20_000_000)), index=at
+        )
+        lag = array("q", [9_000_000 if at >= 200 else 0] * len(record.chunks))
+        records.append(msgspec.structs.replace(record, chunks=msgspec.structs.replace(record.chunks, lag_ns=lag)))
+    run = {"id": "r", "name": "n", "started_at": "2026-01-01T00:00:00Z", "arguments": {}, "versions": {}}
+    figures, file, ended = RunFigures(300), RunFile(tmp_path / "run.db", run, 300), Ended.of(*records)
+    figures.add([each.facts for each in ended])
+    file.take(ended)
+    report = {"run": run, **figures.report(Health(1), records[0].sent_ns)}
+    file.close(report)
+    over = collect(tmp_path / "run.db", "r", report).over_time
+    assert over is not None
+    assert len(over.limited) == report["client"]["windows"]["limited"] > 0
+    assert over.limited[0][0] == pytest.approx(report["client"]["windows"]["first_limited_at"], abs=1)
+    assert (over.failed.sum(), over.succeeded.sum() * over.width) == (0, pytest.approx(299))
+    well = {**report, "client": {**report["client"], "windows": {"total": 6, "limited": 0, "first_limited_at": None}}}
+    over = collect(tmp_path / "run.db", "r", well).over_time
+    assert over is not None
+    assert list(over.limited) == []
 
 
 def of(run: Perf) -> RunReport:

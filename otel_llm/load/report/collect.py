@@ -19,10 +19,13 @@ from otel_llm.sinks.sqlite import read_columns
 __all__ = ["Collected", "collect"]
 
 _PART: Final = 1000
+_CUT, _FAILED, _WHOLE, _STREAMED = range(4)
 _COLUMNS: Final = (
-    "rowid, outcome, intended_time, start_time, completed_time, time_to_first_token, first_chunk_latency IS NOT NULL, "
-    "chunks"
+    f"rowid, CASE WHEN outcome = 'complete' THEN {_WHOLE} + (first_chunk_latency IS NOT NULL) "
+    f"WHEN outcome IN ('cancelled', 'closed_early') THEN {_CUT} ELSE {_FAILED} END, "
+    "intended_time, start_time, completed_time, time_to_first_token, chunks"
 )
+"""The second says how a request ended, and whether a whole answer was streamed: a number costs less than texts do."""
 _SENT: Final = "run_id = ? AND start_time IS NOT NULL"
 _BINS: Final = 240
 _SKEWED: Final = 8
@@ -69,22 +72,24 @@ def collect(path: Path, run_id: str, figures: Mapping[str, Any]) -> Collected:
     figures: the report of the run, whose percentiles are marked
     """
     gaps, firsts = _Counter("inter_token_latency", figures), _Counter("time_to_first_token", figures)
+    client = ClientError() if _was_limited(figures) else None
     ((first,),) = next(read_columns(path, "min(start_time)", _SENT, (run_id,), 1))
-    tokens, client = _Tokens(first or 0.0, _width(figures["duration"])), ClientError()
+    tokens = _Tokens(first or 0.0, _width(figures["duration"]))
     parts = []
     for rows in read_columns(path, _COLUMNS, _SENT, (run_id,), _PART):
-        part, streamed, chunks = _read(rows, first or 0.0)
+        part, streamed, chunks = _read(rows, first or 0.0, lags=client is not None)
         parts.append(part)
         firsts.add(part.first_token[part.ok & ~np.isnan(part.first_token)])
         gap_s, count, _, _ = gaps_in(chunks, streamed)
-        gaps.add((gap_s / np.maximum(count, 1))[count > 0], count[count > 0])
+        gaps.add(np.repeat(gap_s / np.maximum(count, 1), count))
         tokens.add(chunks)
-        client.add_reads(chunks, streamed)
+        if client is not None:
+            client.add_reads(chunks, streamed)
     distributions = [each.distribution() for each in (firsts, gaps) if each.total]
     if not parts:
         return Collected(distributions, None, (), (), ())
     found = _Requests(*map(np.concatenate, zip(*parts, strict=True)))
-    limited = [(second - first, second + 1 - first) for second in client.limited_seconds]
+    limited = [(second - first, second + 1 - first) for second in (client.limited_seconds if client else ())]
     return Collected(
         distributions,
         _over_time(found, tokens, limited),
@@ -98,14 +103,18 @@ def _width(duration: float) -> float:
     return next((each for each in _WIDTHS if duration <= each * _PARTS_OF_TIME), _WIDTHS[-1])
 
 
-def _read(rows: Sequence[Sequence[Any]], start: float) -> tuple[_Requests, Bools, ChunkTable]:
+def _was_limited(figures: Mapping[str, Any]) -> bool:
+    """Return whether the client was late itself in any second, as far as the report knows."""
+    return figures["client"] is None or figures["client"]["windows"]["limited"] > 0
+
+
+def _read(rows: Sequence[Sequence[Any]], start: float, *, lags: bool) -> tuple[_Requests, Bools, ChunkTable]:
     """Return requests, which of them were streamed and came whole, and their chunks."""
-    row, outcome, intended, sent, ended, first, stream, blobs = zip(*rows, strict=True)
-    ok = np.array([each == "complete" for each in outcome])
-    failed = np.array([each not in ("complete", "cancelled") for each in outcome])
-    planned, begun, over = (np.array(each, np.float64) - start for each in (intended, sent, ended))
-    found = _Requests(np.array(row), ok, failed, planned, begun, over, np.array(first, np.float64))
-    return found, ok & np.array(stream, bool), ChunkTable.from_bytes(blobs)
+    row, ended_as, *columns, blobs = zip(*rows, strict=True)
+    end = np.array(ended_as, np.int8)
+    planned, begun, over, first = (np.array(each, np.float64) for each in columns)
+    found = _Requests(np.array(row), end >= _WHOLE, end == _FAILED, planned - start, begun - start, over - start, first)
+    return found, end == _STREAMED, ChunkTable.from_bytes(blobs, lags=lags)
 
 
 class _Counter:
@@ -126,10 +135,10 @@ class _Counter:
     def total(self) -> int:
         return int(self._counts.sum())
 
-    def add(self, values: Floats, times: Ints | None = None) -> None:
-        """Count values; times: how often each of them is there."""
-        part = np.searchsorted(self._edges, values, side="right")
-        self._counts += np.bincount(part, times, _BINS + 2).astype(np.int64)
+    def add(self, values: Floats) -> None:
+        """Count values, and sort them in place: edges are found among values faster than values among edges."""
+        values.sort()
+        self._counts += np.diff(np.searchsorted(values, self._edges), prepend=0, append=len(values))
 
     def distribution(self) -> Distribution:
         below, *counts, beyond = self._counts.tolist()
@@ -142,11 +151,11 @@ class _Tokens:
     """Counts output tokens in the part of time in which they arrived."""
 
     def __init__(self, start_s: float, width: float) -> None:
-        self._start_ns, self.width = round(start_s * 1e9), width
+        self._start_ns, self._width_ns, self.width = round(start_s * 1e9), round(width * 1e9), width
         self._counts: Floats = np.zeros(1)
 
     def add(self, chunks: ChunkTable) -> None:
-        part = np.maximum((chunks.at_ns - self._start_ns) / 1e9 // self.width, 0).astype(np.int64)
+        part = np.maximum((chunks.at_ns - self._start_ns) // self._width_ns, 0)
         found = np.bincount(part, chunks.tokens, len(self._counts)).astype(np.float64)
         found[: len(self._counts)] += self._counts
         self._counts = found
@@ -188,12 +197,13 @@ def _percentiles(values: Floats, part: Ints, count: int) -> dict[str, Floats]:
     """Return the percentiles of the values of each part, NaN of none."""
     there = ~np.isnan(values)
     values, part = values[there], part[there]
-    order = np.lexsort((values, part))
-    values, ends = values[order], np.searchsorted(part[order], np.arange(count + 1))
+    order = np.argsort(part, kind="stable")
+    ends = np.searchsorted(part[order], np.arange(1, count))
     found = {percentile_name(q): np.full(count, np.nan) for q in _SHOWN}
-    for each, (low, high) in enumerate(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)):
+    for each, inside in enumerate(np.split(values[order], ends)):
+        inside.sort()
         for q in _SHOWN:
-            if (value := percentile(values[low:high], q)) is not None:
+            if (value := percentile(inside, q)) is not None:
                 found[percentile_name(q)][each] = value
     return found
 
@@ -222,6 +232,8 @@ def _timeline(path: Path, found: _Requests) -> Iterator[TimelineRow]:
 def _slowest(path: Path, found: _Requests, by: Floats) -> Iterator[SlowRequest]:
     """Yield the requests that succeeded with the largest values, largest first."""
     able = np.flatnonzero(found.ok & ~np.isnan(by))
+    if len(able) > _SLOWEST:
+        able = able[by[able] >= np.partition(by[able], -_SLOWEST)[-_SLOWEST]]
     worst = able[np.argsort(-by[able], kind="stable")[:_SLOWEST]]
     said = _said(path, found.row[worst], "request_index, completion_tokens, trace_id")
     for each in worst.tolist():
