@@ -1,18 +1,20 @@
 """OpenAI Responses, as OpenAI and vLLM speak it: every event names its `type`, and the last one holds the whole answer.
 
 Source: the reference of the Responses API and its streaming events, read in 2026. `usage` comes with the last event
-and needs no asking for.
+and needs no asking for. By WebSocket the same events come, each a message, for each `response.create`.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import orjson
 
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import read
+from otel_llm.wire.messages import SocketProtocol
 from otel_llm.wire.openai_json import arguments_of, error_of
-from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, Protocol, WireRequest, json_body
+from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, WireRequest, json_body
 from otel_llm.wire.server_timings import timings_in
 
 __all__ = ["OpenAIResponses"]
@@ -29,6 +31,7 @@ _DELTAS = {
     "response.code_interpreter_call_code.delta": TOOL,
     "response.shell_call_command.delta": TOOL,
 }
+_HTTP_ALONE = frozenset(("stream", "background"))
 _LAST = frozenset(("response.completed", "response.incomplete", "response.failed", "response.cancelled"))
 
 
@@ -89,7 +92,7 @@ class _Event(_Response, gc=False):
 _decode = msgspec.json.Decoder(_Event).decode
 
 
-class OpenAIResponses(Protocol):
+class OpenAIResponses(SocketProtocol):
     """`POST …/responses`. The finish reason is the answer's `status`, or why it is incomplete."""
 
     name = "openai_responses"
@@ -113,6 +116,11 @@ class OpenAIResponses(Protocol):
     @classmethod
     def answer_length(cls, tokens: int) -> Mapping[str, Any]:
         return {"max_output_tokens": tokens}
+
+    @classmethod
+    def messages(cls, body: bytes) -> Sequence[bytes]:
+        asked = {name: value for name, value in orjson.loads(body).items() if name not in _HTTP_ALONE}
+        return (orjson.dumps({"type": "response.create", **asked}),)
 
     def decode(self, event: bytes) -> Delta | None:
         if event.strip() == b"[DONE]":  # the protocol has no such marker; some servers send it by habit

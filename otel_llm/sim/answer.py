@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Final
 
-from otel_llm.sim.formats import Format, Question
+import orjson
+
+from otel_llm.sim.formats import Format
 from otel_llm.sim.schedule import to_ns, token_times
 from otel_llm.sim.writes import Write, error_body, http_head, plain_reply
 
@@ -22,12 +24,13 @@ _FLUSH: Final = 1
 _LAST: Final = 2
 
 
-def error_writes(question: Question, status: int, request_id: str, *, close: bool) -> Iterator[Write]:
-    """Return the one write of an injected HTTP error."""
-    body = error_body("injected fault", "injected", status)
-    retry_after = question.behaviour.retry_after
-    reply = plain_reply(body, request_id, status=status, close=close, retry_after=retry_after)
-    yield max(0, to_ns(question.behaviour.header_ms)), reply, 0, 0
+def error_writes(answer: Format, status: int, request_id: str, *, close: bool) -> Iterator[Write]:
+    """Return the one write of an injected HTTP error, or of an error in its place."""
+    behaviour, body = answer.behaviour, error_body("injected fault", "injected", status)
+    reply = plain_reply(body, request_id, status=status, close=close, retry_after=behaviour.retry_after)
+    if not answer.over_http:
+        reply = answer.frame(orjson.dumps(answer.refusal("injected fault", "injected", status)))
+    yield max(0, to_ns(behaviour.header_ms)), reply, 0, 0
 
 
 def whole_writes(answer: Format, request_id: str, fault: str, *, close: bool) -> Iterator[Write]:
@@ -51,12 +54,13 @@ def whole_writes(answer: Format, request_id: str, fault: str, *, close: bool) ->
 def stream_writes(answer: Format, request_id: str, fault: str, *, chunked: bool, close: bool) -> Iterator[Write]:
     """Return the writes of a streamed answer, in order of time.
 
-    chunked: each write is one HTTP chunk; otherwise the connection's end is the answer's
+    chunked: each write is one HTTP chunk; otherwise the connection's end is the answer's, where it goes over HTTP
     """
     behaviour = answer.behaviour
     more = ("Transfer-Encoding: chunked\r\n" if chunked else "") + ("Connection: close\r\n" if close else "")
     head = http_head("200 OK", answer.content_type, request_id, "Cache-Control: no-cache\r\n" + more)
-    if behaviour.header_ms >= 0:
+    chunked, head = chunked and answer.over_http, head if answer.over_http else b""
+    if behaviour.header_ms >= 0 and head:
         yield to_ns(behaviour.header_ms), head, -1, 0
         head = b""
     latest = max(0, to_ns(behaviour.header_ms))

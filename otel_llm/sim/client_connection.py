@@ -7,18 +7,49 @@ the time of a write is known.
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, cast
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final, Protocol, cast
 
 import httptools
 
 from otel_llm.clock import now_ns
+from otel_llm.sim.formats.format import Format
 from otel_llm.sim.writes import error_body, plain_reply
 
-__all__ = ["ClientConnection", "Request"]
+__all__ = ["MESSAGE", "ClientConnection", "Request", "Session"]
 
 _DIRECT: Final = os.name == "posix"  # elsewhere a socket is no file that can be written to
+
+
+MESSAGE: Final = "MESSAGE"
+"""The method of a request that is a message on a WebSocket."""
+
+
+class Session(Protocol):
+    """What is spoken on a connection instead of HTTP, once it was upgraded."""
+
+    @property
+    def spoken(self) -> type[Format]:
+        """The format of its requests."""
+        ...
+
+    def feed(self, data: bytes) -> Iterable[bytes]:
+        """Return the bodies of the requests that these bytes complete."""
+        ...
+
+    def outgoing(self) -> bytes:
+        """Return what is to be sent at once."""
+        ...
+
+    def refused(self, message: str, kind: str, status: int) -> bytes:
+        """Return what is said of a request that cannot be used."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether the client has said goodbye."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +79,8 @@ class ClientConnection(asyncio.Protocol):
         self._waiting: deque[Request] = deque()
         self._busy = self._queued = False
         self._arrived = 0
+        self.session: Session | None = None
+        self._upgraded: Request | None = None
         self._fd = -1
         self.lost, self.gone = False, asyncio.Event()
         self.remote = ""
@@ -65,10 +98,13 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._arrived = now_ns()
+        if self.session is not None:
+            self._converse(self.session, data)
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            pass  # the request before it is answered; what would follow in another protocol is not read
+            pass  # the request before it is answered; what follows at once in another protocol is not read
         except httptools.HttpParserError as error:
             self.send(plain_reply(error_body(f"no HTTP: {error}", "bad_request", 400), "", status=400, close=True))
             self._transport.close()
@@ -113,6 +149,28 @@ class ClientConnection(asyncio.Protocol):
                 chunked=parser.get_http_version() != "1.0",
             )
         )
+        self._next()
+
+    # after an upgrade
+
+    def upgrade(self, request: Request, session: Session, reply: bytes) -> None:
+        """Answer a request with `reply`, and take what follows as messages of a session.
+
+        Each is a request with the headers of the one that asked for the upgrade.
+        """
+        headers = {name: value for name, value in request.headers.items() if name != "x-request-id"}
+        self.session, self._upgraded = session, replace(request, method=MESSAGE, headers=headers, keep_alive=True)
+        self.send(reply)
+        self.finished(keep_alive=True)
+
+    def _converse(self, session: Session, data: bytes) -> None:
+        assert self._upgraded is not None  # noqa: S101  # with the session
+        for body in session.feed(data):
+            self._waiting.append(replace(self._upgraded, body=body, recv=self._arrived))
+        if outgoing := session.outgoing():
+            self.send(outgoing)
+        if session.over:
+            self._transport.close()
         self._next()
 
     # the answer's side

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import count
 from typing import Final
@@ -15,7 +15,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.sim.answer import error_writes, stream_writes, whole_writes
 from otel_llm.sim.answer_player import AnswerPlayer
 from otel_llm.sim.behaviour import Behaviour, option_name
-from otel_llm.sim.client_connection import ClientConnection, Request
+from otel_llm.sim.client_connection import MESSAGE, ClientConnection, Request
 from otel_llm.sim.exposition import Exposition
 from otel_llm.sim.formats import FORMATS, Format, Question, read_question
 from otel_llm.sim.prefix_cache import PrefixCache
@@ -61,14 +61,32 @@ class Service:
         if path.startswith("/x/"):
             knobs, _, path = path[3:].partition("/")
             path = "/" + path
+        if request.headers.get("upgrade", "").lower() == "websocket" and request.method == "GET":
+            self._upgrade(connection, request, path)
+            return
         ending = max((ending for ending in _ROUTES if path.endswith(ending)), key=len, default="")
         method, handler = _ROUTES.get(ending, ("", None))
         if handler is None:
             self._refuse(connection, request, 404, f"expected a path of {', '.join(_ROUTES)}, got {path}")
-        elif method != request.method:
+        elif request.method not in (method, MESSAGE):
             self._refuse(connection, request, 405, f"expected {method} for {ending}, got {request.method}")
         else:
             handler(self, connection, request, knobs, path, ending)
+
+    def _upgrade(self, connection: ClientConnection, request: Request, path: str) -> None:
+        """Open a WebSocket."""
+        try:
+            from otel_llm.sim.sockets import SESSIONS, accepted  # whose library not everyone has
+        except ImportError as error:
+            self._refuse(connection, request, 501, f"expected the extra `websocket`, got {error}")
+            return
+        session = next((session for ending, session in SESSIONS.items() if path.endswith(ending)), None)
+        if session is None:
+            self._refuse(connection, request, 404, f"expected a path of {', '.join(SESSIONS)}, got {path}")
+        elif (reply := accepted(request)) is None:
+            self._refuse(connection, request, 400, "expected the headers of a WebSocket's handshake")
+        else:
+            connection.upgrade(request, session(request), reply)
 
     # answers that are there at once
 
@@ -82,7 +100,12 @@ class Service:
     def _refuse(
         self, connection: ClientConnection, request: Request, status: int, message: str, request_id: str = ""
     ) -> None:
-        self._reply(connection, request, error_body(message, "invalid_request_error", status), status, request_id)
+        kind = "invalid_request_error"
+        if connection.session is not None:
+            connection.send(connection.session.refused(message, kind, status))
+            connection.finished(keep_alive=True)
+        else:
+            self._reply(connection, request, error_body(message, kind, status), status, request_id)
 
     def _models(self, connection: ClientConnection, request: Request, *_: str) -> None:
         model = {"id": MODEL, "object": "model", "created": self._created, "owned_by": "otel-llm"}
@@ -126,7 +149,8 @@ class Service:
         )
         self.counters.began()
         try:
-            spoken, question = self._question(request, knobs, path, ending)
+            formats = FORMATS[ending] if connection.session is None else (connection.session.spoken,)
+            spoken, question = self._question(request, knobs, path, formats)
         except ConfigError as error:
             row.status, row.err = 400, str(error)
             row.start = row.end = now_ns()
@@ -140,9 +164,11 @@ class Service:
             answer.took = lambda: row.took(now_ns())
             self._start(connection, request, answer, row)
 
-    def _question(self, request: Request, knobs: str, path: str, ending: str) -> tuple[type[Format], Question]:
+    def _question(
+        self, request: Request, knobs: str, path: str, formats: Sequence[type[Format]]
+    ) -> tuple[type[Format], Question]:
         behaviour = self._behaviour.with_text(knobs).with_text(request.headers.get("x-sim", ""))
-        spoken, question = read_question(ending, path, request.headers, request.body, behaviour)
+        spoken, question = read_question(formats, path, request.headers, request.body, behaviour)
         for name in ("slots", "cache_block", "cache_size", "metrics"):
             if (wanted := getattr(question.behaviour, name)) != getattr(self._behaviour, name):
                 raise ConfigError(f"{name} as an option of the server", wanted, f"start it with {option_name(name)}")
@@ -156,7 +182,7 @@ class Service:
         if fault.isdigit():  # an overloaded server says so without a slot
             row.status = int(fault)
             stream = AnswerPlayer(connection, row, self._over, keep_alive=keep_alive)
-            stream.begin(error_writes(question, row.status, row.id, close=close), row.recv, self._wheel)
+            stream.begin(error_writes(answer, row.status, row.id, close=close), row.recv, self._wheel)
             return
         if question.stream:
             writes = stream_writes(answer, row.id, fault, chunked=request.chunked, close=close)

@@ -95,17 +95,32 @@ class Connection:
 
     def send(self, wire: bytes, peer: Peer) -> int:
         """Send a request for `peer`; return the moment just before its first byte left."""
-        self.peer, self._arrivals = peer, Arrivals()
+        self.peer = peer
+        self.begin_anew()
         self.used += 1
-        if self._tls is not None:
-            try:
-                wire = self._tls.encrypt(wire)
-            except ssl.SSLError as error:  # its other side has ended the session
-                self._loop.call_soon(self._lost, error)
-                wire = b""
+        wire = self._sealed(wire)
         self.last_ns = sent = now_ns()
         self._write(wire)
         return sent
+
+    def begin_anew(self) -> None:
+        """Note the reads that come from now on as those of another answer."""
+        self._arrivals = Arrivals()
+
+    def write(self, wire: bytes) -> None:
+        """Send what is no request."""
+        if wire:
+            self._write(self._sealed(wire))
+
+    def _sealed(self, wire: bytes) -> bytes:
+        """Return the bytes as they leave: encrypted, where there is TLS."""
+        if self._tls is None:
+            return wire
+        try:
+            return self._tls.encrypt(wire)
+        except ssl.SSLError as error:  # its other side has ended the session
+            self._loop.call_soon(self._lost, error)
+            return b""
 
     def settle(self) -> None:
         """Hand on the reads that are held back."""
@@ -199,7 +214,7 @@ async def connect(
         async with asyncio.timeout(within_s):
             sock = await _open(target)
             try:
-                if target.proxy is not None and tls is not None:
+                if target.proxy is not None and target.tunnelled:
                     await tunnel(sock, target.proxy, target.authority)
                 session = await _handshake(sock, tls, target.host) if tls is not None else None
             except BaseException:

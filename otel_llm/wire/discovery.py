@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from otel_llm import entry_points
 from otel_llm.errors import ConfigError, PluginError
-from otel_llm.wire.messages import MessageProtocol
 from otel_llm.wire.protocol import Protocol
 
 __all__ = ["PROTOCOLS", "check_contract", "describe_protocol", "load_protocol", "protocol_for_path", "protocols"]
@@ -57,7 +56,7 @@ def describe_protocol(point: EntryPoint) -> str:
     """Return how an answer comes, and the paths a protocol is recognised by. Raises PluginError when it is broken."""
     protocol = _load(point)
     framed = protocol.framing if protocol.streams else "json"
-    how = "grpc" if issubclass(protocol, MessageProtocol) else framed
+    how = framed if "http" in protocol.carriers else " or ".join(protocol.carriers)
     return f"{how}, {', '.join(protocol.paths) or 'by name only'}"
 
 

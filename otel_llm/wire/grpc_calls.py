@@ -95,7 +95,8 @@ class GrpcConnection:
             broken = f"{type(error).__name__}: {error}"
             self._arrivals.count -= len(held) - len(events)
         if events:
-            peer.received(events, self._arrivals)
+            last = self._arrivals.count
+            peer.took(events, range(last - len(events) + 1, last + 1), self._arrivals)
         if broken:
             self._call.cancel()
             peer.closed("bad_event", broken)

@@ -1,20 +1,22 @@
-"""The contract of a protocol whose requests and answers are messages over gRPC, not bodies over HTTP."""
+"""The contracts of protocols whose requests and answers are messages, not bodies over HTTP: by gRPC, by WebSocket."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.peer import Peer
 from otel_llm.wire.protocol import Protocol
 
-__all__ = ["MessagePeer", "MessageProtocol"]
+__all__ = ["MessagePeer", "MessageProtocol", "SocketProtocol"]
 
 
 class MessageProtocol(Protocol):
-    """A protocol that speaks JSON as all others do, and turns it into the messages of its own and back.
+    """A protocol that goes by gRPC. It speaks JSON as all others do, and turns it into its own messages and back.
 
     So a run file, a tokenizer and a recorded case are the same for it. Its first of `paths` is the method.
     """
 
-    streams: ClassVar[bool] = True
+    carriers: ClassVar[tuple[str, ...]] = ("grpc",)
 
     __slots__ = ()
 
@@ -33,8 +35,29 @@ class MessageProtocol(Protocol):
         raise NotImplementedError(f"{cls.__name__}.unpack")
 
 
+class SocketProtocol(Protocol):
+    """A protocol that goes by WebSocket, or also by it: each message that a server sends is an event."""
+
+    carriers: ClassVar[tuple[str, ...]] = ("http", "websocket")
+
+    __slots__ = ()
+
+    @classmethod
+    def messages(cls, body: bytes) -> Sequence[bytes]:
+        """Return the messages that ask for what the body of a request asks for."""
+        raise NotImplementedError(f"{cls.__name__}.messages")
+
+
 class MessagePeer(Peer):
-    """Takes what a call receives: `received` gets whole events, one a read."""
+    """Takes what comes as messages."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the answer's end marker or an error has come."""
+        raise NotImplementedError
+
+    def took(self, events: Sequence[bytes], reads: Sequence[int], arrivals: Arrivals) -> None:
+        """Take whole events, each with the number of its read. `arrivals` has all reads of the request so far."""
 
     def closed(self, status: str, details: str) -> None:
-        """Take the end of the call: "ok", or what its status is called in lower case."""
+        """Take the end of an answer: "ok", or what kind of failure it is."""

@@ -100,6 +100,7 @@ class Protocol:
     media:   the kinds that `with_media` takes: image, audio, video
     conversations: whether `encode` sends all messages of an ask, so that a conversation can go on
     authorization: the header that carries the key, with {} where the key goes
+    carriers: what requests can go by: "http", "grpc", "websocket"; the scheme of the URL says which
 
     While events come in, `decode` fills `said`. It sets `done` to end an answer before the connection does.
     """
@@ -116,6 +117,7 @@ class Protocol:
     provider: ClassVar[str | None] = None
     accept: ClassVar[str] = "text/event-stream"
     authorization: ClassVar[str] = "Authorization: Bearer {}"
+    carriers: ClassVar[tuple[str, ...]] = ("http",)
 
     __slots__ = ("done", "said")
 

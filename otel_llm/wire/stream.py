@@ -36,12 +36,21 @@ class StreamConnection(asyncio.Protocol):
 
     def send(self, wire: bytes, peer: Peer) -> int:
         """Send a request for `peer`; return the moment just before it was handed to the loop's transport."""
-        self.peer, self._arrivals = peer, Arrivals()
+        self.peer = peer
+        self.begin_anew()
         self.used += 1
         self.last_ns = sent = now_ns()
-        if self._transport is not None:
-            self._transport.write(wire)
+        self.write(wire)
         return sent
+
+    def begin_anew(self) -> None:
+        """Note the reads that come from now on as those of another answer."""
+        self._arrivals = Arrivals()
+
+    def write(self, wire: bytes) -> None:
+        """Send what is no request."""
+        if wire and self._transport is not None:
+            self._transport.write(wire)
 
     def settle(self) -> None:
         """Do nothing: what arrives here is handed on at once."""

@@ -5,12 +5,17 @@ import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from otel_llm.errors import ConfigError, RemoteError
 from otel_llm.wire.proxy import Proxy
 
 __all__ = ["Target", "tls_context"]
+
+_CARRIERS: Final = {
+    "http": "http", "https": "http", "grpc": "grpc", "grpcs": "grpc", "ws": "websocket", "wss": "websocket",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +35,30 @@ class Target:
 
     @classmethod
     def parse(cls, url: str, unix: str | None = None, proxy: Proxy | None = None) -> "Target":
-        """Return the target of an absolute URL of HTTP or gRPC. Raises ConfigError for any other."""
+        """Return the target of an absolute URL of HTTP, gRPC or WebSocket. Raises ConfigError for any other."""
         wanted = "an absolute URL such as http://localhost:8000/v1/chat/completions"
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
             raise ConfigError(wanted, url) from None
-        if parts.scheme not in ("http", "https", "grpc", "grpcs") or not parts.hostname:
-            raise ConfigError(wanted, url, "begin it with http:// or https://, or grpc:// or grpcs://")
+        if parts.scheme not in _CARRIERS or not parts.hostname:
+            raise ConfigError(wanted, url, "begin it with http:// or https://, grpc:// or grpcs://, ws:// or wss://")
         if parts.username is not None:
             raise ConfigError("a URL without a user and a password", f"one for {parts.hostname}", "use --headers")
-        tls = parts.scheme in ("https", "grpcs")
+        tls = parts.scheme in ("https", "grpcs", "wss")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(url, parts.hostname, port or (443 if tls else 80), path, tls, unix, proxy)
 
     @property
-    def grpc(self) -> bool:
-        """Whether it is asked by gRPC: then `path` is the method."""
-        return self.url.startswith("grpc")
+    def carrier(self) -> str:
+        """What requests go by: "http", "grpc" (then `path` is the method) or "websocket"."""
+        return _CARRIERS[urlsplit(self.url).scheme]
+
+    @property
+    def tunnelled(self) -> bool:
+        """Whether a proxy only passes bytes on: to TLS, and to a WebSocket."""
+        return self.tls or self.carrier == "websocket"
 
     @property
     def host_header(self) -> str:
@@ -63,12 +73,12 @@ class Target:
     @property
     def request_target(self) -> str:
         """The target in the first line of a request: the path, or the whole URL for a proxy that reads it."""
-        return f"http://{self.host_header}{self.path}" if self.proxy is not None and not self.tls else self.path
+        return f"http://{self.host_header}{self.path}" if self.proxy and not self.tunnelled else self.path
 
     @property
     def proxy_headers(self) -> dict[str, str]:
         """Headers for a proxy that reads the request itself."""
-        if self.proxy is None or self.proxy.authorization is None or self.tls:
+        if self.proxy is None or self.proxy.authorization is None or self.tunnelled:
             return {}
         return {"proxy-authorization": self.proxy.authorization}
 

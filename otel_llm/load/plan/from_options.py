@@ -2,7 +2,6 @@
 
 import argparse
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from urllib.parse import urlsplit
@@ -25,10 +24,10 @@ from otel_llm.load.plan.requested import Requests
 from otel_llm.load.plan.server_model import find_model
 from otel_llm.load.plan.stages import AT_ONCE, Stages, parse_parallel, parse_rate
 from otel_llm.load.plan.trace_requests import check_trace, replay
+from otel_llm.load.plan.transport import check_transport
 from otel_llm.load.prompts.parsers.named import NAMED
 from otel_llm.wire.any_events import AnyEvents
 from otel_llm.wire.discovery import protocol_for_path
-from otel_llm.wire.messages import MessageProtocol
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.protocol_files import find_protocol
 from otel_llm.wire.proxy import Proxy, proxy_for
@@ -125,7 +124,7 @@ def _endpoints(
     targets = tuple(_target(url, args) for url in urls)
     protocol = named or _protocol(targets, any_events)
     args.no_stream = args.no_stream or not protocol.streams
-    _check_transport(targets, protocol, args)
+    check_transport(targets, protocol, args)
     if protocol.path("", stream=stream) != protocol.path("m", stream=stream):
         _check_model_of_path(protocol, args, several_models=several_models)
     notes = [
@@ -196,20 +195,6 @@ def _check_shard(args: argparse.Namespace) -> None:
         raise ConfigError("--per-node with --ray", f"--workers {args.workers}", "--per-node says how many on each node")
     if args.start_at is not None and parse_moment(args.start_at) <= SYSTEM.wall_ns(now_ns()):
         raise ConfigError("--start-at with a moment to come", args.start_at, "give each shard the same later one")
-
-
-def _check_transport(targets: Sequence[Target], protocol: type[Protocol], args: argparse.Namespace) -> None:
-    """Raise ConfigError where a URL is of another transport than the protocol, or an option is none of gRPC's."""
-    by_grpc = issubclass(protocol, MessageProtocol)
-    for target in targets:
-        if target.grpc != by_grpc:
-            begins = "grpc:// or grpcs://" if by_grpc else "http:// or https://"
-            raise ConfigError(f"a URL of {begins} for {protocol.name}", target.url, "name another with --protocol")
-        if by_grpc and (args.insecure or target.proxy is not None):
-            option = "--insecure" if args.insecure else "a proxy"
-            raise ConfigError("gRPC to a server that is verified, and without a proxy", option, "give --ca, --proxy ''")
-        if by_grpc and args.model is None:
-            raise ConfigError("--model NAME", next_step="give the name that the server knows the model by")
 
 
 def _check_model_of_path(protocol: type[Protocol], args: argparse.Namespace, *, several_models: bool) -> None:

@@ -241,7 +241,7 @@ class LoadPlan:
     def _check_signing(self, scope: Scope) -> None:
         if "authorization" in {name.lower() for name in self.headers}:
             raise ConfigError("either --sigv4 or an Authorization header", "both", "--api-key-env gives one too")
-        if any(target.grpc for target in self.endpoints):
+        if any(target.carrier != "http" for target in self.endpoints):
             raise ConfigError("--sigv4 with a URL of http:// or https://", self.target.url)
         Signer(scope)
 

@@ -54,9 +54,11 @@ def _beside(targets: Sequence[Target], headers: Mapping[str, str], tls: Mapping[
     """Return the pages beside the endpoints: at the root, where the API's base path begins, and below it."""
     found = []
     for target in targets:
-        if target.unix is not None or target.grpc or target.proxy is not None:
+        if target.unix is not None or target.carrier != "http" or target.proxy is not None:
             raise ConfigError(
-                "--server-metrics URL", AUTO, "an endpoint behind a proxy, a socket or gRPC has none beside it"
+                "--server-metrics URL",
+                AUTO,
+                "an endpoint behind a proxy, a socket, gRPC or WebSocket has none beside it",
             )
         base = target.path.partition("?")[0].partition("/v1/")[0] if "/v1/" in target.path else ""
         host = f"[{target.host}]" if ":" in target.host else target.host

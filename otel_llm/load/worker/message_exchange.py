@@ -1,12 +1,15 @@
-"""One request and its answer over gRPC: the messages are there, HTTP and framing fall away."""
+"""One request and its answer in messages, over gRPC or a WebSocket: they are there, HTTP and framing fall away."""
 
 from collections.abc import Sequence
 
 from otel_llm.clock import now_ns
-from otel_llm.load.worker.exchange import Exchange
+from otel_llm.load.worker.exchange import CLOSED_IDLE, Exchange
 from otel_llm.wire.arrivals import Arrivals
 
-__all__ = ["MessageExchange"]
+__all__ = ["MessageExchange", "SocketExchange"]
+
+_ORDERLY = ("close_1000", "close_1001")
+"""How a server closes a WebSocket that it has kept for long enough, or as it goes away."""
 
 
 class MessageExchange(Exchange):
@@ -14,12 +17,12 @@ class MessageExchange(Exchange):
 
     __slots__ = ()
 
-    def received(self, reads: Sequence[bytes], arrivals: Arrivals) -> None:
-        """Take whole events, one a read."""
+    def took(self, events: Sequence[bytes], reads: Sequence[int], arrivals: Arrivals) -> None:
+        """Take whole events, each with the number of its read."""
         if self.open:
-            self.raw.arrivals, last = arrivals, arrivals.count
-            self.raw.head = self.raw.head or 1  # the head of an answer comes with its first message
-            self._decode(reads, range(last - len(reads) + 1, last + 1))
+            self.raw.arrivals = arrivals
+            self.raw.head = self.raw.head or reads[0]  # the head of an answer comes with its first message
+            self._decode(events, reads)
 
     def closed(self, status: str, details: str) -> None:
         """Take the end of the call. A status of "ok" is no success yet: the answer is judged as any other."""
@@ -35,3 +38,16 @@ class MessageExchange(Exchange):
         """End it at its end marker, without waiting for the call to end."""
         if self.over and self.open:
             self._judge(now_ns())
+
+
+class SocketExchange(MessageExchange):
+    """The peer of a WebSocket, which is used again only behind an answer that came to its end without an error."""
+
+    __slots__ = ()
+
+    def closed(self, status: str, details: str) -> None:
+        """Take the end of the answer, or that of the connection before it."""
+        if status in _ORDERLY and self._kept and not self.raw.kind:
+            status = CLOSED_IDLE
+        super().closed(status, details)
+        self.reusable = status == "ok" and self.raw.outcome == "complete"

@@ -10,7 +10,8 @@ from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.wire import stream
 from otel_llm.wire.connection import KERNEL_STAMPS, connect
 from otel_llm.wire.connection import Connection as SocketConnection
-from otel_llm.wire.messages import MessageProtocol
+from otel_llm.wire.messages import MessageProtocol, SocketProtocol
+from otel_llm.wire.protocol import WireRequest
 from otel_llm.wire.target import tls_context
 
 __all__ = ["Connection", "Pool"]
@@ -21,10 +22,11 @@ _IDLE_LIFE_NS: Final = 3_000_000_000
 _SHORTEST_PAUSE_NS: Final = 50_000_000
 _LONGEST_PAUSE_NS: Final = 1_000_000_000
 
-if TYPE_CHECKING:  # the library of gRPC is loaded by those who use it
+if TYPE_CHECKING:  # the libraries of gRPC and WebSocket are loaded by those who use them
     from otel_llm.wire.grpc_calls import GrpcConnection
+    from otel_llm.wire.websocket import WebSocketConnection
 
-    Connection = SocketConnection | stream.StreamConnection | GrpcConnection
+    Connection = SocketConnection | stream.StreamConnection | GrpcConnection | WebSocketConnection
 else:
     Connection = SocketConnection | stream.StreamConnection
 
@@ -37,7 +39,9 @@ class Pool:
         self.clock = KernelClock()
         self.ripe: list[SocketConnection] = []
         """Connections that hold back many reads: to be settled when there is time."""
-        self._tls = [tls_context(**plan.tls) if target.tls and not target.grpc else None for target in plan.endpoints]
+        self._tls = [
+            tls_context(**plan.tls) if target.tls and target.carrier != "grpc" else None for target in plan.endpoints
+        ]
         self._idle: list[deque[Connection]] = [deque() for _ in plan.endpoints]
         self._opening: set[asyncio.Task[None]] = set()
         self._refusing_since_ns: list[int | None] = [None for _ in plan.endpoints]
@@ -49,7 +53,7 @@ class Pool:
     @property
     def stamps(self) -> str:
         """What stamps the reads of these connections."""
-        kernel = KERNEL_STAMPS and self._plan.transport == "socket" and not self._plan.target.grpc
+        kernel = KERNEL_STAMPS and self._plan.transport == "socket" and self._plan.target.carrier != "grpc"
         return "kernel receive stamps" if kernel else "user-space stamps"
 
     async def fill(self, count: int) -> tuple[int, RemoteError | None]:
@@ -90,11 +94,21 @@ class Pool:
                 return await grpc_calls.connect(
                     target, plan.protocol, plan.tls, plan.connect_timeout_s, plan.request_timeout_s
                 )
-            if plan.transport == "stream":
-                return await stream.connect(target, self._tls[where], plan.connect_timeout_s)
-            return await connect(target, self.clock, self._tls[where], plan.connect_timeout_s, self.ripe)
+            if target.carrier != "websocket" or not issubclass(plan.protocol, SocketProtocol):
+                return await self._bare(where)
+            from otel_llm.wire import websocket  # before the connection is opened, which takes no longer for it
+
+            bare = await self._bare(where)
+            headers = plan.all_headers(WireRequest(b""))
+            return await websocket.upgrade(bare, target.url, headers, plan.protocol, plan.connect_timeout_s)
         except (OSError, ValueError) as error:  # no descriptor is left, a name that TLS cannot check, ...
             raise RemoteError("connect", f"a connection to {target.host_header}", error) from error
+
+    async def _bare(self, where: int) -> SocketConnection | stream.StreamConnection:
+        plan, target = self._plan, self._plan.endpoints[where]
+        if plan.transport == "stream":
+            return await stream.connect(target, self._tls[where], plan.connect_timeout_s)
+        return await connect(target, self.clock, self._tls[where], plan.connect_timeout_s, self.ripe)
 
     def pause_ns(self, where: int) -> int:
         """Return how long to wait before the next connection to an endpoint, ns; 0 where the last one succeeded.

@@ -11,6 +11,7 @@ import math
 import signal
 import socket
 import struct
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.share import Share
 from otel_llm.load.worker.channel import DRAIN, GO, INTERRUPTS, Batch, LastWord, Outbox, Ready
 from otel_llm.load.worker.exchange import CLOSED_IDLE, Exchange
-from otel_llm.load.worker.message_exchange import MessageExchange
+from otel_llm.load.worker.message_exchange import MessageExchange, SocketExchange
 from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.pool import Connection, Pool
 from otel_llm.load.worker.prepared import Prepared
@@ -42,6 +43,11 @@ _SPARE: Final = 8
 _READY: Final = 64
 _BURST: Final = 512
 _AFTER_END_NS: Final = 1_000_000_000
+_EXCHANGES: Final[Mapping[str, type[Exchange]]] = {
+    "http": Exchange,
+    "grpc": MessageExchange,
+    "websocket": SocketExchange,
+}
 
 
 def work(plan: LoadPlan, share: Share, sock: socket.socket, file: int | None) -> None:
@@ -57,7 +63,7 @@ class _Worker:
         self.plan, self.share = plan, share
         self.pool = Pool(plan)
         self.pacing = Pacing(plan, share, self.pool, self.perform)
-        self.exchange = MessageExchange if plan.target.grpc else Exchange
+        self.exchange = _EXCHANGES[plan.target.carrier]
         self.live: dict[Exchange, Connection] = {}
         self.ended: list[Raw] = []
         self.loop_lag_ns: list[int] = []
@@ -93,7 +99,7 @@ class _Worker:
         self.pacing.stock.refill(_READY)
         gc.collect()
         gc.freeze()
-        if not self.plan.target.grpc:  # whose calls are in cycles
+        if self.plan.target.carrier == "http":  # what others are made of is in cycles
             gc.disable()  # nothing made per packet or per request is cyclic, and a collection would be read as a stall
         self.outbox.send(ready)
         start_ns = await self.go

@@ -1,6 +1,6 @@
 """Every protocol that the simulated server speaks, by the ending of the path at which it is asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -50,11 +50,11 @@ _TEXTS: Final = ("messages", "prompt", "content", "parts", "text")
 
 
 def read_question(
-    ending: str, path: str, headers: Mapping[str, str], body: bytes, behaviour: Behaviour
+    formats: Sequence[type[Format]], path: str, headers: Mapping[str, str], body: bytes, behaviour: Behaviour
 ) -> tuple[type[Format], Question]:
     """Return what a request asks for, and in which protocol. Raises ConfigError for a body that cannot be used.
 
-    ending: that of `path` in FORMATS
+    formats: those that are spoken at `path`
     """
     try:
         fields = orjson.loads(body)
@@ -62,7 +62,6 @@ def read_question(
         raise ConfigError("a JSON body", error, "send an object with model and messages or prompt") from None
     if not isinstance(fields, dict):
         raise ConfigError("a JSON object as body", type(fields).__name__, "send model and messages or prompt")
-    formats = FORMATS[ending]
     spoken = next((each for each in formats if each.prompt in fields), formats[0])
     usage, every = spoken.usage_asked(fields)
     asked = fields.get(spoken.prompt)

@@ -63,6 +63,7 @@ class Format:
     named:   whether events bear their type as a name
     counts:  whether each event has a number that the next has not
     marker:  whether `[DONE]` ends a stream
+    over_http: whether an answer has a head and a body; else it is its events and nothing else
     """
 
     generates: ClassVar[bool] = True
@@ -73,6 +74,7 @@ class Format:
     named: ClassVar[bool] = False
     counts: bool = False
     marker: ClassVar[bool] = False
+    over_http: ClassVar[bool] = True
 
     def __init__(self, question: Question, request_id: str, created: int) -> None:
         behaviour = question.behaviour
@@ -107,6 +109,11 @@ class Format:
     def opening(self) -> list[Json]:
         """Return what comes before the first token."""
         return []
+
+    @classmethod
+    def refusal(cls, message: str, kind: str, status: int) -> Json:
+        """Return what a server says with an error status, or in its place."""
+        return {"error": {"message": message, "type": kind, "code": status}}
 
     def piece(self, text: str, *, thought: bool, so_far: int, finish: str | None) -> list[Json]:
         """Return what brings tokens.

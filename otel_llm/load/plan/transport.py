@@ -1,0 +1,46 @@
+"""What requests go by is told by the schemes of the URLs: whether the protocol and the options agree with it."""
+
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import Final
+
+from otel_llm.errors import ConfigError
+from otel_llm.wire.protocol import Protocol
+from otel_llm.wire.target import Target
+
+__all__ = ["check_transport"]
+
+_SCHEMES: Final[Mapping[str, str]] = {
+    "http": "http:// or https://",
+    "grpc": "grpc:// or grpcs://",
+    "websocket": "ws:// or wss://",
+}
+
+
+def check_transport(targets: Sequence[Target], protocol: type[Protocol], args: Namespace) -> None:
+    """Raise ConfigError where a URL is of another transport than the protocol, or an option is none of its."""
+    carriers = {target.carrier for target in targets}
+    if len(carriers) > 1:
+        raise ConfigError("URLs of one transport", ", ".join(target.url for target in targets), "make a run for each")
+    for target in targets:
+        if target.carrier not in protocol.carriers:
+            begins = ", ".join(map(_SCHEMES.__getitem__, protocol.carriers))
+            raise ConfigError(f"a URL of {begins} for {protocol.name}", target.url, "name another with --protocol")
+        if target.carrier == "websocket":
+            _check_socket(args)
+        by_grpc = target.carrier == "grpc"
+        if by_grpc and (args.insecure or target.proxy is not None):
+            option = "--insecure" if args.insecure else "a proxy"
+            raise ConfigError("gRPC to a server that is verified, and without a proxy", option, "give --ca, --proxy ''")
+        if by_grpc and args.model is None:
+            raise ConfigError("--model NAME", next_step="give the name that the server knows the model by")
+
+
+def _check_socket(args: Namespace) -> None:
+    """Raise ConfigError where no WebSocket can be spoken, and for what none has: headers of each request, one piece."""
+    if find_spec("websockets") is None:
+        raise ConfigError("the extra `websocket` for ws://", "none", "pip install 'otel-llm[websocket]'")
+    for option, given in (("--no-stream", args.no_stream), ("--session-header", args.session_header)):
+        if given:
+            raise ConfigError(f"a WebSocket without {option}", option, "leave it out, or ask by http://")

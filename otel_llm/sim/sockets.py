@@ -1,0 +1,62 @@
+"""The simulated server's end of a WebSocket, by the websockets package: which messages ask for an answer."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import orjson
+from websockets.datastructures import Headers
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request as Handshake
+from websockets.protocol import OPEN, SERVER, Protocol
+from websockets.server import ServerProtocol
+
+from otel_llm.sim.client_connection import Request
+from otel_llm.sim.formats.by_socket import BySocket, ResponsesBySocket, text_frame
+
+__all__ = ["SESSIONS", "Session", "accepted"]
+
+_DATA: Final = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+
+
+def accepted(request: Request) -> bytes | None:
+    """Return the answer to the handshake of a client; None where it cannot be taken."""
+    response = ServerProtocol().accept(Handshake(request.target, Headers(request.headers)))
+    return response.serialize() if response.status_code == 101 else None
+
+
+class Session:
+    """What is said on one WebSocket. Messages that ask for an answer are requests; others are answered at once."""
+
+    spoken: type[BySocket] = ResponsesBySocket
+
+    def __init__(self, request: Request) -> None:
+        self._socket = Protocol(SERVER, max_size=None)
+        self._parts: list[bytes] = []
+
+    @property
+    def over(self) -> bool:
+        return self._socket.state is not OPEN
+
+    def feed(self, data: bytes) -> Iterable[bytes]:
+        self._socket.receive_data(data)
+        for event in self._socket.events_received():
+            if isinstance(event, Frame) and event.opcode in _DATA:
+                self._parts.append(bytes(event.data))
+                if event.fin:
+                    message, self._parts = b"".join(self._parts), []
+                    yield from self.asked(message)
+
+    def outgoing(self) -> bytes:
+        return b"".join(self._socket.data_to_send())
+
+    def asked(self, message: bytes) -> Iterable[bytes]:
+        """Return the bodies of the requests that a message makes."""
+        return (message,)
+
+    def refused(self, message: str, kind: str, status: int) -> bytes:
+        """Return what is said of a request that cannot be used."""
+        return text_frame(orjson.dumps(self.spoken.refusal(message, kind, status)))
+
+
+SESSIONS: Final[Mapping[str, type[Session]]] = {"/responses": Session}
+"""By the ending of the path at which they are opened."""
