@@ -16,11 +16,13 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.plan.arrivals import arrival_moments
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.stages import Floats, Stages
+from otel_llm.load.worker import pacing
 from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
 from otel_llm.load.worker.stock import deal
 from otel_llm.sinks.sqlite import read_records
+from otel_llm.wire import alarm
 from otel_llm.wire.loop import new_loop
 from tests.load.conftest import Perf
 from tests.load.test_dealing import NoPool
@@ -153,6 +155,37 @@ def test_no_request_is_sent_before_its_moment(loop: Callable[[], asyncio.Abstrac
         runner.run(run())
     assert len(early) == 200
     assert max(early) <= 0
+
+
+def test_what_has_waited_for_its_moment_is_sent_before_anything_that_came_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    happened = list[str]()
+
+    class Sleeper(alarm.Sleeper):
+        def _ring(self) -> None:
+            super()._ring()
+            asyncio.get_running_loop().call_soon(happened.append, "later")
+
+    async def perform(prepared: Prepared, _connection: Any, due: int, intended: int | None) -> tuple[None, Raw]:
+        happened.append("sent")
+        return None, Raw(prepared.index)
+
+    async def run() -> None:
+        pool: Any = NoPool()
+        plan = replace(PLAN, rate=Stages.steady(200), arrival_process="constant", number=20)
+        (share,) = deal(plan)
+        await Pacing(plan, share, pool, perform).run(now_ns() + 10 * MS)
+
+    monkeypatch.setattr(pacing, "Sleeper", Sleeper)
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(run())
+    assert happened.count("sent") == 20
+    rang = happened.count("later")
+    assert rang, "some moments had not passed before anything could wait for them"
+    assert happened[0] == "sent"
+    before = [one for one, after in pairwise(happened) if after == "later"]
+    assert before == ["sent"] * rang
 
 
 @pytest.mark.parametrize("process", PROCESSES)

@@ -4,7 +4,7 @@ What a slot or a planned time begins is a session: one request, or a conversatio
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from itertools import islice
 from typing import Final
@@ -160,20 +160,38 @@ class Pacing:
         """Begin each session at its planned time, whatever has come back."""
         limit = asyncio.Semaphore(self._share.own_slots) if self._plan.max_concurrency else None
         planned = enumerate(islice(self._plan.arrivals(), self._plan.number))
-        freed_ns = 0
+        moments = (self._start_ns + offset for index, offset in planned if self._share.owns(index))
         async with asyncio.TaskGroup() as group:
-            for intended in (self._start_ns + offset for index, offset in planned if self._share.owns(index)):
-                while (now := now_ns()) < intended and not self._over:
-                    await sleeper.until(min(intended, now + round(_NAP_S * 1e9)))
-                if limit is not None:
-                    full = limit.locked()
-                    await limit.acquire()
-                    if full:
-                        freed_ns = now_ns()
-                due = max(intended, freed_ns)  # a wait for a place, and behind one who waits, is no lateness of ours
-                if (prepared := self._take()) is None:
-                    break
-                group.create_task(self._arrival(prepared, due, intended, limit))
+            await self._arrivals(moments, sleeper, limit, group)
+
+    async def _arrivals(
+        self, moments: Iterator[int], sleeper: Sleeper, limit: asyncio.Semaphore | None, group: asyncio.TaskGroup
+    ) -> None:
+        """Begin a session at each of these moments.
+
+        A task that has slept until a moment sends at once, and another one waits for the moments after it: a task that
+        only started others would have each send wait for one more turn of the loop, and so for what has arrived.
+        """
+        freed_ns = 0
+        for intended in moments:
+            slept = False
+            while (now := now_ns()) < intended and not self._over:
+                await sleeper.until(min(intended, now + round(_NAP_S * 1e9)))
+                slept = True
+            if limit is not None:
+                full = limit.locked()
+                await limit.acquire()
+                if full:
+                    freed_ns = now_ns()
+            due = max(intended, freed_ns)  # a wait for a place, and behind one who waits, is no lateness of ours
+            if (prepared := self._take()) is None:
+                return
+            arrival = self._arrival(prepared, due, intended, limit)
+            if slept and freed_ns <= intended:
+                group.create_task(self._arrivals(moments, sleeper, limit, group))
+                await arrival
+                return
+            group.create_task(arrival)
 
     async def _arrival(self, prepared: Prepared, due: int, intended: int, limit: asyncio.Semaphore | None) -> None:
         where = prepared.session % self._pool.endpoints
