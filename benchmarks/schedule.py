@@ -22,6 +22,8 @@ from otel_llm.load.plan.stages import Stages
 from otel_llm.sinks.sqlite import read_records
 from tests.truthserver.process import TruthServer, build
 
+__all__ = ["Sleeper"]
+
 _SLEEPER: Final = """
 import sys, time
 from array import array
@@ -37,7 +39,7 @@ sys.stdout.buffer.write(late.tobytes())
 _AT: Final = (50, 90, 99)
 
 
-class _Sleeper:
+class Sleeper:
     """Sleeps until each of these moments, ns from its start, in a process of its own."""
 
     def __init__(self, moments: Sequence[int]) -> None:
@@ -81,8 +83,8 @@ def main() -> None:
         for turn in range(args.rounds):
             for law, found in ratios.items():
                 moments = list(islice(arrival_moments(law, Stages.steady(args.rate), 1), count))
-                alone = _Sleeper(moments).late_ms()
-                beside = _Sleeper(moments)
+                alone = Sleeper(moments).late_ms()
+                beside = Sleeper(moments)
                 sent = sent_late_ms(url, args.rate, count, law, args.workers)
                 points = [np.percentile(each, _AT) for each in (alone, beside.late_ms(), sent)]
                 found.append(points[2] / points[1])

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise, takewhile
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.plan.arrivals import arrival_moments
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.stages import Floats, Stages
-from otel_llm.load.worker import pacing
+from otel_llm.load.worker import pacing, worker
 from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
@@ -186,6 +186,39 @@ def test_what_has_waited_for_its_moment_is_sent_before_anything_that_came_later(
     assert happened[0] == "sent"
     before = [one for one, after in pairwise(happened) if after == "later"]
     assert before == ["sent"] * rang
+
+
+def of_moments(*at_ms: float) -> LoadPlan:
+    return replace(PLAN, moments=array("q", [round(at * MS) for at in at_ms]), number=len(at_ms))
+
+
+@pytest.mark.parametrize(
+    ("plan", "opened"),
+    [
+        (of_moments(*[0] * 12, *[3000] * 20), [20]),
+        (replace(of_moments(*[0] * 12, *[3000] * 20), workers=2), [10, 10]),
+        (of_moments(*range(0, 900, 3)), [8]),  # 0, 3, 6 and 9 ms are one burst, fewer than are opened anyway
+        (of_moments(*range(2000)), [10]),
+        (of_moments(*[5] * 2000), [512]),
+        (replace(of_moments(*[5] * 2000), max_concurrency=30), [30]),
+        (of_moments(0, 0), [2]),
+        (replace(PLAN, rate=Stages.steady(200), number=900), [8]),
+        (replace(PLAN, rate=Stages.steady(math.inf), number=300), [300]),
+    ],
+)
+def test_connections_are_open_before_a_burst_that_is_known(plan: LoadPlan, opened: list[int]) -> None:
+    asked = list[int]()
+
+    class Opening(NoPool):
+        async def fill(self, count: int) -> tuple[int, None]:
+            asked.append(count)
+            return count, None
+
+    for share in deal(plan):
+        each = worker._Worker(plan, share)
+        each.pool = cast("Any", Opening())
+        asyncio.run(each.warm_up())
+    assert asked == opened
 
 
 @pytest.mark.parametrize("process", PROCESSES)

@@ -106,7 +106,7 @@ def test_the_pause_after_refusals_grows_with_their_time_and_ends_with_them(monke
 
     async def go() -> None:
         nonlocal now, refused
-        pool, endless = (Pool(replace(PLAN, connect_timeout_s=10.0, duration_s=d)) for d in (None, 60.0))
+        pool, endless = (Pool(replace(PLAN, connect_timeout_s=10.0, duration_s=d), 8) for d in (None, 60.0))
         assert pool.pause_ns(0) == 0
         for each in (pool, endless):
             with pytest.raises(RemoteError):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks.trace_rows import bailian, mooncake
+from benchmarks.traces import blocks, rows_of, wrong_answers, wrong_prompts
 from otel_llm.cli import main
 from otel_llm.errors import ConfigError
 from otel_llm.load.prompts.datasets import open_dataset
@@ -24,6 +25,7 @@ from otel_llm.load.traces.trace import Trace
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.sinks.sqlite import read_records
 from tests.load.conftest import Perf
+from tests.truthserver.process import TruthServer
 
 Run = Callable[..., Perf]
 SAMPLES = Path(__file__).parent / "traces"
@@ -290,6 +292,25 @@ def test_a_replay_has_the_times_the_lengths_and_the_blocks_of_its_trace(perf: Ru
     assert lengths["cached"] == {"possible": pytest.approx(2560 / 4856), "said": pytest.approx(2560 / 4856)}
     assert "52.7% of their tokens had been sent before, 52.7% by the server's count" in run.out
     assert bodies(run) == bodies(again), "any worker makes the same request"
+
+
+@pytest.mark.parametrize(
+    ("name", "to_s", "shared"),
+    [("mooncake.jsonl", 1, 5), ("bailian.jsonl", 1, 2), ("azure.csv", 1, 0), ("burstgpt.csv", 30, 0)],
+)
+def test_a_server_that_knows_no_trace_counts_what_the_trace_says(
+    perf: Run, truth: TruthServer, name: str, to_s: float, shared: int
+) -> None:
+    part = open_trace(SAMPLES / name).between(0, to_s)
+    url = f"{truth.url}/x/block_words={part.block_tokens or 16}/v1/chat/completions"
+    run = perf("--url", url, "--model", "m", "--trace", str(SAMPLES / name), "--to", str(to_s))
+    rows = rows_of(list(read_records(run.run_file)), truth.log())
+    assert len(rows) == len(part) >= 2
+    assert (wrong_prompts(part, rows), wrong_answers(part, rows)) == (0, 0)
+    assert blocks(part, rows) == (shared, 0)
+    if shared:
+        others = [(index, {**row, "prefixes": row["prefixes"][::-1]}) for index, row in rows]
+        assert blocks(part, others)[1] > 0, "prompts that are not shared as the ids say are told"
 
 
 def test_a_replay_can_be_faster_shorter_and_without_its_times(perf: Run) -> None:

@@ -9,6 +9,8 @@ from math import inf
 from operator import not_
 from typing import Any, Final, Literal
 
+import numpy as np
+
 from otel_llm.errors import ConfigError
 from otel_llm.load.asked import Asked, LazyRequests
 from otel_llm.load.plan.arrivals import ARRIVALS, DEFAULT_PROCESS, arrival_moments, check_moments, check_process
@@ -40,6 +42,7 @@ __all__ = ["ENDLESS", "LoadPlan"]
 ENDLESS: Final = 1 << 40
 """The number of requests in the plan of a closed loop that only the clock ends."""
 
+_BURST_NS: Final = 10_000_000
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PROCESSES: Final = "; ".join(
     f"{name}{':CV' if process.cv is None else ''}, {process.about}" for name, process in ARRIVALS.items()
@@ -264,9 +267,12 @@ class LoadPlan:
         return self.rate is not None or self.moments is not None
 
     @property
-    def at_once(self) -> bool:
-        """Whether every request is sent at the start."""
-        return self.rate is not None and self.rate.peak == inf
+    def burst(self) -> int:
+        """How many requests are known to be due within 10 ms, at most."""
+        if self.moments is None:
+            return self.number if self.rate is not None and self.rate.peak == inf else 1
+        at_ns = np.array(self.moments[: self.number], np.int64)
+        return int((np.searchsorted(at_ns, at_ns + _BURST_NS) - np.arange(len(at_ns))).max())
 
     @property
     def level(self) -> bool:

@@ -17,7 +17,6 @@ from otel_llm.wire.target import tls_context
 __all__ = ["Connection", "Pool"]
 
 _AT_ONCE: Final = 32
-_SPARE: Final = 8
 _IDLE_LIFE_NS: Final = 3_000_000_000
 _SHORTEST_PAUSE_NS: Final = 50_000_000
 _LONGEST_PAUSE_NS: Final = 1_000_000_000
@@ -32,10 +31,13 @@ else:
 
 
 class Pool:
-    """Connections by the number of their endpoint. An idle one is reused as long as its server keeps it open."""
+    """Connections by the number of their endpoint. An idle one is reused as long as its server keeps it open.
 
-    def __init__(self, plan: LoadPlan) -> None:
-        self._plan = plan
+    spare: how many are kept open for requests to come, of each endpoint
+    """
+
+    def __init__(self, plan: LoadPlan, spare: int) -> None:
+        self._plan, self._spare = plan, spare
         self.clock = KernelClock()
         self.ripe: list[SocketConnection] = []
         """Connections that hold back many reads: to be settled when there is time."""
@@ -141,7 +143,7 @@ class Pool:
 
     def keep_spare(self, where: int) -> None:
         """Open one more in the background where few are idle. A failure shows again at the request that needs it."""
-        if len(self._idle[where]) + len(self._opening) < _SPARE:
+        if len(self._idle[where]) + len(self._opening) < self._spare:
             task = asyncio.create_task(self._open_spare(where))
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)

@@ -61,7 +61,8 @@ def work(plan: LoadPlan, share: Share, sock: socket.socket, file: int | None) ->
 class _Worker:
     def __init__(self, plan: LoadPlan, share: Share) -> None:
         self.plan, self.share = plan, share
-        self.pool = Pool(plan)
+        self.burst = max(min(share.of(plan.burst), _BURST), _SPARE)
+        self.pool = Pool(plan, _SPARE if plan.moments is None else self.burst)  # of given moments, bursts come again
         self.pacing = Pacing(plan, share, self.pool, self.perform)
         self.exchange = _EXCHANGES[plan.target.carrier]
         self.live: dict[Exchange, Connection] = {}
@@ -131,7 +132,7 @@ class _Worker:
         if not plan.open_loop:
             wanted = min(own, self.share.own_slots)
         else:
-            wanted = min(own, _BURST if plan.at_once else _SPARE, self.share.own_slots if plan.max_concurrency else own)
+            wanted = min(own, self.burst, self.share.own_slots if plan.max_concurrency else own)
         opened, refused = await self.pool.fill(wanted)
         return Ready(opened, (refused.kind, str(refused)) if refused is not None and not opened else None)
 
