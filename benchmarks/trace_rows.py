@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -46,10 +47,17 @@ def burstgpt(rows: int) -> Iterator[str]:
         yield f"{row / 10},ChatGPT,{row % 900 + 1},50,{row % 900 + 51},Conversation log"
 
 
+def azure(rows: int) -> Iterator[str]:
+    yield "TIMESTAMP,ContextTokens,GeneratedTokens"
+    for row in range(rows):
+        at = datetime(2024, 5, 10, tzinfo=UTC) + timedelta(milliseconds=137 * row)
+        yield f"{at.isoformat(sep=' ')},{row % 900 + 1},50"
+
+
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     with tempfile.TemporaryDirectory() as folder:
-        for make in (mooncake, bailian, burstgpt):
+        for make in (mooncake, bailian, burstgpt, azure):
             file = Path(folder, "trace")
             with file.open("w", encoding="utf-8") as to:
                 to.writelines(f"{line}\n" for line in make(rows))

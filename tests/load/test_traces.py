@@ -18,6 +18,7 @@ from benchmarks.trace_rows import bailian, mooncake
 from benchmarks.traces import blocks, rows_of, wrong_answers, wrong_prompts
 from otel_llm.cli import main
 from otel_llm.errors import ConfigError
+from otel_llm.load.asked import Asked
 from otel_llm.load.prompts.datasets import open_dataset
 from otel_llm.load.prompts.formats import format_of
 from otel_llm.load.traces.opening import FORMATS, open_trace
@@ -184,6 +185,44 @@ def test_hashes_of_64_bits_are_ids_as_good_as_any(tmp_path: Path) -> None:
     small, large = {**GOOD, "hash_ids": [3]}, {**GOOD, "hash_ids": [1 << 60]}
     (tmp_path / "trace").write_text(f"{json.dumps(small)}\n{json.dumps(large)}\n{json.dumps(small)}\n")
     assert [blocks for *_, blocks in rows(open_trace(tmp_path / "trace"))] == [[3], [1 << 60], [3]]
+
+
+def test_many_rows_are_what_each_is_alone(tmp_path: Path) -> None:
+    """Rows are taken together, and one by one only to find what cannot be: neither moves a row or its number."""
+    rows = [
+        {**GOOD, "timestamp": at, "input_length": 600 + at, "hash_ids": [at, at + 1][: at % 3], "output_length": at % 7}
+        for at in range(1000)
+    ]
+    lines = [json.dumps(row) for row in rows]
+    file = tmp_path / "trace.jsonl"
+    file.write_text("\n\n".join(lines))
+    trace = open_trace(file)
+    whole = [row for row in rows if row["output_length"]]
+    assert [trace.asked(index) for index in range(len(trace))] == [
+        Asked(row["input_length"], row["output_length"], row["hash_ids"], 512) for row in whole
+    ]
+    assert trace.left_out == len(rows) - len(whole)
+    for wrong, number in ((lines[0] * 2, 901), ('{"timestamp": 1,\n"input_length": 5}', 901), (lines[0][:-9], 901)):
+        file.write_text("\n".join([*lines[:900], wrong, *lines[901:]]))
+        with pytest.raises(ConfigError, match=f":{number}, got"):
+            open_trace(file)
+
+
+def test_many_rows_of_a_table_are_what_each_is_alone(tmp_path: Path) -> None:
+    header, file = "Timestamp,Session ID,Request tokens,Response tokens", tmp_path / "trace.csv"
+    lines = [f"{at / 4},{at % 5 or ''},{at + 1},{at % 7}" for at in range(1000)]
+    file.write_text("\n".join([header, "", *lines, "", ""]))
+    trace = open_trace(file)
+    kept = [at for at in range(1000) if at % 7]
+    assert trace.input_tokens.tolist() == [at + 1 for at in kept]
+    assert trace.sessions is not None
+    assert len(set(trace.sessions.tolist())) == 4 + sum(at % 5 == 0 for at in kept)
+    again = open_trace(file).sessions
+    assert again is not None
+    assert again.tolist() == trace.sessions.tolist(), "the same each time it is read"
+    file.write_text("\n".join([header, "", *lines[:700], "1,2,3", *lines]))
+    with pytest.raises(ConfigError, match=r":703, got '?3 cells under 4 columns"):
+        open_trace(file)
 
 
 def test_a_part_begins_at_its_own_start_and_can_be_faster() -> None:

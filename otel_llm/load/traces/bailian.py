@@ -1,5 +1,6 @@
 """Alibaba's traces of Qwen on Bailian (alibaba-edu/qwen-bailian-usagetraces-anon): JSON lines, blocks of 16 tokens."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -7,7 +8,8 @@ from typing import Final
 import msgspec
 
 from otel_llm.load.traces.format import Part, TraceFormat
-from otel_llm.load.traces.rows import Columns, Row, RowLink, read_json_rows
+from otel_llm.load.traces.links import RowLinks
+from otel_llm.load.traces.rows import Columns, Rows, read_json_rows
 from otel_llm.load.traces.trace import Trace
 
 __all__ = ["BAILIAN"]
@@ -28,14 +30,19 @@ class _Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     hash_ids: list[int]
 
 
-def _row(row: _Row) -> Row:
-    after = () if row.parent_chat_id < 0 else (row.parent_chat_id,)
-    at_ns = round(row.timestamp * 1e9)
-    return Row(at_ns, row.input_length, row.output_length, row.hash_ids, link=RowLink(row.chat_id, after))
+def _rows(rows: Sequence[_Row]) -> Rows:
+    after = [() if row.parent_chat_id < 0 else (row.parent_chat_id,) for row in rows]
+    return Rows(
+        [round(row.timestamp * 1e9) for row in rows],
+        [row.input_length for row in rows],
+        [row.output_length for row in rows],
+        [row.hash_ids for row in rows],
+        links=RowLinks([row.chat_id for row in rows], after),
+    )
 
 
 def _read(path: Path, _: Part) -> Trace:
-    trace = read_json_rows(path, _Row, _row, Columns(path, BLOCK_TOKENS))
+    trace = read_json_rows(path, _Row, _rows, Columns(path, BLOCK_TOKENS))
     return trace if trace.links is None else replace(trace, sessions=trace.links.roots())
 
 

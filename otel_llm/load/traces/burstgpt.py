@@ -1,11 +1,14 @@
 """BurstGPT (HPMLL/BurstGPT): CSV, seconds from the midnight of its first day. Failed requests answered 0 tokens."""
 
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final
 from zlib import crc32
 
 from otel_llm.load.traces.format import Part, TraceFormat
-from otel_llm.load.traces.rows import Row, read_table_rows
+from otel_llm.load.traces.rows import Rows, read_table_rows
 from otel_llm.load.traces.trace import Trace
 
 __all__ = ["BURSTGPT"]
@@ -18,23 +21,24 @@ _NOT_IN_ALL: Final = frozenset(("Session ID", "Elapsed time", "Total tokens", "L
 _NEEDED: Final = frozenset(_COLUMNS) - _NOT_IN_ALL
 
 
-class _Sessions:
-    """Numbers the sessions; a row of the API, which has none, is one of its own."""
-
-    def __init__(self) -> None:
-        self._rows = 0
-
-    def row(self, cells: dict[str, str]) -> Row:
-        self._rows += 1
-        session: int | None = None
-        if (name := cells.get("Session ID")) is not None:
-            session = crc32(name.encode()) if name else -self._rows
-        at_ns = round(float(cells["Timestamp"]) * 1e9)
-        return Row(at_ns, int(cells["Request tokens"]), int(cells["Response tokens"]), session=session)
+def _rows(
+    alone: Iterator[int],
+    at: Sequence[str],
+    names: Sequence[str] | None,
+    _elapsed: object,
+    _model: object,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    *_: object,
+) -> Rows:
+    # a row of the API, which has no session, is one of its own
+    sessions = [] if names is None else [crc32(name.encode()) if name else -next(alone) for name in names]
+    at_ns = [round(float(each) * 1e9) for each in at]
+    return Rows(at_ns, list(map(int, inputs)), list(map(int, outputs)), sessions=sessions)
 
 
 def _read(path: Path, _: Part) -> Trace:
-    return read_table_rows(path, _COLUMNS, _NOT_IN_ALL, _Sessions().row)
+    return read_table_rows(path, _COLUMNS, _NOT_IN_ALL, partial(_rows, count(1)))
 
 
 BURSTGPT: Final = TraceFormat(

@@ -3,11 +3,13 @@
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, chain, compress, islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LinkColumns", "Links", "parts_of"]
+__all__ = ["LinkColumns", "Links", "RowLinks", "parts_of"]
 
 Ints = NDArray[np.int64]
 
@@ -65,6 +67,31 @@ class Links:
         return found
 
 
+class RowLinks(NamedTuple):
+    """What some rows wait for, as columns of one length; all are empty where no row waits for another.
+
+    keys:    the number by which other rows know each
+    after:   the keys of rows whose answers it waits for. One that the trace does not have is not waited for
+    wait_ns: how long after the last of these answers it was sent; empty where the trace does not say
+    agents:  a number of who asked; empty where the trace does not tell several apart
+    """
+
+    keys: Sequence[int] = ()
+    after: Sequence[Sequence[int]] = ()
+    wait_ns: Sequence[int] = ()
+    agents: Sequence[int] = ()
+
+    def only(self, kept: Sequence[bool]) -> "RowLinks":
+        """Return those of the rows that are kept."""
+        keys, after, wait_ns, agents = self
+        return RowLinks(
+            list(compress(keys, kept)),
+            list(compress(after, kept)),
+            list(compress(wait_ns, kept)),
+            list(compress(agents, kept)),
+        )
+
+
 class LinkColumns:
     """Takes what each row of a trace waits for, by the numbers by which the trace knows its rows."""
 
@@ -72,15 +99,14 @@ class LinkColumns:
         self._keys, self._after, self._starts = array("q"), array("q"), array("q", (0,))
         self._wait_ns, self._agents = array("q"), array("q")
 
-    def add(self, key: int, after: Sequence[int], wait_ns: int | None, agent: int | None) -> None:
-        """Take a row. Raises OverflowError for a number of more than 64 bits."""
-        self._keys.append(key)
+    def add(self, links: RowLinks) -> None:
+        """Take rows. Raises OverflowError for a number of more than 64 bits, and takes none then."""
+        keys, after = array("q", links.keys), array("q", chain.from_iterable(links.after))
+        self._starts.extend(islice(accumulate(map(len, links.after), initial=len(self._after)), 1, None))
+        self._keys.extend(keys)
         self._after.extend(after)
-        self._starts.append(len(self._after))
-        if wait_ns is not None:
-            self._wait_ns.append(wait_ns)
-        if agent is not None:
-            self._agents.append(agent)
+        self._wait_ns.extend(links.wait_ns)
+        self._agents.extend(links.agents)
 
     def links(self) -> Links | None:
         """Return the links between rows in the order in which they came; None where no row had any."""
