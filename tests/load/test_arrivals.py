@@ -72,6 +72,14 @@ def test_gaps_follow_their_law_and_do_not_depend_on_each_other(process: str) -> 
     assert max(map(abs, near)) < 3.3 / math.sqrt(count)
 
 
+def test_poisson_is_more_than_exponential_gaps() -> None:
+    """No gap comes twice however many workers there are, and the end of a run is as random as its gaps."""
+    plan = replace(PLAN, rate=Stages.steady(2000), number=50, workers=10)
+    assert len(set(np.diff(intended_moments(plan)).tolist())) == 49
+    ends_ms = [at_rate(200, seed=seed, count=20)[-1] * 1000 for seed in range(2000)]
+    assert np.percentile(ends_ms, [5, 50, 95]) == pytest.approx([66, 98, 139], rel=0.05)
+
+
 @pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.parametrize(("rate", "seconds"), [(10, 1), (2, 1), (0.5, 2)])
 def test_there_are_on_average_as_many_requests_as_rate_times_duration(
