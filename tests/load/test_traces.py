@@ -153,7 +153,7 @@ def test_a_file_that_is_no_trace_says_what_it_is(tmp_path: Path, text: str, mess
 
 
 def test_a_format_that_is_named_is_the_one_that_reads() -> None:
-    with pytest.raises(ConfigError, match=r"out of mooncake, bailian, .*, otlp, servegen, got 'csv'"):
+    with pytest.raises(ConfigError, match=r"out of mooncake, bailian, .*, otlp, servegen, weka, got 'csv'"):
         open_trace(SAMPLES / "azure.csv", "csv")
     with pytest.raises(ConfigError, match=r"columns .*Request tokens.*, got 'no Timestamp'"):
         open_trace(SAMPLES / "azure.csv", "burstgpt")
@@ -335,7 +335,7 @@ def test_a_replay_has_the_times_the_lengths_and_the_blocks_of_its_trace(perf: Ru
 
 @pytest.mark.parametrize(
     ("name", "to_s", "shared"),
-    [("mooncake.jsonl", 1, 5), ("bailian.jsonl", 1, 2), ("azure.csv", 1, 0), ("burstgpt.csv", 30, 0)],
+    [("mooncake.jsonl", 1, 5), ("bailian.jsonl", 1, 2), ("weka", 1, 7), ("azure.csv", 1, 0), ("burstgpt.csv", 30, 0)],
 )
 def test_a_server_that_knows_no_trace_counts_what_the_trace_says(
     perf: Run, truth: TruthServer, name: str, to_s: float, shared: int

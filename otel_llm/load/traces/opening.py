@@ -18,6 +18,7 @@ from otel_llm.load.traces.otlp import OTLP
 from otel_llm.load.traces.run_file import RUN_FILE
 from otel_llm.load.traces.servegen import SERVEGEN
 from otel_llm.load.traces.trace import Trace
+from otel_llm.load.traces.weka import WEKA
 
 __all__ = ["FORMATS", "open_trace"]
 
@@ -29,6 +30,7 @@ FORMATS: Final[Mapping[str, TraceFormat]] = {
     "run_file": RUN_FILE,
     "otlp": OTLP,
     "servegen": SERVEGEN,
+    "weka": WEKA,
 }
 _HEAD: Final = 1 << 20
 _SHOWN: Final = 8
