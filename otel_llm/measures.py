@@ -357,6 +357,8 @@ class Facts:
     @classmethod
     def of(cls, *records: StreamRecord) -> "list[Facts]":
         """Return the facts of each record; what takes long is computed for all of them at once."""
+        if len(records) == 1 and not records[0].chunks.at_ns:
+            return [cls(records[0], (_NOTHING, None), _NOTHING)]
         tokens, chunks = each_token_latencies(records), each_chunk_latencies(records)
         return [cls(*each) for each in zip(records, tokens, chunks, strict=True)]
 

@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Callable
 from typing import Final
 
+from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, ExponentialBucketHistogramAggregation
@@ -35,7 +36,7 @@ def rehearse(make_sink: Callable[[TracerProvider, MeterProvider], CallSink]) -> 
     meters = MeterProvider(readers, resource=nobody, shutdown_on_exit=False)
     sink = make_sink(TracerProvider(resource=nobody, shutdown_on_exit=False), meters)
     record = _made_up(now_ns())
-    sink.finish(sink.start({"model": record.model}, record.sent_ns), record)
+    sink.finish(sink.start({"model": record.model}, record.sent_ns, Context()), record)
     meters.shutdown()
 
 

@@ -136,14 +136,13 @@ def _merge(histogram: Any, batch: Any, attributes: Mapping[str, Any], context: C
     for match in matches:
         try:
             kind = match._aggregation.__class__
-            merged = kind in MERGES and agrees(kind, _merge_array) and _merge_one(match, batch, cleaned, key)
+            offered = largest if sampled and batch.max > 0 else None  # of zeros the SDK keeps no exemplar either
+            merged = kind in MERGES and agrees(kind, _merge_array) and _merge_one(match, batch, cleaned, key, offered)
         except Exception:
             _warn(match._name)
             merged = False
         if not merged:
             _one_by_one(match, histogram, batch.values, attributes, largest, sampled)
-        elif sampled and batch.max > 0:  # of zeros the SDK keeps no exemplar either
-            _offer(match, largest, key)
 
 
 def _streams(histogram: Any, largest: _Point) -> tuple[bool, list[Any]]:
@@ -167,7 +166,7 @@ def _warn(name: str) -> None:
         _log.warning("could not merge values into %s; they are recorded one by one", name, exc_info=True)
 
 
-def _merge_one(match: Any, batch: Any, attributes: Any, key: Any) -> bool:
+def _merge_one(match: Any, batch: Any, attributes: Any, key: Any, exemplar: _Point | None = None) -> bool:
     """Add the batch to one metric stream. Returns True: it was done, or an exception says that nothing was."""
     attributes, key = _seen(match, attributes, key)
     with match._lock:  # a delta reader may take the aggregations away: none, while values are added to one
@@ -180,6 +179,8 @@ def _merge_one(match: Any, batch: Any, attributes: Any, key: Any) -> bool:
                 aggregation.aggregate(point, False)
         else:
             MERGES[type(aggregation)](aggregation, batch)
+        if exemplar is not None:
+            _offer(match, aggregation, exemplar)
     return True
 
 
@@ -187,12 +188,10 @@ def _merge_array(match: Any, values: Floats, attributes: Any, key: Any) -> bool:
     return _merge_one(match, Batch(values), attributes, key)
 
 
-def _offer(match: Any, largest: _Point, key: Any) -> None:
-    """Offer the largest value as an exemplar. A reservoir that breaks costs the exemplar, and not a second count."""
+def _offer(match: Any, aggregation: Any, exemplar: _Point) -> None:
+    """Offer an exemplar. A reservoir that breaks costs the exemplar, and not a second count."""
     try:
-        attributes, key = _seen(match, largest.attributes, key)
-        with match._lock:
-            _aggregation(match, attributes, key)._sample_exemplar(largest, True)
+        aggregation._sample_exemplar(exemplar, True)
     except Exception:
         _warn(match._name)
 

@@ -20,6 +20,7 @@ from otel_llm import conventions as names
 from otel_llm import measures
 from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
+from otel_llm.sinks.active import ActiveCalls
 from otel_llm.sinks.bulk import Values, record_many
 
 __all__ = ["Metrics"]
@@ -36,12 +37,12 @@ class Feed:
     extra: tuple[tuple[str, str], ...] = ()
 
 
-def _always(_: StreamRecord) -> bool:
-    return True
-
-
 def _timed(record: StreamRecord) -> bool:
     return record.outcome == "complete" or (record.index is None and record.outcome != "error")
+
+
+def _streamed(record: StreamRecord) -> bool:
+    return bool(record.chunks.at_ns) and _timed(record)
 
 
 def _in_process(record: StreamRecord) -> bool:
@@ -49,7 +50,7 @@ def _in_process(record: StreamRecord) -> bool:
 
 
 def _served(record: StreamRecord) -> bool:
-    return record.outcome == "complete" and _in_process(record)
+    return bool(record.chunks.at_ns) and record.outcome == "complete" and _in_process(record)
 
 
 def _infers(record: StreamRecord) -> bool:
@@ -67,6 +68,18 @@ def _billed(record: StreamRecord) -> bool:
 
 def _inferred(record: StreamRecord) -> bool:
     return _billed(record) and _infers(record)
+
+
+def _asked(record: StreamRecord) -> bool:
+    return record.input_tokens is not None and _billed(record)
+
+
+def _answered(record: StreamRecord) -> bool:
+    return record.output_tokens is not None and _billed(record)
+
+
+def _paced(record: StreamRecord) -> bool:
+    return record.output_tokens is not None and _timed(record)
 
 
 def _load(record: StreamRecord) -> bool:
@@ -109,10 +122,10 @@ _UNSPLIT: Final = ((names.TOKEN_MODALITY, "unknown"),)
 _FEEDS: Final = (
     Feed("operation_duration", _one(measures.request_latency), _infers, with_error=True),
     Feed("embeddings_duration", _one(measures.request_latency), _embeds, with_error=True),
-    Feed("time_to_first_chunk", _known("time_to_first_chunk"), _timed),
-    Feed("time_per_output_chunk", lambda facts: facts.inter_chunk_latencies, _timed),
-    Feed("token_usage", _one(_input), _billed, extra=((names.TOKEN_TYPE, "input"),)),
-    Feed("token_usage", _one(_output), _billed, extra=((names.TOKEN_TYPE, "output"),)),
+    Feed("time_to_first_chunk", _known("time_to_first_chunk"), _streamed),
+    Feed("time_per_output_chunk", lambda facts: facts.inter_chunk_latencies, _streamed),
+    Feed("token_usage", _one(_input), _asked, extra=((names.TOKEN_TYPE, "input"),)),
+    Feed("token_usage", _one(_output), _answered, extra=((names.TOKEN_TYPE, "output"),)),
     Feed("usage_input_tokens", _or_zero(_input), _inferred, extra=_UNSPLIT),
     Feed("usage_output_tokens", _or_zero(_output), _inferred, extra=_UNSPLIT),
     Feed("usage_cached_tokens", _one(lambda record: record.cached_tokens), _inferred, extra=_UNSPLIT),
@@ -124,11 +137,11 @@ _FEEDS: Final = (
     Feed("server_request_duration", _one(measures.request_latency), _in_process, with_error=True),
     Feed("server_time_to_first_token", _known("time_to_first_token"), _served),
     Feed("server_time_per_output_token", _one(measures.server_time_per_output_token), _served),
-    Feed("time_to_first_token", _known("time_to_first_token"), _timed),
-    Feed("inter_token_latency", lambda facts: facts.inter_token_latencies, _timed),
-    Feed("time_per_output_token", _known("time_per_output_token"), _timed),
-    Feed("max_inter_token_latency", _known("max_inter_token_latency"), _timed),
-    Feed("output_throughput", _one(measures.output_throughput), _timed),
+    Feed("time_to_first_token", _known("time_to_first_token"), _streamed),
+    Feed("inter_token_latency", lambda facts: facts.inter_token_latencies, _streamed),
+    Feed("time_per_output_token", _known("time_per_output_token"), _streamed),
+    Feed("max_inter_token_latency", _known("max_inter_token_latency"), _streamed),
+    Feed("output_throughput", _one(measures.output_throughput), _paced),
     Feed("queue_delay", _one(measures.queue_delay), _load),
     Feed("load_requests", lambda _: (1,), _load, with_error=True),
 )
@@ -155,6 +168,7 @@ class Metrics:
         self._fed_by: dict[Any, tuple[tuple[Feed, Mapping[str, Any]], ...]] = {}
         """What records are like -> the feeds that take them, with their attributes."""
         self._made: dict[str, tuple[Callable[..., None], ...]] = {}
+        self._active: ActiveCalls | None = None
         self._lock = threading.Lock()
 
     def feed(
@@ -174,30 +188,43 @@ class Metrics:
         provider: Any = getattr(self._heard_by, "_real_meter_provider", self._heard_by)
         return provider is not None and type(provider).get_meter is not _DEAF
 
+    def active(self, attributes: Mapping[str, Any]) -> set[object]:
+        """Return the calls under way that count under `attributes`: add one as it begins, discard it as it ends."""
+        active = self._make_active() if self._active is None else self._active
+        return active[tuple(attributes.items())]
+
     def prepare(self) -> None:
         """Make every instrument that a call may feed. The SDK exports nothing of one that was not fed."""
-        for key in ("active_requests", *(feed.key for feed in self._feeds if feed.takes is not _load)):
-            self._make(key)
+        self._make_active()
+        for feed in self._feeds:
+            if feed.takes is not _load:
+                self._make(feed.key)
 
     def record(self, facts: Sequence[Facts], contexts: Sequence[Context]) -> None:
         """Feed every instrument from all records, once for those that are alike.
 
         contexts: of the span of each record, to which the exemplars point
         """
+        if len(facts) == 1:
+            for feed, attributes in self._feeds_of(_likeness(facts[0].record), facts[0].record):
+                self._feed_all(feed, attributes, facts, contexts)
+            return
         groups: dict[Any, tuple[list[Facts], list[Context]]] = {}
         for fact, context in zip(facts, contexts, strict=True):
             alike = groups.setdefault(_likeness(fact.record), ([], []))
             alike[0].append(fact)
             alike[1].append(context)
         for likeness, alike in groups.items():
-            for feed, attributes in self._fed_by.get(likeness) or self._feeds_of(likeness, alike[0][0].record):
+            for feed, attributes in self._feeds_of(likeness, alike[0][0].record):
                 self._feed_all(feed, attributes, *alike)
 
     def _feeds_of(self, likeness: Any, record: StreamRecord) -> tuple[tuple[Feed, Mapping[str, Any]], ...]:
-        if len(self._fed_by) >= _MANY:
-            self._fed_by.clear()
-        found = tuple((feed, _attributes_for(record, feed)) for feed in self._feeds if feed.takes(record))
-        self._fed_by[likeness] = found
+        found = self._fed_by.get(likeness)
+        if found is None:
+            if len(self._fed_by) >= _MANY:
+                self._fed_by.clear()
+            found = tuple((feed, _attributes_for(record, feed)) for feed in self._feeds if feed.takes(record))
+            self._fed_by[likeness] = found
         return found
 
     def _feed_all(
@@ -220,11 +247,22 @@ class Metrics:
     def _make(self, key: str) -> tuple[Callable[..., None], ...]:
         with self._lock:
             if key not in self._made:
-                provider = self._provider or metrics.get_meter_provider()
-                meter = provider.get_meter(names.SCOPE, self._version, self._schema)
-                wanted = names.instrument(key)
+                wanted, meter = names.instrument(key), self._meter()
                 self._made[key] = tuple(_make_instrument(meter, wanted, name) for name in wanted.names(self._profiles))
             return self._made[key]
+
+    def _make_active(self) -> ActiveCalls:
+        with self._lock:
+            if self._active is None:
+                wanted, meter, made = names.instrument("active_requests"), self._meter(), ActiveCalls()
+                for name in wanted.names(self._profiles):
+                    made.make_instrument(meter, wanted, name)
+                self._active = made
+            return self._active
+
+    def _meter(self) -> metrics.Meter:
+        provider = self._provider or metrics.get_meter_provider()
+        return provider.get_meter(names.SCOPE, self._version, self._schema)
 
 
 def _make_instrument(meter: metrics.Meter, wanted: names.Instrument, name: str) -> Callable[..., None]:
@@ -237,8 +275,7 @@ def _make_instrument(meter: metrics.Meter, wanted: names.Instrument, name: str) 
     if wanted.kind == "gauge":
         gauge = meter.create_gauge(name, wanted.unit, wanted.description)
         return lambda values, attributes, context: gauge.set(values[-1], attributes, context)
-    create = meter.create_counter if wanted.kind == "counter" else meter.create_up_down_counter
-    counter: Any = create(name, wanted.unit, wanted.description)
+    counter = meter.create_counter(name, wanted.unit, wanted.description)
     return lambda values, attributes, context: counter.add(sum(values), attributes, context)
 
 
@@ -247,8 +284,8 @@ def _make_instrument(meter: metrics.Meter, wanted: names.Instrument, name: str) 
 
 def _likeness(record: StreamRecord) -> tuple[Any, ...]:
     """Return what decides which feeds take a record, and under which attributes."""
-    error, outcome, index = record.error_type, record.outcome, record.index
-    return (*_whose(record), error, outcome, record.kind, record.token_source, index is None)
+    unknown = not record.chunks.at_ns, record.input_tokens is None, record.output_tokens is None, record.index is None
+    return (*_whose(record), record.error_type, record.outcome, record.kind, record.token_source, *unknown)
 
 
 def _attributes_for(record: StreamRecord, feed: Feed) -> dict[str, Any]:

@@ -12,6 +12,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -37,28 +39,32 @@ __all__ = ["OTelSink", "OpenSpan", "described"]
 _log = logging.getLogger("otel_llm")
 _NONE: Final[Mapping[str, Any]] = {}
 _ITL_PERCENTILES: Final = {q: names.ITL + percentile_name(q) for q in IN_SPAN}
-_KNOWN_AT_START: Final = ("operation", "provider", "model", "kind", "server_address", "server_port", "attributes")
+_KNOWN_AT_START: Final = ("operation", "provider", "model", "server_address", "server_port", "attributes")
+_known_of: Final = attrgetter(*_KNOWN_AT_START)
 
 
 class OpenSpan:
-    """The span of a library call under way, as `start` returns it."""
+    """The span of a library call under way, and the context in which it is current, as `start` returns them."""
 
-    __slots__ = ("_around", "_counted", "_known", "_name", "_open", "span", "start_ns", "start_unix_ns")
+    __slots__ = ("_active", "_known", "_name", "_open", "context", "span", "start_ns", "start_unix_ns")
 
     def __init__(
         self,
         span: trace.Span,
+        context: Context,
         start_ns: int,
         start_unix_ns: int = 0,
         name: str = "",
         known: Mapping[str, Any] = _NONE,
-        counted: Mapping[str, Any] | None = _NONE,
+        active: set[object] | None = None,
     ) -> None:
-        """name, known: of the span; counted: under which attributes it counts as active, None for a mere span"""
-        self.span, self._around = span, get_current()
-        self._name, self._known, self._counted = name, known, counted
+        """name, known: of the span; active: the calls that it is one of, None for a mere span"""
+        self.span, self.context = span, context
+        self._name, self._known, self._active = name, known, active
         self.start_ns, self.start_unix_ns = start_ns, start_unix_ns
         self._open = [True]
+        if active is not None:
+            active.add(self)
 
 
 class OTelSink:
@@ -94,35 +100,36 @@ class OTelSink:
 
     # -- library calls -----------------------------------------------------------------------------------------
 
-    def start(self, head: Mapping[str, Any], start_ns: int) -> OpenSpan:
-        """Start the span of a call, under the current context, and count the call as active.
+    def start(self, head: Mapping[str, Any], start_ns: int, around: Context | None = None) -> OpenSpan:
+        """Start the span of a call, and count the call as active.
 
-        head: fields of `StreamRecord` that are known now; start_ns: monotonic
+        head: fields of `StreamRecord` that are known now; start_ns: monotonic; around: the current context when None
         """
+        around = get_current() if around is None else around
         counts = NESTED not in head.get("flags", ())  # else in a call that is counted: a span, and nothing else
         if not self._traces() and not self._metrics.heard():
-            return OpenSpan(_stand_in_for_current_span(), start_ns, counted=_NONE if counts else None)
+            return OpenSpan(_stand_in_for(around), around, start_ns, active=set() if counts else None)
         span: trace.Span = trace.INVALID_SPAN
-        name, known, start = _span_name(head), _NONE, 0
-        counted: Mapping[str, Any] | None = None
+        name, known, start, context = "", _NONE, 0, around
+        active: set[object] | None = None
         try:
-            known, start = _attributes_at_start(head), self._clock.wall_ns(start_ns)
+            name, known = _opening(*map(head.get, _KNOWN_AT_START))
+            start = self._clock.wall_ns(start_ns)
             if counts:
-                self._metrics.feed("active_requests", (1,), known)
-                counted = known  # from here on, whatever comes of the span: it is to be counted down again
-            span = self._tracer.start_span(name, kind=_span_kind(head), attributes=known, start_time=start)
+                active = self._metrics.active(known)  # first: whatever comes of the span, the call is under way
+            kind = _span_kind(head.get("kind"))
+            span = self._tracer.start_span(name, around, kind, known, start_time=start)
+            if span.get_span_context().is_valid:
+                context = trace.set_span_in_context(span, around)
         except Exception:
             self._failed()
-        return OpenSpan(span, start_ns, start, name, known, counted)
+        return OpenSpan(span, context, start_ns, start, name, known, active)
 
     def uncount(self, opened: OpenSpan) -> None:
         """Let a call that is under way be a span and nothing else: others inside it are what is counted."""
-        try:
-            known, opened._counted = opened._counted, None
-            if known:
-                self._metrics.feed("active_requests", (-1,), known)
-        except Exception:
-            self._failed()
+        active, opened._active = opened._active, None
+        if active is not None:
+            active.discard(opened)
 
     def finish(self, opened: OpenSpan, record: StreamRecord) -> None:
         """End the span when its call ended, and record the metrics in its context. Only the first time counts."""
@@ -130,14 +137,13 @@ class OTelSink:
             opened._open.pop()
         except IndexError:
             return
+        counts = opened._active is not None and self._metrics.heard()
+        self.uncount(opened)
         try:
-            if opened._counted:
-                self._metrics.feed("active_requests", (-1,), opened._counted)
-            counts = opened._counted is not None and self._metrics.heard()
             if counts or opened.span.is_recording():
                 (facts,) = Facts.of(record)
                 if counts:
-                    self._metrics.record([facts], [trace.set_span_in_context(opened.span, opened._around)])
+                    self._metrics.record([facts], [opened.context])
                 self._describe(opened.span, facts, opened._name, opened._known)
         except Exception:
             self._failed()
@@ -166,8 +172,8 @@ class OTelSink:
     def _make_span(self, facts: Facts) -> Context:
         """Make the span of a finished record; return the context in which it is current."""
         record = facts.record
-        head, start = _head(record), self._clock.wall_ns(record.sent_ns)
-        name, kind, known = _span_name(head), _span_kind(head), _attributes_at_start(head)
+        start, kind = self._clock.wall_ns(record.sent_ns), _span_kind(record.kind)
+        name, known = _opening(*_known_of(record))
         end = start + record.ended_ns - record.sent_ns
         if self._finished is not None:
             ids, learnt = (record.trace_id, record.span_id), _attributes_at_end(facts, self._profiles)
@@ -183,11 +189,13 @@ class OTelSink:
     def _describe(self, span: trace.Span, facts: Facts, name: str, known: Mapping[str, Any]) -> None:
         """Tell a span what was learnt on the way; `name` and `known` it has from its start."""
         if span.is_recording():
-            head = _head(facts.record)
-            if (learnt := _span_name(head)) != name:
-                span.update_name(learnt)
-            found = {**_attributes_at_start(head), **_attributes_at_end(facts, self._profiles)}
-            span.set_attributes({key: value for key, value in found.items() if known.get(key) is not value})
+            found = _attributes_at_end(facts, self._profiles)
+            learnt, asked = _opening(*_known_of(facts.record))
+            if asked is not known:
+                found = {**{key: value for key, value in asked.items() if known.get(key) is not value}, **found}
+                if learnt != name:
+                    span.update_name(learnt)
+            span.set_attributes(found)
             if (status := _span_status(facts.record)) is not None:
                 span.set_status(status)
 
@@ -211,9 +219,9 @@ def _schema_url(profiles: tuple[names.Profile, ...]) -> str | None:
     return names.SCHEMA_URL[profiles[0]] if len(profiles) == 1 else None
 
 
-def _stand_in_for_current_span() -> trace.Span:
-    """Return what a tracer that makes no spans returns: the current span's context, so that its trace goes on."""
-    span = trace.get_current_span()
+def _stand_in_for(around: Context) -> trace.Span:
+    """Return what a tracer that makes no spans returns: the context of the span around, so that its trace goes on."""
+    span = trace.get_current_span(around)
     return span if span is trace.INVALID_SPAN else trace.NonRecordingSpan(span.get_span_context())
 
 
@@ -222,26 +230,46 @@ def _stand_in_for_current_span() -> trace.Span:
 
 def described(facts: Facts) -> tuple[str, str, dict[str, Any], bool]:
     """Return what the span of a call that ended is made of: its name, kind and attributes, and whether it failed."""
-    head = _head(facts.record)
-    attributes = {**_attributes_at_start(head), **_attributes_at_end(facts, names.profiles())}
-    return _span_name(head), _span_kind(head).name, attributes, _span_status(facts.record) is not None
+    record = facts.record
+    name, asked = _opening(*_known_of(record))
+    attributes = {**asked, **_attributes_at_end(facts, names.profiles())}
+    return name, _span_kind(record.kind).name, attributes, _span_status(record) is not None
 
 
-def _head(record: StreamRecord) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in _KNOWN_AT_START}
+def _opening(
+    operation: str | None,
+    provider: str | None,
+    model: str | None,
+    address: str | None,
+    port: int | None,
+    attributes: Mapping[str, Any] | None,
+) -> tuple[str, Mapping[str, Any]]:
+    """Return the name of a call's span, and the attributes that a sampler may decide by, from what is known by then."""
+    agent = attributes.get(names.AGENT_NAME) if attributes and operation == names.INVOKE_AGENT else None
+    asked = operation or "chat", provider or names.UNKNOWN_PROVIDER, model
+    return _opening_once(*asked, address, port if address else None, agent)
 
 
-def _span_name(head: Mapping[str, Any]) -> str:
-    """Return `{operation} {model}`, of an agent's run with the agent's name; or the operation alone."""
-    operation = head.get("operation") or "chat"
-    if operation == names.INVOKE_AGENT and (agent := head.get("attributes", {}).get(names.AGENT_NAME)):
-        return f"{operation} {agent}"
-    return f"{operation} {head['model']}" if head.get("model") else str(operation)
+@lru_cache(4096)
+def _opening_once(
+    operation: str, provider: str, model: str | None, address: str | None, port: int | None, agent: str | None
+) -> tuple[str, Mapping[str, Any]]:
+    """Return both, made once for all calls that have this in common."""
+    found = {
+        names.OPERATION_NAME: operation,
+        names.PROVIDER_NAME: provider,
+        names.REQUEST_MODEL: model,
+        names.SERVER_ADDRESS: address,
+        names.SERVER_PORT: port,
+    }
+    whose = agent or model
+    name = f"{operation} {whose}" if whose else operation
+    return name, MappingProxyType({name: value for name, value in found.items() if value is not None})
 
 
-def _span_kind(head: Mapping[str, Any]) -> SpanKind:
+def _span_kind(kind: str | None) -> SpanKind:
     """Return CLIENT for an endpoint that is called, INTERNAL for a model in this process."""
-    return SpanKind.CLIENT if head.get("kind") == "client" else SpanKind.INTERNAL
+    return SpanKind.CLIENT if kind == "client" else SpanKind.INTERNAL
 
 
 def _span_status(record: StreamRecord) -> Status | None:
@@ -257,18 +285,6 @@ def _parent_context(trace_id: str | None, span_id: str | None) -> Context:
     return trace.set_span_in_context(trace.NonRecordingSpan(sent), Context())
 
 
-def _attributes_at_start(head: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes that a sampler may decide by, of a call that is about to start."""
-    found = {
-        names.OPERATION_NAME: head.get("operation") or "chat",
-        names.PROVIDER_NAME: head.get("provider") or names.UNKNOWN_PROVIDER,
-        names.REQUEST_MODEL: head.get("model"),
-        names.SERVER_ADDRESS: head.get("server_address"),
-        names.SERVER_PORT: head.get("server_port") if head.get("server_address") else None,
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def _attributes_at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dict[str, Any]:
     """Return the attributes that are known when a call has ended. Times are seconds."""
     record = facts.record
@@ -276,11 +292,9 @@ def _attributes_at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dic
     found = {
         **record.attributes,
         **_parameters(record.parameters, profiles),
-        names.REQUEST_STREAM: True if record.stream and NOT_STREAMED not in record.flags else None,
         names.RESPONSE_ID: record.response_id,
         names.RESPONSE_MODEL: record.response_model,
         names.RESPONSE_FINISH_REASONS: _finish_reasons(record, profiles),
-        names.RESPONSE_TIME_TO_FIRST_CHUNK: facts.time_to_first_chunk,
         names.USAGE_INPUT_TOKENS: record.input_tokens,
         names.USAGE_OUTPUT_TOKENS: record.output_tokens if billed else None,
         names.COUNTED_TOKENS: None if billed else record.output_tokens,
@@ -292,14 +306,17 @@ def _attributes_at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dic
         names.STREAM_OUTCOME: record.outcome,
         names.TOKEN_SOURCE: record.token_source,
         names.RECORD_FLAGS: record.flags or None,
-        names.TIME_TO_FIRST_TOKEN: facts.time_to_first_token,
-        names.TPOT: facts.time_per_output_token,
         names.QUEUE_DELAY: measures.queue_delay(record),
         names.CONNECT_TIME: measures.connect_time(record),
         names.REQUEST_INDEX: record.index,
         names.CONVERSATION_ID: record.conversation_id,
         names.CONVERSATION_TURN: record.turn,
     }
+    if record.stream:
+        found[names.REQUEST_STREAM] = True if NOT_STREAMED not in record.flags else None
+        found[names.RESPONSE_TIME_TO_FIRST_CHUNK] = facts.time_to_first_chunk
+        found[names.TIME_TO_FIRST_TOKEN] = facts.time_to_first_token
+        found[names.TPOT] = facts.time_per_output_token
     if record.server is not None:
         found |= {name: getattr(record.server, part) for part, name in names.SERVER_SAID.items()}
     if len(facts.inter_token_latencies):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 
 from otel_llm.clock import SYSTEM, Clock
 from otel_llm.generation import GenerationMetrics
@@ -47,6 +48,9 @@ class _NoSpan:
 
     span = trace.INVALID_SPAN
 
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
 
 class _Captured:
     """Where calls go inside `capture`: into a list, and to other sinks."""
@@ -55,8 +59,8 @@ class _Captured:
         self.calls: list[CapturedCall] = []
         self._sinks = Fanout(*sinks)
 
-    def start(self, head: Mapping[str, Any], start_ns: int) -> _NoSpan:
-        return _NoSpan()
+    def start(self, head: Mapping[str, Any], start_ns: int, around: Context) -> _NoSpan:
+        return _NoSpan(around)
 
     def uncount(self, opened: _NoSpan) -> None:
         """Do nothing: the record says that it is not counted."""

@@ -606,7 +606,7 @@ def test_suppression_is_honoured(seen: Any) -> None:
 
 def test_telemetry_that_fails_is_not_noticed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
-        def start(self, head: Any, start_ns: int) -> Any:
+        def start(self, head: Any, start_ns: int, around: Any) -> Any:
             raise RuntimeError("no exporter")
 
         def uncount(self, opened: Any) -> None:

@@ -16,7 +16,6 @@ from otel_llm.conventions import CAPTURE_CONTENT, COMPLETION_HOOK
 from otel_llm.errors import RemoteError
 from otel_llm.generation import LAST, FinishedCall
 from otel_llm.instrumentation.calls import answers, counted, in_flight
-from otel_llm.instrumentation.calls.attaching import attach, current_context, detach
 from otel_llm.instrumentation.calls.content import Content, content_of
 from otel_llm.instrumentation.calls.destination import DESTINATION, LOG, CallSink
 from otel_llm.instrumentation.calls.hooks import GOES_ON, Hooks
@@ -143,21 +142,15 @@ class Call:
             in_flight.OPEN.add(self)
 
     def _open(self, observation: StreamObservation) -> None:
-        around = self.context
-        self.context = otel.set_value(_CALL, self, around)
-        self._sink = DESTINATION.sink or DESTINATION.open_sink()
-        if around is current_context():
-            self._opened = self._sink.start(self._head, observation.sent_ns)
-        else:
-            token = attach(around)
-            try:
-                self._opened = self._sink.start(self._head, observation.sent_ns)
-            finally:
-                detach(token)
-        span = self._opened.span
-        own = span.get_span_context()
+        within = self.context
+        try:
+            self._sink = DESTINATION.sink or DESTINATION.open_sink()
+            self._opened = self._sink.start(self._head, observation.sent_ns, within)
+            within = self._opened.context
+        finally:
+            self.context = otel.set_value(_CALL, self, within)
+        own = self._opened.span.get_span_context()
         if own.is_valid:
-            self.context = trace.set_span_in_context(span, self.context)
             observation.set(trace_id=trace.format_trace_id(own.trace_id), span_id=trace.format_span_id(own.span_id))
         if own.is_valid or in_flight.told_before is None:  # else there is no SDK yet, whose end is to be seen to
             provider = trace.get_tracer_provider()
@@ -284,8 +277,10 @@ class Call:
         self._conclude(StreamObservation.abandon)
 
     def forget(self) -> None:
-        """Let it never be told: it is another process's."""
+        """Let it never be told: it is another process's, or was none after all."""
         self.open = False
+        in_flight.OPEN.discard(self)
+        self.uncount()
 
     def _conclude(self, how: Callable[[StreamObservation], object]) -> None:
         """Hand over what came, and end the observation; `_finish` is then called by it, once."""

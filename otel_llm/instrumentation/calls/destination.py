@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from opentelemetry.context import Context
+
 from otel_llm.clock import SYSTEM, Clock
 from otel_llm.record import StreamRecord
 
@@ -22,8 +24,8 @@ LOG: Final = logging.getLogger("otel_llm")
 class CallSink(Protocol):
     """What calls are told to: it hears of a call when it begins, and once when it has ended."""
 
-    def start(self, head: Mapping[str, Any], start_ns: int) -> Any:
-        """Start the span, child of the current context; what is returned has it as `.span`."""
+    def start(self, head: Mapping[str, Any], start_ns: int, around: Context) -> Any:
+        """Start the span, inside `around`; return what has it as `span`, and where it is current as `context`."""
         ...
 
     def uncount(self, opened: Any) -> None:

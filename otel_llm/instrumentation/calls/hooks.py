@@ -69,6 +69,10 @@ class MeasuredCall(Protocol):
         """End the call by an exception; exhaustion and cancellation are exceptions too."""
         ...
 
+    def forget(self) -> None:
+        """Let the call never be told: there was none."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:

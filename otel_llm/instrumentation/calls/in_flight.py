@@ -20,11 +20,7 @@ class OpenCall(Protocol):
         ...
 
     def forget(self) -> None:
-        """Let it never be told: it is another process's."""
-        ...
-
-    def uncount(self) -> None:
-        """Count it no more as under way."""
+        """Let it never be told, and count it no more as under way: it is another process's. Takes no lock."""
         ...
 
 
@@ -79,21 +75,12 @@ def tell_unfinished() -> None:
 def _forget() -> None:
     """In a forked child: the calls under way are the parent's to tell, and this process has none.
 
-    How many are under way has come along with the SDK's memory. It is counted down in a thread: the parent may have
-    held one of the SDK's locks as it forked, for which one would wait here for ever.
+    The parent may have held any lock as it forked, for which one would wait here for ever.
     """
-    calls = tuple(OPEN)
-    for call in calls:
+    for call in tuple(OPEN):
         call.forget()
     OPEN.clear()
     _LATER.clear()
-    if calls:
-        _thread.start_new_thread(_uncount, (calls,))
-
-
-def _uncount(calls: "tuple[OpenCall, ...]") -> None:
-    for call in calls:
-        call.uncount()
 
 
 if hasattr(os, "register_at_fork"):
