@@ -222,3 +222,19 @@ def test_the_body_of_a_run_is_inside_its_span_and_what_comes_after_is_not(seen_l
 
     asyncio.run(ask())
     assert inside == ["invoke_agent"]
+
+
+def test_a_function_decorated_with_a_run_is_called_in_one_of_its_own_each_time(seen_live: Seen) -> None:
+    library = pytest.importorskip("pydantic_ai", reason="needs pydantic-ai-slim[openai]")
+    from pydantic_ai.models.test import TestModel
+
+    async def ask() -> list[str]:
+        @library.Agent(TestModel(), name="helper").iter("hi")
+        async def operation(more: str = "") -> str:
+            return str(otel_llm.current().head["operation"]) + more
+
+        assert sum(point.value for point in seen_live.points(metric_name("active_requests"))) == 0
+        return [await operation(), await operation(more="!")]
+
+    assert asyncio.run(ask()) == ["invoke_agent", "invoke_agent!"]
+    assert [span.name for span in seen_live.spans] == ["invoke_agent helper"] * 2

@@ -1,7 +1,8 @@
 """The `pydantic_ai` library: runs of agents, streamed or not, around the calls that their models make."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
+from functools import wraps
 from types import TracebackType
 from typing import Any, Final
 
@@ -54,6 +55,19 @@ class _Block(EntersAsync, Looks):
 
     _self_entered: Any
     _self_token: Any
+
+    def __call__(self, function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+        """Return `function` with each of its calls made inside a run of its own; none has begun by now."""
+        self._self_call.forget()
+        block = self.__wrapped__
+        agent, *args = block.args
+
+        @wraps(function)
+        async def decorated(*given: Any, **named: Any) -> Any:
+            async with agent.iter(*args, **block.kwds):
+                return await function(*given, **named)
+
+        return decorated
 
     async def __aenter__(self) -> Any:
         call = self._self_call
