@@ -7,6 +7,8 @@ against the simulator, the same number of requests of the same answers, singly a
 and the difference of the least of each is shown.
 """
 
+import contextlib
+import io
 import tempfile
 import time
 from dataclasses import replace
@@ -77,7 +79,8 @@ def worker_us(url: str, *arguments: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         words = ["--url", url, "--model", "m", "--prompt", QUESTION["content"], "--parallel", "20", *arguments]
-        main(["perf", *words, "--log-every-n-query", "100000", "--name", f"{folder}/r.db", "--json", str(report)])
+        with contextlib.redirect_stdout(io.StringIO()):
+            main(["perf", *words, "--log-every-n-query", "100000", "--name", f"{folder}/r.db", "--json", str(report)])
         found = msgspec.json.decode(report.read_bytes())
     return float(found["client"]["cpu_seconds"]) / float(found["requests"]["succeeded"]) * 1e6
 
