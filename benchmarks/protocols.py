@@ -27,7 +27,6 @@ from otel_llm.load import run
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sinks.sqlite import read_records
 from otel_llm.wire.discovery import load_protocol, protocols
-from otel_llm.wire.messages import MessageProtocol
 from otel_llm.wire.protocol import Ask
 from otel_llm_plugins.kserve_grpc import KServeGrpc
 from tests.load import grpc_server
@@ -50,7 +49,7 @@ def main() -> None:
     print(f"{'sent':>8} {'seen':>8} {'error':>6}")
     with SimProcess(Behaviour(ttft_ms=TTFT_S * 1e3, itl_ms=ITL_S * 1e3, tokens=TOKENS, role_ms=0), log=True) as sim:
         for name in protocols():
-            if load_protocol(name).streams and not issubclass(load_protocol(name), MessageProtocol):
+            if load_protocol(name).streams and "http" in load_protocol(name).carriers:
                 sim.reset()
                 seen = measured(url=sim.url, protocol=name, number=REQUESTS, parallel=PARALLEL)
                 rows = sim.log()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otel_llm.first_token_split import FirstTokenSplit, split_first_token
-from otel_llm.record import CHUNK_COLUMNS, CONTENT_KINDS, NOT_STREAMED, OTHER, PADDING, Chunks, StreamRecord
+from otel_llm.record import AUDIO, CHUNK_COLUMNS, CONTENT_KINDS, NOT_STREAMED, OTHER, PADDING, Chunks, StreamRecord
 
 __all__ = [
     "MEASURES",
@@ -36,10 +36,12 @@ __all__ = [
     "output_throughput",
     "percentile",
     "queue_delay",
+    "real_time_factor",
     "request_latency",
     "send_lag",
     "server_time_per_output_token",
     "time_per_output_token",
+    "time_to_first_audio",
     "time_to_first_chunk",
     "time_to_first_token",
     "token_gaps",
@@ -156,6 +158,18 @@ def time_to_first_token(record: StreamRecord) -> float | None:
     """Return t1 - sent. None when the call was not streamed or no chunk bore text, reasoning or tool content."""
     first = _first_token_ns(record)
     return None if first is None else (first - record.sent_ns) / 1e9
+
+
+def time_to_first_audio(record: StreamRecord) -> float | None:
+    """Return first chunk of sound - sent. None when the call was not streamed or no chunk bore sound."""
+    kinds = record.chunks.kind.tobytes()
+    first = kinds.find(AUDIO) if record.stream else -1
+    return None if first < 0 else (record.chunks.at_ns[first] - record.sent_ns) / 1e9
+
+
+def real_time_factor(record: StreamRecord) -> float | None:
+    """Return request latency / seconds of sound made or transcribed: below 1 it is faster than it is heard."""
+    return request_latency(record) / record.audio_s if record.audio_s else None
 
 
 def inter_token_latencies(*records: StreamRecord) -> Floats:
@@ -474,6 +488,27 @@ MEASURES: Final = (
         "tokens of the prompt",
         "their number is not known",
         _of_record(lambda record: record.input_tokens),
+    ),
+    Measure(
+        "time_to_first_audio",
+        "s",
+        "first chunk with sound - sent",
+        "nothing was streamed, or no chunk bore sound",
+        _of_record(time_to_first_audio),
+    ),
+    Measure(
+        "audio_duration",
+        "s",
+        "length of the sound that was made, or that was transcribed",
+        "there was no sound, or its length is not known",
+        _of_record(lambda record: record.audio_s),
+    ),
+    Measure(
+        "real_time_factor",
+        "1",
+        "request latency / audio_duration: below 1, faster than it is heard",
+        "there was no sound, or its length is not known",
+        _of_record(real_time_factor),
     ),
     Measure(
         "chunks",

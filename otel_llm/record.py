@@ -14,6 +14,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 __all__ = [
+    "AUDIO",
+    "BRINGING_KINDS",
     "CACHED",
     "CHUNK_COLUMNS",
     "CONTENT_KINDS",
@@ -40,10 +42,13 @@ __all__ = [
 SCHEMA: Final = 1
 
 # Kinds of chunk, as plain ints because they are stored in a byte and compared per packet. A chunk bears tokens when
-# its delta holds text, reasoning or tool content; PADDING is a role or an empty delta, OTHER a usage or error chunk.
-PADDING, TEXT, REASONING, TOOL, OTHER = range(5)
-KIND_NAMES: Final = ("padding", "text", "reasoning", "tool", "other")
+# its delta holds text, reasoning or tool content; PADDING is a role or an empty delta, OTHER a usage or error chunk,
+# AUDIO a piece of sound, which has a length and no tokens.
+PADDING, TEXT, REASONING, TOOL, OTHER, AUDIO = range(6)
+KIND_NAMES: Final = ("padding", "text", "reasoning", "tool", "other", "audio")
 CONTENT_KINDS: Final = frozenset((TEXT, REASONING, TOOL))
+BRINGING_KINDS: Final = CONTENT_KINDS | {AUDIO}
+"""Kinds of chunks that bring a piece of the answer."""
 
 NESTED: Final = "nested"
 """Flag of a record that is part of another one, or was made up of others, which are the ones that are counted."""
@@ -76,7 +81,7 @@ class Chunks(msgspec.Struct, frozen=True):
 
     at_ns:  int64, monotonic arrival of the read (or item) that completed the chunk
     read:   uint32, number of that read; chunks of one read arrived together
-    kind:   uint8, PADDING, TEXT, REASONING, TOOL or OTHER
+    kind:   uint8, PADDING, TEXT, REASONING, TOOL, OTHER or AUDIO
     size:   uint32, bytes of the event
     tokens: uint32, tokens it brought, 0 for a chunk that bears none
     lag_ns: int64, how long that read waited in the kernel before it was taken; empty where nothing can tell
@@ -220,6 +225,8 @@ class StreamRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     cache_written_tokens: int | None = None
     reasoning_tokens: int | None = None
     token_source: TokenSource | None = None
+    audio_s: float | None = None
+    """Seconds of sound: of the answer, or of what was transcribed."""
     flags: tuple[str, ...] = ()
     """What a reader of the numbers should know: `apportioned`, `hidden_reasoning`, `merged_reads`, ..."""
 

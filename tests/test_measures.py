@@ -11,7 +11,9 @@ from otel_llm.measures import (
     inter_chunk_latencies,
     inter_token_latencies,
     max_inter_token_latency,
+    real_time_factor,
     time_per_output_token,
+    time_to_first_audio,
     time_to_first_chunk,
     time_to_first_token,
 )
@@ -142,6 +144,16 @@ def test_many_records_at_once_are_the_same_as_one_after_the_other(many: list[str
     for vectorised in (inter_token_latencies, inter_chunk_latencies):
         one_by_one = np.concatenate([vectorised(record) for record in records])
         assert vectorised(*records) == pytest.approx(one_by_one)
+
+
+def test_sound_has_a_first_piece_and_a_real_time_factor_and_no_tokens() -> None:
+    record = timeline("r..a.&.&|", audio_s=0.35)
+    assert time_to_first_token(record) == pytest.approx(30 * MS)
+    assert time_to_first_audio(record) == pytest.approx(50 * MS)
+    assert real_time_factor(record) == pytest.approx(80 * MS / 0.35)
+    assert record.output_tokens == 1
+    silent = timeline("r..a|")
+    assert time_to_first_audio(silent) is real_time_factor(silent) is None
 
 
 def test_the_table_says_of_every_measure_what_it_is_and_when_it_is_not() -> None:

@@ -17,13 +17,9 @@ from otel_llm.clock import now_ns
 from otel_llm.sim.formats.format import Format
 from otel_llm.sim.writes import error_body, plain_reply
 
-__all__ = ["MESSAGE", "ClientConnection", "Request", "Session"]
+__all__ = ["ClientConnection", "Request", "Session"]
 
 _DIRECT: Final = os.name == "posix"  # elsewhere a socket is no file that can be written to
-
-
-MESSAGE: Final = "MESSAGE"
-"""The method of a request that is a message on a WebSocket."""
 
 
 class Session(Protocol):
@@ -159,8 +155,8 @@ class ClientConnection(asyncio.Protocol):
         Each is a request with the headers of the one that asked for the upgrade.
         """
         headers = {name: value for name, value in request.headers.items() if name != "x-request-id"}
-        self.session, self._upgraded = session, replace(request, method=MESSAGE, headers=headers, keep_alive=True)
-        self.send(reply)
+        self.session, self._upgraded = session, replace(request, headers=headers, keep_alive=True)
+        self.send(reply + session.outgoing())
         self.finished(keep_alive=True)
 
     def _converse(self, session: Session, data: bytes) -> None:

@@ -15,7 +15,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.sim.answer import error_writes, stream_writes, whole_writes
 from otel_llm.sim.answer_player import AnswerPlayer
 from otel_llm.sim.behaviour import Behaviour, option_name
-from otel_llm.sim.client_connection import MESSAGE, ClientConnection, Request
+from otel_llm.sim.client_connection import ClientConnection, Request
 from otel_llm.sim.exposition import Exposition
 from otel_llm.sim.formats import FORMATS, Format, Question, read_question
 from otel_llm.sim.prefix_cache import PrefixCache
@@ -61,6 +61,9 @@ class Service:
         if path.startswith("/x/"):
             knobs, _, path = path[3:].partition("/")
             path = "/" + path
+        if connection.session is not None:
+            self._complete(connection, request, knobs, path, "")
+            return
         if request.headers.get("upgrade", "").lower() == "websocket" and request.method == "GET":
             self._upgrade(connection, request, path)
             return
@@ -68,7 +71,7 @@ class Service:
         method, handler = _ROUTES.get(ending, ("", None))
         if handler is None:
             self._refuse(connection, request, 404, f"expected a path of {', '.join(_ROUTES)}, got {path}")
-        elif request.method not in (method, MESSAGE):
+        elif method != request.method:
             self._refuse(connection, request, 405, f"expected {method} for {ending}, got {request.method}")
         else:
             handler(self, connection, request, knobs, path, ending)

@@ -1,7 +1,8 @@
 """The simulated server's end of a WebSocket, by the websockets package: which messages ask for an answer."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
 from websockets.datastructures import Headers
@@ -12,6 +13,7 @@ from websockets.server import ServerProtocol
 
 from otel_llm.sim.client_connection import Request
 from otel_llm.sim.formats.by_socket import BySocket, ResponsesBySocket, text_frame
+from otel_llm.sim.formats.realtime import Realtime
 
 __all__ = ["SESSIONS", "Session", "accepted"]
 
@@ -58,5 +60,43 @@ class Session:
         return text_frame(orjson.dumps(self.spoken.refusal(message, kind, status)))
 
 
-SESSIONS: Final[Mapping[str, type[Session]]] = {"/responses": Session}
+class RealtimeSession(Session):
+    """Keeps a conversation. A `response.create` that brings an input of its own leaves it out."""
+
+    spoken = Realtime
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self._model = parse_qs(urlsplit(request.target).query).get("model", ["sim"])[0]
+        self._session: dict[str, Any] = {"type": "realtime", "output_modalities": ["audio"]}
+        self._items: list[Any] = []
+        self._replies = [self._event("session.created", session=self._session)]
+
+    def outgoing(self) -> bytes:
+        replies, self._replies = self._replies, []
+        return super().outgoing() + b"".join(replies)
+
+    def asked(self, message: bytes) -> Iterable[bytes]:
+        try:
+            event = orjson.loads(message)
+            kind = event["type"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return (message,)  # to be refused as any request is
+        if kind == "session.update":
+            self._session |= event.get("session") or {}
+            self._replies.append(self._event("session.updated", session=self._session))
+        elif kind == "conversation.item.create":
+            self._items.append(event.get("item"))
+            self._replies.append(self._event("conversation.item.added", item=event.get("item")))
+        elif kind == "response.create":
+            asked = {"input": self._items, "model": self._model, **(event.get("response") or {})}
+            asked.setdefault("output_modalities", self._session["output_modalities"])
+            return (orjson.dumps(asked),)
+        return ()
+
+    def _event(self, kind: str, **members: object) -> bytes:
+        return text_frame(orjson.dumps({"type": kind, "event_id": "event_0", **members}))
+
+
+SESSIONS: Final[Mapping[str, type[Session]]] = {"/responses": Session, "/realtime": RealtimeSession}
 """By the ending of the path at which they are opened."""

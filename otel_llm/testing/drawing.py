@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from otel_llm.observation import StreamObservation
-from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL, StreamRecord
+from otel_llm.record import AUDIO, OTHER, PADDING, REASONING, TEXT, TOOL, StreamRecord
 from otel_llm.testing.clock import FakeClock
 
 __all__ = ["MS", "timeline"]
 
 MS: Final = 1_000_000
 
-_KINDS: Final = {"_": PADDING, "?": REASONING, "*": TOOL, "$": OTHER}
+_KINDS: Final = {"_": PADDING, "?": REASONING, "*": TOOL, "$": OTHER, "&": AUDIO}
 _ENDS: Final[dict[str, Callable[[StreamObservation], None]]] = {
     "|": lambda obs: obs.end(),
     "x": lambda obs: obs.fail("RuntimeError", "broke"),
@@ -34,7 +34,7 @@ def timeline(
 
     r        the request is sent        i        the moment it was meant to be sent
     a to q   a chunk of one token       2 to 9   a chunk of that many tokens
-    _ ? * $  a role or empty chunk, a chunk of reasoning, of a tool call, of usage
+    _ ? * $ &  a role or empty chunk, a chunk of reasoning, of a tool call, of usage, of sound
     (...)    what is inside arrives in one read, at the place of the opening bracket, and takes one step
     |        complete, x error, ^ cancelled, < closed early, ~ abandoned
     .        nothing happens
@@ -64,7 +64,7 @@ def timeline(
             reads += not inside
             kind = _KINDS.get(character, TEXT)
             tokens = int(character) if character.isdigit() else 1
-            bears = 0 if kind in (PADDING, OTHER) else tokens
+            bears = 0 if kind in (PADDING, OTHER, AUDIO) else tokens
             obs.mark_read(clock.now_ns(), read=reads, size=100, length=tokens, kind=kind, tokens=bears)
         if not inside:
             clock.advance(ns=step_ns)

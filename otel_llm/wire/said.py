@@ -30,6 +30,7 @@ class Said(msgspec.Struct, array_like=True):
     flags: what is odd about the answer (`otel_llm.load.figures.flags`)
     server: how long the server says that it took, seconds by the names of `otel_llm.record.ServerTimes`, and `source`,
             a tuple of who says so
+    audio_s: seconds of sound, of the answer so far or of what is transcribed
     """
 
     input_tokens: int | None = None
@@ -42,6 +43,7 @@ class Said(msgspec.Struct, array_like=True):
     error: tuple[str, str] | None = None
     flags: tuple[str, ...] = ()
     server: dict[str, Any] | None = None
+    audio_s: float | None = None
 
     def finish(self, reason: str) -> None:
         """Note a finish reason. A server that repeats it with every event is not listened to for ever."""
@@ -70,6 +72,7 @@ class Said(msgspec.Struct, array_like=True):
                 setattr(self, name, None)
                 self.flag("usage_refused")
         self.server = _times(self.server)
+        self.audio_s = float(self.audio_s) if _is_duration(self.audio_s) else None  # type: ignore[arg-type]
         self.finish_reasons = tuple(map(_words, self.finish_reasons[:_REASONS]))
         self.response_model = None if self.response_model is None else _words(self.response_model)
         self.response_id = None if self.response_id is None else _words(self.response_id)

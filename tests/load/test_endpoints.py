@@ -32,6 +32,7 @@ def models(*names: str) -> bytes:
         ("http://a/v1beta/openai/", None, "http://a/v1beta/openai/chat/completions"),
         ("http://a:1", "openai_completions", "http://a:1/v1/completions"),
         ("http://a:1/v1", "openai_responses", "http://a:1/v1/responses"),
+        ("wss://a", "openai_responses", "wss://a/v1/responses"),
         ("http://a:1", "anthropic_messages", "http://a:1/v1/messages"),
         ("http://a:1/v1", "anthropic_messages", "http://a:1/v1/messages"),
         ("http://a:1", "ollama_chat", "http://a:1/api/chat"),

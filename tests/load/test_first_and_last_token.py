@@ -68,6 +68,14 @@ FIRST: dict[tuple[str, str], tuple[dict[str, Any], str]] = {
         "reasoning",
     ),
     ("openai_responses", "`response.created`"): ({"type": "response.created", "response": {"id": "r"}}, "none"),
+    ("openai_realtime", "`response.output_text.delta`, `…audio_transcript.delta`"): (
+        {"type": "response.output_audio_transcript.delta", "delta": "Hi"},
+        "text",
+    ),
+    ("openai_realtime", "`response.output_audio.delta`"): (
+        {"type": "response.output_audio.delta", "delta": "AAAA"},
+        "none",
+    ),
     ("anthropic_messages", "`text_delta`"): (block(type="text_delta", text="Hi"), "text"),
     ("anthropic_messages", "`thinking_delta`"): (block(type="thinking_delta", thinking="Hm"), "reasoning"),
     ("anthropic_messages", "`signature_delta`"): (block(type="signature_delta", signature="x"), "none"),

@@ -63,6 +63,7 @@ def test_what_names_no_image_is_refused(text: str, tmp_path: Path, monkeypatch: 
 SHOWN: dict[str, Callable[[Any], str]] = {
     "openai_chat": lambda body: body["messages"][0]["content"][1]["image_url"]["url"].partition("base64,")[2],
     "openai_responses": lambda body: body["input"][0]["content"][1]["image_url"].partition("base64,")[2],
+    "openai_realtime": lambda body: body["response"]["input"][0]["content"][1]["image_url"].partition("base64,")[2],
     "anthropic_messages": lambda body: body["messages"][0]["content"][1]["source"]["data"],
     "gemini": lambda body: body["contents"][0]["parts"][1]["inlineData"]["data"],
     "bedrock_converse": lambda body: body["messages"][0]["content"][1]["image"]["source"]["bytes"],
@@ -133,7 +134,7 @@ def test_what_is_drawn_is_a_recording_of_its_length_and_no_two_are_alike() -> No
     for recording in recordings.pool:
         assert (recording.kind, recording.format) == ("audio", "wav")
         with wave.open(io.BytesIO(base64.b64decode(recording.data))) as file:
-            assert (file.getframerate(), file.getnframes(), file.getnchannels()) == (16_000, 24_000, 1)
+            assert (file.getframerate(), file.getnframes(), file.getnchannels()) == (24_000, 36_000, 1)
     assert recordings == parse_audio("1.5s", 1, prompts=3) != parse_audio("1.5s", 2, prompts=3)
 
 
@@ -160,7 +161,23 @@ def test_a_recording_and_a_video_go_as_the_protocols_want_them() -> None:
         {"inlineData": {"mimeType": "audio/wav", "data": "aGk="}},
         {"inlineData": {"mimeType": "video/mp4", "data": "aG8="}},
     ]
-    assert {name for name in protocols() if "audio" in load_protocol(name).media} == {"openai_chat", "gemini"}
+    taking = {name for name in protocols() if "audio" in load_protocol(name).media}
+    assert taking == {"openai_chat", "openai_realtime", "gemini"}
+
+
+def test_a_recording_goes_to_the_realtime_api_without_its_header() -> None:
+    (recording,) = parse_audio("0.5s", 1, prompts=1).pool
+    realtime = load_protocol("openai_realtime")
+    words, sound = realtime.with_media("what is said?", [recording])["content"]
+    assert words == {"type": "input_text", "text": "what is said?"}
+    assert (sound["type"], len(base64.b64decode(sound["audio"]))) == ("input_audio", 24_000)
+    to = io.BytesIO()
+    with wave.open(to, "wb") as file:
+        file.setparams((2, 2, 16_000, 0, "NONE", ""))
+    with pytest.raises(ConfigError, match="one of 2 channels, 2 bytes and 16,000 samples a second"):
+        realtime.with_media("", [Media("audio/wav", base64.b64encode(to.getvalue()).decode())])
+    with pytest.raises(ConfigError, match="--audio with a WAV"):
+        realtime.with_media("", [Media("audio/mp3", "aGk=")])
 
 
 def test_images_recordings_and_videos_go_together(perf: Run, tmp_path: Path) -> None:

@@ -7,14 +7,13 @@ import pytest
 
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.wire.discovery import load_protocol, protocols
-from otel_llm.wire.messages import MessageProtocol
 from tests.load.conftest import Perf
 
 Run = Callable[..., Perf]
 STREAMED = [
     name
     for name in protocols()
-    if load_protocol(name).streams and not issubclass(load_protocol(name), MessageProtocol)  # see test_grpc.py
+    if load_protocol(name).streams and "http" in load_protocol(name).carriers  # see test_grpc.py, test_websocket.py
 ]
 TTFT, ITL = 0.060, 0.006
 

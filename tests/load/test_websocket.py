@@ -75,6 +75,38 @@ def test_responses_are_measured_and_openais_client_accepts_the_same_server(perf:
             assert sum(event.type == "response.output_text.delta" for event in events) == 11
 
 
+@pytest.mark.parametrize("modality", ["text", "audio"])
+def test_realtime_is_measured_and_openais_client_accepts_the_same_server(
+    tmp_path: Path, sim: SimProcess, modality: str
+) -> None:
+    sim.reset()
+    options = {"protocol": "openai_realtime", "parameters": [f'output_modalities=["{modality}"]']}
+    report = report_of(tmp_path, url=by_socket(sim), number=6, parallel=3, **options)
+    check_against_log(report, sim.log(), 6)
+    measures = report["measures"]
+    figures = [measures[name] for name in ("time_to_first_audio", "audio_duration", "real_time_factor")]
+    if modality == "audio":
+        first, length, factor = figures
+        assert measures["time_to_first_token"]["mean"] <= first["mean"] < measures["request_latency"]["mean"]
+        assert length["min"] == length["max"] == pytest.approx(11 * 0.04)  # 40 ms each
+        assert factor["mean"] == pytest.approx(measures["request_latency"]["mean"] / (11 * 0.04))
+    else:
+        assert [each["count"] for each in figures] == [0, 0, 0]
+    assert report["flags"] == {}
+    with openai.OpenAI(base_url=sim.url + "/v1", api_key="none") as client, client.realtime.connect(model="m") as talk:
+        talk.session.update(session={"type": "realtime", "output_modalities": [modality]})  # type: ignore[list-item]
+        said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
+        talk.conversation.item.create(item=said)  # type: ignore[arg-type]  # as documented
+        talk.response.create()
+        kinds = list[str]()
+        for event in talk:
+            kinds.append(event.type)
+            if event.type == "response.done":
+                break
+    assert kinds[:3] == ["session.created", "session.updated", "conversation.item.added"]
+    assert kinds.count("response.output_text.delta" if modality == "text" else "response.output_audio.delta") == 11
+
+
 def report_of(folder: Path, **options: Any) -> dict[str, Any]:
     """Return the report of a run in this process: as the command's, in half the time."""
     done = run(model="m", prompt="hi", name=str(folder / "run.db"), **options)

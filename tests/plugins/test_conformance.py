@@ -1,9 +1,9 @@
 """What every protocol plugin must do with bytes, whoever wrote it: each recorded case, fed in every way it can arrive.
 
 A case is a folder `cases/<protocol>/<case>/` with `request.json` (what is asked, and the body and headers that must go
-out), `wire.sse`, `wire.ndjson`, `wire.event_stream` or `wire.json` (what comes back) and `expected.json` (what must be
-understood; None among the deltas is an event that is no chunk, `finishes_at` the number of the event that makes the
-answer complete).
+out), `wire.sse`, `wire.ndjson`, `wire.event_stream`, `wire.websocket` or `wire.json` (what comes back) and
+`expected.json` (what must be understood; None among the deltas is an event that is no chunk, `finishes_at` the number
+of the event that makes the answer complete).
 """
 
 import json
@@ -20,10 +20,12 @@ from otel_llm.wire.framing import Framer
 from otel_llm.wire.ndjson import Ndjson, Whole
 from otel_llm.wire.protocol import Ask, Protocol
 from otel_llm.wire.sse import Sse
+from otel_llm.wire.websocket_frames import WebSocketFrames
 
 CASES = Path(__file__).parent / "cases"
 FRAMERS: dict[str, Callable[[], Framer]] = {
     ".sse": Sse, ".ndjson": Ndjson, ".json": Whole, ".event_stream": EventStream,
+    ".websocket": lambda: WebSocketFrames("ws://localhost", opened=True),
 }  # fmt: skip
 LINE_ENDS: dict[str, tuple[bytes, ...]] = {".sse": (b"\r\n", b"\r"), ".ndjson": (b"\r\n",)}
 EVERYONE_HAS = {"text", "whole", "no_usage", "error"}
@@ -67,6 +69,7 @@ def understood(case: Case, reads: Iterable[bytes]) -> dict[str, Any]:
     events = [event for read in reads for event in framer.feed(read)]
     deltas = [answer.decode(event) for event in [*events, *framer.end()]]
     state = {"done": answer.done, **{name: getattr(answer.said, name) for name in SAID}}
+    state["audio_s"] = answer.said.audio_s
     state["error"] = state["error"] and list(state["error"])
     state["finish_reasons"] = list(state["finish_reasons"])
     told: list[list[object] | None] = [delta and [KIND_NAMES[delta[0]], *delta[1:]] for delta in deltas]
@@ -76,13 +79,18 @@ def understood(case: Case, reads: Iterable[bytes]) -> dict[str, Any]:
 def expected(case: Case) -> dict[str, Any]:
     ends = {"[DONE]"} if b"[DONE]" in case.wire else ()
     deltas = [*case.expected["deltas"], *(None for _ in ends)]
-    return {"deltas": deltas, "events": len(deltas), **{name: case.expected[name] for name in ("done", *SAID)}}
+    said = {name: case.expected[name] for name in ("done", *SAID)}
+    return {"deltas": deltas, "events": len(deltas), "audio_s": case.expected.get("audio_s"), **said}
 
 
 @every_protocol
 def test_a_protocol_brings_the_cases_that_prove_it(name: str) -> None:
     present = {folder.name for folder in (CASES / name).glob("*/")}
-    owed = EVERYONE_HAS - (set() if load_protocol(name).streams else {"text"})
+    protocol = load_protocol(name)
+    has_no = ({"text"} if not protocol.streams else set()) | (
+        {"whole"} if protocol.carriers == ("websocket",) else set()
+    )
+    owed = EVERYONE_HAS - has_no
     assert present >= owed, f"expected cases {owed - present} in tests/plugins/cases/{name}"
 
 

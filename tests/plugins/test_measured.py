@@ -9,7 +9,13 @@ from otel_llm.wire.discovery import protocols
 CASES = Path(__file__).parent / "cases"
 PAGE = Path(__file__).parents[2] / "docs" / "protocols.md"
 COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
-COLUMNS = ("first token, gaps", "tokens of an event", *(name.replace("_", " ") for name in COUNTS), "finish reason")
+COLUMNS = (
+    "first token, gaps",
+    "tokens of an event",
+    "sound",
+    *(name.replace("_", " ") for name in COUNTS),
+    "finish reason",
+)
 
 
 def measured(name: str) -> list[bool]:
@@ -17,7 +23,7 @@ def measured(name: str) -> list[bool]:
     said: list[dict[str, Any]] = [json.loads(p.read_text("utf-8")) for p in (CASES / name).glob("*/expected.json")]
     streamed = [
         json.loads(p.read_text("utf-8"))
-        for wire in ("sse", "ndjson", "event_stream")
+        for wire in ("sse", "ndjson", "event_stream", "websocket")
         for p in (folder.with_name("expected.json") for folder in (CASES / name).glob(f"*/wire.{wire}"))
     ]
     deltas = [delta for answer in streamed for delta in answer["deltas"] if delta]
@@ -25,6 +31,7 @@ def measured(name: str) -> list[bool]:
     return [
         len(content) > 0,
         any(tokens for _, _, tokens in content),
+        any(answer.get("audio_s") for answer in said),
         *(any(answer[count] is not None for answer in said) for count in COUNTS),
         any(answer["finish_reasons"] for answer in said),
     ]

@@ -17,7 +17,7 @@ from otel_llm import conventions, tokens
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.raw import Raw
-from otel_llm.record import CONTENT_KINDS, Chunks, ServerTimes, StreamRecord, TokenSource
+from otel_llm.record import AUDIO, CONTENT_KINDS, Chunks, ServerTimes, StreamRecord, TokenSource
 from otel_llm.wire.arrivals import NO_STAMP, OLDEST_NS, Arrivals
 from otel_llm.wire.repeats import Content
 from otel_llm.wire.said import Said
@@ -137,6 +137,7 @@ class Reckoning:
             cached_tokens=said.cached_tokens,
             reasoning_tokens=said.reasoning_tokens,
             token_source=source,
+            audio_s=said.audio_s,
             flags=("unsent",) * raw.unsent + ("resent",) * raw.resent + said.flags + flags,
         )
 
@@ -208,9 +209,9 @@ def _oddities(record: StreamRecord, body: bytes, *, streams: bool) -> Iterator[s
     output = record.output_tokens
     bearing = record.chunks.kind.tobytes().translate(_BEARS).count(1)
     if not output and not bearing:
-        if streams:  # embeddings have no token to miss
+        if streams and record.audio_s is None and AUDIO not in record.chunks.kind:  # embeddings have no token to miss
             yield "no_tokens"
-    elif not bearing:
+    elif not bearing and AUDIO not in record.chunks.kind:
         yield "no_text"
     elif record.token_source == "provider" and record.stream and output is not None and output < bearing:
         yield "usage_below_chunks"

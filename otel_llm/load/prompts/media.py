@@ -38,7 +38,7 @@ _DRAWN: Final = 128
 """Different ones that are drawn, at most."""
 _TILE: Final = 8
 _LARGEST: Final = 8192
-_SAMPLES_PER_S: Final = 16_000
+_SAMPLES_PER_S: Final = 24_000
 _LONGEST_S: Final = 600
 
 
@@ -97,7 +97,7 @@ def _files(expected: str, text: str, types: Mapping[str, str]) -> list[Media]:
 
 
 def _noise(seconds: float, seed: str) -> Media:
-    """Return a WAV of noise, 16 bits and 16,000 samples a second, no two alike."""
+    """Return a WAV of noise, 16 bits and 24,000 samples a second, as OpenAI has it, no two alike."""
     random = np.random.default_rng(zlib.crc32(seed.encode()))
     to = io.BytesIO()
     with wave.open(to, "wb") as file:

@@ -21,6 +21,9 @@ _SHOWN: Final = (
     ("connect_time", "connect time", "ms"),
     ("time_to_first_chunk", "time to first chunk", "ms"),
     ("inter_chunk_latency", "inter-chunk latency", "ms"),
+    ("time_to_first_audio", "time to first audio", "ms"),
+    ("audio_duration", "audio duration", "ms"),
+    ("real_time_factor", "real-time factor", "×"),
     ("output_tokens", "output tokens", ""),
     ("input_tokens", "input tokens", ""),
 )
@@ -29,7 +32,7 @@ _SHOWN: Final = (
 class Row(NamedTuple):
     """A measure that a run has values of.
 
-    unit:     `ms`, or "" for a count
+    unit:     `ms`, "" for a count, "×" for a ratio
     values:   how many there are
     cells:    the text of each of `COLUMNS`
     doubted:  those of them that there are too few values for
@@ -69,7 +72,7 @@ def cell_text(value: float | None, unit: str) -> str:
     """
     if value is None:
         return "∞" if unit else "-"
-    return milliseconds(value) if unit == "ms" else f"{value:,.1f}"
+    return milliseconds(value) if unit == "ms" else f"{value:.3f}" if unit else f"{value:,.1f}"
 
 
 def interval_text(row: Mapping[str, Any], name: str, unit: str) -> str | None:

@@ -13,7 +13,7 @@ from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.load.worker.judging import failure_of, find_failure
 from otel_llm.load.worker.raw import Raw
-from otel_llm.record import CONTENT_KINDS, OTHER, PADDING, Outcome
+from otel_llm.record import BRINGING_KINDS, OTHER, PADDING, Outcome
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.framing import Framer, framer_of
 from otel_llm.wire.http import Answer
@@ -87,7 +87,7 @@ class Exchange:
         if self._ended or (error is None and self._answer.end_of_stream()):
             self._complete(now_ns(), reusable=False)
         else:
-            begun = isinstance(self._framer, Whole) or not CONTENT_KINDS.isdisjoint(b"".join(self.raw.kind))
+            begun = isinstance(self._framer, Whole) or not BRINGING_KINDS.isdisjoint(b"".join(self.raw.kind))
             where = "in the middle" if self.raw.arrivals.count else "before a byte of the answer came"
             kind = CLOSED_IDLE if self._kept and not begun else "disconnect"
             self.fail(kind, str(error) if error else f"the connection was closed {where}")
@@ -201,7 +201,7 @@ class Exchange:
             return None
         self._repeats.learn(event, delta)
         kind, text, tokens = delta
-        if kind in CONTENT_KINDS:
+        if kind in BRINGING_KINDS:
             self.mid_stream_tail = self._later_tail
         elif kind in (PADDING, OTHER):
             self._silent = event

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from otel_llm.errors import RemoteError
-from otel_llm.record import CONTENT_KINDS, OTHER
+from otel_llm.record import BRINGING_KINDS, OTHER
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.said import WORDS
 from otel_llm.wire.server_words import error_in
@@ -45,7 +45,7 @@ def find_failure(
         return None
     if (error := error_in(silent or opening)) is not None:
         return "stream_error", ": ".join(error)
-    if not finish_reason and (said.output_tokens or any(map(kinds.count, CONTENT_KINDS))):
+    if not finish_reason and (said.output_tokens or any(map(kinds.count, BRINGING_KINDS))):
         return None
     if not plugin.finishes and kinds:
         return None

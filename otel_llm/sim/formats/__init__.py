@@ -71,6 +71,7 @@ def read_question(
         stream=spoken.generates and spoken.streams(fields, path, headers),
         limit=_limit(fields, spoken.limits),
         inputs=len(asked) if isinstance(asked, list) else 1,
+        sound="audio" in (fields.get("output_modalities") or ()),
         usage=usage,
         every=every,
         prompt_tokens=len(words) or (len(body) + 3) // 4,

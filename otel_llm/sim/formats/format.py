@@ -28,6 +28,7 @@ class Question:
     words:         of the prompt, where there is a prefix cache
     cached_tokens: of the prompt, from the prefix cache
     inputs:        how many texts it holds, in a protocol where that may be several
+    sound:         whether it asks for sound, in a protocol that has both
     usage, every:  whether it asks for usage at the end, and in each chunk, in a protocol where that is asked for
     """
 
@@ -37,6 +38,7 @@ class Question:
     prompt_tokens: int
     behaviour: Behaviour
     inputs: int = 1
+    sound: bool = False
     usage: bool = True
     every: bool = False
     words: Sequence[str] = ()
