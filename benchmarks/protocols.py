@@ -27,7 +27,7 @@ from otel_llm.load import run
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sinks.sqlite import read_records
 from otel_llm.wire.discovery import load_protocol, protocols
-from otel_llm.wire.protocol import Ask
+from otel_llm.wire.protocol import Ask, Protocol
 from otel_llm_plugins.kserve_grpc import KServeGrpc
 from tests.load import grpc_server
 
@@ -49,13 +49,18 @@ def main() -> None:
     print(f"{'sent':>8} {'seen':>8} {'error':>6}")
     with SimProcess(Behaviour(ttft_ms=TTFT_S * 1e3, itl_ms=ITL_S * 1e3, tokens=TOKENS, role_ms=0), log=True) as sim:
         for name in protocols():
-            if load_protocol(name).streams and "http" in load_protocol(name).carriers:
+            if _makes_tokens(load_protocol(name)):
                 sim.reset()
                 seen = measured(url=sim.url, protocol=name, number=REQUESTS, parallel=PARALLEL)
                 rows = sim.log()
                 first = mean(row["first_token"] - row["recv"] for row in rows) / 1e9
                 gap = mean((row["last_token"] - row["first_token"]) / (TOKENS - 1) for row in rows) / 1e9
                 line(name, first, seen["time_to_first_token"]["mean"], gap, seen["inter_token_latency"]["mean"])
+
+
+def _makes_tokens(protocol: type[Protocol]) -> bool:
+    """Return whether a protocol streams tokens by HTTP."""
+    return protocol.streams and "http" in protocol.carriers and protocol.framing != "bytes"
 
 
 def line(name: str, first: float, seen_first: float, gap: float, seen_gap: float) -> None:

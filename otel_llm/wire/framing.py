@@ -11,6 +11,7 @@ from otel_llm.errors import RemoteError
 from otel_llm.wire.event_stream import EventStream
 from otel_llm.wire.http import Answer
 from otel_llm.wire.ndjson import Ndjson, Whole
+from otel_llm.wire.pieces import Pieces
 from otel_llm.wire.sse import Sse
 
 __all__ = ["Framer", "framer_of"]
@@ -28,12 +29,13 @@ class Framer(Protocol):
         ...
 
 
-_FRAMINGS: Final[Mapping[str, type[Sse | Ndjson | EventStream]]] = {
+_FRAMINGS: Final[Mapping[str, type[Sse | Ndjson | EventStream | Pieces]]] = {
+    "bytes": Pieces,
     "sse": Sse,
     "ndjson": Ndjson,
     "event_stream": EventStream,
 }
-_LABELS: Final[Mapping[str, type[Sse | Ndjson | Whole | EventStream]]] = {
+_LABELS: Final[Mapping[str, type[Sse | Ndjson | Whole | EventStream | Pieces]]] = {
     "application/vnd.amazon.eventstream": EventStream,
     "text/event-stream": Sse,
     "application/json": Whole,
@@ -52,7 +54,7 @@ def framer_of(answer: Answer, beginning: bytes, framing: str, *, stream: bool) -
     """Return a framer for an answer whose head is complete. Raises RemoteError for an encoding that cannot be read.
 
     beginning: the first bytes of the body
-    framing:   "sse", "ndjson" or "event_stream", for a stream whose content type does not tell
+    framing:   "sse", "ndjson", "event_stream" or "bytes", for a stream whose content type does not tell
     stream:    whether a stream was asked for
     """
     if answer.encoding in ("", "identity"):
@@ -71,6 +73,8 @@ def _framer_of(answer: Answer, beginning: bytes, framing: str, *, stream: bool) 
         return Whole()
     asked = _FRAMINGS.get(framing, Sse) if stream else Whole
     said = _LABELS.get(answer.content_type, asked)
+    if said is Pieces:  # bytes may look like anything
+        return Pieces()
     if said is not Sse and _FIELD.match(beginning):
         return Sse()
     if said is not Ndjson and stream and beginning.lstrip()[:1] in (b"{", b"["):

@@ -113,6 +113,7 @@ LIMITS = {
     "openai_embeddings": {},
     "openai_realtime": {"response": {"max_output_tokens": 7}},
     "openai_responses": {"max_output_tokens": 7},
+    "openai_speech": {},
     "rerank": {},
     "sglang_generate": {"sampling_params": {"max_new_tokens": 7, "ignore_eos": True}},
     "tgi_generate": {"parameters": {"max_new_tokens": 7}},

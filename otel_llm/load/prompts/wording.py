@@ -14,6 +14,8 @@ def prompt_text_of(body: Mapping[str, Any]) -> str:
     >>> prompt_text_of({"messages": [{"content": "Be brief."}, {"content": [{"type": "text", "text": " Why?"}]}]})
     'Be brief. Why?'
     """
+    if isinstance(inside := body.get("response"), Mapping):  # of the Realtime API
+        return prompt_text_of(inside)
     return next((text for names in _ASKED if (text := "".join(_text_in(body.get(name)) for name in names))), "")
 
 
@@ -36,8 +38,9 @@ def _text_in(value: Any) -> str:
 
 def messages_of(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the messages of a request body of any protocol; a prompt is one message of the user's."""
-    if isinstance(inside := body.get("input"), Mapping):
-        return messages_of(inside)
+    for name in ("input", "response"):
+        if isinstance(inside := body.get(name), Mapping):
+            return messages_of(inside)
     system = [{"role": "system", "content": text}] if isinstance(text := body.get("system"), str) else []
     for name in ("messages", "input"):
         if isinstance(found := body.get(name), list):

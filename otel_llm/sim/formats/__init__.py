@@ -21,6 +21,7 @@ from otel_llm.sim.formats.messages import AnthropicMessages, CohereChat
 from otel_llm.sim.formats.openai import ChatCompletions, Completions, Responses
 from otel_llm.sim.formats.pooling import Embeddings, Rerank
 from otel_llm.sim.formats.running import DashScope, Gemini
+from otel_llm.sim.formats.speech import Speech
 
 __all__ = ["FORMATS", "Format", "Question", "read_question"]
 
@@ -40,6 +41,7 @@ FORMATS: Final[Mapping[str, tuple[type[Format], ...]]] = {
     "/generate_stream": (TGIGenerate, TritonGenerate),
     "/generate": (TGIGenerate, TritonGenerate, SGLangGenerate),
     "/completion": (LlamaCppCompletion,),
+    "/audio/speech": (Speech,),
     "/embeddings": (Embeddings,),
     "/rerank": (Rerank,),
 }

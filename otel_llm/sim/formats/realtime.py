@@ -6,11 +6,9 @@ from typing import ClassVar, Final
 
 from otel_llm.sim.formats.by_socket import BySocket
 from otel_llm.sim.formats.format import Format, Json
+from otel_llm.sim.formats.speech import SOUND_OF_A_TOKEN
 
-__all__ = ["SOUND_OF_A_TOKEN", "Realtime"]
-
-SOUND_OF_A_TOKEN: Final = bytes(1920)
-"""40 ms of silence: 24,000 samples a second of 16 bits."""
+__all__ = ["Realtime"]
 
 _SAID: Final = b64encode(SOUND_OF_A_TOKEN).decode()
 
