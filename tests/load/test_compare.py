@@ -160,6 +160,41 @@ def test_studies_are_compared_load_by_load(runs: Path, tmp_path: Path, capsys: p
     assert "a load in common" in capsys.readouterr().err
 
 
+def test_searches_are_compared_by_their_limits(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without an interval of a limit the bracket stands for it; searches for other SLOs, or without limit, are none."""
+
+    def search(name: str, *told: Told, loop: str = "rate") -> str:
+        return str(study_of(runs / "file.db", tmp_path / name, told, kind="find", loop=loop))
+
+    before = search("before.db", Told(4, certainty="holds"), Told(8, certainty="breaks"))
+    after = search("after.db", Told(4, certainty="holds"), Told(16, certainty="holds"), Told(24, certainty="breaks"))
+    out = tmp_path / "c.json"
+    assert main(["compare", before, after, "--json", str(out), "--html", str(tmp_path / "c.html")]) == 0
+    (found,) = json.loads(out.read_text())
+    (limit,) = found["compared"]
+    assert (limit["figure"], limit["unit"], limit["difference"]["verdict"]) == ("limit", "1/s", "better")
+    assert limit["first"] == {"value": pytest.approx(np.sqrt(32)), "low": 4, "high": 8}
+    assert limit["second"]["value"] == pytest.approx(np.sqrt(16 * 24))
+    assert "before.db holds at 4/s, breaks at 8/s" in capsys.readouterr().out
+    assert "after.db against before.db: 1 of 1 figures got better." in (tmp_path / "c.html").read_text()
+    assert main(["compare", after, before, "--fail-if", "worse"]) == 1
+    open_ended = search("open.db", Told(4, certainty="holds"))
+    parallel = search("parallel.db", Told(4, certainty="holds"), Told(8, certainty="breaks"), loop="parallel")
+    with closing(sqlite3.connect(shutil.copy(before, tmp_path / "strict.db"))) as db, db:
+        db.execute("UPDATE run SET summary = json_set(summary, '$.slo.terms.ttft', json('{\"limit\": 0.5}'))")
+    capsys.readouterr()
+    for other, says in (
+        (open_ended, "a search that found a limit"),
+        (parallel, "searches of one kind of load"),
+        (str(tmp_path / "strict.db"), "strict.db to ttft 0.5 s for 99%"),
+    ):
+        assert main(["compare", before, other]) == 2
+        said = capsys.readouterr().err
+        assert says in said
+        assert said.count("\n") == 1
+    assert main(["compare", before, str(tmp_path / "strict.db"), "--anyway"]) == 0
+
+
 @pytest.fixture(scope="module")
 def runs(_truth_process: TruthServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `file.db`, of two runs of one server and one of a slower one, and their reports."""

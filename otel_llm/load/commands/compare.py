@@ -10,6 +10,7 @@ import msgspec
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.compare.comparison import Comparison, compare, doubts_of
+from otel_llm.load.compare.limits import compare_limits, report_of_search
 from otel_llm.load.compare.pairing import pair as pair_requests
 from otel_llm.load.compare.views import HOW_TO_READ, markdown_of, print_comparison
 from otel_llm.load.foreign.reading import report_from
@@ -20,6 +21,7 @@ from otel_llm.load.show.report import console
 from otel_llm.load.show.result_file import check_writable, write_result_file
 from otel_llm.load.study.loads import Load
 from otel_llm.load.study.point import Point
+from otel_llm.load.study.result import StudyResult, result_of
 from otel_llm.load.study.study_file import read_study
 from otel_llm.sinks.sqlite import read_runs
 
@@ -31,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", nargs="+", metavar="RUN",
         help="run files, JSON reports or results of other load generators (docs/other_tools.md); the first is what the "
-        "others are compared with; FILE#N is run N of a file, "
-        "FILE its latest; one FILE alone: its first run with all others; studies: load by load",
+        "others are compared with; FILE#N is run N of a file, FILE its latest; one FILE alone: its first run with all "
+        "others; sweeps: load by load; searches: by their limits",
     )  # fmt: skip
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write it as Markdown, for a pull request")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write it as a page (needs the extra `report`)")
@@ -55,15 +57,9 @@ def run(args: argparse.Namespace) -> int:
     base, *others = _briefly(list(_sources(args.runs)))
     if not others:
         raise ConfigError("two runs or more to compare", base.name, "give another run file")
-    pairs = [(other, load) for other in others for load in _common(base, other)]
-    reports = {
-        f"{each.name}{'' if load is None else f' at {load}'}": each.runs[load].report
-        for other, load in pairs
-        for each in (base, other)
-    }
-    if not args.anyway and (doubts := [each for found in reports.items() for each in doubts_of(*found)]):
-        raise ConfigError("runs that measured their server", "; ".join(doubts), "--anyway compares them all the same")
-    comparisons = [_compare(base, other, load) for other, load in pairs]
+    made = [_compared(base, other, anyway=args.anyway) for other in others]
+    comparisons = [comparison for each, _ in made for comparison in each]
+    reports = {name: report for _, each in made for name, report in each.items()}
     if args.json is not None:
         write_result_file(args.json, msgspec.json.format(msgspec.json.encode(comparisons)) + b"\n", "--json", "JSON")
     if args.markdown is not None:
@@ -90,10 +86,43 @@ class _Run(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """What was named; runs: of a study by their loads, else a single one, by None."""
+    """What was named.
+
+    runs:   of a study by their loads, else a single one, by None
+    search: where it is one
+    """
 
     name: str
     runs: Mapping[Load | None, _Run]
+    search: StudyResult | None = None
+
+
+def _compared(
+    base: _Source, other: _Source, *, anyway: bool
+) -> tuple[Sequence[Comparison], Mapping[str, Mapping[str, Any]]]:
+    """Return the comparisons of two sources, and the reports of what was compared by their names.
+
+    Raises ConfigError where they cannot be compared, or should not: then not with anyway.
+    """
+    if base.search is not None and other.search is not None:
+        searches = {base.name: base.search, other.name: other.search}
+        found = compare_limits((base.name, other.name), base.search, other.search)
+        _refuse("searches for one SLO", [] if anyway else found.doubts)
+        return [found], {name: report_of_search(search) for name, search in searches.items()}
+    loads = _common(base, other)
+    reports = {
+        f"{each.name}{'' if load is None else f' at {load}'}": each.runs[load].report
+        for load in loads
+        for each in (base, other)
+    }
+    doubts = [] if anyway else [each for report in reports.items() for each in doubts_of(*report)]
+    _refuse("runs that measured their server", doubts)
+    return [_compare(base, other, load) for load in loads], reports
+
+
+def _refuse(wanted: str, doubts: Sequence[str]) -> None:
+    if doubts:
+        raise ConfigError(wanted, "; ".join(doubts), "--anyway compares them all the same")
 
 
 def _compare(base: _Source, other: _Source, load: Load | None) -> Comparison:
@@ -139,7 +168,8 @@ def _sources(words: Sequence[str]) -> Iterator[_Source]:
             for at, row in enumerate(runs, 1):
                 yield _Source(f"{path}#{at}", {None: _Run(report_of(file, row), file)})
         elif not number and (study := read_study(file)) is not None:
-            yield _Source(word, _runs_of(study[1], file))
+            search = result_of(file, *study) if study[0]["kind"] == "find" and study[1] else None
+            yield _Source(word, _runs_of(study[1], file), search)
         else:
             yield _Source(word, {None: _Run(report_of(file, runs[int(number) - 1 if number else -1]), file)})
 

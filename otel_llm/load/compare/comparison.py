@@ -8,7 +8,7 @@ from otel_llm.load.compare.difference import Difference, Estimate, difference_of
 from otel_llm.load.compare.pairing import FAILED, Paired
 from otel_llm.load.plan.arguments import flags
 
-__all__ = ["Compared", "Comparison", "compare", "doubts_of"]
+__all__ = ["Compared", "Comparison", "compare", "doubts_of", "options_that_differ", "versions_that_differ"]
 
 _Measure = tuple[str, str, tuple[str, ...]]
 _MEASURES: Final[tuple[_Measure, ...]] = (
@@ -44,7 +44,7 @@ _NOT_THE_LOAD: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A figure of both runs. unit: `s`, `1/s`, or "" for a share of requests"""
+    """A figure of both runs. unit: `s`, `1/s`, `in parallel`, or "" for a share of requests"""
 
     figure: str
     unit: str
@@ -64,7 +64,8 @@ class Comparison:
                    runs were not paired
     differs:       options in which the runs differ, and versions of software: (which, first, second)
     doubts:        why the figures may not be the server's, a sentence each
-    meanings:      what figures of another tool mean, and what of them cannot be compared, a sentence each
+    meanings:      what figures of another tool mean, and what of them cannot be compared; what searches found: a
+                   sentence each
     """
 
     first: str
@@ -117,7 +118,10 @@ def compare(
         at,
         [Compared(*pair[:4], _difference(pair, len(pairs), foreign=foreign)) for pair in pairs],
         None if paired is None else paired.requests,
-        [*_differs(first["run"]["arguments"], second["run"]["arguments"], both=foreign), *_versions(first, second)],
+        [
+            *options_that_differ(first["run"]["arguments"], second["run"]["arguments"], both=foreign),
+            *versions_that_differ(first, second),
+        ],
         [doubt for each in reports.items() for doubt in doubts_of(*each)],
         [line for each in reports.items() for line in _meanings(*each)],
     )
@@ -185,7 +189,9 @@ def _ended(report: Mapping[str, Any]) -> int:
     return int(failed + succeeded)
 
 
-def _differs(first: Mapping[str, Any], second: Mapping[str, Any], *, both: bool) -> Iterator[tuple[str, str, str]]:
+def options_that_differ(
+    first: Mapping[str, Any], second: Mapping[str, Any], *, both: bool = False
+) -> Iterator[tuple[str, str, str]]:
     """Yield the options in which runs differ. both: only those that both say something of"""
     known = flags()
     for name in dict.fromkeys((*first, *second)):
@@ -196,7 +202,7 @@ def _differs(first: Mapping[str, Any], second: Mapping[str, Any], *, both: bool)
             yield known.get(name, name), _shown(one), _shown(other)
 
 
-def _versions(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def versions_that_differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield what measured the runs, and which engines it looked at, where that differs."""
     one, other = ({**report["run"].get("versions", {}), **_engines(report)} for report in (first, second))
     for name in one.keys() & other.keys():

@@ -86,7 +86,7 @@ def cells_of(each: Compared) -> list[str]:
     ]
 
 
-_UNITS: Final = {"s": "ms", "1/s": "1/s", "": "%"}
+_UNITS: Final = {"s": "ms", "1/s": "1/s", "in parallel": "in parallel", "": "%"}
 
 
 def _shown(value: float, unit: str) -> str:
