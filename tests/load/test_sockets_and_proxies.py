@@ -14,6 +14,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.testing import CLOSE, ScriptedServer
 from otel_llm.wire.proxy import Proxy, proxy_for
 from tests.load.conftest import Perf
+from tests.load.websocket_server import WebSocketServer
 from tests.truthserver.process import TruthServer
 
 Run = Callable[..., Perf]
@@ -90,6 +91,17 @@ def test_tls_goes_through_a_tunnel_and_is_still_stamped_by_the_kernel(
     written = (run.folder / "report.json").read_text() + run.out + run.err
     assert "pa%20ss" not in written
     assert "dXNlc" not in written
+
+
+def test_a_websocket_goes_through_a_tunnel_though_it_is_plain(perf: Run, tunnel: TunnelProxy) -> None:
+    with WebSocketServer() as server:
+        run = perf(
+            "--url", server.url("whole"), "--model", "m", "--prompt", "x", "-n", "2", "--proxy", tunnel.url
+        )  # fmt: skip
+    assert run.code == 0, run.err
+    assert run.report["requests"]["succeeded"] == 2
+    assert tunnel.heads[0].startswith(f"CONNECT 127.0.0.1:{server.port} ".encode())
+    assert "proxy-authorization" not in server.headers, "expected the proxy's password to stay with the proxy"
 
 
 def test_a_plain_request_goes_to_the_proxy_with_its_whole_url(perf: Run) -> None:
