@@ -1,6 +1,7 @@
 """How true each protocol's times are: the client's first token and gaps beside the moments at which they were sent.
 
-    python -m benchmarks.protocols        every protocol that streams by HTTP, from the simulated server and its log
+    python -m benchmarks.protocols        every protocol that streams tokens, by HTTP and WebSocket, from the simulated
+                                          server and its log
     python -m benchmarks.protocols grpc   100 streams of a token each 10 ms, beside a bare client of grpc.aio
 
 An error is that of the mean. By gRPC, CPU is that of the client's process per message, without its start; rounds of the
@@ -27,7 +28,7 @@ from otel_llm.load import run
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sinks.sqlite import read_records
 from otel_llm.wire.discovery import load_protocol, protocols
-from otel_llm.wire.protocol import Ask, Protocol
+from otel_llm.wire.protocol import Ask
 from otel_llm_plugins.kserve_grpc import KServeGrpc
 from tests.load import grpc_server
 
@@ -48,19 +49,23 @@ def main() -> None:
     )
     print(f"{'sent':>8} {'seen':>8} {'error':>6}")
     with SimProcess(Behaviour(ttft_ms=TTFT_S * 1e3, itl_ms=ITL_S * 1e3, tokens=TOKENS, role_ms=0), log=True) as sim:
-        for name in protocols():
-            if _makes_tokens(load_protocol(name)):
-                sim.reset()
-                seen = measured(url=sim.url, protocol=name, number=REQUESTS, parallel=PARALLEL)
-                rows = sim.log()
-                first = mean(row["first_token"] - row["recv"] for row in rows) / 1e9
-                gap = mean((row["last_token"] - row["first_token"]) / (TOKENS - 1) for row in rows) / 1e9
-                line(name, first, seen["time_to_first_token"]["mean"], gap, seen["inter_token_latency"]["mean"])
+        for name, url in ways(sim.url):
+            sim.reset()
+            seen = measured(url=url, protocol=name, number=REQUESTS, parallel=PARALLEL)
+            rows = sim.log()
+            first = mean(row["first_token"] - row["recv"] for row in rows) / 1e9
+            gap = mean((row["last_token"] - row["first_token"]) / (TOKENS - 1) for row in rows) / 1e9
+            shown = name if url == sim.url else f"{name} (ws)"
+            line(shown, first, seen["time_to_first_token"]["mean"], gap, seen["inter_token_latency"]["mean"])
 
 
-def _makes_tokens(protocol: type[Protocol]) -> bool:
-    """Return whether a protocol streams tokens by HTTP."""
-    return protocol.streams and "http" in protocol.carriers and protocol.framing != "bytes"
+def ways(url: str) -> Iterator[tuple[str, str]]:
+    """Yield (protocol, URL) of each that streams tokens, by HTTP and by WebSocket."""
+    for name in protocols():
+        protocol = load_protocol(name)
+        if protocol.streams and protocol.framing != "bytes":
+            yield from ((name, url) for carrier in protocol.carriers if carrier == "http")
+            yield from ((name, url.replace("http", "ws", 1)) for carrier in protocol.carriers if carrier == "websocket")
 
 
 def line(name: str, first: float, seen_first: float, gap: float, seen_gap: float) -> None:
