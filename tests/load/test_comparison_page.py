@@ -12,7 +12,7 @@ from tests.browser import Page
 from tests.load.conftest import Perf
 from tests.load.test_compare import sure, trusted
 from tests.load.test_foreign import HERE
-from tests.load.test_page import CANVASES, MARKUP, PAPER, axe, browse, printed
+from tests.load.test_page import DRAWINGS, MARKUP, axe, browse, printed, reached
 from tests.load.test_perf import chat
 from tests.truthserver.process import TruthServer
 
@@ -54,7 +54,7 @@ def test_the_page_is_whole_asks_for_nothing_and_can_be_used_by_everyone(
     async def use(page: Page) -> None:
         assert page.asked == [(pages / "c.html").as_uri()]
         assert await page.run("document.documentElement.scrollWidth <= innerWidth")
-        assert await page.run(f"document.querySelectorAll('.draw').length === 2 && {CANVASES}.length >= 2")
+        assert await page.run(f"document.querySelectorAll('.draw').length === 2 && {DRAWINGS}.length === 2")
         await page.run(f"{axe}; 0")
         violations = await page.run("axe.run().then((said) => said.violations.map((each) => each.id))")
         assert (violations, page.trouble) == ([], [])
@@ -62,8 +62,9 @@ def test_the_page_is_whole_asks_for_nothing_and_can_be_used_by_everyone(
     browse(use, pages / "c.html", width=width, dark=dark)
 
 
-def test_it_can_be_printed(pages: Path) -> None:
-    browse(printed, pages / "c.html", width=PAPER, dark=True)
+def test_it_can_be_printed_and_is_reached_by_keyboard(pages: Path) -> None:
+    browse(printed, pages / "c.html", dark=True)
+    browse(reached, pages / "c.html", width=390)
 
 
 def test_markup_in_reports_and_in_names_of_files_is_text(pages: Path) -> None:

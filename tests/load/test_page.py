@@ -43,16 +43,18 @@ from tools.errors import ToolsError
 from tools.npm_packages import AXE
 
 DRAWN = "document.documentElement.dataset.drawn > 0"
-CANVASES = """(() => {
+DRAWINGS = """(() => {
   const found = [];
-  const look = (node) => {
-    if (node.shadowRoot) look(node.shadowRoot);
-    for (const each of node.children ?? []) look(each);
-    if (node.tagName === "CANVAS") found.push(node);
+  const look = (node, inside) => {
+    if (node.shadowRoot) look(node.shadowRoot, true);
+    for (const each of node.children ?? []) look(each, inside);
+    if (inside && node.tagName === "svg" && node.children.length > 1) found.push(node);
   };
-  look(document.body);
+  look(document.body, false);
   return found;
 })()"""
+"""What charts are drawn with, one for each, as Bokeh has them."""
+SEEN = f"{DRAWINGS}.map((each) => each.outerHTML).join()"
 MIDDLE = """(() => {
   const box = document.getElementById("chart-tokens");
   box.scrollIntoView({ block: "center" });
@@ -73,6 +75,10 @@ MARKUP = "<img src=x onerror='window.ran=1'><script>window.ran=1</script>"
 
 PAPER = 718
 """Pixels of a sheet of A4 between its margins."""
+A4 = (8.27, 11.69)
+"""Inches."""
+DARK = "'#262c34'"
+"""The colour of the grid in the dark scheme."""
 
 Made = tuple[Perf, Path]
 
@@ -119,8 +125,8 @@ def test_the_page_is_whole_asks_for_nothing_and_can_be_used_by_everyone(
     async def use(page: Page) -> None:
         assert page.asked == [made[1].as_uri()]
         assert await page.run("document.documentElement.scrollWidth <= innerWidth")
-        assert await page.run(f"document.querySelectorAll('.draw').length <= {CANVASES}.length")
-        assert await page.run(f"{CANVASES}.every((each) => each.width > 200 && each.height > 100)")
+        assert await page.run(f"document.querySelectorAll('.draw').length === {DRAWINGS}.length")
+        assert await page.run(f"{DRAWINGS}.every((each) => each.clientWidth > 200 && each.clientHeight > 100)")
         await page.run(f"{axe}; 0")
         found = await page.run("axe.run().then((said) => said.violations.map((each) => each.id + ': ' + each.help))")
         assert found == []
@@ -130,24 +136,51 @@ def test_the_page_is_whole_asks_for_nothing_and_can_be_used_by_everyone(
 
 
 async def printed(page: Page) -> None:
-    """A sheet of A4 is wide enough, and its paper white whatever scheme the screen has."""
+    """A sheet of A4 is wide enough, and its paper white whatever scheme the screen has; afterwards all is as before."""
     dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    await page.send("Emulation.setEmulatedMedia", features=dark)
+    await page.until(f"{SEEN}.includes({DARK})")
+    await page.run(f"window.widths = {DRAWINGS}.map((each) => each.clientWidth).join(); 0")
     await page.send("Emulation.setEmulatedMedia", media="print", features=dark)
-    await page.until("document.documentElement.scrollWidth <= innerWidth")
-    assert await page.run("[...document.querySelectorAll('table')].every((each) => each.offsetWidth <= innerWidth)")
+    for parts in ("[...document.querySelectorAll('table')]", DRAWINGS):
+        await page.until(f"{parts}.every((each) => each.getBoundingClientRect().right <= {PAPER})")
     assert await page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not await page.run(f"{SEEN}.includes({DARK})")
+    await page.send("Emulation.setEmulatedMedia", features=dark)
+    sheets = await page.send("Page.printToPDF", paperWidth=A4[0], paperHeight=A4[1])
+    assert len(sheets["data"]) > 50_000
+    await page.until(f"{DRAWINGS}.map((each) => each.clientWidth).join() === widths && {SEEN}.includes({DARK})")
+    assert page.trouble == []
+
+
+async def reached(page: Page) -> None:
+    """What can be used or scrolled is reached by Tab, and so is each chart; where one is, is seen."""
+    wanted = "[...document.querySelectorAll('a[href], button, input, summary, [tabindex=\"0\"], .draw')]"
+    here = f"{wanted}.findIndex((each) => each.contains(document.activeElement))"
+    outline = f"getComputedStyle({wanted}[{here}])"
+    met = []
+    for _ in range(await page.run(f"{wanted}.length")):
+        for kind in ("rawKeyDown", "keyUp"):
+            await page.send("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+        met.append(await page.run(here))
+        assert await page.run(f"{outline}.outlineStyle + parseFloat({outline}.outlineWidth)") == "solid2"
+    assert met == list(range(len(met)))
     assert page.trouble == []
 
 
 def test_a_page_can_be_printed(made: Made) -> None:
-    browse(printed, made[1], width=PAPER, dark=True)
+    browse(printed, made[1], dark=True)
+
+
+def test_all_of_a_page_is_reached_by_keyboard(made: Made) -> None:
+    browse(reached, made[1], width=390)
 
 
 def test_charts_follow_the_scheme_and_the_pointer(made: Made) -> None:
     async def use(page: Page) -> None:
-        await page.run(f"window.before = {CANVASES}[0].toDataURL(); 0")
+        await page.run(f"window.before = {SEEN}; 0")
         await page.scheme(dark=True)
-        await page.until(f"{CANVASES}[0].toDataURL() !== window.before")
+        await page.until(f"{SEEN} !== window.before")
         x, y = await page.run(MIDDLE)
         for away in (9, 5, 0):
             await page.send("Input.dispatchMouseEvent", type="mouseMoved", x=x + away, y=y)

@@ -13,7 +13,7 @@ from otel_llm.load.study.result import result_in
 from tests.browser import Page
 from tests.load.conftest import Perf
 from tests.load.study_of_points import Told, study_of
-from tests.load.test_page import CANVASES, MARKUP, PAPER, axe, browse, printed
+from tests.load.test_page import DRAWINGS, MARKUP, axe, browse, printed, reached
 from tests.load.test_perf import chat
 from tests.truthserver.process import TruthServer
 
@@ -55,7 +55,7 @@ def test_the_page_is_whole_asks_for_nothing_and_can_be_used_by_everyone(
     async def use(page: Page) -> None:
         assert page.asked == [file.as_uri()]
         assert await page.run("document.documentElement.scrollWidth <= innerWidth")
-        assert await page.run(f"document.querySelectorAll('.draw').length === 5 && {CANVASES}.length >= 5")
+        assert await page.run(f"document.querySelectorAll('.draw').length === 5 && {DRAWINGS}.length === 5")
         await page.run(f"{axe}; 0")
         violations = await page.run("axe.run().then((said) => said.violations.map((each) => each.id))")
         assert (violations, page.trouble) == ([], [])
@@ -63,8 +63,9 @@ def test_the_page_is_whole_asks_for_nothing_and_can_be_used_by_everyone(
     browse(use, file, width=width, dark=dark)
 
 
-def test_it_can_be_printed(sweep: Path) -> None:
-    browse(printed, written(sweep), width=PAPER, dark=True)
+def test_it_can_be_printed_and_is_reached_by_keyboard(sweep: Path) -> None:
+    browse(printed, written(sweep), dark=True)
+    browse(reached, written(sweep), width=390)
 
 
 def cells(study: Path) -> list[list[str]]:

@@ -108,7 +108,7 @@ def _marks(made: Any, distribution: Distribution, heights: Sequence[float]) -> N
     for height, (name, value) in zip(heights, distribution.at.items(), strict=True):
         at = value * 1e3
         made.add_layout(Span(location=at, dimension="height", line_color=GREY, line_dash=[4, 3], line_width=1))
-        aside, align = (-5, "right") if _share_of_axis(distribution, value) > 0.75 else (5, "left")
+        aside, align = (-5, "right") if _share_of_axis(distribution, value) > 0.6 else (5, "left")
         label(made, at, height, f"{name} {milliseconds(value)}", x_offset=aside, text_align=align)
 
 

@@ -1,7 +1,8 @@
 """How every chart of a page looks: by Bokeh, whose JavaScript is in its wheel.
 
-Colours of axes, grid and text are variables of the page's style sheet, so that they follow its light and dark scheme.
-Those of the data are told apart by colour-blind readers, and stand out from both backgrounds.
+Charts are SVG: they print as sharp as text, and a canvas that is painted while a page is printed stays empty in
+Chromium. Colours of axes, grid and text are variables of the page's style sheet, so that they follow its light and dark
+scheme. Those of the data are told apart by colour-blind readers, and stand out from both backgrounds.
 """
 
 import math
@@ -67,8 +68,9 @@ class Chart(NamedTuple):
 def new_figure(height: int = _HEIGHT, **options: Any) -> Any:
     """Return a figure without data. options: of bokeh.plotting.figure"""
     made: Any = figure(
-        height=height, sizing_mode="stretch_width", toolbar_location=None, tools="", background_fill_color=None,
-        border_fill_color=None, outline_line_color=None, min_border_right=14, min_border_top=8, **options,
+        height=height, sizing_mode="stretch_width", output_backend="svg", toolbar_location=None, tools="",
+        background_fill_color=None, border_fill_color=None, outline_line_color=None, min_border_right=14,
+        min_border_top=8, **options,
     )  # fmt: skip
     for axis in made.axis:
         axis.axis_line_color = axis.major_tick_line_color = axis.minor_tick_line_color = None
