@@ -10,7 +10,6 @@ of what was measured, marked where it misses.
 """
 
 import argparse
-import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.erlang import time_beyond, wait_beyond
 from otel_llm.cli import main as otel_llm
 from otel_llm.load.figures.stats import describe
 from otel_llm.sim import Behaviour, SimProcess
@@ -26,33 +26,6 @@ from otel_llm.sinks.sqlite import read_records
 _SLOTS: Final = 40
 _LOADS: Final = {0.5: 10_000, 0.8: 60_000, 0.95: 200_000}
 _PERCENTILES: Final = (50, 90, 99)
-
-
-def erlang_c(slots: int, load: float) -> float:
-    """Return the share of requests that wait, at this share of what the slots can do.
-
-    >>> round(erlang_c(1, 0.7), 9), round(erlang_c(2, 0.5), 9)
-    (0.7, 0.333333333)
-    """
-    blocked, offered = 1.0, slots * load
-    for servers in range(1, slots + 1):  # Erlang B, by its recursion
-        blocked = offered * blocked / (servers + offered * blocked)
-    return blocked / (1 - load * (1 - blocked))
-
-
-def wait_beyond(seconds: float, slots: int, load: float, mean_s: float) -> float:
-    """Return the share of requests that wait for longer than that."""
-    return erlang_c(slots, load) * math.exp(-slots * (1 - load) / mean_s * seconds)
-
-
-def time_beyond(seconds: float, slots: int, load: float, mean_s: float) -> float:
-    """Return the share of requests that wait and are answered in more than that."""
-    served, emptied, waits = 1 / mean_s, slots * (1 - load) / mean_s, erlang_c(slots, load)
-    if math.isclose(served, emptied):
-        both = (1 + served * seconds) * math.exp(-served * seconds)
-    else:
-        both = (emptied * math.exp(-served * seconds) - served * math.exp(-emptied * seconds)) / (emptied - served)
-    return (1 - waits) * math.exp(-served * seconds) + waits * both
 
 
 def percentile_of(beyond: Callable[[float], float], q: float) -> float:

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.peers.aiperf import _said
 from benchmarks.peers.environments import ENVIRONMENTS
+from benchmarks.peers.limits import bad_share, true_limit
 from benchmarks.peers.truth import truth_of
 from tools.engines import ENGINES
 from tools.environments import Environment
@@ -31,6 +33,16 @@ def test_a_name_that_is_no_tools_is_one_line_and_exit_code_2(tmp_path: Path) -> 
     run = python("-m", "benchmarks.peers", "--only", "nobody", cache=tmp_path)
     assert run.returncode == 2
     assert "got 'nobody'" in run.stderr.splitlines()[-1]
+
+
+def test_the_limit_that_all_are_asked_for_is_that_of_the_queue() -> None:
+    """A request waits for all but 15 of those before it, 16 served at a time, and is served itself."""
+    random = np.random.default_rng(1)
+    for parallel in (1, 20, true_limit(), true_limit() + 1):
+        waits = random.gamma(max(parallel - 16, 0) or 1e-9, 0.4 / 16, 200_000)
+        late = float((waits + random.exponential(0.4, 200_000) > 1.2).mean())
+        assert bad_share(parallel) == pytest.approx(late, abs=0.003)
+    assert bad_share(true_limit()) <= 0.1 < bad_share(true_limit() + 1)
 
 
 def test_ours_and_the_raw_client_are_held_against_what_was_sent(tmp_path: Path) -> None:

@@ -44,6 +44,19 @@ def test_requests_that_find_many_under_way_are_worth_less_though_nothing_has_gon
     assert crowded.independent < 0.2 * alone.independent
 
 
+def test_how_many_are_under_way_counts_as_far_as_it_rules_what_is_bad() -> None:
+    """Answers that take their time by themselves are as good as independent, however many are under way."""
+    random = np.random.default_rng(4)
+    sent = np.cumsum(random.exponential(1.0, 20_000))
+    ended = sent + random.exponential(20.0, 20_000)
+    apart = (random.random(20_000) >= 0.05).astype(np.float64)
+    under_way = np.arange(20_000) - np.searchsorted(np.sort(ended), sent, side="right")
+    together = (under_way <= np.quantile(under_way, 0.95)).astype(np.float64)
+    free, ruled = (judge_attainment(sent, ended, good, 0.9) for good in (apart, together))
+    assert free.verdict == "holds"
+    assert free.independent > 5 * ruled.independent
+
+
 def test_requests_after_one_that_has_not_ended_are_not_looked_at() -> None:
     certainty = Certainty(0.9)
     for index in range(1, 2000):

@@ -78,7 +78,44 @@ def test_no_load_above_the_highest_is_tried_and_a_client_that_is_the_limit_ends_
     assert [a.load for a in told(exact, 10, highest=50).answers] == [10, 20, 40, 50]
     limited = told(lambda load: "void" if load > 30 else exact(load), 10)
     assert (limited.holds is not None and 28 < limited.holds <= 30, limited.breaks) == (True, None)
-    assert len(told(lambda load: "void", 10).answers) == 3
+    assert [a.load for a in told(lambda load: "void", 10).answers] == [10, 10, 5, 5]
+
+
+def test_a_load_at_which_the_client_was_busy_for_a_moment_is_tried_again() -> None:
+    seen: list[float] = []
+
+    def busy_once(load: float) -> Outcome:
+        seen.append(load)
+        return "void" if load > 30 and seen.count(load) == 1 else exact(load)
+
+    search = told(busy_once, 10)
+    assert search.holds is not None
+    assert search.breaks is not None
+    assert search.holds <= 100 < search.breaks <= search.holds * 1.052
+    assert all(seen.count(load) == (2 if load > 30 else 1) for load in seen)
+
+
+ANSWERED = QUEUES["16 places of 0.1 s, TTFT 0.3 s for 90 %"]
+"""Its answers take too long in 5 % of all cases, at any load: 10 % come with the queue, all of a sudden."""
+
+
+def test_a_share_that_bends_all_of_a_sudden_takes_no_more_points_than_one_that_rises_slowly() -> None:
+    search, true = Search(ANSWERED.capacity / 6, 0.1), ANSWERED.capacity
+    while (load := search.next()) is not None:
+        bad = min(ANSWERED.bad(load) if load < 160 else 1.0, 1 - 1e-4)
+        search.tell(Answer(load, "holds" if load <= true else "breaks", bad))
+    assert search.holds is not None
+    assert search.breaks is not None
+    assert search.holds <= true < search.breaks <= search.holds * 1.052
+    assert len(search.answers) <= 14
+
+
+def test_what_is_bad_at_any_load_is_no_part_of_the_line() -> None:
+    loads = [share * ANSWERED.capacity for share in (0.17, 0.33, 0.67, 0.85, 0.92, 0.97, 1.03, 1.06)]
+    limit = limit_of([Share(load, ANSWERED.bad(load), 500.0) for load in loads], 0.1)
+    assert limit is not None
+    assert limit.load == pytest.approx(ANSWERED.capacity, rel=0.01)
+    assert limit.low < ANSWERED.capacity < limit.high < 1.1 * limit.low
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -7,9 +7,11 @@ shares below. Of independent requests, either is above 1 / alpha with a probabil
 however often one looks (Ville's inequality): so a run may end as soon as it is.
 
 Requests are not independent: who comes when many are under way waits as those before did. So n requests count as
-n / tau, where tau is how long the server remembers: the largest found in the number under way when each was sent, in
-the latencies and in the outcomes (`dependence`). Without a single bad outcome the first of these still tells it. The
-time in which an idle server fills is left out. `benchmarks/find.py` shows how often the verdicts are wrong.
+n / tau, where tau is how long the server remembers, in requests: the largest found in the outcomes, in the latencies
+and in the number under way when each was sent (`dependence`). The last of these tells it without a single bad outcome.
+But a server can remember how many are under way and let none of them wait: so the number under way counts by the share
+of the outcomes' variance that it explains at most (`_explained`). The time in which an idle server fills is left out.
+`benchmarks/find.py` shows how often the verdicts are wrong.
 """
 
 import math
@@ -32,6 +34,8 @@ ALPHA: Final = 0.025
 _SHARES: Final = 24
 _DOUBT: Final = 1.25
 """By how much tau is taken to be larger than it was found to be (chosen by `benchmarks/find.py`)."""
+_DOUBTED: Final = 2.0
+"""By how much more the number under way is taken to explain than it was found to (chosen by `benchmarks/find.py`)."""
 _FILLS: Final = 2
 """Times tau, in requests, that are left out at the start; half of all at most."""
 _FEWEST: Final = 100
@@ -57,14 +61,14 @@ class Judgement(NamedTuple):
 
 def judge_attainment(sent: Floats, ended: Floats, good: Floats, attainment: float) -> Judgement:
     """Judge requests in the order in which they were sent, none of them left out. float64[n], seconds; good: 1 or 0."""
-    under_way = np.arange(len(sent)) - np.searchsorted(np.sort(ended), sent, side="right")
-    series = [under_way.astype(np.float64), ranks_of(ended - sent), good]
-    first = min(int(_FILLS * _tau(series)), len(sent) // 2)
-    series = [each[first:] for each in series]
-    tau, count, kept = _tau(series), len(sent) - first, int(good[first:].sum())
+    under_way = (np.arange(len(sent)) - np.searchsorted(np.sort(ended), sent, side="right")).astype(np.float64)
+    latencies, bad = ranks_of(ended - sent), 1 - attainment
+    remembered = max(inflation(each) for each in (under_way, latencies, good))
+    first = min(int(_FILLS * _DOUBT * remembered), len(sent) // 2)
+    count, kept = len(sent) - first, int(good[first:].sum())
+    tau = _DOUBT * _dependence(under_way[first:], latencies[first:], good[first:], bad)
     worth = count / tau
     sure = (1 + _normal_doubt() / worth) ** 2
-    bad = 1 - attainment
     enough = math.log(1 / ALPHA) * sure
     verdict: Verdict | None = None
     if worth >= _FEW and _evidence(kept / tau, (count - kept) / tau, bad, _below(bad)) > enough:
@@ -74,8 +78,31 @@ def judge_attainment(sent: Floats, ended: Floats, good: Floats, attainment: floa
     return Judgement(verdict, count, kept, worth)
 
 
-def _tau(series: "list[Floats]") -> float:
-    return _DOUBT * max(inflation(each) for each in series)
+def _dependence(under_way: Floats, latencies: Floats, good: Floats, bad: float) -> float:
+    """Return tau: how many requests in a row are worth one independent outcome. bad: the share that is allowed"""
+    crowd = inflation(under_way)
+    independent = len(good) / crowd
+    unseen = -math.log(ALPHA) / independent  # so large a share may be ruled by crowds that have not been seen yet
+    explained = min(_DOUBTED * _explained(good, under_way) + unseen / bad, 1.0) if bad > 0 else 1.0
+    return max(1 + explained * (crowd - 1), inflation(latencies), inflation(good))
+
+
+def _explained(good: Floats, under_way: Floats) -> float:
+    """Return the share of the outcomes' variance that the number under way explains, from 0 to 1.
+
+    It is the correlation ratio over classes of that number, each half as large as the next one to the middle, down to
+    half as many requests as are bad: bad outcomes that come with the few largest numbers are seen there.
+    """
+    share = float(good.mean())
+    if not 0 < share < 1:
+        return 1.0
+    halvings = math.ceil(-math.log2(min(share, 1 - share))) + 1
+    tails = 0.5 ** np.arange(1, halvings + 1)
+    edges = np.unique(np.quantile(under_way, np.concatenate([tails, 1 - tails])))
+    which = np.searchsorted(edges, under_way, side="left")
+    counts, sums = np.bincount(which), np.bincount(which, weights=good)
+    kept = counts > 0
+    return float((sums[kept] ** 2 / counts[kept]).sum() / len(good) - share**2) / (share * (1 - share))
 
 
 def _normal_doubt() -> float:

@@ -86,11 +86,16 @@ def answer_of(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], loop:
     parts = ["holds for certain nowhere that was tried" if holds is None else f"holds at {Load(loop, holds)}"]
     if breaks is not None:
         parts.append(f"breaks at {Load(loop, breaks)}")
-    elif limits := [row["load"] for row in rows if row["outcome"] == "void"]:
+    elif limits := [load for load, outcome in _last(rows).items() if outcome == "void"]:
         parts.append(f"this client is the limit from {Load(loop, min(limits))}")
     else:
         parts.append("breaks nowhere that was tried")
     return f"{', '.join(parts)}  ({found['confidence']:.0%} sure)"
+
+
+def _last(rows: Sequence[Mapping[str, Any]]) -> dict[float, str]:
+    """Return each load's outcome, of one that was tried again the last."""
+    return {row["load"]: row["outcome"] for row in rows}
 
 
 def limit_line(found: Mapping[str, Any], loop: Loop) -> str | None:

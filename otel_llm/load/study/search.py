@@ -5,6 +5,8 @@ one breaks. A point that was too short to be sure, and in which hardly a request
 far as the way goes on: at a lower load fewer requests come, and it would be less sure. Then the share of bad requests
 at the two ends, a straight line in log odds over the logarithm of the load, says where it is as large as it may be, and
 the next loads lie half of the precision to either side of that place: at the place itself no test would ever be sure.
+Where that moves the same end twice, the share is no such line, and the middle of the bracket is tried.
+A load at which the client was the limit is tried once more before that is believed: the machine may have been busy.
 The search ends when the bracket is narrow enough. Where a point stayed unsure, so that it will not be, it ends once all
 points together say where the limit is (`limit`), as exactly as the bracket was to be.
 """
@@ -19,7 +21,7 @@ __all__ = ["Answer", "Outcome", "Search"]
 Outcome = Literal["holds", "breaks", "unsure", "void"]
 
 _MOST: Final = 24
-_VOID: Final = 3
+_VOID: Final = 4
 _DEEPEST: Final = 1 / 1024
 _ENOUGH: Final = 1.25
 """How wide the interval of the limit may be, times the precision, when a search ends that stays unsure."""
@@ -83,12 +85,20 @@ class Search:
             return min(self._first, self._highest)
         if len(self.answers) >= _MOST:
             return None
+        if self._void_once:
+            return self.answers[-1].load
         low, high = self.holds or self._seems_to_hold, self.breaks
         if low is None:
             return self._lower(min(a.load for a in self.answers))
         if high is None:
             return self._higher(low)
         return self._between(low, high)
+
+    @property
+    def _void_once(self) -> bool:
+        """Whether the client was the limit at the last load, which was tried but this once."""
+        last = self.answers[-1]
+        return last.outcome == "void" and all(a.load != last.load for a in self.answers[:-1])
 
     @property
     def _seems_to_hold(self) -> float | None:
@@ -105,7 +115,8 @@ class Search:
 
     def _higher(self, low: float) -> float | None:
         """Return twice as much as was tried; where the client was the limit, a load below that."""
-        if (limit := min((a.load for a in self.answers if a.outcome == "void"), default=None)) is not None:
+        last = {a.load: a.outcome for a in self.answers}
+        if (limit := min((load for load, outcome in last.items() if outcome == "void"), default=None)) is not None:
             below = max(a.load for a in self.answers if a.load < limit)
             return self._inside(below, limit, math.sqrt(below * limit))
         most = max(a.load for a in self.answers)
@@ -125,10 +136,19 @@ class Search:
             gaps = ((low, unsure[0]), (unsure[-1], high))
             wide = max(gaps, key=lambda gap: gap[1] / gap[0])
             return self._inside(*wide, math.sqrt(wide[0] * wide[1]))
+        if self._stuck:
+            return self._inside(low, high, math.sqrt(low * high))
         place = self._place(low, high)
         below, above = place * math.exp(-self._step / 2), place * math.exp(self._step / 2)
         near = 1 + self._step / 4
         return self._inside(low, high, below if below > low * near else above)
+
+    @property
+    def _stuck(self) -> bool:
+        """Whether the same end moved twice, since both were known: then the share is no straight line between them."""
+        known = [{a.outcome for a in self.answers[: at + 1]} >= {"holds", "breaks"} for at in range(len(self.answers))]
+        last = [a.outcome for a in self.answers[known.index(True) + 1 :][-2:]] if any(known) else []
+        return last in (["holds", "holds"], ["breaks", "breaks"])
 
     def _inside(self, low: float, high: float, load: float) -> float | None:
         """Return the load, moved to lie well between the two; None where they are as near as they have to be."""
