@@ -13,7 +13,7 @@ from otel_llm.errors import PluginError
 from otel_llm.instrumentation.libraries.adapter import Settings
 from otel_llm.instrumentation.libraries.measuring import ADAPTERS
 from otel_llm.load.prompts.datasets import DATASETS
-from otel_llm.load.show.report import console
+from otel_llm.load.show.console import console
 from otel_llm.wire.discovery import PROTOCOLS, describe_protocol
 
 __all__ = ["add_arguments", "run"]

@@ -231,6 +231,11 @@ class StreamRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """What a reader of the numbers should know: `apportioned`, `hidden_reasoning`, `merged_reads`, ..."""
 
     @property
+    def endpoint(self) -> str | None:
+        """Where it was sent, `HOST:PORT`; None where that is not known."""
+        return None if self.server_address is None else f"{self.server_address}:{self.server_port}"
+
+    @property
     def ok(self) -> bool:
         """Whether the answer arrived whole."""
         return self.outcome == "complete"

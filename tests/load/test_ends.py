@@ -38,7 +38,7 @@ SLOW = [HEAD, 0.02, chunk(HELLO), 0.05, chunk(HELLO), 0.05, chunk(STOP + USAGE +
 def whole(run: Perf, code: int) -> None:
     """Check what every end has in common."""
     assert run.code == code, run.err
-    assert "Benchmarking summary" in run.out
+    assert "run file  " in run.out
     assert run.report["requests"]["planned"] >= 0
 
 
@@ -283,7 +283,7 @@ def test_a_report_that_cannot_be_written_in_the_end_is_printed_all_the_same(perf
         (run.folder / "report.json").mkdir()
         run.wait()
     assert run.code == 1
-    assert "Benchmarking summary" in run.out
+    assert "run file  " in run.out
     assert "expected a place to write the JSON report" in run.err
 
 

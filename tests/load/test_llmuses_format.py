@@ -7,6 +7,7 @@ second; here it is when each request ends.
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,19 @@ def test_a_log_line_is_the_guides(number: int) -> None:
 
 def test_the_summary_is_the_guides() -> None:
     assert document.summary_block(run(10), concurrency=1) == SUMMARY
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({}, False), ({"parser": None, "log_every_n_query": None}, False), ({"parser": "openai_prompt"}, True),
+        ({"log_every_n_query": 1}, True), ({"compat": "llmuses"}, True), ({"compat": "none", "parser": "x"}, False),
+    ],
+)  # fmt: skip
+def test_it_is_printed_where_the_command_line_is_the_guides_or_asks_for_it(
+    options: dict[str, Any], wanted: bool
+) -> None:
+    assert document.is_wanted(options) is wanted
 
 
 def test_the_log_line_begins_as_the_guides_did() -> None:

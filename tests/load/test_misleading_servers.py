@@ -83,7 +83,8 @@ FAILED = {
 def test_a_failure_is_a_failure_and_keeps_its_partial_times(trap: str, perf: Run, truth: TruthServer) -> None:
     """S4.43, S4.52: all requests fail, in each way"""
     knobs, kind = FAILED[trap]
-    run = perf(*chat(truth, f"{PACE};{knobs}"), "-n", "6", "--parallel", "3", "--read-timeout", "0.5")
+    run = perf(*chat(truth, f"{PACE};{knobs}"), "-n", "6", "--parallel", "3", "--read-timeout", "0.5",
+               "--compat", "llmuses")  # fmt: skip
     assert run.code == 1
     assert run.report["requests"] == {
         "planned": 6, "sent": 6, "succeeded": 0, "failed": 6, "cancelled": 0, "closed_early": 0, "errors": {kind: 6},

@@ -42,7 +42,8 @@ def shown(text: str, label: str) -> dict[str, float]:
 def test_counts_and_percentiles_are_the_same_everywhere(perf: Callable[..., Perf], truth: TruthServer) -> None:
     """S4.40, S4.42, S4.50: numpy's linear rule; in the `llmuses perf` block its own rule; in OTLP to one bucket."""
     with OtlpReceiver() as back:
-        run = perf(*chat(truth, KNOBS), "-n", "400", "--parallel", "8", "--otlp-endpoint", back.grpc_endpoint)
+        words = ("-n", "400", "--parallel", "8", "--otlp-endpoint", back.grpc_endpoint, "--compat", "llmuses")
+        run = perf(*chat(truth, KNOBS), *words)
         report = run.report
         good, bad = report["requests"]["succeeded"], report["requests"]["failed"]
         assert good + bad == 400

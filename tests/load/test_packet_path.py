@@ -33,7 +33,6 @@ MOMENTS = (
     "Reckoning.reckon",
     "Run.go.<locals>.finished",
     "Run._report",
-    "summary_block",
     "print_report",
 )
 """The calls that handle the packet, one after the other; each is followed until it returns."""
@@ -138,6 +137,6 @@ def test_the_path_of_a_packet_from_the_socket_to_the_printed_report(capsys: pyte
             sys.setprofile(None)
             threading.setprofile(None)  # type: ignore[arg-type]  # typeshed: None is what it was
     assert code == 0
-    assert " Succeed requests: 1" in capsys.readouterr().out
+    assert " answered 1 of 1 requests." in capsys.readouterr().out
     assert follower.path == modules_on_the_page("A packet")
-    assert len(follower.path) <= 29
+    assert len(follower.path) <= 30

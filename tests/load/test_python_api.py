@@ -39,7 +39,7 @@ def test_a_run_has_the_figures_of_its_report(
     assert run.report["run"]["arguments"]["headers"] == {"X-A": "b"}
     assert run.report["run"]["arguments"]["parameters"] == {"user": "5"}
     assert len(list(read_records(run.path))) == 12
-    assert str(run).startswith("Benchmarking summary")
+    assert str(run).startswith("m answered 12 of 12 requests.")
     assert "run file" in run.printed
 
 

@@ -100,7 +100,7 @@ def test_the_report_is_for_its_owner_alone(perf: Run) -> None:
 
 
 def test_a_report_does_not_follow_a_link_that_lies_beside_it(tmp_path: Path) -> None:
-    from otel_llm.load.show.report import write_json
+    from otel_llm.load.show.result_file import write_json
 
     victim, target = tmp_path / "victim", tmp_path / "report.json"
     victim.write_text("untouched")

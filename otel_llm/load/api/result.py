@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from otel_llm.load.api.frames import html_of, pandas_of, polars_of
 from otel_llm.load.export.columns import REQUEST, requests_of
-from otel_llm.load.report.sentences import answer_of, verdict_of
+from otel_llm.load.report.sentences import verdict_of
+from otel_llm.load.show.lines import answer_of
 from otel_llm.load.show.rows import COLUMNS, rows_of
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from otel_llm.load.foreign.reading import report_from
 from otel_llm.load.report.comparison_page import page_of_comparisons
 from otel_llm.load.report.page import write_page
 from otel_llm.load.report.rebuilt import report_of
-from otel_llm.load.show.report import console
+from otel_llm.load.show.console import console
 from otel_llm.load.show.result_file import check_writable, write_result_file
 from otel_llm.load.study.loads import Load
 from otel_llm.load.study.point import Point

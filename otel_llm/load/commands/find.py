@@ -9,7 +9,8 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.figures.slo import parse_term
 from otel_llm.load.plan.option_values import share
 from otel_llm.load.plan.other_tools import OTHER_NAMES
-from otel_llm.load.show.report import console, write_json
+from otel_llm.load.show.console import console
+from otel_llm.load.show.result_file import write_json
 from otel_llm.load.study.bracket import outcome_of
 from otel_llm.load.study.loads import Loop
 from otel_llm.load.study.options import add_shared, check_files, options_of_runs, study_path

@@ -10,8 +10,8 @@ from otel_llm.load.merge.merging import merge
 from otel_llm.load.merge.parts import parts_of
 from otel_llm.load.outputs.object_store import fetched
 from otel_llm.load.plan.stages import peak_of
-from otel_llm.load.show.report import print_run, write_json
-from otel_llm.load.show.result_file import check_writable
+from otel_llm.load.show.report import print_run
+from otel_llm.load.show.result_file import check_writable, write_json
 
 __all__ = ["add_arguments", "run"]
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 
@@ -33,14 +33,17 @@ from otel_llm.load.server.sources import sources_of
 from otel_llm.load.show.ci import annotations, write_junit
 from otel_llm.load.show.live import set_level
 from otel_llm.load.show.redact import redact, redact_url
-from otel_llm.load.show.report import print_run, write_json
-from otel_llm.load.show.result_file import check_writable
+from otel_llm.load.show.report import print_run
+from otel_llm.load.show.result_file import check_writable, write_json
 from otel_llm.load.show.secrets import Secrets, secrets_of
 from otel_llm.sinks import Sink
 from otel_llm.sinks.jsonl import JSON_LINES, JsonLines
 from otel_llm.wire.proxy import Proxy
 
 __all__ = ["OTHER_NAMES", "add_arguments", "run"]
+
+_LOG_EVERY: Final = 10
+"""Requests between two lines of the log, unless the command says."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -85,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             notes=planned.notes,
             counting=planned.counting,
             keep_content=not args.no_content,
-            log_every=args.log_every_n_query,
+            log_every=args.log_every_n_query or _LOG_EVERY,
             sinks=sinks,
             sources=sources,
             append=args.append,

@@ -21,10 +21,11 @@ from otel_llm.load.report.run import report_of_run
 from otel_llm.load.report.run_page import page_of_run
 from otel_llm.load.report.study_page import page_of_study
 from otel_llm.load.server.spans import ServerSpans
+from otel_llm.load.show.console import console
 from otel_llm.load.show.course import slices_table
-from otel_llm.load.show.llmuses_format import summary_block
-from otel_llm.load.show.report import console, print_report, write_json
-from otel_llm.load.show.result_file import check_writable, result_file
+from otel_llm.load.show.llmuses_format import is_wanted, summary_block
+from otel_llm.load.show.report import print_report
+from otel_llm.load.show.result_file import check_writable, result_file, write_json
 from otel_llm.load.study.result import StudyResult, result_in
 from otel_llm.sinks.sqlite import read_answers, read_runs
 from otel_llm.visible import on_one_line
@@ -47,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", metavar="N", type=int, help="which run of the file, from 1; default: the latest")
     parser.add_argument("--requests", action="store_true", help="first a line per answer: prompt, completion, tokens")
     parser.add_argument("--slices", action="store_true", help="also a line per slice of the run's time")
+    parser.add_argument(
+        "--compat", choices=("llmuses", "none"), help="also the summary of llmuses perf; default: as the run printed it"
+    )
     parser.add_argument(
         "--server-spans", type=Path, metavar="FILE",
         help="also the servers' own times of these requests, from their spans (docs/server.md): "
@@ -89,8 +93,9 @@ def run(args: argparse.Namespace) -> int:
         out = console()
         title = f"run {number} of {len(runs)}  {row['name']}  {row['started_at']}"
         out.print(on_one_line(title), soft_wrap=True, markup=False)
-        sys.stdout.write(summary_block(stats, peak_of(row["arguments"].get("parallel"))) + "\n")
         print_report(report, out)
+        if is_wanted(row["arguments"] if args.compat is None else vars(args)):
+            sys.stdout.write(f"\n{summary_block(stats, peak_of(row['arguments'].get('parallel')))}\n")
         if args.slices and report.get("slices"):
             out.print()
             out.print(slices_table(report["slices"]))

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.plan.other_tools import OTHER_NAMES
-from otel_llm.load.show.report import console, write_json
+from otel_llm.load.show.console import console
+from otel_llm.load.show.result_file import write_json
 from otel_llm.load.study.auto import next_load
 from otel_llm.load.study.loads import AUTO, Loop
 from otel_llm.load.study.options import add_shared, check_files, loads_of, options_of_runs, study_path

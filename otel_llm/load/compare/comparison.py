@@ -25,7 +25,7 @@ _RATES: Final = (
 )
 _NOT_THE_LOAD: Final = frozenset(
     (
-        *("name", "append", "json", "jsonl", "debug", "log_every_n_query", "otlp_endpoint", "otlp_protocol"),
+        *("name", "append", "json", "jsonl", "debug", "log_every_n_query", "compat", "otlp_endpoint", "otlp_protocol"),
         *(
             "histograms",
             "wandb_api_key",

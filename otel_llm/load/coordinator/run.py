@@ -40,6 +40,7 @@ from otel_llm.load.plan.share import Shard
 from otel_llm.load.server.account import ServerSide
 from otel_llm.load.server.scrape import Source
 from otel_llm.load.show.live import Display, log
+from otel_llm.load.show.llmuses_format import is_wanted
 from otel_llm.load.show.report import SCHEMA, notes_of
 from otel_llm.load.show.secrets import Secrets
 from otel_llm.load.show.transcript import Transcript
@@ -234,7 +235,8 @@ class Run:
 
     def _display(self) -> Display:
         plan = self.plan
-        return Display(self.stats, self.concurrency, f"{plan.model} · {plan.pace}")
+        both = is_wanted(self.head["arguments"])
+        return Display(self.stats, self.concurrency, f"{plan.model} · {plan.pace}", both=both)
 
     @property
     def concurrency(self) -> int:

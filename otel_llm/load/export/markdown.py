@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.text import Text
 
-from otel_llm.load.report.sentences import answer_of, load_of, study_answer, verdict_of
+from otel_llm.load.report.sentences import study_answer, verdict_of
+from otel_llm.load.show.lines import answer_of, lines_of, load_of
 from otel_llm.load.show.markdown import in_cell, table
-from otel_llm.load.show.report import lines_of
 from otel_llm.load.show.rows import COLUMNS, rows_of
 from otel_llm.load.study.bracket import OUTCOMES, bracket_table
 from otel_llm.load.study.result import StudyResult

@@ -16,10 +16,12 @@ KEYS: Final[Mapping[str, Callable[[StreamRecord], int | str | None]]] = {
     "turn": lambda record: record.turn,
     "model": lambda record: record.model,
     "class": lambda record: record.attributes.get(conventions.REQUEST_CLASS),
+    "endpoint": lambda record: record.endpoint,
 }
-"""What requests are grouped by: which turn of its conversation one was, from 1; the model it asked; its class.
+"""What requests are grouped by: which turn of its conversation one was, from 1; the model it asked; its class; where it
+was sent.
 
-The report has the figures of each group as `by_turn`, `by_model` and `by_class`.
+The report has the figures of each group as `by_turn`, `by_model`, `by_class` and `by_endpoint`.
 """
 
 

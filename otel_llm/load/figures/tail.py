@@ -69,7 +69,7 @@ class Tail:
         self._ended.extend(np.array([record.ended_ns for record in records], np.float64))
         for name, of in _FACTS.items():
             self._facts[name].extend(np.array([of(record) for record in records], np.float64))
-        where = [f"{record.server_address}:{record.server_port}" for record in records]
+        where = [record.endpoint or "" for record in records]
         numbers = [self._endpoints.setdefault(each, len(self._endpoints)) for each in where]
         self._endpoint.extend(np.array(numbers, np.float64))
 

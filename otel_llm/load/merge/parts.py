@@ -15,7 +15,7 @@ __all__ = ["Part", "parts_of"]
 
 _OF_A_MACHINE: Final = frozenset(
     (
-        *("shard", "name", "append", "json", "jsonl", "junit", "log_every_n_query", "debug", "wandb_api_key"),
+        *("shard", "name", "append", "json", "jsonl", "junit", "log_every_n_query", "compat", "debug", "wandb_api_key"),
         *("otlp_endpoint", "otlp_protocol", "histograms", "strict", "workers", "api_key_env", "api_key_file"),
         *("ca", "cert", "key", "proxy", "view", "open", "store"),
     )

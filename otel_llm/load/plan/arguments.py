@@ -149,7 +149,12 @@ def _add_results(add: Add) -> None:
         "GPUs here (docs/server.md)",
     )  # fmt: skip
     add("--no-content", action="store_true", help="leave prompts and answers out of the run file")
-    add("--log-every-n-query", type=int, default=10, metavar="N", help="log after every N requests (default: 10)")
+    add("--log-every-n-query", type=int, metavar="N", help="log after every N requests (default: 10)")
+    add(
+        "--compat", choices=("llmuses", "none"),
+        help="print what llmuses perf printed as well, for programs that read it (default: where --parser or "
+        "--log-every-n-query is given)",
+    )  # fmt: skip
     add("--debug", action="store_true", help="log every request and response, secrets redacted")
     add("--wandb-api-key", metavar="KEY", help="log to Weights & Biases after every request (needs the extra `wandb`)")
     add("--otlp-endpoint", metavar="URL", help="base URL of an OTLP receiver, e.g. http://localhost:4317")

@@ -163,7 +163,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("--arrivals together with --rate", f"--arrivals {args.arrivals} alone")
     if args.think_time is not None and args.rate is not None and args.turns is None:
         raise ConfigError("--think-time with --turns or --parallel", f"--rate {' '.join(args.rate)} of single requests")
-    if args.log_every_n_query < 1:
+    if args.log_every_n_query is not None and args.log_every_n_query < 1:
         raise ConfigError("--log-every-n-query to be 1 or more", args.log_every_n_query)
     if args.grace is not None and args.duration is None and not _stages_end(args):
         raise ConfigError("--grace together with --duration", f"--grace {args.grace:g} alone")

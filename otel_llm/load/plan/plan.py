@@ -318,9 +318,10 @@ class LoadPlan:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """What the requests are told apart by, besides: their turn, their model, their class."""
+        """What the requests are told apart by, besides: their turn, their model, their class, where they are sent."""
         mixed, classes = self.mixture is not None, self.mixture is not None and self.mixture.models is not None
-        found = {"turn": self.conversations is not None, "model": mixed, "class": classes}
+        several = len(self.endpoints) > 1
+        found = {"turn": self.conversations is not None, "model": mixed, "class": classes, "endpoint": several}
         return tuple(name for name, told in found.items() if told)
 
     def requests_before(self, session: int) -> int:

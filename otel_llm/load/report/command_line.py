@@ -13,7 +13,7 @@ from otel_llm.load.study.loads import AUTO
 
 __all__ = ["command_line", "study_command_line"]
 
-_OF_A_POINT: Final = frozenset(("append", "log_every_n_query", "until_certain"))
+_OF_A_POINT: Final = frozenset(("append", "compat", "log_every_n_query", "until_certain"))
 """Options that a study gives to each of its runs."""
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from otel_llm.load.report.collect import collect
 from otel_llm.load.report.command_line import command_line
 from otel_llm.load.report.model import RunReport
-from otel_llm.load.report.sentences import answer_of, load_of, verdict_of
+from otel_llm.load.report.sentences import verdict_of
+from otel_llm.load.show.lines import answer_of, load_of
 
 __all__ = ["report_of_run"]
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from otel_llm.load.report.model import RunReport, SlowRequest
 from otel_llm.load.report.page import Card, Group, render
-from otel_llm.load.show.report import lines_of
+from otel_llm.load.show.lines import lines_of
 from otel_llm.load.show.rows import COLUMNS, interval_text, milliseconds, rows_of
 from otel_llm.load.show.server_table import PART_COLUMNS, account_rows, part_rows, said_by, server_rows
 

@@ -1,4 +1,4 @@
-"""A table of what requests took, a row for each group of them: the turns of conversations, the models, the classes."""
+"""A table of what requests took, a row for each group of them: turns of conversations, models, classes, endpoints."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -16,20 +16,29 @@ _COLUMNS: Final = ("mean", *map(percentile_name, BRIEF))
 
 
 def groups_table(name: str, groups: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a row for each of the first groups: requests that succeeded, their prompts' length, time to first token.
+    """Return a row for each of the first groups: requests that succeeded, and failed, their prompts' length, time to
+    first token.
 
     name:   of what tells the groups apart
-    groups: `by_turn`, `by_model` or `by_class` of a report
+    groups: `by_turn`, `by_model`, `by_class` or `by_endpoint` of a report
     """
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column(name, no_wrap=True)
-    for column in ("succeeded", "input tokens", *(f"TTFT {each}, ms" for each in _COLUMNS)):
+    failures = any(row["requests"]["failed"] for row in groups)
+    for column in (
+        "succeeded",
+        *(("failed",) if failures else ()),
+        "input tokens",
+        *(f"TTFT {each}, ms" for each in _COLUMNS),
+    ):
         table.add_column(column, justify="right", no_wrap=True)
     for row in groups[:_MOST]:
         first, prompt = row["measures"]["time_to_first_token"], row["measures"]["input_tokens"]
         tokens = "-" if prompt["mean"] is None else f"{prompt['mean']:,.0f}"
         times = ["-" if first[column] is None else f"{first[column] * 1e3:,.2f}" for column in _COLUMNS]
-        table.add_row(escape(on_one_line(str(row[name]))), f"{row['requests']['succeeded']:,}", tokens, *times)
+        failed = [f"{row['requests']['failed']:,}"] if failures else []
+        good = f"{row['requests']['succeeded']:,}"
+        table.add_row(escape(on_one_line(str(row[name]))), good, *failed, tokens, *times)
     if len(groups) > _MOST:
         table.add_row(f"… {len(groups) - _MOST} more in the JSON report")
     return table

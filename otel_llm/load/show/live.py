@@ -43,10 +43,13 @@ def set_level(*, debug: bool = False) -> None:
 
 
 class Display:
-    """Shows a run on standard error. Use it as a context manager; `turn` about ten times a second."""
+    """Shows a run on standard error. Use it as a context manager; `turn` about ten times a second.
 
-    def __init__(self, stats: Stats, concurrency: int, title: str) -> None:
-        self._stats, self._concurrency, self._title = stats, concurrency, title
+    both: in a terminal, write log lines above the lines that are redrawn
+    """
+
+    def __init__(self, stats: Stats, concurrency: int, title: str, *, both: bool = False) -> None:
+        self._stats, self._concurrency, self._title, self._both = stats, concurrency, title, both
         self._console = Console(stderr=True)
         self._live: Live | None = None
         self._drawn_ns = self._began_ns = now_ns()
@@ -74,8 +77,9 @@ class Display:
                 self._live.stop()
 
     def log(self) -> None:
-        """Log where the run stands."""
-        log.info(log_line(log_fields(self._stats, self._concurrency)))
+        """Log where the run stands, unless a terminal shows it."""
+        if self._live is None or self._both:
+            log.info(log_line(log_fields(self._stats, self._concurrency)))
 
     def turn(self, sent: int, in_flight: int) -> None:
         """Redraw, if the last time was long enough ago."""

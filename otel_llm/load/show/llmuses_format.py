@@ -4,17 +4,24 @@ Under its labels stand the figures that `llmuses perf` defined: time per output 
 output tokens, and percentiles follow its floor rule. `report` prints the standard measures in a table of their own.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from otel_llm.load.figures.stats import Stats
 
-__all__ = ["fields_of", "floor_percentile", "log_fields", "log_line", "summary_block"]
+__all__ = ["fields_of", "floor_percentile", "is_wanted", "log_fields", "log_line", "summary_block"]
 
 _PERCENTILES: Final = (50, 66, 75, 80, 90, 95, 98, 99)
 _ENOUGH: Final = 8
+
+
+def is_wanted(arguments: Mapping[str, Any]) -> bool:
+    """Return whether a run with these options prints it: as --compat says, or with an option that only llmuses has."""
+    if (asked := arguments.get("compat")) is not None:
+        return bool(asked == "llmuses")
+    return any(arguments.get(name) is not None for name in ("parser", "log_every_n_query"))
 
 
 def log_fields(stats: Stats, concurrency: int) -> dict[str, float]:

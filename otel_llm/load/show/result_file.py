@@ -1,15 +1,17 @@
 """Files that results are written to, at the path that an option names."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import msgspec
 
 from otel_llm.errors import ConfigError
 from otel_llm.sinks.private_file import replacing
 
-__all__ = ["check_writable", "result_file", "write_result_file"]
+__all__ = ["check_writable", "result_file", "write_json", "write_result_file"]
 
 
 def check_writable(path: Path, option: str, what: str) -> None:
@@ -34,3 +36,8 @@ def result_file(path: Path, option: str, what: str) -> Iterator[IO[bytes]]:
             yield file
     except OSError as error:
         raise ConfigError(f"a place to write the {what} report", error, f"look at {option}") from error
+
+
+def write_json(path: Path, report: Mapping[str, Any]) -> None:
+    """Write the report, whole or not at all, for its owner alone. Raises ConfigError when it cannot be written."""
+    write_result_file(path, msgspec.json.format(msgspec.json.encode(report)) + b"\n", "--json", "JSON")

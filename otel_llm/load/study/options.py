@@ -15,7 +15,8 @@ __all__ = ["add_shared", "check_files", "loads_of", "options_of_runs", "study_pa
 
 _WITHOUT: Final = (
     "--glossary", "--calibrate", "--rate", "--parallel", "--name", "--append", "--json", "--jsonl", "--junit",
-    "--strict", "--log-every-n-query", "--debug", "--view", "--open", "--shard", "--start-at", "--ray", "--per-node",
+    "--strict", "--log-every-n-query", "--compat", "--debug", "--view", "--open", "--shard", "--start-at", "--ray",
+    "--per-node",
 )  # fmt: skip
 """What a study says itself, or what is of one run alone."""
 

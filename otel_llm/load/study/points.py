@@ -38,6 +38,7 @@ def run_point(study: StudyFile, point: Point, options: Mapping[str, Any], more: 
         "name": str(study.path),
         "append": True,
         "log_every_n_query": _SELDOM,
+        "compat": "none",
     }
     process = start(["perf", *words_of(given), *more], subprocess.DEVNULL, None, keep=(study.lock,))
     try:
