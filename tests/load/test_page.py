@@ -29,7 +29,7 @@ from otel_llm.load.report.command_line import command_line
 from otel_llm.load.report.model import RunReport
 from otel_llm.load.report.run import report_of_run
 from otel_llm.load.report.run_page import page_of_run
-from otel_llm.load.report.sentences import answer_of, load_of
+from otel_llm.load.show.lines import answer_of, load_of
 from otel_llm.measures import Facts
 from otel_llm.sinks import Ended
 from otel_llm.sinks.sqlite import RunFile, read_records, read_run

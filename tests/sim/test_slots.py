@@ -8,7 +8,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from benchmarks.queueing import erlang_c, percentile_of, time_beyond, wait_beyond
+from benchmarks.erlang import erlang_c, time_beyond, wait_beyond
+from benchmarks.queueing import percentile_of
 from otel_llm.load.plan.arrivals import arrival_moments
 from otel_llm.load.plan.stages import Stages
 from otel_llm.sim.slots import Slots

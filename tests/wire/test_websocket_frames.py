@@ -55,7 +55,7 @@ def test_what_is_cut_short_brings_only_the_messages_before() -> None:
         (b"\x83\x00", "invalid opcode"),
         (b"\xc1\x00", "reserved bits"),
         (frame(b"llo", Opcode.CONT), "unexpected continuation frame"),
-        (Frame(Opcode.TEXT, b"masked").serialize(mask=True), "incorrect masking"),
+        pytest.param(Frame(Opcode.TEXT, b"masked").serialize(mask=True), "incorrect masking", id="masked"),
     ],
 )
 def test_what_is_no_frame_ends_the_connection(wire: bytes, words: str) -> None:
