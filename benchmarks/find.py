@@ -262,13 +262,14 @@ def searches_row(name: str, trials: int, first_seed: int) -> str:
     server = SEARCHED[name]
     found = [searched(server, seed) for seed in range(first_seed, first_seed + trials)]
     held = sum(low <= 1 <= high for low, high in (each.bracket for each in found))
-    near = sum(abs(each.limit[0] - 1) <= NEAR for each in found)
-    inside = sum(low <= 1 <= high for _, low, high in (each.limit for each in found))
+    told = [each.limit for each in found if not math.isnan(each.limit[0])]
+    near = sum(abs(limit - 1) <= NEAR for limit, _, _ in told)
+    inside = sum(low <= 1 <= high for _, low, high in told)
     width = np.median([high / low - 1 if low else math.inf for low, high in (each.bracket for each in found)])
     points, requests = (np.median(each) for each in zip(*(each[2:] for each in found), strict=True))
     return (
-        f"| {name} | {server.capacity:.3g}/s | {held} of {trials} | {width:.0%} | {near} of {trials} | "
-        f"{inside} of {trials} | {points:g} | {requests:,.0f} |"
+        f"| {name} | {server.capacity:.3g}/s | {held} of {trials} | {width:.0%} | {near} of {len(told)} | "
+        f"{inside} of {len(told)} | {points:g} | {requests:,.0f} |"
     )
 
 

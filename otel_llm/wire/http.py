@@ -51,6 +51,8 @@ class Answer:
         "chunked",
         "complete",
         "content_type",
+        "echo",
+        "echoed",
         "encoding",
         "error",
         "keep_alive",
@@ -68,6 +70,8 @@ class Answer:
         self.status, self.complete, self.keep_alive, self._framed = 0, False, False, False
         self.chunked = False
         self.content_type = self.encoding = self.location = self.retry_after = ""
+        self.echo, self.echoed = b"", ""
+        """A header that is wanted, its name in lower case, and what it says."""
         self.timings: list[tuple[bytes, bytes]] = []
         """Headers that say something of the server's times, their names in lower case."""
         self._parser = httptools.HttpResponseParser(self)
@@ -131,6 +135,13 @@ class Answer:
             self.retry_after = value.decode("latin-1")
         elif field in HEADERS:
             self.timings.append((field, value))
+        elif field == self.echo:
+            self._echo(value.decode("latin-1"))
+
+    def _echo(self, value: str) -> None:
+        if self.echo == b"set-cookie":  # only its name and value go back, with those of the others
+            value = "; ".join(filter(None, (self.echoed, value.partition(";")[0].strip())))
+        self.echoed = value
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()

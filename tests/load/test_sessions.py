@@ -124,6 +124,51 @@ def test_every_turn_of_200_conversations_carries_all_that_was_said_before(
     assert run.report["requests"]["planned"] == run.report["requests"]["succeeded"] == len(records)
 
 
+class Router(ScriptedServer):
+    """Tells the first of a conversation's requests, or every one, which server it was given to, as a router does."""
+
+    def __init__(self, *, always: bool) -> None:
+        super().__init__([HEAD])
+        self._always = always
+
+    def _script_for(self, request: SeenRequest) -> Sequence[Any]:
+        with self._lock:
+            number = len(self.requests)
+            self.requests.append(request)
+        known = request.headers.get("x-session-token")
+        told = b"X-Session-Token: server-%d\r\n" % number if self._always or known is None else b""
+        return [HEAD.replace(b"\r\n", b"\r\n" + told, 1), chunk(says("so")), chunk(STOP + DONE) + END]
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_what_an_answer_says_of_its_server_is_sent_back_with_the_turns_after_it(
+    perf: Run, tmp_path: Path, always: bool
+) -> None:
+    with Router(always=always) as server:
+        words = talk(server, "--dataset", questions(tmp_path), "--turns", "3", "-n", "4", "--parallel", "2")
+        run = perf(*words, "--session-echo", "x-session-token")
+    assert run.code == 0, run.err
+    held = defaultdict(list)
+    for number, request in enumerate(server.requests):
+        held[request.headers["x-session-id"]].append((number, request.headers.get("x-session-token")))
+    assert len(held) == 4
+    for (first, none), (second, once), (_, twice) in held.values():
+        assert (none, once) == (None, f"server-{first}")
+        assert twice == f"server-{second if always else first}"
+
+
+def test_cookies_are_sent_back_with_the_turns_after_them(perf: Run, tmp_path: Path) -> None:
+    cookies = b"Set-Cookie: llm-d-session=bnMvcG9kLTE=; Path=/; HttpOnly\r\nSet-Cookie: seen=1; Path=/\r\n"
+    with ScriptedServer(
+        [HEAD.replace(b"\r\n", b"\r\n" + cookies, 1), chunk(says("so")), chunk(STOP + DONE) + END]
+    ) as server:
+        words = talk(server, "--dataset", questions(tmp_path), "--turns", "2", "-n", "2")
+        run = perf(*words, "--session-echo", "Set-Cookie")
+    assert run.code == 0, run.err
+    back = "llm-d-session=bnMvcG9kLTE=; seen=1"
+    assert [request.headers.get("cookie") for request in server.requests] == [None, back, None, back]
+
+
 def conversations(*lengths: int) -> Conversations:
     ask = Ask(model="m", messages=as_messages("first"))
     return Conversations(
@@ -434,6 +479,8 @@ def test_a_protocol_carries_a_conversation_or_says_in_one_line_that_it_cannot(
         (["--prompt", "x", "--rate", "2", "--think-time", "1"],
             "expected --think-time with --turns or --parallel, got '--rate 2 of single requests'"),
         (["--prompt", "x", "--session-header", "a b"], "expected --session-header to name an HTTP header, got 'a b'"),
+        (["--prompt", "x", "--session-echo", "x-token"],
+            "expected --session-echo with --turns, got 'single requests'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_held_is_said_in_one_line(

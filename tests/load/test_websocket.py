@@ -213,6 +213,8 @@ def test_tls_is_verified_and_the_loops_transports_measure_too(perf: Run, tmp_pat
     ],
 )
 def test_what_a_socket_cannot_do_is_told_before_the_run(urls: list[str], given: dict[str, Any], words: str) -> None:
-    args = Namespace(**{"no_stream": False, "session_header": None, "protocol": "openai_responses", **given})
+    args = Namespace(
+        **{"no_stream": False, "session_header": None, "session_echo": None, "protocol": "openai_responses", **given}
+    )
     with pytest.raises(ConfigError, match=words):
         check_transport([Target.parse(url) for url in urls], load_protocol(args.protocol), args)

@@ -161,6 +161,8 @@ def _check(args: argparse.Namespace) -> None:
         )  # fmt: skip
     if args.arrivals != DEFAULT_PROCESS and args.rate is None:
         raise ConfigError("--arrivals together with --rate", f"--arrivals {args.arrivals} alone")
+    if args.session_echo is not None and args.turns is None:
+        raise ConfigError("--session-echo with --turns", "single requests", "say how many turns a conversation has")
     if args.think_time is not None and args.rate is not None and args.turns is None:
         raise ConfigError("--think-time with --turns or --parallel", f"--rate {' '.join(args.rate)} of single requests")
     if args.log_every_n_query is not None and args.log_every_n_query < 1:

@@ -111,6 +111,11 @@ class LoadPlan:
         check=Check("to name an HTTP header", lambda name: _HEADER_NAME.fullmatch(name) is not None),
         help="send the name of a request's conversation in this header, for example X-Session-ID",
     )  # fmt: skip
+    session_echo: str | None = option(
+        None, "--session-echo", group=Group.ASK, metavar="NAME",
+        check=Check("to name an HTTP header", lambda name: _HEADER_NAME.fullmatch(name) is not None),
+        help="send this header of an answer back with the later turns of its conversation, for example x-session-token",
+    )  # fmt: skip
     cache_salt: str = option(
         "", "--cache-bust", group=Group.ASK, action="store_true", to_field=draw_salt,
         help="begin every prompt differently, so that no cached prefix answers it",

@@ -41,6 +41,7 @@ def _check_socket(args: Namespace) -> None:
     """Raise ConfigError where no WebSocket can be spoken, and for what none has: headers of each request, one piece."""
     if find_spec("websockets") is None:
         raise ConfigError("the extra `websocket` for ws://", "none", "pip install 'otel-llm[websocket]'")
-    for option, given in (("--no-stream", args.no_stream), ("--session-header", args.session_header)):
+    headers = (("--session-header", args.session_header), ("--session-echo", args.session_echo))
+    for option, given in (("--no-stream", args.no_stream), *headers):
         if given:
             raise ConfigError(f"a WebSocket without {option}", option, "leave it out, or ask by http://")

@@ -94,6 +94,10 @@ class Exchange:
 
     # -- what the worker calls ---------------------------------------------------------------------------------
 
+    def echo(self, header: bytes) -> None:
+        """Note what this header of the answer says, its name in lower case."""
+        self._answer.echo = header
+
     @property
     def open(self) -> bool:
         """Whether the answer has not ended."""
@@ -273,6 +277,7 @@ class Exchange:
         raw = self.raw
         raw.outcome, raw.ended_ns = outcome, at_ns
         raw.status, raw.said = self._answer.status or None, self._plugin.said
+        raw.echoed = self._answer.echoed
         if self._answer.timings:
             raw.said.add_times(times_of_headers(self._answer.timings))
         raw.said.settle()

@@ -143,7 +143,7 @@ class Pacing:
                 await self._until(due, in_session=True)
             if self._closing:
                 break
-            turn = self.stock.next_turn(session.first, number, session.carried(number))
+            turn = self.stock.next_turn(session.first, number, session.carried(number), session.echoed)
             connection, raw = await self._perform(turn, connection, due, None)
             ready = session.end(turn, raw)
         return connection

@@ -50,5 +50,8 @@ class Raw(msgspec.Struct, array_like=True):
     resent: bool = False
     """Whether it was sent a second time, on a new connection: its server had closed the one that was kept."""
 
+    echoed: str = ""
+    """What the header says that the next turn of its conversation sends back; empty where there is none."""
+
     body: bytes | None = None
     """What was sent, where the plan does not say it: a turn of a conversation after its first."""

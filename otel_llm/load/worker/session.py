@@ -18,6 +18,7 @@ class Session:
     began_ns: when the conversation was meant to begin
     at_once:  the turns that wait for no answer, besides the first
     last:     the turn that ended last; None before one has
+    echoed:   what the latest answer that said it wants to be sent back
     """
 
     def __init__(self, plan: LoadPlan, first: Prepared, began_ns: int) -> None:
@@ -35,6 +36,7 @@ class Session:
         self._ended = dict[int, Ended]()
         self.at_once = [number for number, missing in self._missing.items() if not missing]
         self.last: Raw | None = None
+        self.echoed = ""
 
     def due_ns(self, number: int) -> int:
         """Return when a turn is to be sent, of which all that it waits for has ended."""
@@ -52,6 +54,7 @@ class Session:
         """Note that a turn has ended; return the turns that may be sent now. None follows one that failed."""
         if self.last is None or self.last.ended_ns <= raw.ended_ns:
             self.last = raw
+            self.echoed = raw.echoed or self.echoed
         if raw.outcome != "complete" or raw.content is None:
             return []
         number = prepared.index - self.first.index

@@ -67,10 +67,13 @@ class Stock:
             if len(self._ready) < _KEPT and (prepared := next(self._ahead, None)) is not None:
                 self._ready.append(prepared)
 
-    def next_turn(self, first: Prepared, number: int, before: tuple[Prepared, Raw] | None) -> Prepared:
+    def next_turn(
+        self, first: Prepared, number: int, before: tuple[Prepared, Raw] | None, echoed: str = ""
+    ) -> Prepared:
         """Prepare a turn, not the first, of the conversation that `first` began.
 
         before: the turn that it carries on, with its content; None: none
+        echoed: what an answer wants to be sent back
         """
         plan, index = self._plan, first.index + number
         assert plan.conversations is not None  # noqa: S101  # else there is one turn
@@ -83,7 +86,7 @@ class Stock:
             return msgspec.structs.replace(self._prepared(index, first.session, b"", b""), problem=problem)
         if plan.cache_salt:
             request = replace(request, body=fill_in(request.body, plan.cache_salt, first.session))
-        return self._prepared(index, first.session, *self._head_and_body(first.session, request), ask)
+        return self._prepared(index, first.session, *self._head_and_body(first.session, request), ask, echoed)
 
     def _prepare(self, sessions: Iterator[int]) -> Iterator[Prepared]:
         """Yield the first requests of sessions. The costly part is done once for each of them, unless all differ."""
@@ -102,17 +105,21 @@ class Stock:
                     body = plan.request(session).body
             yield self._prepared(plan.requests_before(session), session, head, body)
 
-    def _prepared(self, index: int, session: int, head: bytes, body: bytes, ask: Ask | None = None) -> Prepared:
+    def _prepared(
+        self, index: int, session: int, head: bytes, body: bytes, ask: Ask | None = None, echoed: str = ""
+    ) -> Prepared:
         trace, span = secrets.token_hex(16), secrets.token_hex(8)
         own = f"\r\ntraceparent: 00-{trace}-{span}-01" if self._traceparent else ""
         if self._plan.session_header is not None:
             own += f"\r\n{self._plan.session_header}: {self._plan.session_id(session)}"
+        if echoed and echoed.isprintable():  # a server's words: nothing of them may look like another header
+            own += f"\r\n{_back(self._plan.session_echo)}: {echoed}"
         signed_ns = None
         if self._signer is not None and head:
             signed_ns = now_ns()
             signed = self._signer.headers(self._plan.endpoint(session).url, body)
             own += "".join(f"\r\n{name}: {value}" for name, value in signed.items())
-        wire = b"%b%b\r\n\r\n%b" % (head, own.encode(), body)
+        wire = b"%b%b\r\n\r\n%b" % (head, own.encode("latin-1"), body)
         return Prepared(index, session, wire, trace, span, ask, None if ask is None else body, None, signed_ns)
 
     def _head_and_body(self, session: int, request: WireRequest) -> tuple[bytes, bytes]:
@@ -126,6 +133,11 @@ class Stock:
             close=plan.new_connection,
         )
         return whole.partition(b"\r\n\r\n")[0], request.body
+
+
+def _back(header: str | None) -> str:
+    """Return in which header goes back what this one said."""
+    return "Cookie" if header is not None and header.lower() == "set-cookie" else str(header)
 
 
 def _ask(protocol: type[Protocol], conversation: Conversation, number: int, before: tuple[Prepared, Raw] | None) -> Ask:

@@ -234,6 +234,8 @@ class _Worker:
             finish_reason=plan.finish_reason,
             kept=kept,
         )
+        if plan.session_echo is not None:
+            exchange.echo(plan.session_echo.lower().encode())
         self.live[exchange] = connection
         self.sent += not raw.resent
         self.in_flight += 1
