@@ -55,6 +55,12 @@ def test_the_version_to_cite_is_the_version() -> None:
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
 
 
+def test_the_front_page_names_every_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    page = (ROOT / "docs/index.md").read_text("utf-8")
+    assert [name for name in extras if name != "all" and f"`otel-llm[{name}]`" not in page] == []
+
+
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = (
         "import sys, time; before = time.process_time(); import otel_llm; "
