@@ -116,8 +116,10 @@ def _aiperf(url: str, folder: Path) -> list[str]:
 
 
 def _aiperf_said(folder: Path) -> str:
-    found = sorted(folder.glob("artifacts/**/search_history.json"))
-    return _last(r'"(?:feasible_max|best_value|boundary)[^:]*": ?([\d.]+)', found[-1]) if found else "no answer"
+    for history in folder.glob("artifacts/**/search_history.json"):
+        if found := json.loads(history.read_text())["boundary_summary"]["feasible_max"]:
+            return str(found["value"])
+    return "no answer"
 
 
 def _guidellm(url: str, folder: Path) -> list[str]:
