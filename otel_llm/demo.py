@@ -78,7 +78,9 @@ def run(args: argparse.Namespace) -> int:
             return [RunTelemetry(Export(receiver.grpc_endpoint), head, plan.mode, health)]
 
         name = str(args.out / run_name(_MODEL, None)[1])
-        load_run = Run(plan, name=name, arguments={"command": "demo"}, log_every=plan.number, sinks=sinks)
+        load_run = Run(
+            plan, name=name, arguments={"command": "demo", "model": plan.model}, log_every=plan.number, sinks=sinks
+        )
         result = load_run.go()
         print_report(result.report, console)
         agree = bool(receivers) and _compare(result.report["measures"], receivers[0], console)
