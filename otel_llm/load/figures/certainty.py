@@ -21,6 +21,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from otel_llm.load.figures.dependence import inflation, ranks_of
+from otel_llm.load.figures.enough import doubt_of_few
 from otel_llm.load.figures.overload import judge_overload
 from otel_llm.measures import Floats
 from otel_llm.record import StreamRecord
@@ -68,8 +69,7 @@ def judge_attainment(sent: Floats, ended: Floats, good: Floats, attainment: floa
     count, kept = len(sent) - first, int(good[first:].sum())
     tau = _DOUBT * _dependence(under_way[first:], latencies[first:], good[first:], bad)
     worth = count / tau
-    sure = (1 + _normal_doubt() / worth) ** 2
-    enough = math.log(1 / ALPHA) * sure
+    enough = math.log(1 / ALPHA) * doubt_of_few(worth)
     verdict: Verdict | None = None
     if worth >= _FEW and _evidence(kept / tau, (count - kept) / tau, bad, _below(bad)) > enough:
         verdict = "holds"
@@ -103,11 +103,6 @@ def _explained(good: Floats, under_way: Floats) -> float:
     counts, sums = np.bincount(which), np.bincount(which, weights=good)
     kept = counts > 0
     return float((sums[kept] ** 2 / counts[kept]).sum() / len(good) - share**2) / (share * (1 - share))
-
-
-def _normal_doubt() -> float:
-    """Return by how much evidence of few is doubted: as Student's quantile exceeds the normal one."""
-    return 1.96**2 / 4
 
 
 def _below(bad: float) -> Floats:

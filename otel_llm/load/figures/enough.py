@@ -3,12 +3,20 @@
 import math
 from typing import Final
 
-__all__ = ["FEWEST", "FEW_BEYOND", "values_needed"]
+__all__ = ["FEWEST", "FEW_BEYOND", "doubt_of_few", "values_needed"]
 
 FEWEST: Final = 40
 """Fewer values than these many independent ones do not say how much they depend on each other."""
 FEW_BEYOND: Final = 10
 """Of them, as many must lie beyond a percentile for the end on that side, and half of them on the other."""
+
+
+def doubt_of_few(independent: float) -> float:
+    """Return how many times less few independent values say than many of them would each, near 1 for many.
+
+    It is the square of Student's quantile over the normal one, to the first order.
+    """
+    return (1 + 1.96**2 / 4 / independent) ** 2
 
 
 def values_needed(q: float) -> int:

@@ -44,6 +44,7 @@ ENDLESS: Final = 1 << 40
 
 _BURST_NS: Final = 10_000_000
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NAMES_A_HEADER: Final = Check("to name an HTTP header", lambda name: _HEADER_NAME.fullmatch(name) is not None)
 _PROCESSES: Final = "; ".join(
     f"{name}{':CV' if process.cv is None else ''}, {process.about}" for name, process in ARRIVALS.items()
 )
@@ -108,12 +109,12 @@ class LoadPlan:
     )  # fmt: skip
     session_header: str | None = option(
         None, "--session-header", group=Group.ASK, metavar="NAME",
-        check=Check("to name an HTTP header", lambda name: _HEADER_NAME.fullmatch(name) is not None),
+        check=_NAMES_A_HEADER,
         help="send the name of a request's conversation in this header, for example X-Session-ID",
     )  # fmt: skip
     session_echo: str | None = option(
         None, "--session-echo", group=Group.ASK, metavar="NAME",
-        check=Check("to name an HTTP header", lambda name: _HEADER_NAME.fullmatch(name) is not None),
+        check=_NAMES_A_HEADER,
         help="send this header of an answer back with the later turns of its conversation, for example x-session-token",
     )  # fmt: skip
     cache_salt: str = option(

@@ -2,7 +2,7 @@
 Bokeh.require("core/logging").logger.set_level("warn");
 const items = JSON.parse(document.getElementById("charts").textContent);
 const charts = [];
-// canvases keep the colours they were painted in: paint again where the page's colours change
+// charts keep the colours they were painted in: paint again where the page's colours change
 function repaint() {
   for (const chart of charts) chart.request_repaint();
 }

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from otel_llm.load.figures.enough import doubt_of_few
 from otel_llm.measures import Floats
 
 __all__ = ["Limit", "Share", "limit_of"]
@@ -26,8 +27,6 @@ _NEAR: Final = 1.35
 _ROUNDS: Final = 50
 _Z: Final = 1.25 * 1.96
 """Of a normal distribution, 95 %; by a quarter more, as the line is not quite straight (benchmarks/find.py)."""
-_FEW: Final = 1.96**2 / 4
-"""By how much few independent requests are doubted, as Student's quantile exceeds the normal one: see `certainty`."""
 _MOST_ODDS: Final = 12.0
 _STEEP: Final = 20.0
 """The slope that a fit begins with."""
@@ -57,7 +56,7 @@ def limit_of(shares: Sequence[Share], allowed: float) -> Limit | None:
     >>> limit_of([Share(90, 0.05, 1000), Share(110, 0.2, 1000)], 0.1).load
     99.9
     """
-    known = [each._replace(worth=each.worth / (1 + _FEW / each.worth) ** 2) for each in shares if each.worth > 0]
+    known = [each._replace(worth=each.worth / doubt_of_few(each.worth)) for each in shares if each.worth > 0]
     middle = _crossing(known, allowed)
     for _ in range(3):  # which points are near depends on where the limit is
         if middle is None:

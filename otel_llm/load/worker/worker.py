@@ -65,6 +65,7 @@ class _Worker:
         self.pool = Pool(plan, _SPARE if plan.moments is None else self.burst)  # of given moments, bursts come again
         self.pacing = Pacing(plan, share, self.pool, self.perform)
         self.exchange = _EXCHANGES[plan.target.carrier]
+        self.echo = None if plan.session_echo is None else plan.session_echo.lower().encode()
         self.live: dict[Exchange, Connection] = {}
         self.ended: list[Raw] = []
         self.loop_lag_ns: list[int] = []
@@ -234,8 +235,8 @@ class _Worker:
             finish_reason=plan.finish_reason,
             kept=kept,
         )
-        if plan.session_echo is not None:
-            exchange.echo(plan.session_echo.lower().encode())
+        if self.echo is not None:
+            exchange.echo(self.echo)
         self.live[exchange] = connection
         self.sent += not raw.resent
         self.in_flight += 1
