@@ -9,7 +9,7 @@ import pytest
 from tests.test_tools import alone, on_path, script
 from tools import cache, cli, grafana_types, node, packaged
 from tools.errors import ToolsError
-from tools.npm_packages import AXE, Packages
+from tools.npm_packages import AXE, PYRIGHT, Packages
 
 __all__ = ["alone"]
 
@@ -89,7 +89,7 @@ def test_without_node_the_next_step_is_told(capsys: pytest.CaptureFixture[str]) 
     assert "next step: make tools" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("pinned", [grafana_types.PACKAGES, AXE])
+@pytest.mark.parametrize("pinned", [grafana_types.PACKAGES, AXE, PYRIGHT])
 def test_lock_has_every_checksum_and_names_no_host(pinned: Packages) -> None:
     text = (pinned.files / "package-lock.json").read_text()
     packages = {name: entry for name, entry in json.loads(text)["packages"].items() if name}

@@ -8,7 +8,7 @@ from pathlib import Path
 from tools import environments, find, grafana_types, stack, wheel
 from tools.engines import ENGINES
 from tools.errors import ToolsError
-from tools.npm_packages import AXE
+from tools.npm_packages import AXE, PYRIGHT
 from tools.parts import PROGRAMS
 
 
@@ -39,7 +39,7 @@ def _everything() -> int:
     for name in PROGRAMS:
         found = find.program(name, may_build=True)
         print(f"{name:<20} {found.version:<8} {found.how:<16} {found.path}", flush=True)
-    for packages in (grafana_types.PACKAGES, AXE):
+    for packages in (grafana_types.PACKAGES, AXE, PYRIGHT):
         installed = packages.find(may_install=True)
         print(f"{packages.name:<20} {packages.version:<8} {installed.how:<16} {installed.modules}", flush=True)
     return 0

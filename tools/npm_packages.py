@@ -84,3 +84,6 @@ class Packages:
 
 AXE = Packages("axe-core", "axe-core", "axe-core")
 """What finds out whether a page can be used by people who cannot see it, or not well."""
+
+PYRIGHT = Packages("pyright", "pyright", "pyright")
+"""The type checker of many editors, which must understand what `metrics` gives as mypy does."""

@@ -1,7 +1,7 @@
 """What `metrics` gives, as a type checker sees it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, overload
 
 from otel_llm.generation import GenerationMetrics
 
@@ -12,6 +12,7 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
 
 if TYPE_CHECKING:
 
@@ -29,19 +30,21 @@ else:
         """A protocol has no other bases."""
 
 
+class _Method(Protocol[S_contra, Q, R_co]):
+    """A callable whose first parameter an object or a class is bound to; any of its name will do."""
+
+    def __call__(self, instance: S_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> R_co: ...
+
+
 class Measured(_Remembers, Protocol[P, R_co]):  # type: ignore[misc]  # it is a protocol, see there
-    """A decorated callable, as the type checker sees it: what it was, and `last_metrics`."""
+    """A decorated callable, as a type checker sees it: what it was, and `last_metrics`."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
     @overload
-    def __get__(
-        self: "Callable[Concatenate[S, Q], R_co]", instance: S, owner: Any = None
-    ) -> "Measured[Q, R_co]": ...  # a method
+    def __get__(self: _Method[S, Q, R_co], instance: S, owner: Any = None) -> "Measured[Q, R_co]": ...  # a method
     @overload
-    def __get__(
-        self: "Callable[Concatenate[S, Q], R_co]", instance: object, owner: S
-    ) -> "Measured[Q, R_co]": ...  # a class method
+    def __get__(self: _Method[S, Q, R_co], instance: object, owner: S) -> "Measured[Q, R_co]": ...  # a class method
     @overload
     def __get__(self, instance: object, owner: Any = None) -> Self: ...  # of a class, or a static method
 

@@ -1,4 +1,4 @@
-"""Every public call as a user writes it. Never run: the type checker reads it."""
+"""Every public call as a user writes it. Never run: mypy and pyright read it."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, assert_type
@@ -68,13 +68,13 @@ assert_type(Model().run.last_metrics, otel_llm.GenerationMetrics | None)
 
 
 class Below(Model):
-    def run(self, task: str) -> str:
+    def run(self, task: str) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         return task
 
 
 class Measured(Model):
     @otel_llm.metrics(model="m")
-    def run(self, task: str) -> str:
+    def run(self, task: str) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         return task
 
 
@@ -101,7 +101,7 @@ class KindsBelow(Kinds):
         return [task]
 
     @classmethod
-    def of_class(cls, task: str) -> list[str]:
+    def of_class(cls, task: str) -> list[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return [task]
 
 
