@@ -6,7 +6,7 @@ python -m benchmarks.scraping [SECONDS]
 import sys
 import threading
 
-from otel_llm.load.server.scrape import Source
+from otel_llm.load.server.source import Source
 from otel_llm.load.server.scraper import Scraper
 from otel_llm.sim.exposition import Exposition
 from otel_llm.sim.truth import SentRow

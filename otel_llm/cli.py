@@ -1,6 +1,7 @@
 """The command `otel-llm` and its subcommands. A subcommand's module is imported only when it is called."""
 
 import argparse
+import gc
 import io
 import os
 import sys
@@ -67,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: str, words: Sequence[str]) -> int:
     from otel_llm.errors import ConfigError, OtelLLMError, PluginError
 
+    gc.set_threshold(50_000, 50, 50)  # what a command loads and makes is hardly ever cyclic, and there is much of it
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy starts a thread for each core, which spins a while
     for stream in (sys.stdout, sys.stderr):  # a sign that the terminal's encoding lacks is no reason to fail
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":

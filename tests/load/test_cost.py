@@ -146,6 +146,7 @@ NEEDED_BY_SOME = {
     "telemetry": "google.protobuf grpc requests opentelemetry otel_llm.providers",
     "a trace that is replayed": "otel_llm.load.traces.opening",
     "a page": "bokeh jinja2",
+    "a server whose metrics are read": "otel_llm.load.server.account otel_llm_collector.engine_tables",
 }
 
 

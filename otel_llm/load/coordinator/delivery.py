@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import Thread
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -10,10 +10,12 @@ from otel_llm.clock import now_ns
 from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.merge.shard_account import ShardAccount
-from otel_llm.load.server.scrape import Scrape
 from otel_llm.load.show.live import log
 from otel_llm.sinks import Sink
 from otel_llm.sinks.sqlite import RunFile
+
+if TYPE_CHECKING:
+    from otel_llm.load.server.scrape import Scrape
 
 __all__ = ["Delivery"]
 
@@ -63,7 +65,7 @@ class Delivery:
         if self._file in self.sinks:
             self.attempt(self._file, self._file.add_account, msgspec.json.encode(account))
 
-    def add_scrapes(self, scrapes: Sequence[Scrape]) -> None:
+    def add_scrapes(self, scrapes: "Sequence[Scrape]") -> None:
         """Give the run file what the server's metrics said."""
         if scrapes and self._file in self.sinks:
             rows = [(each.url, each.at_ns, each.engine, each.error, msgspec.to_builtins(each)) for each in scrapes]

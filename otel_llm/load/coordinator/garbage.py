@@ -12,12 +12,11 @@ _COLLECT_AFTER: Final = 50_000
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Freeze what was imported and raise the collection threshold: collections took a tenth of the coordinator's time.
+    """Freeze what is there and raise the collection threshold: collections took a tenth of the coordinator's time.
 
-    Little of what a run makes is cyclic.
+    Little of what a run makes is cyclic. A worker that is forked meanwhile never looks through what it inherits.
     """
     before = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, *before[1:])
     try:

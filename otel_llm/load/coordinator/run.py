@@ -37,8 +37,8 @@ from otel_llm.load.figures.stats import Stats
 from otel_llm.load.merge.shard_account import ShardAccount, boot_id
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.share import Shard
-from otel_llm.load.server.account import ServerSide
-from otel_llm.load.server.scrape import Source
+from otel_llm.load.server.side import NotLookedAt, ServerSide
+from otel_llm.load.server.source import Source
 from otel_llm.load.show.live import Display, log
 from otel_llm.load.show.llmuses_format import is_wanted
 from otel_llm.load.show.report import SCHEMA, notes_of
@@ -89,6 +89,14 @@ class RunResult:
         if not self.stats.succeeded or broken or missed:
             return 1
         return 3 if strict and self.report["client"]["saturated"] else 0
+
+
+def _server_side(sources: Sequence[Source]) -> ServerSide:
+    if not sources:
+        return NotLookedAt()
+    from otel_llm.load.server.account import ScrapedServer  # with the tables of all engines, for those who ask for it
+
+    return ScrapedServer(sources)
 
 
 def run_name(model: str, name: str | None, now: datetime | None = None, shard: Shard | None = None) -> tuple[str, Path]:
@@ -159,7 +167,7 @@ class Run:
             groups=plan.groups,
             level=plan.level,
         )
-        self.stats, self.server = self.figures.stats, ServerSide(sources)
+        self.stats, self.server = self.figures.stats, _server_side(sources)
         self._unsent = set[int]()
         """Turns that are not sent, as one that they wait for did not succeed."""
         self._asked: dict[int, Asked] | None = {} if plan.shard is not None and self._asks_for_lengths else None
@@ -182,6 +190,7 @@ class Run:
             stack.callback(coordinator.close)
             stack.callback(self.server.close)
             self.server.start()  # looks once, before the first request
+            stack.enter_context(rare_collections())
             coordinator.start()  # before anything here starts a thread
             delivery = Delivery(*self._open_sinks(coordinator.health), interrupts, self.stats)
             display = stack.enter_context(self._display())
@@ -201,7 +210,6 @@ class Run:
                 display.turn(coordinator.sent, coordinator.in_flight)
 
             stopping = Stopping(self.plan, self.stats, coordinator, interrupts.asked, self._look)
-            stack.enter_context(rare_collections())
             health = coordinator.run(finished, turn, stopping, interrupts.hurried)
             delivery.add_scrapes(self.server.stop(hurried=interrupts.asked()))
         delivery.commit(now=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from otel_llm.load.figures.health import Health
 from otel_llm.load.figures.run_figures import RunFigures
 from otel_llm.load.figures.stats import Stats
-from otel_llm.load.server.account import ServerSide
+from otel_llm.load.server.account import ScrapedServer
 from otel_llm.load.server.spans import ServerSpans
 from otel_llm.load.show.report import SCHEMA
 from otel_llm.measures import SERVER_MEASURES, Facts
@@ -37,7 +37,7 @@ def report_and_stats(
     spans: as for `report_of`
     """
     figures = RunFigures(row["planned"] or 0, level=False)
-    server = ServerSide().with_scrapes(read_scrapes(path, row["id"]))
+    server = ScrapedServer().with_scrapes(read_scrapes(path, row["id"]))
     records, stats = read_records(path, row["id"]), figures.stats
     if spans is not None:
         records = spans.add_to(records)

@@ -1,4 +1,4 @@
-"""The server's side of one run, from its first look to the report."""
+"""The server's side of one run by its metrics, from the first look to the report."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -9,20 +9,18 @@ from otel_llm.load.figures.stats import Stats
 from otel_llm.load.server.accounts import hold_against
 from otel_llm.load.server.client_account import ClientAccount
 from otel_llm.load.server.said import server_report
-from otel_llm.load.server.scrape import Scrape, Source
+from otel_llm.load.server.scrape import Scrape
 from otel_llm.load.server.scraper import Scraper
+from otel_llm.load.server.source import Source
 from otel_llm.measures import Facts
 
-__all__ = ["ServerSide"]
+__all__ = ["ScrapedServer"]
 
 _HURRIED_S = 0.5
 
 
-class ServerSide:
-    """Looks at the sources while the run goes on, counts what this client does, and holds both against each other.
-
-    Without sources there is no process, and no report.
-    """
+class ScrapedServer:
+    """Looks at sources while a run goes on, or takes what a run file kept; see `ServerSide`."""
 
     def __init__(self, sources: Sequence[Source] = ()) -> None:
         self._scraper = Scraper(sources) if sources else None

@@ -1,10 +1,7 @@
 """One look at a page of metrics: fetched, read with the engine's own table, or an error that breaks nothing."""
 
-import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPMessage
 from typing import IO, Final
 from urllib.parse import urlsplit
@@ -13,25 +10,14 @@ import msgspec
 
 from otel_llm.clock import now_ns
 from otel_llm.load.server.gpus import Gpu, gpus_of_nvml, gpus_of_page
+from otel_llm.load.server.source import NVML, Source
 from otel_llm_collector.engine_tables.reading import Reading, read_page, recognise
 from otel_llm_collector.engine_tables.table import EngineTable, engine_tables
 
-__all__ = ["NVML", "Look", "Scrape", "Source"]
-
-NVML: Final = "nvml"
-"""The source that is no page: the GPUs of this machine, as NVIDIA's driver has them."""
+__all__ = ["Look", "Scrape"]
 
 _PATIENCE_S: Final = 5.0
 _LONGEST: Final = 1 << 24
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where metrics are. urls: the first of them that is a page of metrics is the one; headers: go with each request"""
-
-    urls: Sequence[str]
-    headers: Mapping[str, str] = field(default_factory=dict)
-    tls: ssl.SSLContext | None = None
 
 
 class Scrape(msgspec.Struct):

@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from otel_llm.clock import cpu_ns, now_ns
-from otel_llm.load.server.scrape import Look, Scrape, Source
+from otel_llm.load.server.scrape import Look, Scrape
+from otel_llm.load.server.source import Source
 from otel_llm.load.worker.channel import INTERRUPTS
 
 __all__ = ["Scraper"]

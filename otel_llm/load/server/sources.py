@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.server.scrape import NVML, Source
+from otel_llm.load.server.source import NVML, Source
 from otel_llm.wire.target import Target, tls_context
 
 __all__ = ["AUTO", "sources_of"]
