@@ -5,7 +5,7 @@ failed: the error stands in a message. The end of an answer comes only if it is 
 or on the last token itself, as the model has it; so it is asked for, and what has no output counts as no token.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from struct import unpack_from
 from typing import Any, Final, NamedTuple
@@ -15,6 +15,7 @@ import orjson
 
 from otel_llm.record import OTHER
 from otel_llm.wire.messages import MessageProtocol
+from otel_llm.wire.protobuf import message_classes, parse
 from otel_llm.wire.protocol import Ask, Delta, WireRequest, json_body, text
 
 __all__ = ["KServeGrpc"]
@@ -98,12 +99,9 @@ class KServeGrpc(MessageProtocol):
         message = _messages().request(
             model_name=asked["model_name"], model_version=asked.get("model_version", ""), id=asked.get("id", "")
         )
-        for name, value in asked.get("parameters", {}).items():
-            _set(message.parameters[name], value)
+        _set_parameters(message, asked)
         for each in asked["inputs"]:
-            tensor = message.inputs.add(name=each["name"], datatype=each["datatype"], shape=each["shape"])
-            data = [item.encode() if isinstance(item, str) else item for item in each["data"]]
-            getattr(tensor.contents, _CONTENTS[each["datatype"]]).extend(data)
+            _add(message.inputs, each, each["shape"])
         for each in asked.get("outputs", ()):
             message.outputs.add(name=each["name"])
         packed: bytes = message.SerializeToString()
@@ -126,13 +124,25 @@ class KServeGrpc(MessageProtocol):
         if response.error_message:
             return orjson.dumps({"error": response.error_message})
         answer = response.infer_response
-        parameters = {
-            name: getattr(value, value.WhichOneof("choice") or "", None) for name, value in answer.parameters.items()
-        }
-        outputs = [_output(each, answer.raw_output_contents[at : at + 1]) for at, each in enumerate(answer.outputs)]
-        return orjson.dumps(
-            {"model_name": answer.model_name, "id": answer.id, "parameters": parameters, "outputs": outputs}
-        )
+        return orjson.dumps({**_named(answer), "outputs": _tensors(answer.outputs, answer.raw_output_contents)})
+
+    @classmethod
+    def unpack_request(cls, message: bytes) -> bytes:
+        asked = parse(_messages().request, message)
+        return orjson.dumps({**_named(asked), "inputs": _tensors(asked.inputs, asked.raw_input_contents)})
+
+    @classmethod
+    def pack_event(cls, event: bytes, *, whole: bool = False) -> bytes:
+        said, known = orjson.loads(event), _messages()
+        message = known.stream(error_message=said.get("error"))
+        if "error" not in said:
+            answer = message.infer_response
+            answer.model_name, answer.id = said.get("model_name", ""), said.get("id", "")
+            _set_parameters(answer, said)
+            for each in said.get("outputs", ()):
+                _add(answer.outputs, each, [len(each["data"])])
+        packed: bytes = (message.infer_response if whole else message).SerializeToString()
+        return packed
 
     def decode(self, event: bytes) -> Delta | None:
         said, chunk = self.said, _decode(event)
@@ -162,8 +172,8 @@ def _count(data: list[Any] | None) -> int | None:
 
 def _parsed(kind: Any, message: bytes) -> Any:
     try:
-        return kind.FromString(message)
-    except _messages().broken:
+        return parse(kind, message)
+    except ValueError:
         return None
 
 
@@ -174,8 +184,31 @@ def _input(name: str, value: Any, shape: list[int]) -> dict[str, Any]:
     return {"name": name, "datatype": kind, "shape": shape, "data": [value]}
 
 
-def _output(tensor: Any, raw: Any) -> dict[str, Any]:
-    return {"name": tensor.name, "datatype": tensor.datatype, "data": _values(tensor, raw[0] if raw else None)}
+def _named(message: Any) -> dict[str, Any]:
+    """Return what requests and answers have in common."""
+    parameters = {
+        name: getattr(value, value.WhichOneof("choice") or "", None) for name, value in message.parameters.items()
+    }
+    return {"model_name": message.model_name, "id": message.id, "parameters": parameters}
+
+
+def _set_parameters(message: Any, said: Mapping[str, Any]) -> None:
+    for name, value in said.get("parameters", {}).items():
+        _set(message.parameters[name], value)
+
+
+def _tensors(tensors: Any, raw: Any) -> list[dict[str, Any]]:
+    """Return tensors as JSON; what is in them may stand apart, as bytes in the same order."""
+    return [
+        {"name": each.name, "datatype": each.datatype, "data": _values(each, raw[at] if at < len(raw) else None)}
+        for at, each in enumerate(tensors)
+    ]
+
+
+def _add(tensors: Any, each: Mapping[str, Any], shape: Sequence[int]) -> None:
+    tensor = tensors.add(name=each["name"], datatype=each["datatype"], shape=shape)
+    data = [item.encode() if isinstance(item, str) else item for item in each["data"]]
+    getattr(tensor.contents, _CONTENTS[each["datatype"]]).extend(data)
 
 
 def _values(tensor: Any, raw: bytes | None) -> list[Any]:
@@ -206,72 +239,31 @@ def _set(parameter: Any, value: Any) -> None:
 
 
 class _Messages(NamedTuple):
-    """The classes of ModelInferRequest, ModelInferResponse, ModelStreamInferResponse, and what bytes of none raise."""
+    """The classes of ModelInferRequest, ModelInferResponse and ModelStreamInferResponse."""
 
     request: Any
     response: Any
     stream: Any
-    broken: type[Exception]
 
 
 @cache
 def _messages() -> _Messages:
     """Return the classes of the messages. Every run looks at the paths above; protobuf is for those who speak it."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-    from google.protobuf.message import DecodeError
-
-    field_of = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="otel_llm/kserve.proto", package="inference", syntax="proto3")
-    scalars = {
-        name: getattr(field_of, f"TYPE_{name.upper()}") for name in ("bool", "int32", "int64", "uint32", "uint64")
-    }
-    scalars |= {name: getattr(field_of, f"TYPE_{name.upper()}") for name in ("float", "double", "string", "bytes")}
-
-    def message(name: str, *fields: str, oneof: str = "") -> None:
-        """Add a message. A field is `number name type`, repeated with `*` before its type."""
-        made = file.message_type.add(name=name)
-        if oneof:
-            made.oneof_decl.add(name=oneof)
-        for field in fields:
-            number, called, kind = field.split()
-            many, kind = kind.startswith("*"), kind.lstrip("*")
-            added = made.field.add(
-                name=called, number=int(number), type=scalars.get(kind, field_of.TYPE_MESSAGE),
-                label=field_of.LABEL_REPEATED if many else field_of.LABEL_OPTIONAL,
-            )  # fmt: skip
-            if kind not in scalars:
-                added.type_name = f".inference.{kind}"
-            if oneof:
-                added.oneof_index = 0
-            if kind.endswith("ParametersEntry"):
-                entry = made.nested_type.add(name="ParametersEntry", options={"map_entry": True})
-                entry.field.add(name="key", number=1, type=field_of.TYPE_STRING, label=field_of.LABEL_OPTIONAL)
-                value = entry.field.add(
-                    name="value", number=2, type=field_of.TYPE_MESSAGE, label=field_of.LABEL_OPTIONAL
-                )
-                value.type_name = ".inference.InferParameter"
-
-    message(
-        "InferParameter", "1 bool_param bool", "2 int64_param int64", "3 string_param string", "4 double_param double",
-        "5 uint64_param uint64", oneof="choice",
-    )  # fmt: skip
-    message(
-        "Contents", "1 bool_contents *bool", "2 int_contents *int32", "3 int64_contents *int64",
-        "4 uint_contents *uint32", "5 uint64_contents *uint64", "6 fp32_contents *float",
-        "7 fp64_contents *double", "8 bytes_contents *bytes",
-    )  # fmt: skip
-    message("Tensor", "1 name string", "2 datatype string", "3 shape *int64", "5 contents Contents")
-    message("Wanted", "1 name string")
-    head = ("1 model_name string", "2 model_version string", "3 id string")
-    message(
-        "Request", *head, "4 parameters *Request.ParametersEntry", "5 inputs *Tensor", "6 outputs *Wanted",
-    )  # fmt: skip
-    message(
-        "Response", *head, "4 parameters *Response.ParametersEntry", "5 outputs *Tensor", "6 raw_output_contents *bytes"
-    )
-    message("Stream", "1 error_message string", "2 infer_response Response")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    classes = (pool.FindMessageTypeByName(f"inference.{name}") for name in ("Request", "Response", "Stream"))
-    request, response, stream = map(message_factory.GetMessageClass, classes)
-    return _Messages(request, response, stream, DecodeError)
+    head = ("1 model_name string", "2 model_version string", "3 id string", "4 parameters map<string,Parameter>")
+    made = message_classes("inference", {
+        "Parameter": (
+            *("1 bool_param |bool", "2 int64_param |int64", "3 string_param |string", "4 double_param |double"),
+            "5 uint64_param |uint64",
+        ),
+        "Contents": (
+            *("1 bool_contents *bool", "2 int_contents *int32", "3 int64_contents *int64", "4 uint_contents *uint32"),
+            *("5 uint64_contents *uint64", "6 fp32_contents *float", "7 fp64_contents *double"),
+            "8 bytes_contents *bytes",
+        ),
+        "Tensor": ("1 name string", "2 datatype string", "3 shape *int64", "5 contents Contents"),
+        "Wanted": ("1 name string",),
+        "Request": (*head, "5 inputs *Tensor", "6 outputs *Wanted", "7 raw_input_contents *bytes"),
+        "Response": (*head, "5 outputs *Tensor", "6 raw_output_contents *bytes"),
+        "Stream": ("1 error_message string", "2 infer_response Response"),
+    })  # fmt: skip
+    return _Messages(made["Request"], made["Response"], made["Stream"])

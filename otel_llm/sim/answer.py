@@ -44,11 +44,12 @@ def whole_writes(answer: Format, request_id: str, fault: str, *, close: bool) ->
         return
     if fault == "error":
         tokens, body = 0, error_body("injected error", "server_error", 500)
+        body = body if answer.over_http else orjson.dumps(answer.failure("injected error"))
     elif fault == "badjson":
         tokens, body = 0, body[: len(body) // 2]
     elif fault == "stall":
         due += to_ns(behaviour.stall_ms)
-    yield due, plain_reply(body, request_id, close=close), tokens, 1
+    yield due, plain_reply(body, request_id, close=close) if answer.over_http else answer.frame(body), tokens, 1
 
 
 def stream_writes(answer: Format, request_id: str, fault: str, *, chunked: bool, close: bool) -> Iterator[Write]:

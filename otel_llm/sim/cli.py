@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from otel_llm.errors import ConfigError
 from otel_llm.sim.behaviour import FAULTS, JITTERS, METRICS, TIMES, USAGES, Behaviour, option_name
@@ -17,6 +18,9 @@ from otel_llm.sim.formats import FORMATS
 from otel_llm.sim.server import Listening
 from otel_llm.sim.truth import TruthLog
 from otel_llm.wire.loop import new_loop
+
+if TYPE_CHECKING:
+    from otel_llm.sim.grpc_server import GrpcListening
 
 __all__ = ["add_arguments", "run"]
 
@@ -62,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f"It answers at every path that ends in {', '.join(FORMATS)}."
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=8000, metavar="N", help="0 takes a free one (%(default)s)")
+    parser.add_argument("--grpc-port", type=int, metavar="N", help="answer by gRPC too, here; 0 takes a free one")
     parser.add_argument("--log", type=Path, metavar="FILE", help="write what was sent, and when, as JSON lines")
     parser.add_argument("--until-stdin-ends", action="store_true", help="stop when standard input is closed")
     knobs = parser.add_argument_group(
@@ -111,9 +116,22 @@ async def _serve(
     listening = await Listening.open(behaviour, log, args.host, args.port)
     if args.until_stdin_ends:
         threading.Thread(target=_when_stdin_ends, args=(loop, stop.set), daemon=True).start()
-    print(f"listening on {listening.url}", flush=True)
+    by_grpc = None if args.grpc_port is None else await _listen_by_grpc(listening, args)
+    print(f"listening on {listening.url}" + (f" and {by_grpc.url}" if by_grpc else ""), flush=True)
     await stop.wait()
+    if by_grpc is not None:
+        await by_grpc.close()
     await listening.close()
+
+
+async def _listen_by_grpc(listening: Listening, args: argparse.Namespace) -> "GrpcListening":
+    from otel_llm.sim.grpc_server import GrpcListening  # grpcio is for those who speak it
+
+    try:
+        return await GrpcListening.open(listening.service, args.host, args.grpc_port)
+    except ConfigError:
+        await listening.close()
+        raise
 
 
 def _when_stdin_ends(loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> None:

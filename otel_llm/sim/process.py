@@ -24,14 +24,17 @@ class SimProcess:
         ask(sim.url + "/v1/chat/completions")
         sim.log()[0]["first_token"]
 
-    log: keep the rows (see `otel_llm.sim.truth`) in a temporary file
+    log:  keep the rows (see `otel_llm.sim.truth`) in a temporary file
+    grpc: answer by gRPC too, at `grpc_url`
     """
 
-    def __init__(self, behaviour: Behaviour | None = None, *, port: int = 0, log: bool = False) -> None:
-        self._behaviour, self._port, self._keeps = behaviour or Behaviour(), port, log
+    def __init__(
+        self, behaviour: Behaviour | None = None, *, port: int = 0, log: bool = False, grpc: bool = False
+    ) -> None:
+        self._behaviour, self._port, self._keeps, self._by_grpc = behaviour or Behaviour(), port, log, grpc
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._child: subprocess.Popen[bytes] | None = None
-        self.url = ""
+        self.url = self.grpc_url = ""
 
     @property
     def pid(self) -> int | None:
@@ -41,6 +44,8 @@ class SimProcess:
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "otel_llm.cli", "sim", "--port", str(self._port), "--until-stdin-ends"]
         command += self._behaviour.as_options()
+        if self._by_grpc:
+            command += ["--grpc-port", "0"]
         if self._keeps:
             self._folder = tempfile.TemporaryDirectory(prefix="otel-llm-sim-")
             command += ["--log", str(self._log_path())]
@@ -51,7 +56,7 @@ class SimProcess:
         if "http://" not in said:
             self.__exit__()
             raise RemoteError("sim", "the simulated server to start", said, "its own message is above")
-        self.url = said.split()[-1]
+        self.url, _, self.grpc_url = said.removeprefix("listening on ").strip().partition(" and ")
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -94,6 +94,7 @@ class GrpcConnection:
         except ValueError as error:
             broken = f"{type(error).__name__}: {error}"
             self._arrivals.count -= len(held) - len(events)
+            del self._arrivals.own[self._arrivals.count :]
         if events:
             last = self._arrivals.count
             peer.took(events, range(last - len(events) + 1, last + 1), self._arrivals)

@@ -34,6 +34,16 @@ class MessageProtocol(Protocol):
         """Return a message of the answer as an event. Raises ValueError for what is none."""
         raise NotImplementedError(f"{cls.__name__}.unpack")
 
+    @classmethod
+    def unpack_request(cls, message: bytes) -> bytes:  # for a server, as the simulated one is
+        """Return the body of a request's message. Raises ValueError for what is none."""
+        raise NotImplementedError(f"{cls.__name__}.unpack_request")
+
+    @classmethod
+    def pack_event(cls, event: bytes, *, whole: bool = False) -> bytes:  # for a server
+        """Return the message of an event; `whole`: of an answer in one piece. Raises ValueError for no JSON."""
+        raise NotImplementedError(f"{cls.__name__}.pack_event")
+
 
 class SocketProtocol(Protocol):
     """A protocol that goes by WebSocket, or also by it: each message that a server sends is an event."""

@@ -44,12 +44,14 @@ class Ask:
     messages:   [{"role": ..., "content": ...}, ...]; `prompt` is the content of the last one
     parameters: by the protocol's own names. They override everything else in the body, at its top level or where the
                 protocol keeps them (`options`, `parameters`); a value of None removes the key
+    token_ids:  of the prompt, for a protocol that sends those (`Protocol.as_ids`)
     """
 
     model: str
     messages: Sequence[Mapping[str, Any]]
     stream: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    token_ids: Sequence[int] = ()
 
     @property
     def prompt(self) -> str:
@@ -102,6 +104,7 @@ class Protocol:
     conversations: whether `encode` sends all messages of an ask, so that a conversation can go on
     authorization: the header that carries the key, with {} where the key goes
     carriers: what requests can go by: "http", "grpc", "websocket"; the scheme of the URL says which
+    as_ids: what goes as token ids in the place of text: "prompt", "answer"
 
     While events come in, `decode` fills `said`. It sets `done` to end an answer before the connection does.
     """
@@ -119,6 +122,7 @@ class Protocol:
     accept: ClassVar[str] = "text/event-stream"
     authorization: ClassVar[str] = "Authorization: Bearer {}"
     carriers: ClassVar[tuple[str, ...]] = ("http",)
+    as_ids: ClassVar[tuple[str, ...]] = ()
 
     __slots__ = ("done", "said")
 

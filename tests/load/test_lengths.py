@@ -11,7 +11,7 @@ import pytest
 from otel_llm.load.prompts.tokenizers import load_tokenizer
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.wire.discovery import load_protocol, protocols
-from otel_llm.wire.protocol import Ask
+from tests.asking import ask_of
 from tests.load.conftest import Perf
 from tests.load.tokenizers_made import byte_level
 
@@ -116,8 +116,10 @@ LIMITS = {
     "openai_speech": {},
     "rerank": {},
     "sglang_generate": {"sampling_params": {"max_new_tokens": 7, "ignore_eos": True}},
+    "sglang_grpc": {"sampling_params": {"max_new_tokens": 7, "min_new_tokens": 7, "ignore_eos": True}},
     "tgi_generate": {"parameters": {"max_new_tokens": 7}},
     "triton_generate": {"max_tokens": 7},
+    "vllm_grpc": {"sampling_params": {"max_tokens": 7, "min_tokens": 7, "ignore_eos": True}},
 }
 
 
@@ -126,8 +128,7 @@ def test_every_protocol_says_the_length_of_an_answer_in_its_own_words(name: str)
     protocol = load_protocol(name)
     said = protocol.answer_length(7)
     assert bool(said) == bool(LIMITS[name])
-    ask = Ask(model="m", messages=[{"role": "user", "content": "x"}] * 2, parameters=said)
-    body = json.loads(protocol.encode(ask).body)
+    body = json.loads(protocol.encode(ask_of(protocol, "x", "x", parameters=said)).body)
     for key, value in LIMITS[name].items():
         found = {inner: body[key][inner] for inner in value} if isinstance(value, dict) else body[key]
         assert found == value

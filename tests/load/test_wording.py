@@ -6,7 +6,7 @@ import pytest
 
 from otel_llm.load.prompts.wording import prompt_text_of
 from otel_llm.wire.discovery import load_protocol, protocols
-from otel_llm.wire.protocol import Ask
+from tests.asking import ask_of
 
 WHOLE = {"system": "Be brief.", "user": "Why?"}
 LAST_ONLY = {"openai_speech"} | {name for name in protocols() if load_protocol(name).operation == "text_completion"}
@@ -14,8 +14,8 @@ LAST_ONLY = {"openai_speech"} | {name for name in protocols() if load_protocol(n
 
 @pytest.mark.parametrize("name", sorted(protocols()))
 def test_the_text_of_a_prompt_is_found_in_every_body(name: str) -> None:
-    messages = [{"role": role, "content": text} for role, text in WHOLE.items()]
-    body = json.loads(load_protocol(name).encode(Ask(model="m", messages=messages)).body)
+    protocol, messages = load_protocol(name), [{"role": role, "content": text} for role, text in WHOLE.items()]
+    body = json.loads(protocol.encode(ask_of(protocol, *messages)).body)
     whole = "Why?" if name in LAST_ONLY else "Be brief.Why?"
     assert prompt_text_of(body) == whole
 

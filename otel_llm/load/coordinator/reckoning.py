@@ -28,7 +28,7 @@ _CODES: Final = {1: "B", 4: "I", 8: "q"}
 _NEVER: Final = -(1 << 62)  # an offset by which a stamp is from the future, and refused
 _LENGTH: Final = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
 _LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
-_NESTED: Final = ("parameters", "options")
+_NESTED: Final = ("parameters", "options", "sampling_params")
 _BEARS: Final = bytes(kind in CONTENT_KINDS for kind in range(256))
 
 Ints = NDArray[np.int64]

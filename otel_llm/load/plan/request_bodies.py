@@ -70,7 +70,10 @@ def requests_of(
     tokenizer = load_tokenizer(args.tokenizer_path) if args.tokenizer_path else None
     counts = None if tokenizer is None else ByTokenizer(protocol, tokenizer)
     media = _media(args, protocol, _MADE if most is None else most)
-    form = Form(protocol=protocol, model=args.model, stream=not args.no_stream, parameters=parameters, media=media)
+    form = Form(
+        protocol=protocol, model=args.model, stream=not args.no_stream, parameters=parameters, media=media,
+        tokenizer=tokenizer,
+    )  # fmt: skip
     if args.input_tokens is not None:
         made = _made(args, form, tokenizer, most)
         notes = made.text.notes

@@ -37,5 +37,5 @@ class ByTokenizer:
     def tokens(self, events: Sequence[str], request: Mapping[str, Any]) -> tuple[int | None, int | None]:
         count = self._tokenizer.count
         asked, said = prompt_text_of(request), answer_text_of(self._protocol, events)
-        none_made = not said and not self._protocol.streams  # embeddings have no token, not even 0 of them
-        return count(asked) if asked else None, None if none_made else count(said)
+        untold = not said and (not self._protocol.streams or "answer" in self._protocol.as_ids)  # rather than 0 tokens
+        return count(asked) if asked else None, None if untold else count(said)

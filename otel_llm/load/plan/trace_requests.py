@@ -72,7 +72,8 @@ def replay(args: Namespace, protocol: type[Protocol], parameters: Mapping[str, A
         trace = trace.faster(args.speedup)
     timed = args.rate is None and args.parallel is None
     tokenizer = load_tokenizer(args.tokenizer_path) if args.tokenizer_path else None
-    form = Form(protocol=protocol, model=args.model, stream=not args.no_stream, parameters=parameters)
+    stream = not args.no_stream
+    form = Form(protocol=protocol, model=args.model, stream=stream, parameters=parameters, tokenizer=tokenizer)
     counts = None if tokenizer is None else ByTokenizer(protocol, tokenizer)
     said = _said(args, whole, trace, timed=timed)
     if args.turns is not None:

@@ -10,6 +10,7 @@ from otel_llm.load.prompts.datasets import Message, as_messages
 from otel_llm.load.prompts.media import Supply
 from otel_llm.load.prompts.token_lengths import TokenLengths
 from otel_llm.load.prompts.token_text import TokenText
+from otel_llm.load.prompts.tokenizers import Tokenizer
 from otel_llm.wire.protocol import Ask, Media, WireRequest
 from otel_llm.wire.protocol import Protocol as WireProtocol
 
@@ -22,6 +23,7 @@ class Form:
 
     parameters: a user's own, which override everything else
     media:      what goes with the first turn of each prompt: images, recordings, videos
+    tokenizer:  of prompts, for a protocol that sends their token ids; None for none
     """
 
     protocol: type[WireProtocol]
@@ -29,13 +31,17 @@ class Form:
     stream: bool
     parameters: Mapping[str, Any]
     media: Sequence[Supply] = ()
+    tokenizer: Tokenizer | None = None
 
     def ask(self, messages: Sequence[Message], output_tokens: int | None, prompt: int) -> Ask:
         """Return what prompt number `prompt` asks, whose answer is to be so long; None leaves that to the server."""
         if self.media:
             messages = self._with_media(messages, [each for supply in self.media for each in supply.of(prompt)])
         parameters = self.parameters_of(output_tokens)
-        return Ask(model=self.model, messages=messages, stream=self.stream, parameters=parameters)
+        ask = Ask(model=self.model, messages=messages, stream=self.stream, parameters=parameters)
+        if self.tokenizer is not None and "prompt" in self.protocol.as_ids:
+            return replace(ask, token_ids=self.tokenizer.ids(ask.prompt))
+        return ask
 
     def parameters_of(self, output_tokens: int | None) -> Mapping[str, Any]:
         """Return the parameters of a request whose answer is to be so long; None leaves that to the server."""

@@ -1,4 +1,4 @@
-"""Count tokens with a tokenizer on this disk. The network is never used."""
+"""Count tokens, or have their ids, by a tokenizer on this disk. The network is never used."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,10 +9,13 @@ __all__ = ["Tokenizer", "load_tokenizer"]
 
 
 class Tokenizer(Protocol):
-    """Counts the tokens of a text."""
+    """Knows the tokens of a text."""
 
     def count(self, text: str) -> int:
         """Return the number of tokens in `text`, without those that a chat template would add."""
+
+    def ids(self, text: str) -> list[int]:
+        """Return the ids of these tokens."""
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
@@ -42,7 +45,10 @@ class _Fast:
             raise ConfigError(f"a tokenizer in {file}", error, "give the path of a tokenizer.json") from error
 
     def count(self, text: str) -> int:
-        return len(self._encode(text, add_special_tokens=False).ids)
+        return len(self.ids(text))
+
+    def ids(self, text: str) -> list[int]:
+        return list(self._encode(text, add_special_tokens=False).ids)
 
 
 class _FromFolder:
@@ -57,7 +63,10 @@ class _FromFolder:
             raise ConfigError(f"the files of a tokenizer in {folder}", error, "give the folder of a model") from error
 
     def count(self, text: str) -> int:
-        return len(self._encode(text, add_special_tokens=False))
+        return len(self.ids(text))
+
+    def ids(self, text: str) -> list[int]:
+        return list(self._encode(text, add_special_tokens=False))
 
 
 def _missing(package: str, place: Path) -> ConfigError:

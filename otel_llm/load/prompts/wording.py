@@ -14,14 +14,15 @@ def prompt_text_of(body: Mapping[str, Any]) -> str:
     >>> prompt_text_of({"messages": [{"content": "Be brief."}, {"content": [{"type": "text", "text": " Why?"}]}]})
     'Be brief. Why?'
     """
-    if isinstance(inside := body.get("response"), Mapping):  # of the Realtime API
-        return prompt_text_of(inside)
+    for name in ("response", "tokenized"):  # of the Realtime API, of an engine's gRPC
+        if isinstance(inside := body.get(name), Mapping):
+            return prompt_text_of(inside)
     return next((text for names in _ASKED if (text := "".join(_text_in(body.get(name)) for name in names))), "")
 
 
 _ASKED: Final = (
     *(("prompt",), ("system", "messages"), ("inputs",), ("text_input",), ("systemInstruction", "contents")),
-    *(("documents", "query"), ("input",), ("text",)),
+    *(("documents", "query"), ("input",), ("text",), ("original_text",)),
 )
 """Where a body may hold what is asked, and what belongs together."""
 

@@ -76,7 +76,7 @@ def read_question(
         sound="audio" in (fields.get("output_modalities") or ()),
         usage=usage,
         every=every,
-        prompt_tokens=len(words) or (len(body) + 3) // 4,
+        prompt_tokens=spoken.prompt_length(fields) or len(words) or (len(body) + 3) // 4,
         words=words,
         behaviour=behaviour.with_values(object_in(fields, "sim")),
     )

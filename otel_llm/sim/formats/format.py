@@ -102,6 +102,11 @@ class Format:
         return bool(fields.get("stream", False))
 
     @classmethod
+    def prompt_length(cls, fields: Json) -> int:
+        """Return the tokens of the prompt where it comes in tokens, else 0."""
+        return 0
+
+    @classmethod
     def usage_asked(cls, fields: Json) -> tuple[bool, bool]:
         """Return whether usage is asked for at the end, and in each chunk. Most protocols have it without asking."""
         return True, False
