@@ -1,9 +1,11 @@
 """`report --server-spans`: times that a server says in its spans, found again by the trace they belong to."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,15 @@ def test_of_two_requests_in_one_trace_neither_is_taken(tmp_path: Path) -> None:
     spans = spans_in(tmp_path, line(("a" * 32, VLLM), ("b" * 32, VLLM)), line(("a" * 32, VLLM)))
     found = spans.add_to([of_trace("a" * 32), of_trace("b" * 32)])
     assert [record.server for record in found] == [None, OF_VLLM]
+
+
+def test_a_file_of_the_live_page_is_read_whatever_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "what?mode=rw#1%20.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE span (trace_id TEXT, said TEXT)")
+        db.execute("INSERT INTO span VALUES (?, ?)", ("a" * 32, json.dumps({"attributes": VLLM})))
+    (found,) = ServerSpans(path).add_to([of_trace("a" * 32)])
+    assert found.server == OF_VLLM
 
 
 def test_spans_of_others_are_said_to_be_that(tmp_path: Path) -> None:

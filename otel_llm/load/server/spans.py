@@ -107,7 +107,7 @@ def _of_lines(path: Path) -> list[_OfTrace]:
 
 def _of_view(path: Path) -> list[_OfTrace]:
     try:
-        database = sqlite3.connect(f"file:{path.absolute()}?mode=ro", uri=True)
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
             rows = database.execute("SELECT trace_id, said FROM span").fetchall()
         finally:
