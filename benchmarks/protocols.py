@@ -51,7 +51,8 @@ def main() -> None:
     with SimProcess(Behaviour(ttft_ms=TTFT_S * 1e3, itl_ms=ITL_S * 1e3, tokens=TOKENS, role_ms=0), log=True) as sim:
         for name, url in ways(sim.url):
             sim.reset()
-            seen = measured(url=url, protocol=name, number=REQUESTS, parallel=PARALLEL)
+            needs = {"audio": "0.1s"} if load_protocol(name).needs == "audio" else {}
+            seen = measured(url=url, protocol=name, number=REQUESTS, parallel=PARALLEL, **needs)
             rows = sim.log()
             first = mean(row["first_token"] - row["recv"] for row in rows) / 1e9
             gap = mean((row["last_token"] - row["first_token"]) / (TOKENS - 1) for row in rows) / 1e9

@@ -101,6 +101,7 @@ class Protocol:
     repeats: whether an event with text means the same whatever came before it; then events that differ in their text
              only need not be parsed (`otel_llm.wire.repeats`)
     media:   the kinds that `with_media` takes: image, audio, video
+    needs:   the one of them without which there is nothing to ask; "" for none
     conversations: whether `encode` sends all messages of an ask, so that a conversation can go on
     authorization: the header that carries the key, with {} where the key goes
     carriers: what requests can go by: "http", "grpc", "websocket"; the scheme of the URL says which
@@ -118,6 +119,7 @@ class Protocol:
     conversations: ClassVar[bool] = False
     operation: ClassVar[str] = "chat"
     media: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[str] = ""
     provider: ClassVar[str | None] = None
     accept: ClassVar[str] = "text/event-stream"
     authorization: ClassVar[str] = "Authorization: Bearer {}"
@@ -152,6 +154,16 @@ class Protocol:
     def with_media(cls, text: str, media: Sequence[Media]) -> Mapping[str, Any]:  # for those that take any
         """Return what of a user's message changes where media go with its text: its content, or a member besides."""
         raise NotImplementedError(f"{cls.__name__}.with_media")
+
+    @classmethod
+    def as_sent(cls, body: bytes) -> bytes:
+        """Return the body of a request as it goes out: JSON, but for a protocol of forms."""
+        return body
+
+    @classmethod
+    def sound_asked(cls, body: bytes) -> float | None:
+        """Return the seconds of sound that a body asks to be worked through; None where there is none, or no length."""
+        return None
 
     def decode(self, event: bytes) -> Delta | None:
         """Return what one event brought; None when it is no chunk at all (an end marker).

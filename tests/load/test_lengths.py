@@ -114,6 +114,7 @@ LIMITS = {
     "openai_realtime": {"response": {"max_output_tokens": 7}},
     "openai_responses": {"max_output_tokens": 7},
     "openai_speech": {},
+    "openai_transcription": {},
     "rerank": {},
     "sglang_generate": {"sampling_params": {"max_new_tokens": 7, "ignore_eos": True}},
     "sglang_grpc": {"sampling_params": {"max_new_tokens": 7, "min_new_tokens": 7, "ignore_eos": True}},

@@ -16,6 +16,7 @@ STREAMED = [
     if load_protocol(name).streams
     and "http" in load_protocol(name).carriers  # see test_grpc.py, test_websocket.py
     and load_protocol(name).framing != "bytes"  # see test_speech.py
+    and not load_protocol(name).needs  # see test_transcription.py
 ]
 TTFT, ITL = 0.060, 0.006
 

@@ -98,6 +98,10 @@ def _media(args: Namespace, protocol: type[Protocol], prompts: int) -> Sequence[
             if kind not in protocol.media:
                 raise ConfigError(f"a protocol that takes --{option}", protocol.name)
             found.append(parse(text, args.seed, prompts))
+        elif kind == protocol.needs:
+            raise ConfigError(
+                f"--{option} with {protocol.name}", "none", "give a length, such as 5s, a file or a folder"
+            )
     return found
 
 

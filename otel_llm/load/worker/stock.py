@@ -102,7 +102,7 @@ class Stock:
                     heads[key] = self._head_and_body(session, plan.request(session))
                 head, body = heads[key]
                 if plan.cache_salt:
-                    body = plan.request(session).body
+                    body = plan.protocol.as_sent(plan.request(session).body)
             yield self._prepared(plan.requests_before(session), session, head, body)
 
     def _prepared(
@@ -124,15 +124,15 @@ class Stock:
 
     def _head_and_body(self, session: int, request: WireRequest) -> tuple[bytes, bytes]:
         """Return (the request line and the headers, without those of one request alone; the body)."""
-        plan, target = self._plan, self._plan.endpoint(session)
+        plan, target, body = self._plan, self._plan.endpoint(session), self._plan.protocol.as_sent(request.body)
         whole = request_bytes(
             target.request_target,
             target.host_header,
             plan.all_headers(request),
-            request.body,
+            body,
             close=plan.new_connection,
         )
-        return whole.partition(b"\r\n\r\n")[0], request.body
+        return whole.partition(b"\r\n\r\n")[0], body
 
 
 def _back(header: str | None) -> str:

@@ -22,6 +22,7 @@ from otel_llm.sim.formats.openai import ChatCompletions, Completions, Responses
 from otel_llm.sim.formats.pooling import Embeddings, Rerank
 from otel_llm.sim.formats.running import DashScope, Gemini
 from otel_llm.sim.formats.speech import Speech
+from otel_llm.sim.formats.transcription import Transcription, form_in
 
 __all__ = ["FORMATS", "Format", "Question", "read_question"]
 
@@ -42,6 +43,7 @@ FORMATS: Final[Mapping[str, tuple[type[Format], ...]]] = {
     "/generate": (TGIGenerate, TritonGenerate, SGLangGenerate),
     "/completion": (LlamaCppCompletion,),
     "/audio/speech": (Speech,),
+    "/audio/transcriptions": (Transcription,),
     "/embeddings": (Embeddings,),
     "/rerank": (Rerank,),
 }
@@ -58,8 +60,9 @@ def read_question(
 
     formats: those that are spoken at `path`
     """
+    content_type = headers.get("content-type", "")
     try:
-        fields = orjson.loads(body)
+        fields = form_in(content_type, body) if content_type.startswith("multipart/") else orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise ConfigError("a JSON body", error, "send an object with model and messages or prompt") from None
     if not isinstance(fields, dict):
