@@ -15,6 +15,7 @@ from rich.console import Console
 from benchmarks.find import ENGINE, NEAR, QUEUES, bad_share, bisect, find
 from otel_llm.load.study.bracket import OUTCOMES, outcome_of, print_bracket
 from otel_llm.load.study.limit import Share, limit_of
+from otel_llm.load.study.rows import limited_at, reasons_of
 from otel_llm.load.study.search import Answer, Outcome, Search
 from tests.load.test_perf import chat
 from tests.truthserver.process import TruthServer
@@ -184,7 +185,7 @@ def report(**more: object) -> dict[str, object]:
     certainty = {"verdict": "holds", "requests": 99, "good": 99, "independent": 50.0, "attainment": 1.0}
     return {
         "slo": {"certainty": certainty, "required_attainment": 0.99}, "load": {"overload": None},
-        "client": {"saturated": False}, **more,
+        "client": {"saturated": False, "reasons": []}, **more,
     }  # fmt: skip
 
 
@@ -209,6 +210,17 @@ def test_a_point_of_which_nothing_is_known_speaks_for_neither_side() -> None:
     answer = outcome_of(9.0, report(slo={"certainty": nothing, "required_attainment": 0.99}))
     assert (answer.outcome, answer.worth) == ("unsure", 0)
     assert 0 < answer.bad < 0.01
+
+
+def test_a_point_at_which_the_client_was_the_limit_says_why() -> None:
+    assert reasons_of("void", ["reads were late", "requests left late"]) == "void: reads were late"
+    assert reasons_of("void", []) == "void"
+    assert reasons_of("holds", ["one read was late"]) == "holds"
+    rows = [
+        {"load": load, "loop": "rate", "outcome": outcome, "verdict": "missed", "client_reasons": ["reads were late"]}
+        for load, outcome in ((9.0, "holds"), (12.0, "void"))
+    ]
+    assert list(limited_at(rows)) == ["12/s: reads were late"]
 
 
 def test_the_answer_says_where_the_limit_most_likely_is_in_one_line_of_a_terminal() -> None:

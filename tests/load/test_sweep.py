@@ -189,7 +189,8 @@ def report(**more: Any) -> dict[str, Any]:
     return {
         "run": {"id": "r"}, "duration": 1.0, "requests": {"sent": 100, "succeeded": 100, "failed": 0},
         "load": {"asked": 9.0, "achieved": 9.0, "overload": None}, "request_throughput": 9.0, "gates": [],
-        "output_token_throughput": 9.0, "throughput_ci95": {}, "slo": None, "client": {"saturated": False},
+        "output_token_throughput": 9.0, "throughput_ci95": {}, "slo": None,
+        "client": {"saturated": False, "reasons": []},
         "measures": dict.fromkeys(names, times), **more,
     }  # fmt: skip
 
@@ -204,12 +205,12 @@ def report(**more: Any) -> dict[str, Any]:
         (
             {
                 "load": {"asked": 9, "achieved": 5, "overload": {**GREW, "by_client": False}},
-                "client": {"saturated": True},
+                "client": {"saturated": True, "reasons": []},
             },
             "overload",
         ),
         ({"load": {"asked": 9, "achieved": 5, "overload": {**GREW, "by_client": True}}}, "void"),
-        ({"client": {"saturated": True}, "slo": {"goodput": 1.0, "met": False}}, "void"),
+        ({"client": {"saturated": True, "reasons": []}, "slo": {"goodput": 1.0, "met": False}}, "void"),
     ],
 )
 def test_a_point_has_one_verdict(more: dict[str, Any], verdict: str) -> None:
@@ -239,7 +240,8 @@ def test_what_came_out_is_one_sentence(verdicts: list[tuple[float, str]], summar
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_table_fits_and_says_what_its_marks_mean(width: int) -> None:
     out = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
-    many = [{**row, "goodput": 1234.5} for row in rows((123456, "ok"), (2, "overload"), (4, "void"))]
+    why = {"client_reasons": ["reads were late", "requests left late"]}
+    many = [{**row, "goodput": 1234.5, **why} for row in rows((123456, "ok"), (2, "overload"), (4, "void"))]
     print_sweep(summary_of(many), many, None, None, out)
     text = out.export_text()
     table = text.split("\n\n")[1]
@@ -247,6 +249,8 @@ def test_the_table_fits_and_says_what_its_marks_mean(width: int) -> None:
     assert "…" not in text
     for verdict in ("overload", "void"):
         assert f"{verdict}  {VERDICTS[verdict]}" in text
+    assert "      4/s: reads were late; requests left late\n" in text
+    assert "2/s:" not in text
     assert "*  too few independent values" in text
 
 

@@ -17,6 +17,7 @@ from otel_llm.load.study.options import add_shared, check_files, options_of_runs
 from otel_llm.load.study.point import Point
 from otel_llm.load.study.points import Interrupted, between, run_point
 from otel_llm.load.study.result import result_of, search_of
+from otel_llm.load.study.rows import reasons_of
 from otel_llm.load.study.study_file import StudyFile, digest_of
 
 __all__ = ["OTHER_NAMES", "add_arguments", "run"]
@@ -57,9 +58,8 @@ def run(args: argparse.Namespace) -> int:
                 point = Point(len(search.answers) + 1, loop, load)
                 report = run_point(study, point, options)
                 search.tell(outcome_of(load, report))
-                sys.stderr.write(
-                    f"{point.asked}: {search.answers[-1].outcome}, {report['requests']['sent']:,} requests\n"
-                )
+                said = reasons_of(search.answers[-1].outcome, report["client"]["reasons"])
+                sys.stderr.write(f"{point.asked}: {report['requests']['sent']:,} requests, {said}\n")
         except Interrupted:
             code = _INTERRUPTED
         result = result_of(path, plan, study.points())

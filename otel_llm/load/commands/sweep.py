@@ -16,7 +16,7 @@ from otel_llm.load.study.options import add_shared, check_files, loads_of, optio
 from otel_llm.load.study.point import Point
 from otel_llm.load.study.points import Interrupted, between, run_point
 from otel_llm.load.study.result import result_of
-from otel_llm.load.study.rows import row_of
+from otel_llm.load.study.rows import reasons_of, row_of
 from otel_llm.load.study.study_file import StudyFile, digest_of
 
 __all__ = ["OTHER_NAMES", "add_arguments", "run"]
@@ -103,7 +103,8 @@ def _run_points(
         between(args.pause if done else 0, args.between)
         row = row_of(point, run_point(study, point, options))
         done.add(point.number)
-        sys.stderr.write(f"{len(done)}{of}  {point.asked}: {row['requests']:,} requests, {row['verdict']}\n")
+        said = reasons_of(row["verdict"], row["client_reasons"])
+        sys.stderr.write(f"{len(done)}{of}  {point.asked}: {row['requests']:,} requests, {said}\n")
 
 
 def _failed(row: Mapping[str, Any], options: Mapping[str, Any]) -> bool:

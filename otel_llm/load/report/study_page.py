@@ -12,6 +12,7 @@ from otel_llm.load.study.capacity import model_lines
 from otel_llm.load.study.cells import per_second
 from otel_llm.load.study.loads import Load
 from otel_llm.load.study.result import StudyResult
+from otel_llm.load.study.rows import limited_at
 from otel_llm.load.study.table import legend_of, sweep_table
 
 __all__ = ["page_of_study"]
@@ -106,7 +107,8 @@ def _verdict(rows: Sequence[Mapping[str, Any]]) -> Verdict:
         )
     loads = ", ".join(dict.fromkeys(str(Load(row["loop"], row["load"])) for row in void))
     title = f"The client was the limit at {len(void)} of {len(rows)} points"
-    return Verdict("doubtful", title, f"They say nothing of the server: {loads}.")
+    why = "".join(f" At {line}." for line in limited_at(rows))
+    return Verdict("doubtful", title, f"They say nothing of the server: {loads}.{why}")
 
 
 def _lines(result: StudyResult) -> Iterator[str]:

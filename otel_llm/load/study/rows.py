@@ -1,11 +1,12 @@
 """A point of a study in figures: what its run's report says of load, latency, goodput, server and client."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from otel_llm.load.study.loads import Load
 from otel_llm.load.study.point import Point
 
-__all__ = ["COLOURS", "VERDICTS", "row_of", "verdict_of_run"]
+__all__ = ["COLOURS", "VERDICTS", "limited_at", "reasons_of", "row_of", "verdict_of_run"]
 
 _TOLERATED: Final = 0.01
 
@@ -49,6 +50,7 @@ def row_of(point: Point, report: Mapping[str, Any]) -> dict[str, Any]:
         "backlog_growth_ci95": overload and overload["ci95"],
         "goodput": report["slo"] and report["slo"]["goodput"],
         "slo_met": report["slo"] and report["slo"]["met"],
+        "client_reasons": report["client"]["reasons"],
         "gates": report["gates"],
     }
 
@@ -67,6 +69,18 @@ def _percentiles(measure: Mapping[str, Any]) -> dict[str, Any]:
         "ci95": {name: ci.get(name, [None, None]) for name in ("p50", "p99")},
         "infinite": measure.get("infinite", 0),
     }
+
+
+def reasons_of(verdict: str, reasons: Sequence[str]) -> str:
+    """Return the verdict on a point, and why where the client was the limit, its strongest reason."""
+    return f"{verdict}: {reasons[0]}" if verdict == "void" and reasons else verdict
+
+
+def limited_at(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each load at which this client was the limit: the load, and all that shows it."""
+    for row in rows:
+        if row.get("outcome", row["verdict"]) == "void" and row["client_reasons"]:
+            yield f"{Load(row['loop'], row['load'])}: {'; '.join(row['client_reasons'])}"
 
 
 def verdict_of_run(report: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from otel_llm.load.show.rows import milliseconds
 from otel_llm.load.study.capacity import model_lines
 from otel_llm.load.study.cells import coloured_table, per_second
 from otel_llm.load.study.loads import Load, Loop
-from otel_llm.load.study.rows import COLOURS, VERDICTS
+from otel_llm.load.study.rows import COLOURS, VERDICTS, limited_at
 
 __all__ = ["legend_of", "print_sweep", "summary_of", "sweep_table"]
 
@@ -65,6 +65,9 @@ def print_sweep(
         sign, _, about = line.partition("  ")
         colour = "yellow" if sign == "*" else COLOURS.get(sign)
         console.print(f"[{colour}]{sign}[/]  {about}" if colour else line, soft_wrap=True)
+        if sign == _PROVES_NOTHING:
+            for reason in limited_at(rows):
+                console.print(f"      {reason}", soft_wrap=True)
 
 
 def sweep_table(rows: Sequence[Mapping[str, Any]], *, intervals: bool) -> tuple[list[str], list[list[str]]]:
