@@ -64,7 +64,7 @@ def ways(url: str) -> Iterator[tuple[str, str]]:
     """Yield (protocol, URL) of each that streams tokens, by HTTP and by WebSocket."""
     for name in protocols():
         protocol = load_protocol(name)
-        if protocol.streams and protocol.framing != "bytes":
+        if protocol.streams and protocol.keeps:
             yield from ((name, url) for carrier in protocol.carriers if carrier == "http")
             yield from ((name, url.replace("http", "ws", 1)) for carrier in protocol.carriers if carrier == "websocket")
 

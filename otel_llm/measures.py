@@ -14,7 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otel_llm.first_token_split import FirstTokenSplit, split_first_token
-from otel_llm.record import AUDIO, CHUNK_COLUMNS, CONTENT_KINDS, NOT_STREAMED, OTHER, PADDING, Chunks, StreamRecord
+from otel_llm.record import (
+    AUDIO,
+    CHUNK_COLUMNS,
+    CONTENT_KINDS,
+    IMAGE,
+    NOT_STREAMED,
+    OTHER,
+    PADDING,
+    Chunks,
+    StreamRecord,
+)
 
 __all__ = [
     "MEASURES",
@@ -43,6 +53,7 @@ __all__ = [
     "time_per_output_token",
     "time_to_first_audio",
     "time_to_first_chunk",
+    "time_to_first_image",
     "time_to_first_token",
     "token_gaps",
 ]
@@ -162,8 +173,16 @@ def time_to_first_token(record: StreamRecord) -> float | None:
 
 def time_to_first_audio(record: StreamRecord) -> float | None:
     """Return first chunk of sound - sent. None when the call was not streamed or no chunk bore sound."""
-    kinds = record.chunks.kind.tobytes()
-    first = kinds.find(AUDIO) if record.stream else -1
+    return _time_to_first(AUDIO, record)
+
+
+def time_to_first_image(record: StreamRecord) -> float | None:
+    """Return first image - sent, be it half done. None when the call was not streamed or no chunk bore an image."""
+    return _time_to_first(IMAGE, record)
+
+
+def _time_to_first(kind: int, record: StreamRecord) -> float | None:
+    first = record.chunks.kind.tobytes().find(kind) if record.stream else -1
     return None if first < 0 else (record.chunks.at_ns[first] - record.sent_ns) / 1e9
 
 
@@ -495,6 +514,13 @@ MEASURES: Final = (
         "first chunk with sound - sent",
         "nothing was streamed, or no chunk bore sound",
         _of_record(time_to_first_audio),
+    ),
+    Measure(
+        "time_to_first_image",
+        "s",
+        "first image - sent, be it half done",
+        "nothing was streamed, or no chunk bore an image",
+        _of_record(time_to_first_image),
     ),
     Measure(
         "audio_duration",

@@ -19,7 +19,9 @@ __all__ = [
     "CACHED",
     "CHUNK_COLUMNS",
     "CONTENT_KINDS",
+    "IMAGE",
     "KIND_NAMES",
+    "MEDIA_KINDS",
     "NESTED",
     "NOT_STREAMED",
     "OTHER",
@@ -43,11 +45,12 @@ SCHEMA: Final = 1
 
 # Kinds of chunk, as plain ints because they are stored in a byte and compared per packet. A chunk bears tokens when
 # its delta holds text, reasoning or tool content; PADDING is a role or an empty delta, OTHER a usage or error chunk,
-# AUDIO a piece of sound, which has a length and no tokens.
-PADDING, TEXT, REASONING, TOOL, OTHER, AUDIO = range(6)
-KIND_NAMES: Final = ("padding", "text", "reasoning", "tool", "other", "audio")
+# AUDIO a piece of sound, which has a length and no tokens, IMAGE an image, done or half done.
+PADDING, TEXT, REASONING, TOOL, OTHER, AUDIO, IMAGE = range(7)
+KIND_NAMES: Final = ("padding", "text", "reasoning", "tool", "other", "audio", "image")
 CONTENT_KINDS: Final = frozenset((TEXT, REASONING, TOOL))
-BRINGING_KINDS: Final = CONTENT_KINDS | {AUDIO}
+MEDIA_KINDS: Final = frozenset((AUDIO, IMAGE))
+BRINGING_KINDS: Final = CONTENT_KINDS | MEDIA_KINDS
 """Kinds of chunks that bring a piece of the answer."""
 
 NESTED: Final = "nested"
@@ -81,7 +84,7 @@ class Chunks(msgspec.Struct, frozen=True):
 
     at_ns:  int64, monotonic arrival of the read (or item) that completed the chunk
     read:   uint32, number of that read; chunks of one read arrived together
-    kind:   uint8, PADDING, TEXT, REASONING, TOOL, OTHER or AUDIO
+    kind:   uint8, PADDING, TEXT, REASONING, TOOL, OTHER, AUDIO or IMAGE
     size:   uint32, bytes of the event
     tokens: uint32, tokens it brought, 0 for a chunk that bears none
     lag_ns: int64, how long that read waited in the kernel before it was taken; empty where nothing can tell

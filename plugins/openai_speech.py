@@ -37,7 +37,7 @@ class OpenAISpeech(Protocol):
     operation = "generate_content"
     provider = "openai"
     accept = "*/*"
-    finishes = False
+    finishes = keeps = False
 
     __slots__ = ("_in_events", "_sound")
 

@@ -15,6 +15,7 @@ from otel_llm.measures import (
     time_per_output_token,
     time_to_first_audio,
     time_to_first_chunk,
+    time_to_first_image,
     time_to_first_token,
 )
 from otel_llm.observation import StreamObservation
@@ -146,14 +147,17 @@ def test_many_records_at_once_are_the_same_as_one_after_the_other(many: list[str
         assert vectorised(*records) == pytest.approx(one_by_one)
 
 
-def test_sound_has_a_first_piece_and_a_real_time_factor_and_no_tokens() -> None:
+def test_sound_and_images_have_a_first_piece_and_no_tokens() -> None:
     record = timeline("r..a.&.&|", audio_s=0.35)
     assert time_to_first_token(record) == pytest.approx(30 * MS)
     assert time_to_first_audio(record) == pytest.approx(50 * MS)
     assert real_time_factor(record) == pytest.approx(80 * MS / 0.35)
     assert record.output_tokens == 1
+    drawn = timeline("r..#.#|")
+    assert time_to_first_image(drawn) == pytest.approx(30 * MS)
+    assert time_to_first_token(drawn) is None
     silent = timeline("r..a|")
-    assert time_to_first_audio(silent) is real_time_factor(silent) is None
+    assert time_to_first_audio(silent) is time_to_first_image(silent) is real_time_factor(silent) is None
 
 
 def test_the_table_says_of_every_measure_what_it_is_and_when_it_is_not() -> None:

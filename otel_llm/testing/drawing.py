@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from otel_llm.observation import StreamObservation
-from otel_llm.record import AUDIO, OTHER, PADDING, REASONING, TEXT, TOOL, StreamRecord
+from otel_llm.record import AUDIO, IMAGE, MEDIA_KINDS, OTHER, PADDING, REASONING, TEXT, TOOL, StreamRecord
 from otel_llm.testing.clock import FakeClock
 
 __all__ = ["MS", "timeline"]
 
 MS: Final = 1_000_000
 
-_KINDS: Final = {"_": PADDING, "?": REASONING, "*": TOOL, "$": OTHER, "&": AUDIO}
+_KINDS: Final = {"_": PADDING, "?": REASONING, "*": TOOL, "$": OTHER, "&": AUDIO, "#": IMAGE}
 _ENDS: Final[dict[str, Callable[[StreamObservation], None]]] = {
     "|": lambda obs: obs.end(),
     "x": lambda obs: obs.fail("RuntimeError", "broke"),
@@ -64,7 +64,7 @@ def timeline(
             reads += not inside
             kind = _KINDS.get(character, TEXT)
             tokens = int(character) if character.isdigit() else 1
-            bears = 0 if kind in (PADDING, OTHER, AUDIO) else tokens
+            bears = 0 if kind in (PADDING, OTHER, *MEDIA_KINDS) else tokens
             obs.mark_read(clock.now_ns(), read=reads, size=100, length=tokens, kind=kind, tokens=bears)
         if not inside:
             clock.advance(ns=step_ns)

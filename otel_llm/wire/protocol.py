@@ -94,7 +94,8 @@ class Protocol:
     name:    what `--protocol` says
     paths:   endings of URL paths by which the protocol is recognised; `*` in one stands for anything
     framing: "sse", "ndjson", "event_stream" or "bytes", used where the answer's Content-Type does not tell; of bytes,
-             what each read brought is an event, and is not kept
+             what each read brought is an event
+    keeps:   whether events are kept with an answer: text is, sound and images are not
     provider: the convention's provider whose format this is
     streams: whether a stream can be asked for; without, an answer has its latency and no first token
     finishes: whether a whole answer carries a finish reason; one without it then counts as cut short
@@ -113,6 +114,7 @@ class Protocol:
     name: ClassVar[str] = ""
     paths: ClassVar[tuple[str, ...]] = ()
     framing: ClassVar[str] = "sse"
+    keeps: ClassVar[bool] = True
     streams: ClassVar[bool] = True
     finishes: ClassVar[bool] = True
     repeats: ClassVar[bool] = False

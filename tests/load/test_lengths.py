@@ -111,6 +111,7 @@ LIMITS = {
     "openai_chat": {"max_tokens": 7, "min_tokens": 7, "ignore_eos": True},
     "openai_completions": {"max_tokens": 7, "min_tokens": 7, "ignore_eos": True},
     "openai_embeddings": {},
+    "openai_images": {},
     "openai_realtime": {"response": {"max_output_tokens": 7}},
     "openai_responses": {"max_output_tokens": 7},
     "openai_speech": {},

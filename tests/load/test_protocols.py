@@ -15,7 +15,7 @@ STREAMED = [
     for name in protocols()
     if load_protocol(name).streams
     and "http" in load_protocol(name).carriers  # see test_grpc.py, test_websocket.py
-    and load_protocol(name).framing != "bytes"  # see test_speech.py
+    and load_protocol(name).keeps  # see test_speech.py, test_images.py
     and not load_protocol(name).needs  # see test_transcription.py
 ]
 TTFT, ITL = 0.060, 0.006

@@ -13,6 +13,7 @@ COLUMNS = (
     "first token, gaps",
     "tokens of an event",
     "sound",
+    "images",
     *(name.replace("_", " ") for name in COUNTS),
     "finish reason",
 )
@@ -32,6 +33,7 @@ def measured(name: str) -> list[bool]:
         len(content) > 0,
         any(tokens for _, _, tokens in content),
         any(answer.get("audio_s") for answer in said),
+        any(delta[0] == "image" for delta in deltas),
         *(any(answer[count] is not None for answer in said) for count in COUNTS),
         any(answer["finish_reasons"] for answer in said),
     ]

@@ -35,7 +35,7 @@ NO_THOUGHTS = {
 }
 
 SPOKEN = [name for name in protocols() if "http" in load_protocol(name).carriers]
-GENERATING = [name for name in SPOKEN if load_protocol(name).streams and load_protocol(name).framing != "bytes"]
+GENERATING = [name for name in SPOKEN if load_protocol(name).streams and load_protocol(name).keeps]
 Understand = Callable[..., "Understood"]
 every_protocol = pytest.mark.parametrize("name", GENERATING)
 

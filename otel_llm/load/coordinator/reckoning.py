@@ -17,7 +17,7 @@ from otel_llm import conventions, tokens
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.raw import Raw
-from otel_llm.record import AUDIO, CONTENT_KINDS, Chunks, ServerTimes, StreamRecord, TokenSource
+from otel_llm.record import CONTENT_KINDS, MEDIA_KINDS, Chunks, ServerTimes, StreamRecord, TokenSource
 from otel_llm.wire.arrivals import NO_STAMP, OLDEST_NS, Arrivals
 from otel_llm.wire.repeats import Content
 from otel_llm.wire.said import Said
@@ -210,10 +210,11 @@ def _oddities(record: StreamRecord, body: bytes, *, streams: bool) -> Iterator[s
     """Yield what is odd about an answer that arrived whole. See `figures.flags`."""
     output = record.output_tokens
     bearing = record.chunks.kind.tobytes().translate(_BEARS).count(1)
+    media = not MEDIA_KINDS.isdisjoint(record.chunks.kind)
     if not output and not bearing:
-        if streams and record.audio_s is None and AUDIO not in record.chunks.kind:  # embeddings have no token to miss
+        if streams and record.audio_s is None and not media:  # embeddings have no token to miss
             yield "no_tokens"
-    elif not bearing and AUDIO not in record.chunks.kind:
+    elif not bearing and not media:
         yield "no_text"
     elif record.token_source == "provider" and record.stream and output is not None and output < bearing:
         yield "usage_below_chunks"

@@ -22,6 +22,7 @@ _SHOWN: Final = (
     ("time_to_first_chunk", "time to first chunk", "ms"),
     ("inter_chunk_latency", "inter-chunk latency", "ms"),
     ("time_to_first_audio", "time to first audio", "ms"),
+    ("time_to_first_image", "time to first image", "ms"),
     ("audio_duration", "audio duration", "ms"),
     ("real_time_factor", "real-time factor", "×"),
     ("output_tokens", "output tokens", ""),

@@ -187,7 +187,7 @@ class Exchange:
             error = broken.with_traceback(None)  # it would refer to this frame, as would those that led to it
             error.__context__ = error.__cause__ = None
             at_fault, event = read[len(deltas)], events[len(deltas)]
-        if self._plugin.framing != "bytes":  # sound is heard, not kept
+        if self._plugin.keeps:
             self._content.add(events[: len(deltas)])
         events, read = list(compress(events, deltas)), list(compress(read, deltas))  # an end marker is no chunk
         if events:

@@ -17,6 +17,7 @@ from otel_llm.sim.formats.engines import (
     TritonGenerate,
 )
 from otel_llm.sim.formats.format import Format, Json, Question, object_in
+from otel_llm.sim.formats.images import Images
 from otel_llm.sim.formats.messages import AnthropicMessages, CohereChat
 from otel_llm.sim.formats.openai import ChatCompletions, Completions, Responses
 from otel_llm.sim.formats.pooling import Embeddings, Rerank
@@ -44,6 +45,7 @@ FORMATS: Final[Mapping[str, tuple[type[Format], ...]]] = {
     "/completion": (LlamaCppCompletion,),
     "/audio/speech": (Speech,),
     "/audio/transcriptions": (Transcription,),
+    "/images/generations": (Images,),
     "/embeddings": (Embeddings,),
     "/rerank": (Rerank,),
 }
