@@ -19,7 +19,7 @@ from otel_llm.load.figures.intervals import clustered_interval
 from otel_llm.load.figures.stats import describe
 from otel_llm.measures import Floats
 
-__all__ = ["PAIRED", "Outcome", "outcomes", "paired_outcomes"]
+__all__ = ["PAIRED", "Outcome", "difference_at", "estimate_of", "is_found", "outcomes", "paired_outcomes"]
 
 COUNTS: Final = (400, 2000)
 PAIRS: Final = 200
@@ -61,16 +61,16 @@ def _outcomes(draw: Draw, count: int, pairs: int, seed: int, size: int, *, paire
     random = np.random.default_rng(seed)
     drawn = [draw(random, count) for _ in range(pairs)]
     for q in QUANTILES:
-        alike = [_difference(one, other, size, q, paired=paired) for one, other in drawn]
+        alike = [difference_at(one, other, size, q, paired=paired) for one, other in drawn]
         given = [each for each in alike if each.visible is not None]
         if not given:
             yield Outcome(q, pairs, 0, 0, 0, 0, 0.0)
             continue
         visible = float(np.median([each.visible for each in given if each.visible is not None]))
         # a shift, not a factor: it leaves the ranks, and so how much values depend on each other
-        moved = [_difference(one, other + visible, size, q, paired=paired) for one, other in drawn]
+        moved = [difference_at(one, other + visible, size, q, paired=paired) for one, other in drawn]
         judged = [each for each in moved if each.visible is not None]
-        yield Outcome(q, pairs, len(given), sum(map(_differs, given)), sum(map(_differs, judged)), len(judged), visible)
+        yield Outcome(q, pairs, len(given), sum(map(is_found, given)), sum(map(is_found, judged)), len(judged), visible)
 
 
 def _same_prompts(random: Random, count: int) -> tuple[Floats, Floats]:
@@ -102,14 +102,16 @@ PAIRED: Final[Mapping[str, Draw]] = {
 """Each draws two runs of one server that sent the same prompts."""
 
 
-def _difference(one: Floats, other: Floats, size: int, q: int, *, paired: bool) -> Difference:
-    first, second = _estimate(one, size, q), _estimate(other, size, q)
+def difference_at(one: Floats, other: Floats, size: int, q: int, *, paired: bool = False) -> Difference:
+    """Return the difference of a percentile of two series. size: values that a request brings"""
+    first, second = estimate_of(one, size, q), estimate_of(other, size, q)
     below = [(values <= each.value).astype(float) for values, each in ((one, first), (other, second))]
     alike = correlation_of(*below) if paired else 0.0
     return difference_of(first, second, comparisons=1, less_is_better=True, correlation=alike)
 
 
-def _estimate(values: Floats, size: int, q: int) -> Estimate:
+def estimate_of(values: Floats, size: int, q: int) -> Estimate:
+    """Return a percentile of a series with its interval. size: values that a request brings"""
     at = float(np.percentile(values, q))
     if size == 1:
         low, high = describe(values)["ci95"][f"p{q}"]
@@ -117,7 +119,8 @@ def _estimate(values: Floats, size: int, q: int) -> Estimate:
     return Estimate(at, *clustered_interval(np.sort(values), values, [size] * (len(values) // size), q, at))
 
 
-def _differs(each: Difference) -> bool:
+def is_found(each: Difference) -> bool:
+    """Return whether it is said to be one."""
     return each.verdict in ("better", "worse")
 
 

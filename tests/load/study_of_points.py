@@ -17,19 +17,20 @@ __all__ = ["Told", "study_of"]
 
 
 class Told(msgspec.Struct):
-    """What a point came to. factor: of all latencies of the run that it is made of"""
+    """What a point came to. factor: of all latencies of the run that it is made of; repeat: of the load, from 0"""
 
     load: float
     factor: float = 1.0
     overloaded: bool = False
     saturated: bool = False
     certainty: str | None = None
+    repeat: int = 0
 
 
 def study_of(run_file: Path, to: Path, told: Sequence[Told], *, kind: str = "sweep", loop: str = "rate") -> Path:
     """Write a study to `to`, made of the latest run of a file, and return it."""
     row = read_runs(run_file)[-1]
-    points = [Point(at, loop, each.load) for at, each in enumerate(told, 1)]  # type: ignore[arg-type]
+    points = [Point(at, loop, each.load, each.repeat) for at, each in enumerate(told, 1)]  # type: ignore[arg-type]
     plan: dict[str, Any] = {"kind": kind, "options": "digest"}
     if kind == "sweep":
         plan["points"] = [[point.loop, point.load, point.repeat] for point in points]

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.compare.comparison import Comparison, compare, doubts_of
+from otel_llm.load.compare.comparison import Comparison, Report, compare, doubts_of
+from otel_llm.load.compare.differing import options_that_differ
 from otel_llm.load.compare.limits import compare_limits, report_of_search
 from otel_llm.load.compare.pairing import pair as pair_requests
 from otel_llm.load.compare.views import HOW_TO_READ, markdown_of, print_comparison
@@ -33,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", nargs="+", metavar="RUN",
         help="run files, JSON reports or results of other load generators (docs/other_tools.md); the first is what the "
-        "others are compared with; FILE#N is run N of a file, FILE its latest; one FILE alone: its first run with all "
-        "others; sweeps: load by load; searches: by their limits",
+        "others are compared with; FILE is its latest run, with those that did the same before it; FILE#N is run N, "
+        "FILE#N,M,… several of one load; one FILE alone: its first run, or load, with all others; sweeps: load by "
+        "load; searches: by their limits",
     )  # fmt: skip
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write it as Markdown, for a pull request")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write it as a page (needs the extra `report`)")
@@ -81,25 +83,26 @@ def _show(comparisons: Sequence[Comparison]) -> None:
 class _Run(NamedTuple):
     """A run; path: its run file, None where there is only a report."""
 
-    report: Mapping[str, Any]
+    report: Report
     path: Path | None
 
 
 class _Source(NamedTuple):
     """What was named.
 
-    runs:   of a study by their loads, else a single one, by None
+    runs:   of a study by their loads, else those of one load, by None
     search: where it is one
     """
 
     name: str
-    runs: Mapping[Load | None, _Run]
+    runs: Mapping[Load | None, Sequence[_Run]]
     search: StudyResult | None = None
 
+    def reports(self, load: Load | None) -> Sequence[Report]:
+        return [run.report for run in self.runs[load]]
 
-def _compared(
-    base: _Source, other: _Source, *, anyway: bool
-) -> tuple[Sequence[Comparison], Mapping[str, Mapping[str, Any]]]:
+
+def _compared(base: _Source, other: _Source, *, anyway: bool) -> tuple[Sequence[Comparison], Mapping[str, Report]]:
     """Return the comparisons of two sources, and the reports of what was compared by their names.
 
     Raises ConfigError where they cannot be compared, or should not: then not with anyway.
@@ -110,14 +113,21 @@ def _compared(
         _refuse("searches for one SLO", [] if anyway else found.doubts)
         return [found], {name: report_of_search(search) for name, search in searches.items()}
     loads = _common(base, other)
-    reports = {
-        f"{each.name}{'' if load is None else f' at {load}'}": each.runs[load].report
+    groups = {
+        f"{each.name}{'' if load is None else f' at {load}'}": each.reports(load)
         for load in loads
         for each in (base, other)
     }
-    doubts = [] if anyway else [each for report in reports.items() for each in doubts_of(*report)]
-    _refuse("runs that measured their server", doubts)
-    return [_compare(base, other, load) for load in loads], reports
+    _refuse(
+        "runs that measured their server", [] if anyway else [d for each in groups.items() for d in doubts_of(*each)]
+    )
+    return [_compare(base, other, load) for load in loads], {name: _told(group) for name, group in groups.items()}
+
+
+def _told(group: Sequence[Report]) -> Report:
+    """Return the report of the first run, with the requests that all of them sent."""
+    sent = sum(report["requests"]["sent"] for report in group)
+    return {**group[0], "requests": {**group[0]["requests"], "sent": sent}}
 
 
 def _refuse(wanted: str, doubts: Sequence[str]) -> None:
@@ -126,13 +136,13 @@ def _refuse(wanted: str, doubts: Sequence[str]) -> None:
 
 
 def _compare(base: _Source, other: _Source, load: Load | None) -> Comparison:
-    """Return the comparison of two runs; request by request where both have run files."""
-    first, second = base.runs[load], other.runs[load]
-    paired = None
-    if first.path is not None and second.path is not None:
-        paired = pair_requests((first.path, first.report), (second.path, second.report))
+    """Return the comparison of two loads; request by request where both are one run with a run file."""
+    runs, paired = [*base.runs[load], *other.runs[load]], None
+    files = [(run.path, run.report) for run in runs if run.path is not None]
+    if len(runs) == len(files) == 2:
+        paired = pair_requests(*files)
     at = None if load is None else str(load)
-    return compare((base.name, other.name), first.report, second.report, paired, at)
+    return compare((base.name, other.name), base.reports(load), other.reports(load), paired, at)
 
 
 def _common(base: _Source, other: _Source) -> list[Load | None]:
@@ -154,35 +164,72 @@ def _briefly(sources: Sequence[_Source]) -> Sequence[_Source]:
 
 
 def _sources(words: Sequence[str]) -> Iterator[_Source]:
-    """Yield each run or study that was named, once."""
     for word in dict.fromkeys(words):
-        path, _, number = word.rpartition("#") if "#" in word and not Path(word).exists() else (word, "", "")
+        path, _, numbers = word.rpartition("#") if "#" in word and not Path(word).exists() else (word, "", "")
         file = Path(path)
         if file.is_file() and file.read_bytes()[:1] == b"{":
-            yield _Source(word, {None: _Run(_from_json(file), None)})
+            yield _Source(word, {None: [_Run(_from_json(file), None)]})
             continue
-        runs = read_runs(file)
-        if number and not (number.isdigit() and 1 <= int(number) <= len(runs)):
-            raise ConfigError(f"{path}#1 to {path}#{len(runs)}", word)
-        if len(words) == 1 and not number:
-            for at, row in enumerate(runs, 1):
-                yield _Source(f"{path}#{at}", {None: _Run(report_of(file, row), file)})
-        elif not number and (study := read_study(file)) is not None:
+        rows = read_runs(file)
+        if numbers:
+            yield _numbered(file, rows, _chosen(word, path, numbers, len(rows)))
+        elif len(words) == 1:
+            yield from (_numbered(file, rows, group) for group in _loads_in(rows))
+        elif (study := read_study(file)) is not None:
             search = result_of(file, *study) if study[0]["kind"] == "find" and study[1] else None
             yield _Source(word, _runs_of(study[1], file), search)
         else:
-            yield _Source(word, {None: _Run(report_of(file, runs[int(number) - 1 if number else -1]), file)})
+            latest = next(group for group in _alike(rows) if len(rows) in group)
+            yield _Source(word, _numbered(file, rows, latest).runs)
 
 
-def _runs_of(points: Sequence[tuple[Point, Mapping[str, Any]]], file: Path) -> dict[Load | None, _Run]:
-    """Return the first run of a study at each load, lowest first."""
-    found: dict[Load | None, _Run] = {}
+def _chosen(word: str, path: str, numbers: str, count: int) -> Sequence[int]:
+    """Return the numbers of runs in `FILE#N,M`. Raises ConfigError."""
+    chosen = numbers.split(",")
+    if not all(number.isdecimal() and 1 <= int(number) <= count for number in chosen):
+        raise ConfigError(f"{path}#1 to {path}#{count}", word)
+    return list(dict.fromkeys(map(int, chosen)))
+
+
+def _numbered(file: Path, rows: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> _Source:
+    """Return runs of a file, by their numbers from 1, as those of one load."""
+    runs = [_Run(report_of(file, rows[number - 1]), file) for number in numbers]
+    return _Source(f"{file}#{','.join(map(str, numbers))}", {None: runs})
+
+
+def _loads_in(rows: Sequence[Mapping[str, Any]]) -> Sequence[Sequence[int]]:
+    """Return the numbers of a file's runs, those of one load together; of a file with one load each by itself."""
+    groups = _alike(rows)
+    return groups if len(groups) > 1 else [[number] for number in range(1, len(rows) + 1)]
+
+
+def _alike(rows: Sequence[Mapping[str, Any]]) -> Sequence[Sequence[int]]:
+    """Return the numbers of runs in groups that did the same, by the same versions; broken-off ones by themselves."""
+    groups: list[list[int]] = []
+    for number, row in enumerate(rows, 1):
+        found = (group for group in groups if _did_the_same(rows[group[0] - 1], row))
+        if (group := next(found, None)) is None:
+            groups.append([number])
+        else:
+            group.append(number)
+    return groups
+
+
+def _did_the_same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    if first["summary"] is None or second["summary"] is None or first["versions"] != second["versions"]:
+        return False
+    return not any(options_that_differ(first["arguments"], second["arguments"]))
+
+
+def _runs_of(points: Sequence[tuple[Point, Report]], file: Path) -> dict[Load | None, Sequence[_Run]]:
+    """Return the runs of a study at each load, lowest first."""
+    found: dict[Load | None, list[_Run]] = {}
     for point, report in sorted(points, key=lambda each: (each[0].load, each[0].repeat)):
-        found.setdefault(Load(point.loop, point.load), _Run(report, file))
-    return found
+        found.setdefault(point.asked, []).append(_Run(report, file))
+    return {**found}
 
 
-def _from_json(file: Path) -> Mapping[str, Any]:
+def _from_json(file: Path) -> Report:
     if (foreign := report_from(file)) is not None:
         return foreign
     try:

@@ -9,6 +9,9 @@ compare correlations, Psychological Methods 12, 2007). For shares of requests it
 R. G. Newcombe, Interval estimation for the difference between independent proportions, Statistics in Medicine 17
 (1998), method 10.
 
+Where there are several runs of one load, their spread has a say too (`repeats`): the interval reaches as far as the
+wider of the two.
+
 `benchmarks/comparing.py` counts how often runs of one server are said to differ, and how often a true difference is
 found.
 """
@@ -16,12 +19,15 @@ found.
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
-__all__ = ["Difference", "Estimate", "Verdict", "difference_of", "share_estimate"]
+from otel_llm.load.figures.student import student_quantile
+
+__all__ = ["Difference", "Estimate", "Spread", "Verdict", "difference_of", "share_estimate"]
 
 _Z: Final = NormalDist().inv_cdf(0.975)
-_SEEN: Final = 1 + NormalDist().inv_cdf(0.8) / _Z
+_FOUND: Final = 0.8
+_SEEN: Final = 1 + NormalDist().inv_cdf(_FOUND) / _Z
 """A true difference of so many half intervals is found in four of five comparisons."""
 
 Verdict = Literal["better", "worse", "perhaps better", "perhaps worse", "no evidence", "too few values", "no interval"]
@@ -34,6 +40,25 @@ class Estimate:
     value: float
     low: float | None
     high: float | None
+
+
+class Spread(NamedTuple):
+    """How far the difference of two groups of runs may be off, by how much runs of one load differ.
+
+    error: its standard error; degrees: of freedom that this is known with
+    """
+
+    error: float
+    degrees: int
+
+    def reach(self, comparisons: int = 1) -> float:
+        """Return how far the 95 % interval reaches, wide enough for so many comparisons at once."""
+        return self.error * student_quantile(1 - 0.025 / comparisons, self.degrees)
+
+    @property
+    def visible(self) -> float:
+        """The smallest true difference that four of five comparisons find."""
+        return self.reach() + self.error * student_quantile(_FOUND, self.degrees)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +81,37 @@ class Difference:
 
 
 def difference_of(
-    first: Estimate, second: Estimate, *, comparisons: int, less_is_better: bool, correlation: float = 0.0
+    first: Estimate,
+    second: Estimate,
+    *,
+    comparisons: int,
+    less_is_better: bool,
+    correlation: float = 0.0,
+    spread: Spread | None = None,
 ) -> Difference:
     """Return how the second figure differs from the first.
 
     comparisons: how many are made at once, itself included; correlation: of the two figures, -1 to 1
+    spread:      of the runs, where there are several of one load
     """
     by = second.value - first.value
-    down = _together(_distance(second.value, second.low), _distance(first.value, first.high), correlation)
-    up = _together(_distance(second.value, second.high), _distance(first.value, first.low), correlation)
-    visible = None if down is None or up is None else (down + up) / 2 * _SEEN
+    within = (
+        _together(_distance(second.value, second.low), _distance(first.value, first.high), correlation),
+        _together(_distance(second.value, second.high), _distance(first.value, first.low), correlation),
+    )
+    down, up = (_reach(each, spread, 1) for each in within)
+    toward_0 = within[0 if by > 0 else 1]
     return Difference(
         by,
         by / first.value if first.value else None,
         None if down is None else by - down,
         None if up is None else by + up,
-        visible,
-        _verdict(by, down, up, comparisons, less_is_better=less_is_better),
+        _visible(within, spread),
+        "too few values"
+        if down is None and up is None
+        else _verdict(
+            by, _reach(toward_0, spread, 1), _reach(toward_0, spread, comparisons), less_is_better=less_is_better
+        ),
     )
 
 
@@ -98,22 +137,31 @@ def _together(one: float | None, other: float | None, correlation: float) -> flo
     return math.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0))
 
 
-def _verdict(by: float, down: float | None, up: float | None, comparisons: int, *, less_is_better: bool) -> Verdict:
-    reach = down if by > 0 else up
-    if down is None and up is None:
-        return "too few values"
+def _reach(within: float | None, spread: Spread | None, comparisons: int) -> float | None:
+    """Return how far an interval reaches that misses in 5 % of so many comparisons, all together.
+
+    within: how far that of one comparison reaches by what the runs themselves say
+    """
+    wider = NormalDist().inv_cdf(1 - 0.025 / comparisons) / _Z
+    found = [] if within is None else [within * wider]
+    return max([*found, *([] if spread is None else [spread.reach(comparisons)])], default=None)
+
+
+def _visible(within: tuple[float | None, float | None], spread: Spread | None) -> float | None:
+    down, up = within
+    found = [] if down is None or up is None else [(down + up) / 2 * _SEEN]
+    return max([*found, *([] if spread is None else [spread.visible])], default=None)
+
+
+def _verdict(by: float, alone: float | None, among: float | None, *, less_is_better: bool) -> Verdict:
+    """Return the verdict. alone, among: how far the interval reaches towards 0, alone and among all comparisons"""
     if by == 0:
         return "no evidence"
-    if reach is None:
+    if alone is None or among is None:
         return "too few values"
     worse = (by > 0) == less_is_better
-    if abs(by) > reach * _wider(comparisons):
+    if abs(by) > among:
         return "worse" if worse else "better"
-    if abs(by) > reach:
+    if abs(by) > alone:
         return "perhaps worse" if worse else "perhaps better"
     return "no evidence"
-
-
-def _wider(comparisons: int) -> float:
-    """Return how many times longer an interval is that misses in 5 % of so many comparisons, all together."""
-    return NormalDist().inv_cdf(1 - 0.025 / comparisons) / _Z

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.compare.comparison import Compared, Comparison, options_that_differ, versions_that_differ
+from otel_llm.load.compare.comparison import Compared, Comparison
 from otel_llm.load.compare.difference import Estimate, difference_of
+from otel_llm.load.compare.differing import options_that_differ, versions_that_differ
 from otel_llm.load.study.bracket import limit_line
 from otel_llm.load.study.result import StudyResult
 
@@ -31,6 +32,7 @@ def compare_limits(names: tuple[str, str], first: StudyResult, second: StudyResu
     arguments = [_arguments(report) for report in reports]
     return Comparison(
         *names,
+        runs=(1, 1),
         at=None,
         compared=[Compared("limit", _UNITS[first.plan["loop"]], one, other, difference)],
         paired=None,

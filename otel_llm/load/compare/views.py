@@ -100,6 +100,12 @@ def _signed(value: float, unit: str) -> str:
 def lines_of(comparison: Comparison) -> Iterator[str]:
     """Yield what to know before believing it, a line each."""
     yield from map(on_one_line, (*comparison.doubts, *comparison.meanings))
+    if max(comparison.runs) > 1:
+        one, other = (
+            f"{name} {'the mean of' if count > 1 else 'is'} {count} run{'s' if count > 1 else ''}"
+            for name, count in zip((comparison.first, comparison.second), comparison.runs, strict=True)
+        )
+        yield on_one_line(f"{one}, {other}: the intervals are as wide as runs of one load differ")
     if comparison.paired is not None:
         yield f"{comparison.paired:,} requests sent the same prompt in both runs: the intervals are of pairs"
     if comparison.differs:

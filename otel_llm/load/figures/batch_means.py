@@ -5,13 +5,13 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from otel_llm.load.figures.student import student_quantile
+
 __all__ = ["PARTS", "mean_of_parts"]
 
 PARTS: Final = 20
-_T: Final = 2.093
-"""Student's quantile, 97.5 %, one degree of freedom less than there are parts."""
 
 
 def mean_of_parts(parts: NDArray[Any]) -> tuple[float, float]:
     """Return the mean of as many parts as `PARTS` says, and how far its interval reaches to either side."""
-    return float(parts.mean()), _T * float(parts.std(ddof=1)) / math.sqrt(PARTS)
+    return float(parts.mean()), student_quantile(0.975, PARTS - 1) * float(parts.std(ddof=1)) / math.sqrt(PARTS)
