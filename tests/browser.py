@@ -18,9 +18,13 @@ from typing import Any, Self
 import aiohttp
 import pytest
 
-__all__ = ["Page", "browser_program"]
+__all__ = ["A4", "PAPER", "Page", "browser_program"]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+A4 = (8.27, 11.69)
+"""A sheet, in inches."""
+PAPER = 718
+"""Pixels of a sheet of A4 between its margins."""
 
 
 def browser_program() -> str:

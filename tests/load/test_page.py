@@ -34,7 +34,7 @@ from otel_llm.measures import Facts
 from otel_llm.sinks import Ended
 from otel_llm.sinks.sqlite import RunFile, read_records, read_run
 from otel_llm.testing import CLOSE, FakeClock, ScriptedServer, timeline
-from tests.browser import Page, browser_program
+from tests.browser import A4, PAPER, Page, browser_program
 from tests.load.conftest import Perf
 from tests.load.test_exchange import DONE, END, HEAD, HELLO, chunk
 from tests.load.test_perf import chat
@@ -73,9 +73,6 @@ TOLD = """(() => {
 """Whether a text beside the pointer says what is under it."""
 MARKUP = "<img src=x onerror='window.ran=1'><script>window.ran=1</script>"
 
-PAPER = 718
-"""Pixels of a sheet of A4 between its margins."""
-A4 = (8.27, 11.69)
 """Inches."""
 DARK = "'#262c34'"
 """The colour of the grid in the dark scheme."""

@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_llm import conventions as names
-from tests.browser import Page, browser_program
+from tests.browser import A4, PAPER, Page, browser_program
 from tests.view.sent import exponential, first_asked, gauges, spans
 from tests.vocabulary import metric_name
 from tools.errors import ToolsError
@@ -194,6 +194,34 @@ def test_figures_are_those_that_were_sent_and_a_trace_is_two_keys_away(serving: 
                 "traces", ExportTraceServiceRequest(resource_spans=[spans({**said(1), "trace": 7777, "span": 7})])
             )
             await page.until("document.querySelector('.cards dd').textContent === '30'")
+            assert page.trouble == []
+
+    asyncio.run(go())
+
+
+def test_every_page_can_be_printed_and_is_as_before_afterwards(serving: Serving) -> None:
+    """On A4, in light colours whatever scheme the screen has, and without what one can only click."""
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    drawings = "[...document.querySelectorAll('table, svg')]"
+
+    async def go() -> None:
+        async with Page(browser_program(), serving.url, dark=True) as page:
+            await page.until("document.querySelectorAll('#heatmap .cell').length > 20")
+            for place in ("overview", "calls", "errors", f"trace/{60:032x}"):
+                await page.run(f"location.hash = '#{place}'; 0")
+                await page.until(f"document.querySelector('#main').dataset.shown === '#{place}'")
+                await page.send("Emulation.setEmulatedMedia", media="print", features=dark)
+                await page.until(f"{drawings}.every((each) => each.getBoundingClientRect().right <= {PAPER})")
+                assert await page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+                assert await page.run(
+                    "[...document.querySelectorAll('nav, button')].every((each) => !each.offsetWidth)"
+                )
+                await page.send("Emulation.setEmulatedMedia", features=dark)
+                sheets = await page.send("Page.printToPDF", paperWidth=A4[0], paperHeight=A4[1])
+                assert len(sheets["data"]) > 10_000
+                await page.until("getComputedStyle(document.body).backgroundColor === 'rgb(13, 17, 23)'")
+            await page.run("location.hash = '#overview'; 0")
+            await page.until("document.querySelector('#heatmap svg')?.clientWidth > 1000")
             assert page.trouble == []
 
     asyncio.run(go())

@@ -13,7 +13,7 @@ const state = {
   set(change) { Object.assign(state, change); for (const name of FILTERS) offer(name, state[name]); refresh(); },
 };
 const PAGES = { overview, calls, errors, trace };
-let paused = false, asking = null, latest = null, last = "";
+let paused = false, asking = null, latest = null, last = "", drawn = () => {};
 
 function place() {
   const [page, name] = location.hash.slice(1).split("/");
@@ -52,7 +52,8 @@ function show(where, data, text) {
   document.querySelector("#filters").hidden = where.page === "trace";
   if (text === last) return;
   last = text;
-  PAGES[where.page](main, data, state);
+  drawn = () => PAGES[where.page](main, data, state);
+  drawn();
   main.dataset.shown = location.hash || "#overview";
 }
 
@@ -98,6 +99,15 @@ addEventListener("hashchange", () => {
   refresh().then(() => main.focus({ preventScroll: true }));
   scrollTo(0, 0);
 });
+// paper has a width and colours of its own, and printing waits for no answer: draw what is there again
+function paper(printed) {
+  document.documentElement.classList.toggle("print", printed);
+  drawn();
+}
+const print = matchMedia("print");
+print.addEventListener("change", () => paper(print.matches));
+addEventListener("beforeprint", () => paper(true));
+addEventListener("afterprint", () => paper(false));
 let resized = 0;
 addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => { last = ""; refresh(); }, 200); });
 setInterval(() => { if (!paused && !document.hidden) refresh(); }, EVERY_MS);
