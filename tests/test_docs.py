@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 def run(source: Path | str, folder: Path | None = None) -> str:
     command = [sys.executable, str(source)] if isinstance(source, Path) else [sys.executable, "-c", source]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=240).stdout
 
 
 EXAMPLES = [
