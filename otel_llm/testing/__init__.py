@@ -8,8 +8,9 @@ record = timeline("r..a.bb.c|")      # 10 ms a character
 assert time_to_first_token(record) == 0.03
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from otel_llm.loaded_later import loaded_later
 from otel_llm.testing.capture import CapturedCall, CapturingSink, capture
 from otel_llm.testing.clock import FakeClock
 from otel_llm.testing.drawing import MS, timeline
@@ -33,10 +34,5 @@ __all__ = [
     "timeline",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "OtlpReceiver":  # late: a test that only wants a FakeClock need not load gRPC
-        from otel_llm.receiver.otlp import OtlpReceiver
-
-        return OtlpReceiver
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# a test that only wants a FakeClock need not load gRPC
+__getattr__ = loaded_later(__name__, {"OtlpReceiver": ("otel_llm.receiver.otlp", "OtlpReceiver")})
