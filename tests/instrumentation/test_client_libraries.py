@@ -17,6 +17,7 @@ import cohere
 import groq
 import huggingface_hub
 import openai
+import pydantic
 import pytest
 from botocore.config import Config
 from google import genai
@@ -50,6 +51,12 @@ def _sse(*events: Any) -> list[Any]:
     return [_http(lines[0], "text/event-stream"), PAUSE, *lines[1:], CLOSE]
 
 
+def _named(first: Any, *events: Any) -> list[Any]:
+    """Return a script of events that are named by their type: the first, the pause, the others."""
+    lines = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in (first, *events)]
+    return [_http(lines[0], "text/event-stream"), PAUSE, *lines[1:], CLOSE]
+
+
 def _whole(answer: Any, more: str = "") -> list[Any]:
     return [_http(json.dumps(answer).encode(), more=more), CLOSE]
 
@@ -72,9 +79,9 @@ def _chunk(delta: Any, reason: str | None = None, **more: Any) -> Any:
 BILL = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 ROLE = _chunk({"role": "assistant", "content": ""})
 TWO = (_chunk({"content": "one"}), _chunk({"content": "two"}))
+_CHOICE = {"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}
 ANSWER = {
-    "id": "one", "object": "chat.completion", "created": 1, "model": "tiny-2", "usage": BILL,
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}],
+    "id": "one", "object": "chat.completion", "created": 1, "model": "tiny-2", "usage": BILL, "choices": [_CHOICE],
 }  # fmt: skip
 VECTORS = {
     "id": "one", "object": "list", "model": "tiny-2", "usage": {"prompt_tokens": 7, "total_tokens": 7},
@@ -114,6 +121,12 @@ def _bedrock(url: str) -> Any:
     return boto3.client("bedrock-runtime", region_name="eu-west-1", endpoint_url=url, config=config, **keys)
 
 
+class _Weather(pydantic.BaseModel):
+    """What an answer is parsed into."""
+
+    degrees: int
+
+
 CONVERSED: Any = [{"role": "user", "content": [{"text": "hi"}]}]
 CLAUDE = json.dumps({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": MESSAGES})
 METERS = {"inputTokenCount": 7, "outputTokenCount": 3, "invocationLatency": 1, "firstByteLatency": 1}
@@ -124,7 +137,10 @@ METERS = {"inputTokenCount": 7, "outputTokenCount": 3, "invocationLatency": 1, "
 
 @dataclass
 class Library:
-    """How a library is asked, and what is to be seen. Each way takes the URL of the server, and reads all of it."""
+    """How a library is asked, and what is to be seen. Each way takes the URL of the server, and reads all of it.
+
+    reason, limit: why the answer ended, if it says, and whether 9 tokens at most are asked for
+    """
 
     provider: str
     streamed: list[Any]
@@ -136,6 +152,7 @@ class Library:
     operation: str = "chat"
     reason: str = "stop"
     headers: bool = False
+    limit: bool = True
     more: dict[str, Any] = field(default_factory=dict)
 
 
@@ -168,6 +185,14 @@ async def _gemini_streamed(url: str) -> None:
 
 async def _mistral_streamed(url: str) -> None:
     await _read(await _mistral(url).chat.stream_async(model="tiny", messages=MESSAGES))
+
+
+def _mistral_turn(url: str) -> Any:
+    return _mistral(url).beta.conversations.start(model="tiny", inputs="hi")
+
+
+async def _mistral_turn_streamed(url: str) -> None:
+    await _read(await _mistral(url).beta.conversations.start_stream_async(model="tiny", inputs="hi"))
 
 
 async def _groq_streamed(url: str) -> None:
@@ -237,6 +262,31 @@ LIBRARIES = {
         _mistral_streamed,
         lambda url: _mistral(url).chat.complete_async(model="tiny", messages=MESSAGES),
         headers=True,
+    ),
+    "mistralai, conversations": Library(
+        "mistral_ai",
+        _named(
+            {"type": "conversation.response.started", "conversation_id": "conv"},
+            {"type": "message.output.delta", "id": "one", "content": "one", "model": "tiny-2"},
+            {"type": "message.output.delta", "id": "one", "content": {"type": "text", "text": "two"}},
+            {"type": "conversation.response.done", "usage": BILL},
+        ),
+        _whole(
+            {
+                "object": "conversation.response",
+                "conversation_id": "conv",
+                "usage": BILL,
+                "outputs": [{"type": "message.output", "id": "one", "model": "tiny-2", "content": "a"}],
+            }
+        ),
+        lambda url: list(_mistral(url).beta.conversations.start_stream(model="tiny", inputs="hi")),
+        _mistral_turn,
+        _mistral_turn_streamed,
+        lambda url: _mistral(url).beta.conversations.start_async(model="tiny", inputs="hi"),
+        reason="",
+        headers=True,
+        limit=False,
+        more={"gen_ai.conversation.id": "conv", "gen_ai.response.model": "tiny-2", "gen_ai.response.id": "one"},
     ),
     "google_genai": Library(
         "gcp.gemini",
@@ -345,7 +395,7 @@ def test_a_stream_has_the_time_of_its_first_token_and_what_was_billed(name: str,
     found = _judge(seen_live, library)
     assert found["otel_llm.time_to_first_token"] >= PAUSE
     assert found["gen_ai.response.time_to_first_chunk"] <= found["otel_llm.time_to_first_token"]
-    assert found["gen_ai.response.finish_reasons"] == (library.reason,)
+    assert found.get("gen_ai.response.finish_reasons", ("",)) == (library.reason,)
     (between,) = seen_live.points(metric_name("inter_token_latency"))
     assert between.count >= 1
 
@@ -357,7 +407,7 @@ def test_an_answer_at_once_has_what_was_billed_and_no_first_token(name: str, see
         library.ask(server.url)
     found = _judge(seen_live, library)
     assert "otel_llm.time_to_first_token" not in found
-    assert found["gen_ai.request.max_tokens"] == 9
+    assert found.get("gen_ai.request.max_tokens") == (9 if library.limit else None)
 
 
 @pytest.mark.parametrize("name", [name for name, library in LIBRARIES.items() if library.ask_async])
@@ -446,18 +496,56 @@ def test_thinking_of_mistral_is_reasoning(seen_live: Seen) -> None:
     assert (seen_live.span().attributes or {})["otel_llm.time_to_first_token"] >= PAUSE
 
 
+MISTRAL_AGENT: Any = {"agent_id": "agent", "messages": MESSAGES}
+MISTRAL_WAYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "chat.complete": ("whole", lambda client: client.chat.complete(model="tiny", messages=MESSAGES)),
+    "chat.stream": ("streamed", lambda client: list(client.chat.stream(model="tiny", messages=MESSAGES))),
+    "chat.parse": ("parsed", lambda client: client.chat.parse(_Weather, model="tiny", messages=MESSAGES)),
+    "chat.parse_stream": (
+        "streamed",
+        lambda client: list(client.chat.parse_stream(_Weather, model="tiny", messages=MESSAGES)),
+    ),
+    "fim.complete": ("whole", lambda client: client.fim.complete(model="tiny", prompt="hi")),
+    "agents.complete": ("whole", lambda client: client.agents.complete(**MISTRAL_AGENT)),
+    "agents.stream": ("streamed", lambda client: list(client.agents.stream(**MISTRAL_AGENT))),
+    "conversations.start": (
+        "turn",
+        lambda client: client.beta.conversations.start(agent_id="agent", inputs="hi"),
+    ),
+    "conversations.append_stream": (
+        "turn, streamed",
+        lambda client: list(client.beta.conversations.append_stream(conversation_id="conv", inputs="hi")),
+    ),
+}  # fmt: skip
+MISTRAL_SCRIPTS = {
+    "whole": LIBRARIES["mistralai"].whole,
+    "streamed": LIBRARIES["mistralai"].streamed,
+    "parsed": _whole(
+        {**ANSWER, "choices": [{**_CHOICE, "message": {"role": "assistant", "content": '{"degrees": 3}'}}]}
+    ),
+    "turn": LIBRARIES["mistralai, conversations"].whole,
+    "turn, streamed": LIBRARIES["mistralai, conversations"].streamed,
+}
+
+
+@pytest.mark.parametrize("way", MISTRAL_WAYS)
 @pytest.mark.parametrize("propagate", [True, False])
-def test_mistral_that_traces_itself_has_one_span_for_a_call(propagate: bool, seen_live: Seen) -> None:
+def test_mistral_that_traces_itself_has_one_span_for_a_call(way: str, propagate: bool, seen_live: Seen) -> None:
     otel_llm.instrument(propagate=propagate)
-    library = LIBRARIES["mistralai"]
-    with ScriptedServer(library.whole, library.streamed) as server:
+    script, ask = MISTRAL_WAYS[way]
+    with ScriptedServer([*MISTRAL_SCRIPTS[script]]) as server:
         client = _mistral(server.url)
         set_tracer_provider(client, seen_live.tracers)
-        client.chat.complete(model="tiny", messages=MESSAGES)
-        list(client.chat.stream(model="tiny", messages=MESSAGES))
-        assert ["traceparent" in request.headers for request in server.requests] == [propagate, propagate]
-    scopes = [span.instrumentation_scope and span.instrumentation_scope.name for span in seen_live.spans]
-    assert scopes == ["otel_llm", "otel_llm"]
+        ask(client)
+        assert ("traceparent" in server.requests[0].headers) is propagate
+    span = seen_live.span()
+    assert span.instrumentation_scope is not None
+    assert span.instrumentation_scope.name == "otel_llm"
+    found = dict(span.attributes or {})
+    assert (found["gen_ai.usage.input_tokens"], found["gen_ai.usage.output_tokens"]) == (7, 3)
+    assert found.get("gen_ai.agent.id") == ("agent" if "agent" in way or way == "conversations.start" else None)
+    (duration,) = seen_live.points(metric_name("operation_duration"))
+    assert duration.count == 1
 
 
 def test_what_is_not_measured_of_mistral_keeps_the_span_it_makes(seen_live: Seen) -> None:

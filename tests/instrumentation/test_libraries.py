@@ -7,6 +7,7 @@ from typing import Any
 
 import anthropic
 import ollama
+import pydantic
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.language_models.fake import FakeListLLM, FakeStreamingListLLM
@@ -120,10 +121,8 @@ def test_1_anthropic_async(seen_live: Seen) -> None:
 
 
 def test_anthropic_not_streamed(seen_live: Seen) -> None:
-    body = json.dumps({**MESSAGE, "content": [{"type": "text", "text": "a"}], "stop_reason": "end_turn"}).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with (
-        ScriptedServer([head + body, CLOSE]) as server,
+        ScriptedServer(_not_streamed({"type": "text", "text": "a"})) as server,
         anthropic.Anthropic(base_url=server.url, api_key="x") as client,
     ):
         client.messages.create(**ASKED)
@@ -131,10 +130,19 @@ def test_anthropic_not_streamed(seen_live: Seen) -> None:
     assert "otel_llm.time_to_first_token" not in attributes(seen_live)
 
 
+def _http_json(body: str) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return (head + body).encode()
+
+
 def _not_streamed(*content: Any) -> list[Any]:
-    body = json.dumps({**MESSAGE, "content": [*content], "stop_reason": "end_turn"}).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    return [head + body, CLOSE]
+    return [_http_json(json.dumps({**MESSAGE, "content": [*content], "stop_reason": "end_turn"})), CLOSE]
+
+
+class _Weather(pydantic.BaseModel):
+    """What an answer is parsed into."""
+
+    degrees: int
 
 
 def _traced(seen: Seen, url: str, **more: Any) -> Any:
@@ -147,7 +155,11 @@ ANTHROPIC_WAYS: dict[str, Callable[[Any], Any]] = {
     "create, streamed": lambda client: list(client.messages.create(**ASKED, stream=True)),
     "stream": lambda client: client.messages.stream(**ASKED).__enter__().get_final_text(),
     "parse": lambda client: client.messages.parse(**ASKED),
+    "parse, into a class": lambda client: client.messages.parse(**ASKED, output_format=_Weather),
     "beta": lambda client: client.beta.messages.create(**ASKED),
+    "beta, parse": lambda client: client.beta.messages.parse(**ASKED, output_format=_Weather),
+    "beta, stream": lambda client: client.beta.messages.stream(**ASKED).__enter__().get_final_text(),
+    "raw response": lambda client: client.messages.with_raw_response.create(**ASKED).parse(),
 }
 
 
@@ -155,7 +167,7 @@ ANTHROPIC_WAYS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("propagate", [True, False])
 def test_anthropic_that_traces_itself_has_one_span_for_a_call(way: str, propagate: bool, seen_live: Seen) -> None:
     otel_llm.instrument(propagate=propagate)
-    script = STREAM if "stream" in way else _not_streamed({"type": "text", "text": "a"})
+    script = STREAM if "stream" in way else _not_streamed({"type": "text", "text": '{"degrees": 3}'})
     with ScriptedServer([*script]) as server, _traced(seen_live, server.url) as client:
         ANTHROPIC_WAYS[way](client)
         sent = server.requests[0].headers
@@ -163,20 +175,99 @@ def test_anthropic_that_traces_itself_has_one_span_for_a_call(way: str, propagat
     assert span.instrumentation_scope is not None
     assert span.instrumentation_scope.name == "otel_llm"
     assert attributes(seen_live)["gen_ai.usage.input_tokens"] == 7
+    assert attributes(seen_live)["gen_ai.usage.cache_creation.input_tokens"] == 1
     assert ("traceparent" in sent) is propagate
     (duration,) = seen_live.points(metric_name("operation_duration"))
     assert duration.count == 1
 
 
+USE = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"place": "here"}}
+ASKS_FOR_THE_TOOL = json.dumps({**MESSAGE, "content": [USE], "stop_reason": "tool_use"})
+ASKS_FOR_THE_TOOL_STREAMED = (
+    SSE
+    + _event("message_start", message=MESSAGE)
+    + _event("content_block_start", index=0, content_block={**USE, "input": {}})
+    + _event("content_block_delta", index=0, delta={"type": "input_json_delta", "partial_json": '{"place": "here"}'})
+    + _event("content_block_stop", index=0)
+    + _event("message_delta", delta={"stop_reason": "tool_use", "stop_sequence": None}, usage={"output_tokens": 5})
+    + _event("message_stop"),
+    CLOSE,
+)
+
+
+@anthropic.beta_tool
+def weather(place: str) -> str:
+    """Tell the weather."""
+    return f"{place}: fine"
+
+
+@anthropic.beta_async_tool(name="weather")
+async def weather_later(place: str) -> str:
+    """Tell the weather."""
+    return f"{place}: fine"
+
+
+def _run_tools(seen: Seen, url: str) -> None:
+    with _traced(seen, url) as client:
+        client.beta.messages.tool_runner(**ASKED, tools=[weather]).until_done()
+
+
+def _run_tools_streamed(seen: Seen, url: str) -> None:
+    with _traced(seen, url) as client:
+        for stream in client.beta.messages.tool_runner(**ASKED, tools=[weather], stream=True):
+            for _ in stream:
+                pass
+
+
+def _run_tools_async(seen: Seen, url: str) -> None:
+    async def run() -> None:
+        traced: Any = {"tracer_provider": seen.tracers}
+        async with anthropic.AsyncAnthropic(base_url=url, api_key="x", open_telemetry=traced) as client:
+            await client.beta.messages.tool_runner(**ASKED, tools=[weather_later]).until_done()
+
+    asyncio.run(run())
+
+
+TOOL_RUNNERS: dict[str, Callable[[Seen, str], None]] = {
+    "whole answers": _run_tools,
+    "streamed": _run_tools_streamed,
+    "async": _run_tools_async,
+}
+
+
+@pytest.mark.parametrize("way", TOOL_RUNNERS)
+@pytest.mark.parametrize("propagate", [True, False])
+def test_each_turn_of_anthropics_tool_runner_is_one_call_inside_of_its_span(
+    way: str, propagate: bool, seen_live: Seen
+) -> None:
+    otel_llm.instrument(propagate=propagate)
+    whole = [[_http_json(ASKS_FOR_THE_TOOL), CLOSE], _not_streamed({"type": "text", "text": "fine"})]
+    scripts = [[*ASKS_FOR_THE_TOOL_STREAMED], [*STREAM]] if way == "streamed" else whole
+    with ScriptedServer(*scripts) as server:
+        TOOL_RUNNERS[way](seen_live, server.url)
+        sent = [request.headers for request in server.requests]
+    assert ["traceparent" in headers for headers in sent] == [propagate, propagate]
+    runner = next(span for span in seen_live.spans if span.name == "anthropic.messages.tool_runner")
+    turns = [span for span in seen_live.spans if span.name == "chat tiny"]
+    assert [span.name for span in seen_live.spans if span not in (runner, *turns)] == [
+        "anthropic.custom_tool_use weather"
+    ]
+    assert [(span.attributes or {})["gen_ai.usage.input_tokens"] for span in turns] == [7, 7]
+    assert [(span.attributes or {})["gen_ai.usage.cache_creation.input_tokens"] for span in turns] == [1, 1]
+    assert "gen_ai.usage.input_tokens" not in (runner.attributes or {})
+    assert runner.context is not None
+    assert {span.parent and span.parent.span_id for span in turns} == {runner.context.span_id}
+    (duration,) = seen_live.points(metric_name("operation_duration"))
+    assert duration.count == 2
+
+
 def test_what_we_do_not_measure_of_anthropic_keeps_the_spans_it_has(seen_live: Seen) -> None:
-    answer = json.dumps({"input_tokens": 3}).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n".encode()
 
     @otel_llm.metrics(model="outer")
     def count(client: Any) -> None:
         client.messages.count_tokens(model="tiny", messages=MESSAGES)
 
-    scripts = [_not_streamed({"type": "text", "text": "a"}), [head + answer, CLOSE]]
+    scripts = [_not_streamed({"type": "text", "text": "a"}), [_http_json('{"input_tokens": 3}'), CLOSE]]
     with ScriptedServer(*scripts) as server, _traced(seen_live, server.url) as client:
         client.messages.create(**ASKED)
         count(client)
