@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -17,9 +18,10 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogR
 
 import otel_llm
 from otel_llm.instrumentation.calls import content
+from otel_llm.sim import Behaviour, SimServer
 from otel_llm.testing import ScriptedServer
 from tests.instrumentation.test_client_libraries import LIBRARIES
-from tests.instrumentation.test_libraries import ASKED, STREAM
+from tests.instrumentation.test_libraries import ASKED, ASKS_FOR_THE_TOOL_STREAMED, STREAM
 from tests.telemetry_in_memory import Seen
 
 VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
@@ -154,7 +156,158 @@ def test_what_is_no_text_is_told_of_by_its_type() -> None:
     kept = content.Content((), {"messages": asked}, "span", "")
     first, second = kept._asked
     assert first["parts"] == [{"type": "text", "content": "what is it?"}, {"type": "image_url"}]
-    assert second["parts"] == [{"type": "tool_call", "id": "1", "name": "weather", "arguments": "{}"}]
+    assert second["parts"] == [{"type": "tool_call", "id": "1", "name": "weather", "arguments": {}}]
+
+
+ASKED_FOR = {"type": "tool_call", "id": "1", "name": "weather", "arguments": {"place": "here"}}
+WORDS = ('{"place":', ' "here"}')
+
+
+def _openai_pieces(*pieces: Any) -> list[Any]:
+    return [{"choices": [{"index": 0, "delta": {"content": None, "tool_calls": [piece]}}]} for piece in pieces]
+
+
+ITEMS: dict[str, list[Any]] = {
+    "OpenAI, in pieces": _openai_pieces(
+        {"index": 0, "id": "1", "type": "function", "function": {"name": "weather", "arguments": ""}},
+        *({"index": 0, "function": {"arguments": words}} for words in WORDS),
+    ),
+    "OpenAI, whole": [
+        {"choices": [{"index": 0, "message": {"tool_calls": [
+            {"id": "1", "type": "function", "function": {"name": "weather", "arguments": "".join(WORDS)}}]}}]}
+    ],
+    "Responses, streamed": [
+        {"type": "response.output_item.added", "output_index": 0,
+         "item": {"type": "function_call", "call_id": "1", "name": "weather", "arguments": ""}},
+        {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": WORDS[0]},
+        {"type": "response.output_item.done", "output_index": 0,
+         "item": {"type": "function_call", "call_id": "1", "name": "weather", "arguments": "".join(WORDS)}},
+        {"type": "response.completed",
+         "response": {"output": [{"type": "function_call", "call_id": "1", "name": "weather", "arguments": "{}"}]}},
+    ],
+    "Responses, whole": [
+        {"output": [{"type": "function_call", "call_id": "1", "name": "weather", "arguments": "".join(WORDS)}]}
+    ],
+    "Anthropic, in pieces": [
+        {"type": "content_block_start", "index": 1,
+         "content_block": {"type": "tool_use", "id": "1", "name": "weather", "input": {}}},
+        *({"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": words}}
+          for words in WORDS),
+    ],
+    "Anthropic, whole": [
+        {"content": [{"type": "tool_use", "id": "1", "name": "weather", "input": {"place": "here"}}]}
+    ],
+    "Google": [
+        {"candidates": [{"content": {"parts": [
+            {"text": None, "function_call": {"id": "1", "name": "weather", "args": {"place": "here"}}}]}}]}
+    ],
+    "Bedrock, in pieces": [
+        {"contentBlockStart": {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "1", "name": "weather"}}}},
+        *({"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"toolUse": {"input": words}}}} for words in WORDS),
+    ],
+    "Bedrock, whole": [
+        {"output": {"message": {"content": [
+            {"toolUse": {"toolUseId": "1", "name": "weather", "input": {"place": "here"}}}]}}}
+    ],
+    "Cohere, in pieces": [
+        {"type": "tool-call-start", "index": 0, "delta": {"message": {"tool_calls":
+            {"id": "1", "type": "function", "function": {"name": "weather", "arguments": ""}}}}},
+        *({"type": "tool-call-delta", "index": 0, "delta": {"message": {"tool_calls": {"function":
+            {"arguments": words}}}}} for words in WORDS),
+    ],
+    "Mistral, a conversation": [
+        {"event": "function.call.delta", "data": {"type": "function.call.delta", "id": "x", "output_index": 0,
+                                                  "name": "weather", "tool_call_id": "1", "arguments": words}}
+        for words in WORDS
+    ],
+    "Ollama": [{"message": {"tool_calls": [{"id": "1", "function": {"name": "weather",
+                                                                    "arguments": {"place": "here"}}}]}}],
+    "langchain": [{"content": "", "tool_calls": [{"id": "1", "name": "weather", "args": {"place": "here"}}]}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("items", ITEMS.values(), ids=ITEMS)
+def test_the_tools_that_an_answer_asks_for_are_kept(items: Any) -> None:
+    kept = content.Content((), {"messages": "hi"}, "span", "")
+    for item in items:
+        kept.take(item)
+    assert kept._answered(["tool_calls"]) == [
+        {"role": "assistant", "parts": [ASKED_FOR], "finish_reason": "tool_calls"}
+    ]
+
+
+def test_tools_asked_for_at_once_are_told_apart() -> None:
+    other = {"index": 1, "id": "2", "function": {"name": "time", "arguments": "not json"}}
+    kept = content.Content((), {"messages": "hi"}, "span", "")
+    for item in (*ITEMS["OpenAI, in pieces"], *_openai_pieces(other), *ITEMS["Google"], *ITEMS["Google"]):
+        kept.take(item)
+    (said,) = kept._answered([])
+    assert said["parts"][:2] == [ASKED_FOR, {"type": "tool_call", "id": "2", "name": "time", "arguments": "not json"}]
+    assert said["parts"][2:] == [ASKED_FOR, ASKED_FOR]
+
+
+def test_the_tool_of_a_stream_of_anthropic(seen_live: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "SPAN_ONLY")
+    with (
+        ScriptedServer([*ASKS_FOR_THE_TOOL_STREAMED]) as server,
+        anthropic.Anthropic(base_url=server.url, api_key="none") as client,
+        client.messages.stream(**ASKED) as stream,
+    ):
+        stream.until_done()
+    (said,) = json.loads(str((seen_live.span().attributes or {})["gen_ai.output.messages"]))
+    assert said["parts"] == [{**ASKED_FOR, "id": "toolu_1"}]
+
+
+def test_what_a_tool_answered_is_kept_with_the_call_that_it_answers() -> None:
+    by_openai = {"role": "tool", "tool_call_id": "1", "content": "fine"}
+    by_anthropic = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "fine"}]}
+    kept = content.Content((), {"messages": [by_openai, by_anthropic]}, "span", "")
+    answered = {"type": "tool_call_response", "id": "1", "response": "fine"}
+    assert [(message["role"], message["parts"]) for message in kept._asked] == [
+        ("tool", [answered]),
+        ("user", [answered]),
+    ]
+
+
+UPLOADS = """
+import otel_llm
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+spans, tracers = InMemorySpanExporter(), TracerProvider()
+tracers.add_span_processor(SimpleSpanProcessor(spans))
+trace.set_tracer_provider(tracers)
+
+@otel_llm.metrics(model="mine")
+def answer(messages):
+    return {"choices": [{"message": {"content": "the answer", "tool_calls": [
+        {"id": "1", "function": {"name": "weather", "arguments": "{}"}}]}}]}
+
+answer([{"role": "system", "content": "be brief"}, {"role": "user", "content": [{"type": "image_url"}]}])
+(span,) = spans.get_finished_spans()
+print(span.attributes["gen_ai.input.messages_ref"], span.attributes["gen_ai.output.messages_ref"])
+"""
+
+
+@pytest.mark.skipif(not (Path(sys.prefix) / "foreign").is_dir(), reason="needs make test's environment")
+def test_the_upload_hook_of_util_genai_uploads_and_leaves_addresses_on_the_span(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HOOK, "upload")
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_UPLOAD_BASE_PATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(Path(sys.prefix) / "foreign"))
+    done = subprocess.run([sys.executable, "-c", UPLOADS], capture_output=True, text=True, timeout=60, check=True)
+    asked, answered = (json.loads(Path(each.removeprefix("file://")).read_text()) for each in done.stdout.split())
+    assert [message["parts"] for message in asked] == [
+        [{"type": "text", "content": "be brief"}],
+        [{"type": "image_url"}],
+    ]
+    assert answered[0]["parts"] == [
+        {"type": "text", "content": "the answer"},
+        {"type": "tool_call", "id": "1", "name": "weather", "arguments": {}},
+    ]
 
 
 def test_a_hook_is_called_whatever_else_is_asked_for_and_before_the_span_ends(
@@ -215,6 +368,16 @@ def test_of_what_openai_calls_responses(seen_live: Seen, monkeypatch: pytest.Mon
     found = seen_live.span().attributes or {}
     assert json.loads(str(found["gen_ai.input.messages"])) == ASKED_HI
     assert json.loads(str(found["gen_ai.output.messages"]))[0]["parts"][0]["content"] == "a"
+
+
+def test_what_responses_stream_is_told_once(seen_live: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "SPAN_ONLY")
+    with SimServer(Behaviour(ttft_ms=0, itl_ms=0, tokens=4)) as sim:
+        client = openai.OpenAI(api_key="x", base_url=sim.url + "/v1")
+        events = list(client.responses.create(model="tiny", input="hi", stream=True))
+    said = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    (told,) = json.loads(str((seen_live.span().attributes or {})["gen_ai.output.messages"]))
+    assert told["parts"] == [{"type": "text", "content": said}]
 
 
 def test_events_go_where_spans_go_when_we_set_up_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:

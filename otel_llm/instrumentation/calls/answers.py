@@ -6,6 +6,7 @@ is counted, a tensor of token ids has its size, and `usage` is believed. The tok
 alone: nothing is guessed.
 """
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
@@ -13,7 +14,7 @@ from typing import Any, Final, Protocol
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL, ServerTimes
 from otel_llm.wire.server_timings import timings_in
 
-__all__ = ["AnswerFacts", "kind_of", "member", "read_result", "read_usage"]
+__all__ = ["AnswerFacts", "event_of_responses", "kind_of", "member", "read_json", "read_result", "read_usage"]
 
 
 class AnswerFacts(Protocol):
@@ -91,6 +92,22 @@ def _kind_of_choices(choices: "list[Any] | tuple[Any, ...]") -> int:
 def member(thing: Any, name: str) -> Any:
     """Return `thing[name]` of a mapping, else `thing.name`; None when there is none."""
     return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
+
+
+def event_of_responses(item: Any) -> str | None:
+    """Return which event of OpenAI's Responses an item is, None where it is none. Most of them tell of text again."""
+    kind = member(item, "type")
+    kind = getattr(kind, "value", kind)  # litellm has members of an enum
+    return kind if isinstance(kind, str) and kind.startswith("response.") else None
+
+
+def read_json(body: Any) -> Mapping[str, Any]:
+    """Return the members of a body in JSON; none of anything else."""
+    try:
+        found = json.loads(body) if isinstance(body, str | bytes | bytearray) else None
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read_result(value: Any, observation: AnswerFacts, tokens: Callable[[Any], int] | None = None) -> None:

@@ -16,9 +16,10 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from otel_llm import conventions as names
-from otel_llm.instrumentation.calls.answers import member
+from otel_llm.instrumentation.calls.answers import member, read_json
 from otel_llm.instrumentation.calls.destination import LOG
-from otel_llm.instrumentation.calls.texts import read_json, text_of
+from otel_llm.instrumentation.calls.texts import text_of
+from otel_llm.instrumentation.calls.tool_calls import ToolCalls, tool_call
 from otel_llm.observation import StreamObservation
 from otel_llm.record import StreamRecord
 
@@ -49,7 +50,7 @@ def _tell_misspelt(value: str) -> None:
 class Content:
     """What one call was asked and answered. texts: of the items of its stream, or of its result, in their order."""
 
-    __slots__ = ("_asked", "_hook", "_system", "_where", "texts")
+    __slots__ = ("_asked", "_hook", "_system", "_tools", "_where", "texts")
 
     def __init__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str, hook: str) -> None:
         given = [mapping for mapping in (kwargs, *args) if isinstance(mapping, Mapping)]
@@ -59,10 +60,12 @@ class Content:
         self._system = _parts(_first(given, _SYSTEM))
         self._where, self._hook = where, hook
         self.texts: list[str] = []
+        self._tools = ToolCalls()
 
     def take(self, item: Any) -> None:
-        """Take the text of an item or of a result."""
+        """Take the text of an item or of a result, and the calls of tools."""
         self.texts.append(text_of(item))
+        self._tools.take(item)
 
     def put(self, observation: StreamObservation) -> None:
         """Add it to what is known of the call, from where it goes onto the span, if it is to be there."""
@@ -96,9 +99,10 @@ class Content:
         return {name: value for name, value in found.items() if value}
 
     def _answered(self, reasons: Iterable[str]) -> list[Any]:
-        if not any(self.texts):
+        parts = [{"type": _PART, "content": "".join(self.texts)}] if any(self.texts) else []
+        parts += self._tools.told()
+        if not parts:
             return []
-        parts = [{"type": _PART, "content": "".join(self.texts)}]
         return [{"role": "assistant", "parts": parts, "finish_reason": next(iter(reasons), "")}]
 
 
@@ -136,12 +140,14 @@ def _message(found: Any) -> dict[str, Any]:
     if isinstance(found, str):
         return {"role": "user", "parts": _parts(found)}
     content = member(found, "content")
-    parts = _parts(member(found, "parts") if content is None else content)
-    for call in member(found, "tool_calls") or ():
-        function = member(call, "function") or call
-        asked = {"name": member(function, "name"), "arguments": member(function, "arguments")}
-        parts.append({"type": "tool_call", "id": member(call, "id"), **asked})
-    return {"role": str(member(found, "role") or member(found, "type") or "user"), "parts": parts}
+    if (answered := member(found, "tool_call_id")) is not None:  # a result, as OpenAI has it
+        parts = [{"type": "tool_call_response", "id": answered, "response": content}]
+    else:
+        parts = _parts(member(found, "parts") if content is None else content)
+    calls = ToolCalls()
+    calls.take({"tool_calls": member(found, "tool_calls")})
+    role = member(found, "role") or member(found, "type") or "user"
+    return {"role": str(role), "parts": [*parts, *calls.told()]}
 
 
 def _parts(found: Any) -> list[Any]:
@@ -152,7 +158,14 @@ def _parts(found: Any) -> list[Any]:
     words = found if isinstance(found, str) else member(found, "text")
     if isinstance(words, str):
         return [{"type": _PART, "content": words}]
-    return [{"type": str(member(found, "type") or "other")}]
+    if (call := tool_call(found)) is not None:
+        return [call]
+    kind = str(member(found, "type") or "other")
+    if kind == "tool_result":  # as Anthropic has it
+        return [
+            {"type": "tool_call_response", "id": member(found, "tool_use_id"), "response": member(found, "content")}
+        ]
+    return [{"type": kind}]
 
 
 # -- the hook of opentelemetry-util-genai --------------------------------------------------------------------------
@@ -172,6 +185,17 @@ def _hook(name: str) -> Any:
     return completion_hook.load_completion_hook(), types
 
 
+def _typed(types: Any, part: dict[str, Any]) -> Any:
+    match part["type"]:
+        case "text":
+            return types.Text(content=part["content"])
+        case "tool_call":
+            return types.ToolCallRequest(arguments=part["arguments"], name=part["name"], id=part["id"])
+        case "tool_call_response":
+            return types.ToolCallResponse(response=part["response"], id=part["id"])
+    return types.GenericPart(type=part["type"])
+
+
 def _call_hook(
     name: str, asked: list[Any], answered: list[Any], system: list[Any], span: trace.Span | None, event: Any
 ) -> None:
@@ -180,7 +204,7 @@ def _call_hook(
     hook, types = found
 
     def typed(parts: list[Any]) -> list[Any]:
-        return [types.Text(content=part["content"]) if part["type"] == _PART else part for part in parts]
+        return [_typed(types, part) for part in parts]
 
     hook.on_completion(
         inputs=[types.InputMessage(role=one["role"], parts=typed(one["parts"])) for one in asked],

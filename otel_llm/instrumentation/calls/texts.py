@@ -3,13 +3,12 @@
 It is read for content alone, and only where somebody asked for that: measuring needs no text.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from otel_llm.instrumentation.calls.answers import member
+from otel_llm.instrumentation.calls.answers import event_of_responses, member, read_json
 
-__all__ = ["read_json", "text_of"]
+__all__ = ["text_of"]
 
 _TEXTS: Final = (
     *("content", "text", "response", "generated_text", "output_text"),
@@ -28,6 +27,7 @@ _INSIDE: Final = (
     "body",
 )
 """Where what holds the text may be: events of Mistral, Anthropic, Bedrock and Cohere, answers of Ollama and others."""
+_SPOKEN: Final = ("response.output_text.delta", "response.refusal.delta")
 _DEEPEST: Final = 5
 
 
@@ -39,6 +39,8 @@ def text_of(item: Any, depth: int = 0) -> str:
         return ""
     if isinstance(item, list | tuple):
         return "".join(text_of(part, depth + 1) for part in item)
+    if (event := event_of_responses(item)) is not None:
+        return str(member(item, "delta") or "") if event in _SPOKEN else ""
     if isinstance(chunk := member(item, "chunk"), Mapping):  # Bedrock's, of what its models say themselves
         return text_of(read_json(chunk.get("bytes")), depth + 1)
     for choice in _list(item, "choices"):  # OpenAI's: the first, where several were asked for
@@ -53,15 +55,6 @@ def text_of(item: Any, depth: int = 0) -> str:
         if (inside := member(item, name)) is not None:
             return text_of(inside, depth + 1)
     return ""
-
-
-def read_json(body: Any) -> Mapping[str, Any]:
-    """Return the members of a body in JSON; none of anything else."""
-    try:
-        found = json.loads(body) if isinstance(body, str | bytes | bytearray) else None
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _list(item: Any, name: str) -> Iterable[Any]:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 from otel_llm import conventions as names
+from otel_llm.instrumentation.calls.answers import read_json
 from otel_llm.instrumentation.calls.hooks import GOES_ON, Hooks, MeasuredCall
 from otel_llm.instrumentation.calls.in_flight import OpenCall, abandon_soon
 from otel_llm.instrumentation.calls.options import Options
-from otel_llm.instrumentation.calls.texts import read_json
 from otel_llm.instrumentation.libraries.adapter import LibraryTarget, Settings
 from otel_llm.instrumentation.libraries.request import parameters, server_in_text
 from otel_llm.instrumentation.streams.proxy import Looks, put
