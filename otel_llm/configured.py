@@ -51,7 +51,7 @@ def configure(
         signals.append("traces")
     if isinstance(metrics.get_meter_provider(), _ProxyMeterProvider):
         signals.append("metrics")
-    if len(signals) < 2:
+    if len(signals) < 2 and not _is_there_already(given, before):
         _log.warning(_why_left(before))
     made = build_providers(
         service_name,
@@ -101,6 +101,12 @@ class _Configured(NamedTuple):
 
 _configured: _Configured | None = None
 """By the first call of `configure` that set a provider which still stands."""
+
+
+def _is_there_already(given: tuple[Any, ...], before: _Configured | None) -> bool:
+    """Return whether all that is asked for besides a name stands: calls are shown, as `otel-llm run` had it done."""
+    _, _, *exports, _ = given
+    return before is not None and not before.made.is_shut_down and before.given[-1] and not any((given[0], *exports))
 
 
 def _why_left(before: _Configured | None) -> str:

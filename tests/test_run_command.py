@@ -1,10 +1,13 @@
 """`otel-llm run`: a program as it is, its calls as lines on stderr, and a summary."""
 
+import contextlib
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -65,10 +68,87 @@ def test_each_call_is_a_line_below_the_calls_inside_it_and_counted_once(tmp_path
     assert done.stdout == "__main__ ['app.py', '--help', 'x']\n"
     assert done.returncode == 0
     lines = done.stderr.splitlines()
-    assert re.match(r"  chat inner +first token +[\d.]+ ms +[\d.]+ tokens/s +5 out +[\d.]+ ms$", lines[0])
+    assert re.match(r"  chat inner +TTFT +[\d.]+ ms +[\d.]+ tokens/s +5 out +[\d.]+ ms$", lines[0])
     assert re.match(r"chat outer +[\d.]+ tokens/s +5 out +[\d.]+ ms$", lines[1])
     assert re.match(r"chat breaks .* error RuntimeError$", lines[2])
+    assert "\x1b" not in done.stderr
     assert [line.split()[:4] for line in lines[5:]] == [["chat", "outer", "1", "0"], ["chat", "breaks", "1", "1"]]
+
+
+LONG = """
+import otel_llm
+
+@otel_llm.metrics(model="meta-llama/Llama-3.3-70B-Instruct-with-a-name-of-its-own")
+def long(ends):
+    yield "a"
+    if ends:
+        raise RuntimeError("on purpose")
+
+@otel_llm.metrics(model="short")
+def short():
+    raise ConnectionRefusedError
+
+list(long(False))
+for broken in (lambda: list(long(True)), short):
+    try:
+        broken()
+    except (RuntimeError, OSError):
+        pass
+"""
+
+
+def on_a_terminal(file: str, folder: Path, columns: int, **environment: str) -> str:
+    """Return what `run` of a program writes to a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    known = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTHONPATH", "NO_COL"))
+    }
+    command = [sys.executable, "-m", "otel_llm", "run", file]
+    started = subprocess.Popen(command, cwd=folder, env={**known, **environment}, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # what a terminal says when nobody writes to it any more
+        while part := os.read(ours, 65536):
+            shown += part
+    os.close(ours)
+    assert started.wait(60) == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_of_80_columns_wraps_nothing(tmp_path: Path) -> None:
+    """Names that are too long stand above their numbers, and what ended before anything came says so in their place."""
+    shown = on_a_terminal(program(tmp_path, LONG), tmp_path, 80)
+    lines = [re.sub(r"\x1b\[\d+m", "", line.rpartition("\r")[2]) for line in shown.split("\n")[:-1]]
+    assert max(map(len, lines)) <= 80
+    name = "chat meta-llama/Llama-3.3-70B-Instruct-with-a-name-of-its-own"
+    assert (lines[0], lines[2]) == (name, name)
+    assert re.match(r" {21}TTFT +[\d.]+ ms +[\d.]+ tokens/s +1 out +[\d.]+ ms$", lines[1])
+    assert lines[4] == f"{'':21}error RuntimeError"
+    assert re.match(r"chat short +error ConnectionRefusedError +[\d.]+ ms$", lines[5])
+    assert lines[7].split()[:3] == ["calls", "failed", "TTFT"]
+    assert lines[8] == name
+    assert lines[9].split()[:2] == ["2", "1"]
+    assert lines[10].split()[:4] == ["chat", "short", "1", "1"]
+
+
+def test_a_call_begins_a_line_where_the_program_has_not_ended_its_own(tmp_path: Path) -> None:
+    """The spaces wrap after a text, and not after nothing; then the cursor is in the first column of a line."""
+    file = program(tmp_path, LONG.replace("list(long(False))", "print('text', end='', flush=True)"))
+    assert re.match(r"text {79}\rchat meta-llama", on_a_terminal(file, tmp_path, 80))
+
+
+def test_what_a_program_configures_itself_is_no_complaint_where_calls_are_shown(tmp_path: Path) -> None:
+    named = "import otel_llm\notel_llm.configure(service_name='mine', show=True)\n" + NESTED
+    assert "configure" not in run(program(tmp_path, named), folder=tmp_path).stderr
+    elsewhere = "import otel_llm\notel_llm.configure('http://localhost:1')\n" + NESTED
+    assert "was called before with other arguments" in run(program(tmp_path, elsewhere), folder=tmp_path).stderr
+
+
+def test_errors_are_red_unless_no_color_is_set(tmp_path: Path) -> None:
+    file = program(tmp_path, LONG)
+    assert "\x1b[31merror ConnectionRefusedError\x1b[0m" in on_a_terminal(file, tmp_path, 120)
+    assert "\x1b" not in on_a_terminal(file, tmp_path, 120, NO_COLOR="1")
 
 
 def test_a_name_can_neither_move_the_cursor_nor_begin_a_line_of_its_own(tmp_path: Path) -> None:
@@ -83,7 +163,7 @@ def test_a_library_is_measured_and_its_tokens_are_the_providers(tmp_path: Path) 
     with SimServer(Behaviour(ttft_ms=100, itl_ms=5, tokens=6)) as sim:
         done = run(program(tmp_path, OPENAI), sim.url + "/v1", folder=tmp_path)
     line, *_, total = done.stderr.splitlines()
-    first = re.match(r"chat tiny +first token +(\d+) ms .* 6 out ", line)
+    first = re.match(r"chat tiny +TTFT +(\d+) ms .* 6 out ", line)
     assert first is not None, line
     assert int(first[1]) >= 100
     assert re.match(rf"chat tiny +1 +0 +{first[1]} ms ", total), total

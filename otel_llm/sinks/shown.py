@@ -1,9 +1,10 @@
 """Calls as lines for a person: each as it ends, and a summary at the end. What the first minute needs, and no receiver.
 
-    chat gpt-5-mini                 first token   212 ms    61.3 tokens/s      33 in     48 out    1.02 s
+    chat gpt-5-mini       TTFT  212 ms    61.3 tokens/s     33 in     48 out  1.02 s
 
-A call inside another one ends first, so it stands above it, and further to the right. Lines go to stderr: what the
-program prints stays what it was.
+A call inside another one ends first, so it stands above it, and further to the right. On a terminal nothing is wrapped
+from 80 columns on: a name that is too long has a line of its own, above its numbers. Elsewhere a call is one line.
+They go to stderr: what the program prints stays what it was.
 """
 
 import os
@@ -25,8 +26,10 @@ from otel_llm.visible import on_one_line
 
 __all__ = ["ShownCalls"]
 
+_NUMBERS: Final = 60
+"""Columns of what follows the name of a call."""
 _NAME: Final = 36
-"""Columns of the name of a call; a longer one moves the rest of its line to the right."""
+"""Columns of the name of a call; fewer where the terminal is narrow."""
 _KEPT: Final = 10_000
 """Calls of one model whose latencies the summary is made of: the last ones of a program that runs on."""
 _RED: Final = "\x1b[31m"
@@ -66,7 +69,7 @@ class ShownCalls(SpanProcessor):
         if not _is_call(span):
             return
         said = _Said(span)
-        self._write(said.line(depth, colour=self._is_terminal()))
+        self._write(said.lines(depth, self._columns(), colour=self._has_colour()))
         if said.counted:
             with self._lock:
                 said.add_to(self._own_sums().setdefault(said.name, _Sum()))
@@ -75,7 +78,7 @@ class ShownCalls(SpanProcessor):
         with self._lock:
             sums, self._sums = self._own_sums(), {}
         if sums:
-            self._write("\n".join(("", *_table(sums))))
+            self._write("\n".join(("", *_table(sums, self._columns()))))
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return True
@@ -86,13 +89,29 @@ class ShownCalls(SpanProcessor):
             self._pid, self._sums = os.getpid(), {}
         return self._sums
 
-    def _is_terminal(self) -> bool:
-        return (self._stream or sys.stderr).isatty()
+    def _has_colour(self) -> bool:
+        return (self._stream or sys.stderr).isatty() and not os.environ.get("NO_COLOR")
+
+    def _columns(self) -> int | None:
+        """Return how wide the terminal is; None where there is none."""
+        try:
+            return os.get_terminal_size((self._stream or sys.stderr).fileno()).columns or None
+        except (OSError, ValueError, AttributeError):
+            return None
+
+    def _margin(self) -> str:
+        """Return what moves the cursor to the beginning of a line, of this one if it is there.
+
+        A program that prints an answer as it comes has not ended its line by the time the call ends. Spaces wrap to the
+        next line unless the cursor stands in the first column, as zsh does it before its prompt.
+        """
+        columns = self._columns()
+        return "" if columns is None or not sys.stdout.isatty() else f"{' ' * (columns - 1)}\r"
 
     def _write(self, text: str) -> None:
         stream = self._stream or sys.stderr
         try:
-            stream.write(text + "\n")  # one write, so that lines of threads and processes stay whole
+            stream.write(f"{self._margin()}{text}\n")  # one write, so that lines of threads and processes stay whole
             stream.flush()
         except (OSError, ValueError):  # nobody reads any more
             return
@@ -119,20 +138,25 @@ class _Said:
         how = filter(None, ("" if outcome == "complete" else outcome, said.get(names.ERROR_TYPE)))
         self.end = on_one_line(" ".join(map(str, how)))
 
-    def line(self, depth: int, *, colour: bool) -> str:
-        name = f"{'  ' * depth}{self.name}"
-        cells = (
-            f"{name:{_NAME}}",
-            f"first token {_time(self.first)}" if self.first is not None else " " * 20,
-            f"{self.rate:8.1f} tokens/s" if self.rate is not None else " " * 17,
-            f"{self.given:7,} in" if self.given is not None else " " * 10,
-            f"{self.made:7,} out" if self.made is not None else " " * 11,
-            _time(self.seconds),
-        )
-        line, end = " ".join(cells), self.end
+    def lines(self, depth: int, columns: int | None, *, colour: bool) -> str:
+        """Return the call as one line, or as few that fit into the columns."""
+        name, end = f"{'  ' * depth}{self.name}", self.end
+        width = _NAME if columns is None else max(min(_NAME, columns - _NUMBERS), 0)
+        numbers = " ".join((
+            f"TTFT {_time(self.first)}" if self.first is not None else " " * 13,
+            f"{self.rate:6.1f} tokens/s" if self.rate is not None else " " * 15,
+            f"{self.given:6,} in" if self.given is not None else " " * 9,
+            f"{self.made:6,} out" if self.made is not None else " " * 10,
+        ))  # fmt: skip
         if colour and end:
             end = f"{_RED if self.failed else _DIM}{end}{_PLAIN}"
-        return f"{line}  {end}" if end else line
+        if numbers.isspace() and len(self.end) < len(numbers):  # it ended before anything came
+            numbers, end = end + numbers[len(self.end) :], ""
+        line = f"{numbers} {_time(self.seconds)}"
+        if end:
+            fits = columns is None or width + _NUMBERS + 2 + len(self.end) <= columns
+            line += f"  {end}" if fits else f"\n{'':{width}} {end}"
+        return _under(name, width, line, breaks=columns is not None)
 
     def add_to(self, total: _Sum) -> None:
         total.calls += 1
@@ -156,8 +180,13 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1e3:5.1f} ms" if seconds < 0.1 else f"{seconds * 1e3:5.0f} ms"
 
 
-def _table(sums: dict[str, _Sum]) -> list[str]:
-    rows = [("", "calls", "failed", "first token p50", "max", "tokens/s p50", "tokens in", "out")]
+def _under(name: str, width: int, rest: str, *, breaks: bool) -> str:
+    """Return a name and what belongs to it, in one line unless the name is too long and lines are to break."""
+    return f"{name}\n{'':{width}} {rest}" if breaks and len(name) > width else f"{name:{width}} {rest}"
+
+
+def _table(sums: dict[str, _Sum], columns: int | None) -> list[str]:
+    rows = [("", "calls", "failed", "TTFT p50", "max", "tokens/s p50", "in", "out")]
     for name, total in sums.items():
         firsts, rates = sorted(total.firsts), sorted(total.rates)
         rows.append((
@@ -170,13 +199,12 @@ def _table(sums: dict[str, _Sum]) -> list[str]:
             f"{total.tokens_in:,}",
             f"{total.tokens_out:,}",
         ))  # fmt: skip
-    return _aligned(rows)
+    return _aligned(rows, columns)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def _aligned(rows: Sequence[Sequence[str]], columns: int | None) -> list[str]:
     """Return the rows as lines: the first column to the left, numbers to the right."""
-    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
-    return [
-        "  ".join((f"{row[0]:{first}}", *(f"{cell:>{width}}" for cell, width in zip(row[1:], others, strict=True))))
-        for row in rows
-    ]
+    names, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    numbers = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], others, strict=True)) for row in rows]
+    width = names if columns is None else max(min(names, columns - len(numbers[0]) - 1), 0)
+    return [_under(row[0], width, rest, breaks=columns is not None) for row, rest in zip(rows, numbers, strict=True)]
