@@ -3,7 +3,8 @@
     python -m benchmarks.endings [NAME ...]    # exits with 1 where something was lost
 
 Each is asked four times, and stopped in the middle of the fourth answer; a script and Celery finish or begin four
-calls. Spans and points of the duration are counted where they arrive, by OTLP over gRPC.
+calls, and the last one ends by itself, by `sys.exit`. Spans and points of the duration are counted where they arrive,
+by OTLP over gRPC.
 Servers that are not installed are left out: gunicorn, hypercorn and celery are in no lock.
 """
 
@@ -54,7 +55,8 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return tokens()
 """
-SCRIPT = """
+BEGUN = """
+import sys
 import time
 
 @otel_llm.metrics(model="m")
@@ -66,8 +68,9 @@ for _ in range(3):
 open_one = tokens()
 next(open_one)
 print("begun", flush=True)
-time.sleep(60)
 """
+SCRIPT = BEGUN + "time.sleep(60)\n"
+LEAVES = BEGUN + "sys.exit(3)\n"
 CELERY = """
 from celery import Celery
 from celery.signals import worker_process_shutdown
@@ -97,6 +100,7 @@ SERVERS = {
     "hypercorn": (ASGI, ("hypercorn", "application:app", "--bind", "127.0.0.1:{port}")),
     "celery, prefork": (CELERY, ("celery", "--app", "application", "worker", "--concurrency", "2")),
     "a plain script": (SCRIPT, ("application",)),
+    "a plain script, by sys.exit": (LEAVES, ("application",)),
 }
 
 
@@ -154,10 +158,11 @@ def arrived(name: str) -> tuple[int, int]:
         try:
             if program is CELERY:
                 work(folder, process)
-            elif program is SCRIPT:
+            elif program in (SCRIPT, LEAVES):
                 assert process.stdout is not None
                 process.stdout.readline()
-                process.send_signal(signal.SIGTERM)
+                if program is SCRIPT:
+                    process.send_signal(signal.SIGTERM)
             else:
                 ask(f"http://127.0.0.1:{port}/", process)
             process.wait(60)
@@ -170,9 +175,10 @@ def arrived(name: str) -> tuple[int, int]:
 
 def main() -> int:
     lost = 0
-    print("| told to stop | made | spans received | points received |\n| --- | --- | --- | --- |")
+    print("| ended | made | spans received | points received |\n| --- | --- | --- | --- |")
     for name in sys.argv[1:] or SERVERS:
-        if importlib.util.find_spec(SERVERS[name][1][0]) is None and SERVERS[name][0] is not SCRIPT:
+        words = SERVERS[name][1]
+        if importlib.util.find_spec(words[0]) is None and words[0] != "application":
             continue
         spans, points = arrived(name)
         lost += (spans, points) != (CALLS, CALLS)

@@ -21,6 +21,28 @@ class Added:
     most_us: float
 
 
+@dataclass(frozen=True)
+class Call:
+    """CPU time of a call of SMALL chunks in one round, from its start to its end: the bare client's, and added."""
+
+    bare_us: float
+    added_us: float
+
+    @property
+    def times_bare(self) -> float:
+        """Return how many times the bare client's an instrumented call takes."""
+        return (self.bare_us + self.added_us) / self.bare_us
+
+
+def call_of(round_: Round, way: str) -> Call:
+    """Return what a whole call took in one round: of each part the median, as often as a call has it."""
+    times = round_[f"{way} small"]
+    parts = {"start": 1, "first": 1, "block": SMALL // BLOCK - 1, "end": 1}
+    bare = sum(often * median(took for took, _ in times[part]) for part, often in parts.items())
+    more = sum(often * _added([round_], f"{way} small", part) for part, often in parts.items())
+    return Call(bare / 1e3, more / 1e3)
+
+
 def added(rounds: Sequence[Round], way: str) -> Added:
     """Return what was added in one way of streaming, such as `client sync`, and its spread over the rounds."""
     single = [_per_chunk([each], way) for each in rounds]

@@ -1,17 +1,18 @@
 """The answers of the probes as tables: each cell is made from what was measured, none is written by hand."""
 
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
-from benchmarks.instrumentation.added import Added
+from benchmarks.instrumentation.added import Added, Call
 from benchmarks.instrumentation.probe.behaviour import FIRST_MS, GAP_MS, TOKENS
+from benchmarks.instrumentation.probe.cost import SMALL
+from benchmarks.instrumentation.probe.double import WAYS
 from benchmarks.instrumentation.probe.exits import HELD_S, READ
 
 Answers = Mapping[str, Any]
 _NOTHING = "–"
 _NOISE_BYTES = 200
-CALL = 100
-"""Chunks of the call whose whole cost is told."""
 
 
 def rows(lines: Sequence[Sequence[str]]) -> str:
@@ -96,6 +97,14 @@ def _kept(answers: Answers) -> str:
     return "none" if kept < _NOISE_BYTES else f"{kept:.0f} B"
 
 
+def _usage_spans(way: str) -> Callable[[Answers], str]:
+    def cell(answers: Answers) -> str:
+        spans = answers["usage_spans"][way]
+        return _NOTHING if spans is None else f"{spans}" if spans == 1 else f"**{spans}**"
+
+    return cell
+
+
 BEHAVIOUR: Sequence[tuple[str, Callable[[Answers], str]]] = (
     (f"time to first token, of a role at 0 ms and text at {FIRST_MS} ms", _first),
     ("its metric", _under("first")),
@@ -128,6 +137,7 @@ BEHAVIOUR: Sequence[tuple[str, Callable[[Answers], str]]] = (
     ("switched on without an argument: keeps the prompt's text", lambda a: _yes(a["content"])),
     ("switched on without an argument: asks", lambda a: ", ".join(a["hosts"]) or "nobody"),
     ("says that it has types (`py.typed`)", lambda a: _yes(a["typed"])),
+    *((f"spans with usage of one call of anthropic, `{way}`", _usage_spans(way)) for way in WAYS),
 )
 """Rows of the table of behaviour; `of` says what is true. In rows of exits READ tokens had come."""
 
@@ -142,9 +152,46 @@ def behaviour(answers: Mapping[str, Answers]) -> str:
 def cost(found: Mapping[str, Mapping[str, Added]]) -> str:
     """Return the table of what is added per chunk, a line for each library."""
     ways = list(next(iter(found.values())))
-    lines = [["", *(f"{way}, µs a chunk" for way in ways), "a call, µs", f"a call of {CALL} chunks, µs"]]
+    lines = [["", *(f"{way}, µs a chunk" for way in ways)]]
     for library, each in found.items():
-        cells = [f"{a.chunk_us:.2f} ({a.least_us:.2f} to {a.most_us:.2f})" for a in each.values()]
-        first = each[ways[0]]
-        lines.append([library, *cells, f"{first.call_us:.0f}", f"{first.call_us + CALL * first.chunk_us:.0f}"])
+        lines.append([library, *(f"{a.chunk_us:.2f} ({a.least_us:.2f} to {a.most_us:.2f})" for a in each.values())])
     return rows(lines)
+
+
+def spread(values: Sequence[float], form: str = ".2f") -> str:
+    """Return the median of values, with the least and the most."""
+    return f"{median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def shares(ours: Sequence[Call], theirs: Sequence[Call]) -> list[float]:
+    """Return what part of theirs ours adds, round by round."""
+    return [one.added_us / other.added_us for one, other in zip(ours, theirs, strict=True)]
+
+
+def calls(found: Mapping[str, Sequence[Call]], rival: str) -> str:
+    """Return the table of what is added to a whole call, a line for each library."""
+    lines = [[f"a call of {SMALL} chunks", "adds, µs", "times the bare client's", f"of what {rival} adds"]]
+    for library, each in found.items():
+        of_bare = spread([call.times_bare for call in each])
+        lines.append([library, spread([c.added_us for c in each], ".0f"), of_bare, spread(shares(each, found[rival]))])
+    return rows(lines)
+
+
+def first(found: Mapping[str, Sequence[Answers]]) -> str:
+    """Return the table of the first call of a process beside the nine after it, a line for each library."""
+    lines = [
+        [
+            "first token of the first call, less the median of the nine after it",
+            "as it says, ms",
+            "as its caller saw, ms",
+        ]
+    ]
+    for library, processes in found.items():
+        lines.append([library, *(_later(processes, who) for who in ("says", "waited"))])
+    return rows(lines)
+
+
+def _later(processes: Sequence[Answers], who: str) -> str:
+    if any(None in each[who] for each in processes):
+        return _NOTHING
+    return spread([(each[who][0] - median(each[who][1:])) * 1e3 for each in processes], "+.1f")

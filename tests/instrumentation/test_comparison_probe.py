@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from benchmarks.instrumentation import table
-from benchmarks.instrumentation.added import added
+from benchmarks.instrumentation.added import added, call_of
 from benchmarks.instrumentation.environments import ROOT
+from benchmarks.instrumentation.probe.first_calls import CALLS, FIRST_MS
 from benchmarks.instrumentation.probe.libraries import PACKAGES
 from otel_llm.sim import SimServer
 
@@ -45,6 +46,8 @@ def answers() -> Iterator[dict[str, Any]]:
     with SimServer() as sim:
         told = ask("quiet", sim.url)
         told["traceparent"] = any(row["traceparent"] for row in sim.log)
+        told["usage_spans"] = ask("double", sim.url)
+        told["first"] = ask("first", sim.url)
         yield told | ask("as-it-comes", sim.url)
 
 
@@ -72,6 +75,21 @@ def test_it_is_quiet_and_can_be_undone(answers: dict[str, Any]) -> None:
     assert answers["kept_bytes"] < 500
 
 
+def test_a_call_of_anthropic_is_one_span_with_usage(answers: dict[str, Any]) -> None:
+    assert len(answers["usage_spans"]) == 5
+    assert set(answers["usage_spans"].values()) == {1}
+
+
+def test_the_first_calls_are_told_by_the_library_and_seen_by_their_caller(answers: dict[str, Any]) -> None:
+    told = answers["first"]
+    assert len(told["says"]) == len(told["waited"]) == CALLS
+    assert all(FIRST_MS / 1e3 <= said <= waited for said, waited in zip(told["says"], told["waited"], strict=True))
+    silent = {"says": [None] * CALLS, "waited": [0.025, *[0.02] * (CALLS - 1)]}
+    ours, bare = table.first({"otel_llm": [told], "bare": [silent, silent]}).splitlines()[2:]
+    assert ours.startswith("| otel_llm | ")
+    assert bare == "| bare | – | +5.0 (+5.0 to +5.0) |"
+
+
 def test_every_answer_has_its_row(answers: dict[str, Any]) -> None:
     head, rule, *rows = table.behaviour({"otel_llm": answers}).splitlines()
     assert head.endswith("| otel_llm |")
@@ -79,24 +97,36 @@ def test_every_answer_has_its_row(answers: dict[str, Any]) -> None:
     assert len(rows) == len(table.BEHAVIOUR)
 
 
-def test_added_is_a_difference_per_chunk_and_per_call() -> None:
+def round_(bare: int) -> dict[str, Any]:
     """3 µs a chunk while it streams, 1 at its end, and 200 a call, whatever the bare client takes."""
 
-    def round_(bare: int) -> dict[str, Any]:
-        def times(chunks: int) -> dict[str, Any]:
-            return {
-                "start": [(bare, bare + 120_000)],
-                "first": [(bare, bare + 10 * 3_000 + 50_000)],
-                "block": [(10 * bare, 10 * bare + 10 * 3_000)] * (chunks // 10 - 1),
-                "end": [(0, 30_000 + chunks * 1_000)],
-            }
+    def times(chunks: int) -> dict[str, Any]:
+        return {
+            "start": [(bare, bare + 120_000)],
+            "first": [(bare, bare + 10 * 3_000 + 50_000)],
+            "block": [(10 * bare, 10 * bare + 10 * 3_000)] * (chunks // 10 - 1),
+            "end": [(0, 30_000 + chunks * 1_000)],
+        }
 
-        return {"client sync small": times(100), "client sync large": times(600)}
+    return {"client sync small": times(100), "client sync large": times(600)}
 
+
+def test_added_is_a_difference_per_chunk_and_per_call() -> None:
     found = added([round_(50_000), round_(90_000), round_(51_000)], "client sync")
     assert found.bare_us == pytest.approx(51)
     assert (found.chunk_us, found.least_us, found.most_us) == pytest.approx((4, 4, 4))
     assert found.call_us == pytest.approx(200)
+
+
+def test_a_whole_call_is_told_beside_the_bare_client_and_beside_another_library() -> None:
+    calls = [call_of(round_(bare), "client sync") for bare in (50_000, 90_000, 51_000)]
+    assert [call.added_us for call in calls] == pytest.approx([600] * 3)  # 200 a call, and 100 chunks of 4
+    assert calls[0].bare_us == pytest.approx(92 * 50)
+    assert calls[0].times_bare == pytest.approx(1 + 600 / 4600)
+    head, _, ours, other = table.calls({"otel_llm": calls, "genai": calls}, "genai").splitlines()
+    assert head.startswith("| a call of 100 chunks | adds, µs |")
+    assert ours.startswith("| otel_llm | 600 (600 to 600) | 1.13 (1.07 to 1.13) | 1.00 ")
+    assert other.startswith("| genai | ")
 
 
 def test_every_library_has_a_lock_with_what_it_is_called() -> None:

@@ -3,17 +3,21 @@
 It answers in lines of JSON on standard output; whatever a library prints goes to standard error.
 """
 
+import importlib
 import json
 import os
 import sys
-from typing import Any
-
-from benchmarks.instrumentation.probe import behaviour, cost
-from benchmarks.instrumentation.probe.libraries import switch_on
-from benchmarks.instrumentation.probe.points import Functions
-from benchmarks.instrumentation.probe.seen import Seen
+from typing import Any, Final
 
 _OUT = os.fdopen(os.dup(1), "w")
+_HERE: Final = "benchmarks.instrumentation.probe."
+_PARTS: Final = {
+    "quiet": ("behaviour", "quiet"),
+    "as-it-comes": ("behaviour", "as_it_comes"),
+    "double": ("double", "spans_with_usage"),
+    "first": ("first_calls", "first_calls"),
+}
+"""The module and the function of each; only that module is loaded, so that a process is cold but for what it needs."""
 
 
 def _say(answer: Any) -> None:
@@ -23,13 +27,10 @@ def _say(answer: Any) -> None:
 def main(library: str, part: str, url: str = "") -> None:
     os.dup2(2, 1)
     if part == "cost":
-        seen, bare = Seen(), Functions()
-        switch_on(library, quiet=True)
-        cost.serve(bare, Functions(), seen, _say)
-    elif part == "quiet":
-        _say(behaviour.quiet(library, url))
+        importlib.import_module(_HERE + "cost").serve(library, _say)
     else:
-        _say(behaviour.as_it_comes(library, url))
+        module, function = _PARTS[part]
+        _say(getattr(importlib.import_module(_HERE + module), function)(library, url))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import Any
 from openai import AsyncStream, Stream
 
 from benchmarks.instrumentation.probe import streams
+from benchmarks.instrumentation.probe.libraries import switch_on
 from benchmarks.instrumentation.probe.points import Functions
 from benchmarks.instrumentation.probe.seen import Seen
 
@@ -133,8 +134,11 @@ def _turns(pair: Callable[[Times], None], seen: Seen) -> Times:
     return times
 
 
-def serve(bare: Functions, instrumented: Functions, seen: Seen, say: Callable[[Any], None]) -> None:
+def serve(library: str, say: Callable[[Any], None]) -> None:
     """Measure a round whenever told to."""
+    seen, bare = Seen(), Functions()
+    switch_on(library, quiet=True)
+    instrumented = Functions()
     bare.put()
     sizes = {size: Streaming(chunks, (bare, instrumented)) for size, chunks in (("small", SMALL), ("large", LARGE))}
     gc.collect()

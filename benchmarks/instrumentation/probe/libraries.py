@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 QUIET: Mapping[str, Mapping[str, str]] = {
     "bare": {},
@@ -30,41 +30,49 @@ PACKAGES: Mapping[str, str] = {
 """What each is called where packages are."""
 
 
-def switch_on(name: str, *, quiet: bool) -> Callable[[], object]:
-    """Instrument the `openai` client with a library, and return what undoes it.
+_INSTRUMENTORS: Final = {"openai": "OpenAIInstrumentor", "anthropic": "AnthropicInstrumentor"}
 
-    quiet: no content of messages, and nothing but the `openai` client; else whatever comes without an argument
+
+def switch_on(name: str, *, quiet: bool, client: str = "openai") -> Callable[[], object]:
+    """Instrument a client, `openai` or `anthropic`, with a library, and return what undoes it.
+
+    quiet: no content of messages, and nothing but this client; else whatever comes without an argument
     """
     if quiet:
         os.environ.update(QUIET[name])
-    return _WAYS[name](quiet)
+    return _WAYS[name](quiet, client)
 
 
-def _nothing(_quiet: bool) -> Callable[[], object]:
+def _nothing(_quiet: bool, _client: str) -> Callable[[], object]:
     return lambda: None
 
 
-def _otel_llm(quiet: bool) -> Callable[[], object]:
+def _otel_llm(quiet: bool, client: str) -> Callable[[], object]:
     library = importlib.import_module("otel_llm")
-    library.instrument(include=["openai"]) if quiet else library.instrument()
+    library.instrument(include=[client]) if quiet else library.instrument()
     return library.uninstrument
 
 
-def _instrumentor(module: str) -> Callable[[bool], Callable[[], object]]:
-    def on(_quiet: bool) -> Callable[[], object]:
-        instrumentor = importlib.import_module(module).OpenAIInstrumentor()
+def _instrumentor(module: str) -> Callable[[bool, str], Callable[[], object]]:
+    def on(_quiet: bool, client: str) -> Callable[[], object]:
+        instrumentor = getattr(importlib.import_module(module.format(client)), _INSTRUMENTORS[client])()
         instrumentor.instrument()
         return instrumentor.uninstrument  # type: ignore[no-any-return]
 
     return on
 
 
-def _openlit(quiet: bool) -> Callable[[], object]:
+def _openai_v2(quiet: bool, client: str) -> Callable[[], object]:
+    on = _instrumentor("opentelemetry.instrumentation.openai_v2") if client == "openai" else _nothing
+    return on(quiet, client)
+
+
+def _openlit(quiet: bool, client: str) -> Callable[[], object]:
     library: Any = importlib.import_module("openlit")
     if not quiet:
         library.init()
         return library.uninstrument if hasattr(library, "uninstrument") else lambda: None
-    others = [name for name in importlib.import_module("openlit._instrumentors").MODULE_NAME_MAP if name != "openai"]
+    others = [name for name in importlib.import_module("openlit._instrumentors").MODULE_NAME_MAP if name != client]
     with tempfile.TemporaryDirectory() as folder:
         prices = Path(folder) / "prices.json"
         prices.write_text("{}")  # else they are fetched from the internet
@@ -76,12 +84,12 @@ def _undo_openlit() -> None:
     importlib.import_module("openlit.instrumentation.openai").OpenAIInstrumentor().uninstrument()
 
 
-_WAYS: Mapping[str, Callable[[bool], Callable[[], object]]] = {
+_WAYS: Mapping[str, Callable[[bool, str], Callable[[], object]]] = {
     "bare": _nothing,
     "otel_llm": _otel_llm,
-    "genai": _instrumentor("opentelemetry.instrumentation.genai.openai"),
-    "openai_v2": _instrumentor("opentelemetry.instrumentation.openai_v2"),
+    "genai": _instrumentor("opentelemetry.instrumentation.genai.{}"),
+    "openai_v2": _openai_v2,
     "openlit": _openlit,
-    "traceloop": _instrumentor("opentelemetry.instrumentation.openai"),
-    "openinference": _instrumentor("openinference.instrumentation.openai"),
+    "traceloop": _instrumentor("opentelemetry.instrumentation.{}"),
+    "openinference": _instrumentor("openinference.instrumentation.{}"),
 }
