@@ -3,9 +3,9 @@
     python -m benchmarks.any_answer [--seconds 60] [--seed 0] [--round 8] [--memory-mb 1024]
 
 Each answer begins as a recorded one (tests/plugins/cases). Its JSON has members swapped for values of other types, left
-out and repeated; it is framed in one of many ways, cut somewhere, and arrives in pieces. Bytes go in as reads, and what
-comes out is a record, its figures, a row of a run file and a report. Prints the seed of a round that fails. The address
-space is bounded, so that an answer that makes us allocate without bound fails its round too.
+out and repeated; it is framed in one of many ways or by WebSocket, cut somewhere, and arrives in pieces. Bytes go in as
+reads, and what comes out is a record, its figures, a row of a run file and a report. Prints the seed of a round that
+fails. The address space is bounded, so that an answer that makes us allocate without bound fails its round too.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from benchmarks.any_socket import exchanged_by_socket, frames_of
 from otel_llm.load.coordinator.reckoning import FinishedCall, Reckoning
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.stats import Stats
@@ -48,6 +49,7 @@ from otel_llm.wire.event_stream import EventStream
 from otel_llm.wire.protocol import Protocol, WireRequest
 from otel_llm.wire.repeats import Content
 from otel_llm.wire.target import Target
+from otel_llm.wire.websocket_frames import WebSocketFrames
 
 CASES = Path(__file__).parent.parent / "tests/plugins/cases"
 ODD: tuple[Any, ...] = (
@@ -56,7 +58,10 @@ ODD: tuple[Any, ...] = (
     *([], {}, [[]], [None], [1, "x", {}], {"a": 1}, {"text": 5}, {"message": "no"}, [{"type": "thinking"}]),
     *("error", "data: x\n\n", {"error": "no"}, {"usage": {"completion_tokens": -3}}, [{"index": 2**40}]),
 )
+FRAMED = {".event_stream": EventStream, ".websocket": lambda: WebSocketFrames("ws://h/", opened=True)}
 TYPES = (b"text/event-stream", b"application/json", b"application/x-ndjson", b"text/html", b"", b"text/plain")
+SOCKETS = 0.2
+"""Share of the rounds whose answers come by WebSocket."""
 AWS = b"application/vnd.amazon.eventstream"
 PATHS = "error", "choices", "usage", "output", "message", "detail", "code", "type", "delta", "done", "special"
 
@@ -69,8 +74,8 @@ def recorded(name: str) -> list[list[bytes]]:
     """Return the events of each recorded answer of a protocol; of all protocols for a name that has none."""
     answers = []
     for wire in sorted(CASES.glob(f"{name or '*'}/*/wire.*")):
-        if wire.suffix == ".event_stream":
-            answers.append(list(EventStream().feed(wire.read_bytes())))
+        if wire.suffix in FRAMED:
+            answers.append(list(FRAMED[wire.suffix]().feed(wire.read_bytes())))
             continue
         lines = wire.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         sse = wire.suffix == ".sse"
@@ -217,16 +222,22 @@ def _in_bodies() -> Iterator[str]:
             yield name
 
 
+def _by_socket() -> Iterator[str]:
+    """Yield the protocols whose answers come by WebSocket, or also by it."""
+    return (name for name in protocols() if "websocket" in load_protocol(name).carriers)
+
+
 def run_round(random: Random, folder: Path, number: int = 8) -> Found:
     """Send `number` odd answers the whole way. Raises whatever is raised on it; AssertionError when one is lost."""
-    name = random.choice((*_in_bodies(), ""))
+    by_socket = random.random() < SOCKETS
+    name = random.choice(tuple(_by_socket()) if by_socket else (*_in_bodies(), ""))
     protocol: type[Protocol] = load_protocol(name) if name else AnyEvents
     plan = LoadPlan(
         target=Target.parse("http://h/"), protocol=protocol, model="m", number=number, stream=random.random() < 0.9,
         finish_reason=random.random() < 0.9, requests=(WireRequest(b'{"max_tokens": 9}'),),
     )  # fmt: skip
     answers = recorded(name)
-    raws = [exchanged(random, plan, index, answer_of(random, answers)) for index in range(number)]
+    raws = [_raw(random, plan, index, answers, by_socket=by_socket) for index in range(number)]
     sent = msgspec.msgpack.decode(msgspec.msgpack.encode(Batch(raws, number, 0, [])), type=Batch)
     counting = Counting(protocol, _LastEvent()) if random.random() < 0.3 else None
     calls = Reckoning(plan, counting).reckon(sent.ended)
@@ -238,6 +249,13 @@ def run_round(random: Random, folder: Path, number: int = 8) -> Found:
         assert sum(record.chunks.tokens) <= max(_ALWAYS, sum(record.chunks.size)), record
         assert record.ok or record.error_type
     return Found(calls, _written_down(calls, folder / f"{random.getrandbits(64):x}.db"))
+
+
+def _raw(random: Random, plan: LoadPlan, index: int, answers: Sequence[Sequence[bytes]], *, by_socket: bool) -> Raw:
+    if by_socket:
+        wire = frames_of(random, events_of(random, answers))
+        return exchanged_by_socket(random, plan, index, reads_of(random, wire))
+    return exchanged(random, plan, index, answer_of(random, answers))
 
 
 def _written_down(calls: Sequence[FinishedCall], path: Path) -> dict[str, int]:
