@@ -1,7 +1,7 @@
 """How true each protocol's times are: the client's first token and gaps beside the moments at which they were sent.
 
-    python -m benchmarks.protocols        every protocol that streams tokens, by HTTP and WebSocket, from the simulated
-                                          server and its log
+    python -m benchmarks.protocols        every protocol that streams tokens, by HTTP, WebSocket and gRPC, from the
+                                          simulated server and its log
     python -m benchmarks.protocols grpc   100 streams of a token each 10 ms, beside a bare client of grpc.aio
 
 An error is that of the mean. By gRPC, CPU is that of the client's process per message, without its start; rounds of the
@@ -48,25 +48,32 @@ def main() -> None:
         end=" ",
     )
     print(f"{'sent':>8} {'seen':>8} {'error':>6}")
-    with SimProcess(Behaviour(ttft_ms=TTFT_S * 1e3, itl_ms=ITL_S * 1e3, tokens=TOKENS, role_ms=0), log=True) as sim:
-        for name, url in ways(sim.url):
+    behaviour = Behaviour(ttft_ms=TTFT_S * 1e3, itl_ms=ITL_S * 1e3, tokens=TOKENS, role_ms=0)
+    with SimProcess(behaviour, log=True, grpc=True) as sim:
+        for name, url in ways(sim.url, sim.grpc_url):
             sim.reset()
-            needs = {"audio": "0.1s"} if load_protocol(name).needs == "audio" else {}
-            seen = measured(url=url, protocol=name, number=REQUESTS, parallel=PARALLEL, **needs)
+            seen = measured(url=url, protocol=name, number=REQUESTS, parallel=PARALLEL, **owed(name))
             rows = sim.log()
             first = mean(row["first_token"] - row["recv"] for row in rows) / 1e9
             gap = mean((row["last_token"] - row["first_token"]) / (TOKENS - 1) for row in rows) / 1e9
-            shown = name if url == sim.url else f"{name} (ws)"
+            shown = f"{name} (ws)" if url.startswith("ws") else name
             line(shown, first, seen["time_to_first_token"]["mean"], gap, seen["inter_token_latency"]["mean"])
 
 
-def ways(url: str) -> Iterator[tuple[str, str]]:
-    """Yield (protocol, URL) of each that streams tokens, by HTTP and by WebSocket."""
+def owed(name: str) -> dict[str, Any]:
+    """Return the options without which a protocol has nothing to ask."""
+    protocol = load_protocol(name)
+    sound = {"audio": "0.1s"} if protocol.needs == "audio" else {}
+    return sound | ({"parameters": {"input_ids": [1, 2]}} if "prompt" in protocol.as_ids else {})
+
+
+def ways(url: str, grpc_url: str) -> Iterator[tuple[str, str]]:
+    """Yield (protocol, URL) of each that streams tokens, by HTTP, by WebSocket and by gRPC."""
+    urls = {"http": url, "websocket": url.replace("http", "ws", 1), "grpc": grpc_url}
     for name in protocols():
         protocol = load_protocol(name)
         if protocol.streams and protocol.keeps:
-            yield from ((name, url) for carrier in protocol.carriers if carrier == "http")
-            yield from ((name, url.replace("http", "ws", 1)) for carrier in protocol.carriers if carrier == "websocket")
+            yield from ((name, urls[carrier]) for carrier in protocol.carriers)
 
 
 def line(name: str, first: float, seen_first: float, gap: float, seen_gap: float) -> None:

@@ -71,6 +71,8 @@ class GrpcListening(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has
     @classmethod
     async def open(cls, service: Service, host: str, port: int) -> Self:
         """Listen on `port`; 0 chooses a free one. Raises ConfigError for an address that cannot be used."""
+        for spoken in GRPC_FORMATS.values():
+            spoken.protocol().prepare()  # no call waits for it
         listening = cls(service)
         name = f"[{host}]" if ":" in host else host
         try:

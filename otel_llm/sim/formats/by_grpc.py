@@ -4,6 +4,7 @@ The bytes of an answer are frames: whether it is a message or a status, four byt
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from struct import Struct
 from typing import ClassVar, Final, cast
 
@@ -35,7 +36,7 @@ class ByGrpc(Format):
 
     @classmethod
     def protocol(cls) -> type[MessageProtocol]:
-        return cast("type[MessageProtocol]", load_protocol(cls.plugin))
+        return _protocol(cls.plugin)
 
     @classmethod
     def asked(cls, body: Json, path: str) -> Json:
@@ -66,6 +67,11 @@ class ByGrpc(Format):
         """Return what is said of a request that cannot be used."""
         said = orjson.dumps(cls.refusal(message, kind, status))
         return _HEAD.pack(True, len(said)) + said
+
+
+@cache
+def _protocol(name: str) -> type[MessageProtocol]:
+    return cast("type[MessageProtocol]", load_protocol(name))
 
 
 def frames_in(data: bytes) -> Iterator[tuple[bool, bytes, int]]:
