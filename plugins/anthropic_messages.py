@@ -12,7 +12,7 @@ import msgspec
 
 from otel_llm.record import OTHER, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import read
-from otel_llm.wire.openai_json import error_of
+from otel_llm.wire.openai_json import VERSIONS, error_of
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, Protocol, WireRequest, json_body, reasoning, text, tool
 
 __all__ = ["AnthropicMessages"]
@@ -72,6 +72,7 @@ class AnthropicMessages(Protocol):
 
     name = "anthropic_messages"
     paths = ("/v1/messages", "/messages")
+    versions = VERSIONS
     media = ("image",)
     provider = "anthropic"
     repeats = True

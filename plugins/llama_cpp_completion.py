@@ -46,6 +46,7 @@ class LlamaCppCompletion(Protocol):
 
     name = "llama_cpp_completion"
     paths = ("/completion",)
+    versions = (("/props", "build_info"),)
     operation = "text_completion"
 
     __slots__ = ()

@@ -58,6 +58,7 @@ class OllamaChat(Protocol):
 
     name = "ollama_chat"
     paths = ("/api/chat",)
+    versions = (("/api/version", "version"),)
     media = ("image",)
     framing = "ndjson"
     accept = "application/x-ndjson"

@@ -48,6 +48,7 @@ class OllamaGenerate(Protocol):
 
     name = "ollama_generate"
     paths = ("/api/generate",)
+    versions = (("/api/version", "version"),)
     framing = "ndjson"
     accept = "application/x-ndjson"
     operation = "text_completion"

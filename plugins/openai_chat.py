@@ -11,7 +11,7 @@ import msgspec
 
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import load, read
-from otel_llm.wire.openai_json import Timed, answer_length, arguments_of, bill, error_of, take_timings
+from otel_llm.wire.openai_json import VERSIONS, Timed, answer_length, arguments_of, bill, error_of, take_timings
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, Protocol, WireRequest, json_body
 
 __all__ = ["OpenAIChat"]
@@ -72,6 +72,7 @@ class OpenAIChat(Protocol):
 
     name = "openai_chat"
     paths = ("/chat/completions",)
+    versions = VERSIONS
     media = ("image", "audio", "video")
 
     provider = "openai"

@@ -7,7 +7,7 @@ import msgspec
 
 from otel_llm.record import OTHER, PADDING, TEXT
 from otel_llm.wire.liberal import read
-from otel_llm.wire.openai_json import Timed, answer_length, bill, error_of, take_timings
+from otel_llm.wire.openai_json import VERSIONS, Timed, answer_length, bill, error_of, take_timings
 from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body
 
 __all__ = ["OpenAICompletions"]
@@ -33,6 +33,7 @@ class OpenAICompletions(Protocol):
 
     name = "openai_completions"
     paths = ("/completions",)
+    versions = VERSIONS
     operation = "text_completion"
 
     provider = "openai"

@@ -8,7 +8,7 @@ import msgspec
 
 from otel_llm.record import OTHER
 from otel_llm.wire.liberal import read
-from otel_llm.wire.openai_json import Usage, bill, error_of
+from otel_llm.wire.openai_json import VERSIONS, Usage, bill, error_of
 from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body
 
 __all__ = ["OpenAIEmbeddings"]
@@ -31,6 +31,7 @@ class OpenAIEmbeddings(Protocol):
 
     name = "openai_embeddings"
     paths = ("/embeddings",)
+    versions = VERSIONS
     operation = "embeddings"
     provider = "openai"
     accept = "application/json"

@@ -13,7 +13,7 @@ import orjson
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
 from otel_llm.wire.liberal import read
 from otel_llm.wire.messages import SocketProtocol
-from otel_llm.wire.openai_json import arguments_of, error_of
+from otel_llm.wire.openai_json import VERSIONS, arguments_of, error_of
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, WireRequest, json_body
 from otel_llm.wire.server_timings import timings_in
 
@@ -97,6 +97,7 @@ class OpenAIResponses(SocketProtocol):
 
     name = "openai_responses"
     paths = ("/responses",)
+    versions = VERSIONS
     media = ("image",)
     provider = "openai"
     conversations = True

@@ -11,7 +11,7 @@ import msgspec
 from otel_llm.errors import ConfigError
 from otel_llm.record import OTHER
 from otel_llm.wire.liberal import read
-from otel_llm.wire.openai_json import error_of
+from otel_llm.wire.openai_json import VERSIONS, error_of
 from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body
 
 __all__ = ["Rerank"]
@@ -51,6 +51,7 @@ class Rerank(Protocol):
 
     name = "rerank"
     paths = ("/v2/rerank", "/rerank")
+    versions = VERSIONS
     operation = "rerank"
     accept = "application/json"
     streams = finishes = False

@@ -63,6 +63,7 @@ class SGLangGenerate(Protocol):
     """`POST …/generate`. The prompt is the last message's content, as it is: no chat template."""
 
     name = "sglang_generate"
+    versions = (("/server_info", "version"), ("/get_server_info", "version"))
     operation = "text_completion"
 
     __slots__ = ("_added", "_billed")

@@ -50,6 +50,7 @@ class TGIGenerate(Protocol):
 
     name = "tgi_generate"
     paths = ("/generate_stream", "/generate")
+    versions = (("/info", "version"),)
     operation = "text_completion"
 
     __slots__ = ()

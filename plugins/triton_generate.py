@@ -39,6 +39,7 @@ class TritonGenerate(Protocol):
 
     name = "triton_generate"
     paths = ("/v2/models/*/generate_stream", "/v2/models/*/generate")
+    versions = (("/v2", "version"),)
     operation = "text_completion"
     finishes = False
 

@@ -61,6 +61,7 @@ class Behaviour:
     cache_block:      tokens in a block of the prefix cache, 0: there is none. With it a prompt's tokens are its words,
                       and usage says how many of them were cached. Of the server alone
     metrics:          /metrics speaks the words of this engine: `vllm`. Of the server alone
+    server_version:   /version tells it; without it there is no such address. Of the server alone
     cache_size:       blocks that the cache holds, 0 for any number. Of the server alone
     """
 
@@ -97,6 +98,7 @@ class Behaviour:
     cache_block: int = 0
     cache_size: int = 0
     metrics: str = ""
+    server_version: str = ""
 
     def __post_init__(self) -> None:
         for name, choices in (

@@ -57,6 +57,7 @@ _HELP = {
     "slots": "answers made at a time, 0 for any number; further requests wait in line",
     "cache_block": "tokens in a block of the prefix cache, 0: none; with it a prompt's words are its tokens",
     "cache_size": "blocks that the prefix cache holds, 0 for any number",
+    "server_version": "the version that /version tells",
     "metrics": "what /metrics speaks: " + ", ".join(METRICS[1:]),
 }
 

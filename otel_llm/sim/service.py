@@ -124,6 +124,12 @@ class Service:
             waiting = self._slots.waiting
             self._reply(connection, request, self._exposition.page(self.counters.inflight - waiting, waiting))
 
+    def _version(self, connection: ClientConnection, request: Request, *_: str) -> None:
+        if version := self._behaviour.server_version:
+            self._reply(connection, request, orjson.dumps({"version": version}))
+        else:
+            self._refuse(connection, request, 404, "expected a server started with --server-version, got one without")
+
     def _stats(self, connection: ClientConnection, request: Request, *_: str) -> None:
         used = os.times()
         now = {
@@ -172,7 +178,7 @@ class Service:
     ) -> tuple[type[Format], Question]:
         behaviour = self._behaviour.with_text(knobs).with_text(request.headers.get("x-sim", ""))
         spoken, question = read_question(formats, path, request.headers, request.body, behaviour)
-        for name in ("slots", "cache_block", "cache_size", "metrics"):
+        for name in ("slots", "cache_block", "cache_size", "metrics", "server_version"):
             if (wanted := getattr(question.behaviour, name)) != getattr(self._behaviour, name):
                 raise ConfigError(f"{name} as an option of the server", wanted, f"start it with {option_name(name)}")
         return spoken, question
@@ -223,6 +229,7 @@ _ROUTES: Final[dict[str, tuple[str, _Handler]]] = {
     **dict.fromkeys(FORMATS, ("POST", Service._complete)),
     "/models": ("GET", Service._models),
     "/metrics": ("GET", Service._metrics),
+    "/version": ("GET", Service._version),
     "/healthz": ("GET", Service._health),
     "/sim/stats": ("GET", Service._stats),
     "/sim/reset": ("POST", Service._reset),

@@ -22,6 +22,7 @@ from typing import Final, Self
 import httptools
 
 from otel_llm.clock import now_ns
+from otel_llm.wire.openai_json import VERSIONS
 
 __all__ = ["CLOSE", "RESET", "STALL", "ScriptedServer", "SeenRequest", "Step"]
 
@@ -35,6 +36,9 @@ class _Move(Enum):
 CLOSE: Final = _Move.CLOSE  # end the connection in order
 RESET: Final = _Move.RESET  # break it: the client gets an RST
 STALL: Final = _Move.STALL  # send nothing more until the client goes away or the server ends
+
+_VERSIONS: Final = frozenset(address for address, _ in VERSIONS)
+_NOT_FOUND: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 Step = bytes | float | _Move
 """Bytes to send in one call, seconds to pause, or one of CLOSE, RESET, STALL."""
@@ -94,7 +98,8 @@ class _Reader:
 class ScriptedServer:
     """Listens on loopback inside a `with` block, and leaves no thread and no socket behind.
 
-    requests: those that arrived, in order
+    requests: those that arrived, in order; but for those that ask for the server's version, as runs do at their start:
+              these get 404, and no script
     sent_ns:  when each piece of bytes was handed to the kernel, in order, in ns of `otel_llm.clock.now_ns`
     tls:      a server-side context; `url` then begins with https
     """
@@ -175,7 +180,9 @@ class ScriptedServer:
                 return
             reader.feed(data)
             for request in reader.complete:
-                if not self._play(self._script_for(request), connection):
+                if request.method == "GET" and request.path in _VERSIONS:
+                    connection.sendall(_NOT_FOUND)
+                elif not self._play(self._script_for(request), connection):
                     return
             reader.complete.clear()
 

@@ -1,6 +1,6 @@
 """The objects that every OpenAI-like answer shares: usage, error, and the arguments of a tool call; and its length."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -9,7 +9,13 @@ from otel_llm.wire.liberal import load
 from otel_llm.wire.said import Said
 from otel_llm.wire.server_timings import timings_in
 
-__all__ = ["Timed", "Usage", "answer_length", "arguments_of", "bill", "error_of", "take_timings"]
+__all__ = ["VERSIONS", "Timed", "Usage", "answer_length", "arguments_of", "bill", "error_of", "take_timings"]
+
+VERSIONS: Final = (
+    ("/version", "version"), ("/props", "build_info"), ("/server_info", "version"), ("/get_server_info", "version"),
+    ("/info", "version"), ("/api/version", "version"),
+)  # fmt: skip
+"""Where engines with such protocols tell their version: vLLM, llama.cpp, SGLang, SGLang before 0.5, TGI, Ollama."""
 
 
 class _Details(msgspec.Struct, gc=False):

@@ -107,6 +107,8 @@ class Protocol:
     authorization: the header that carries the key, with {} where the key goes
     carriers: what requests can go by: "http", "grpc", "websocket"; the scheme of the URL says which
     as_ids: what goes as token ids in the place of text: "prompt", "answer"
+    versions: addresses beside the endpoint at which servers of this protocol tell their version, each with the member
+             of the JSON object there that has it
 
     While events come in, `decode` fills `said`. It sets `done` to end an answer before the connection does.
     """
@@ -127,6 +129,7 @@ class Protocol:
     authorization: ClassVar[str] = "Authorization: Bearer {}"
     carriers: ClassVar[tuple[str, ...]] = ("http",)
     as_ids: ClassVar[tuple[str, ...]] = ()
+    versions: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     __slots__ = ("done", "said")
 

@@ -39,6 +39,7 @@ from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.share import Shard
 from otel_llm.load.server.side import NotLookedAt, ServerSide
 from otel_llm.load.server.source import Source
+from otel_llm.load.server.version import version_told
 from otel_llm.load.show.live import Display, log
 from otel_llm.load.show.llmuses_format import is_wanted
 from otel_llm.load.show.report import SCHEMA, notes_of
@@ -184,6 +185,7 @@ class Run:
             with Interrupts() as own:
                 return self.go(own)
         coordinator = Coordinator(self.plan, self._crew, self._counting)
+        self._ask_for_version()
         with ExitStack() as stack:
             warmed = warm_up(self.plan, interrupts, self._crew)
             wait_for_start(self.plan, interrupts.asked, log.info)
@@ -231,6 +233,11 @@ class Run:
         return RunResult(
             report, self.path, interrupts.asked(), health, self.stats, notes, delivery.failures, delivery.abandoned
         )
+
+    def _ask_for_version(self) -> None:
+        plan = self.plan
+        if told := version_told(plan.endpoints, plan.protocol, plan.headers, plan.tls):
+            self.head["versions"]["server"] = (self._secrets or Secrets()).strike(told)
 
     def _open_sinks(self, health: Health) -> tuple[RunFile, Sequence[Sink]]:
         """Return the run file and the other sinks. Raises ConfigError, and leaves nothing, when one cannot be made."""
