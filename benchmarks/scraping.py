@@ -6,8 +6,8 @@ python -m benchmarks.scraping [SECONDS]
 import sys
 import threading
 
-from otel_llm.load.server.source import Source
 from otel_llm.load.server.scraper import Scraper
+from otel_llm.load.server.source import Source
 from otel_llm.sim.exposition import Exposition
 from otel_llm.sim.truth import SentRow
 from otel_llm.testing import ScriptedServer
