@@ -1,14 +1,15 @@
 """What was really sent: the server's log, in the words of a report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from otel_llm.measures import Floats
 from tests.truthserver.process import first_and_gaps
 
-__all__ = ["Truth", "truth_of"]
+__all__ = ["Truth", "latencies_of", "truth_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +45,17 @@ def truth_of(rows: Sequence[dict[str, Any]]) -> Truth | None:
         itl_p50=float(np.percentile(between, 50)),
         itl_p99=float(np.percentile(between, 99)),
     )
+
+
+def latencies_of(rows: Sequence[dict[str, Any]]) -> Mapping[str, Floats]:
+    """Return what the server did, by our measures, in seconds; of answers that had a token."""
+    answers = [row for row in rows if row["tokens"]]
+    first, gaps = first_and_gaps(answers)
+    last = np.array([row["last_token"] - row["first_token"] for row in answers]) / 1e9
+    tokens = np.array([row["tokens"] for row in answers])
+    return {
+        "time_to_first_token": first,
+        "inter_token_latency": gaps,
+        "time_per_output_token": last[tokens > 1] / (tokens[tokens > 1] - 1),
+        "request_latency": np.array([row["end"] - row["recv"] for row in answers]) / 1e9,
+    }

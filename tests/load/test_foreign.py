@@ -1,11 +1,13 @@
 """Results of other load generators in `otel-llm compare`: their figures, what each means, and what is not compared."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from benchmarks.peers.beside import PERCENTILES, rows_of
 from otel_llm.cli import main
 from otel_llm.errors import ConfigError
 from otel_llm.load.foreign.reading import TOOLS, report_from
@@ -98,6 +100,47 @@ def test_figures_are_those_that_the_tool_printed_and_the_truth_stands_beside_the
     assert told("inter_token_latency", gap) in text
 
 
+# tool: its file, the pattern of what it printed of a percentile, its unit in ms, by how much it rounds, our measures by
+# the words that it printed
+PRINTED = {
+    "vllm": (
+        "result.json", r"^{percentile} {words} \(ms\): +([\d.]+)", 1, 0.0051,
+        {"TTFT": "time_to_first_token", "ITL": "inter_token_latency", "TPOT": "time_per_output_token",
+         "E2EL": "request_latency"},
+    ),
+    "inference-perf": (
+        "summary_lifecycle_metrics.json", r"^ +{words}:\n(?: +[\w.]+: .*\n)*? +{percentile}: ([\d.]+)", 1000, 1e-6,
+        {name: name for name in
+         ("time_to_first_token", "inter_token_latency", "time_per_output_token", "request_latency")},
+    ),
+    "guidellm": (
+        "benchmarks.json", r"concurrent@4 (?:\|[^|]*){{{words}}}\| +([\d.]+) ", 1, 0.051,
+        {"4": "time_to_first_token", "10": "time_per_output_token"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tool", PRINTED)
+def test_what_is_read_of_a_result_is_what_its_tool_printed_and_stands_beside_the_truth(tool: str) -> None:
+    """As `python -m benchmarks.peers.beside` made it; guidellm prints the median alone."""
+    name, pattern, unit, rounds, words = PRINTED[tool]
+    report = report_from(HERE / "known" / tool / name)
+    assert report is not None
+    assert report["requests"]["succeeded"] == 200
+    printed = (HERE / "known" / tool / "printed.txt").read_text()
+    for said, measure in words.items():
+        for percentile in ("p50",) if tool == "guidellm" else PERCENTILES:
+            called = percentile.upper() if tool == "vllm" else percentile
+            (value,) = re.findall(pattern.format(percentile=called, words=said), printed, re.MULTILINE)
+            read = report["measures"][measure][percentile] * 1e3
+            assert read == pytest.approx(float(value) * unit, abs=rounds), (measure, percentile)
+    sent, text = json.loads((HERE / "known" / tool / "server.json").read_text()), (DOCS / "other_tools.md").read_text()
+    rows = list(rows_of(report, sent))
+    assert len(rows) >= 3
+    for row in rows:
+        assert row in text
+
+
 def test_every_tool_has_a_result_and_every_meaning_a_measure_of_ours() -> None:
     ours = {measure.name for measure in MEASURES} | {"request_throughput", None}
     assert {tool for tool, *_ in TOLD.values()} == {tool.name for tool in TOOLS}
@@ -111,7 +154,7 @@ def test_the_loads_and_models_that_are_known_are_compared(capsys: pytest.Capture
     said = " ".join(capsys.readouterr().out.split())
     assert "vllm bench serve's ttft, beside our time to first token: to the first event with `choices`" in said
     assert "aiperf's inter_token_latency, beside our time per output token: one mean for each request" in said
-    assert "vllm.json is a result of vllm bench serve (read of its source, in 2026)" in said
+    assert "vllm.json is a result of vllm bench serve (read of 0.32.0, a result of it)" in said
     assert "no interval" in said
     assert "too few values" not in said
 

@@ -43,7 +43,7 @@ def _read(path: Path, found: Mapping[str, Any]) -> Figures:
 
 
 GUIDELLM: Final = Tool(
-    "guidellm", "0.8.1, its source",
+    "guidellm", "0.8.1, a result of it",
     lambda found: isinstance(found.get("benchmarks"), list) and all("metrics" in each for each in found["benchmarks"]),
     _read, "request_dispatch_delay says how late it sent at a given rate; it says nothing of how late it received",
     (

@@ -59,7 +59,7 @@ _COMPLETED: Final = Meaning("completed", None, "an error inside a chat's stream 
 _PERCENTILES: Final = Meaning("percentiles", None, "by linear interpolation, as ours")
 
 VLLM: Final = Tool(
-    "vllm bench serve", "its source, in 2026",
+    "vllm bench serve", "0.32.0, a result of it",
     lambda found: "median_ttft_ms" in found and "num_prompts" in found and not _is_sglang(found), _read_vllm,
     "it says nothing of it",
     (
