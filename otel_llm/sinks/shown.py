@@ -94,8 +94,9 @@ class ShownCalls(SpanProcessor):
 
     def _columns(self) -> int | None:
         """Return how wide the terminal is; None where there is none."""
-        try:
-            return os.get_terminal_size((self._stream or sys.stderr).fileno()).columns or None
+        stream = self._stream or sys.stderr
+        try:  # a notebook's streams have the descriptor of the terminal that it was started in
+            return os.get_terminal_size(stream.fileno()).columns or None if stream.isatty() else None
         except (OSError, ValueError, AttributeError):
             return None
 
@@ -144,7 +145,7 @@ class _Said:
         width = _NAME if columns is None else max(min(_NAME, columns - _NUMBERS), 0)
         numbers = " ".join((
             f"TTFT {_time(self.first)}" if self.first is not None else " " * 13,
-            f"{self.rate:6.1f} tokens/s" if self.rate is not None else " " * 15,
+            f"{_rate(self.rate)} tokens/s" if self.rate is not None else " " * 15,
             f"{self.given:6,} in" if self.given is not None else " " * 9,
             f"{self.made:6,} out" if self.made is not None else " " * 10,
         ))  # fmt: skip
@@ -180,6 +181,15 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1e3:5.1f} ms" if seconds < 0.1 else f"{seconds * 1e3:5.0f} ms"
 
 
+def _rate(rate: float) -> str:
+    """Return tokens per second in six columns.
+
+    >>> _rate(47.123), _rate(10349.4)
+    ('  47.1', '10,349')
+    """
+    return f"{rate:6.1f}" if rate < 9_999.95 else f"{rate:6,.0f}"
+
+
 def _under(name: str, width: int, rest: str, *, breaks: bool) -> str:
     """Return a name and what belongs to it, in one line unless the name is too long and lines are to break."""
     return f"{name}\n{'':{width}} {rest}" if breaks and len(name) > width else f"{name:{width}} {rest}"
@@ -195,7 +205,7 @@ def _table(sums: dict[str, _Sum], columns: int | None) -> list[str]:
             f"{total.failed:,}",
             _time(median(firsts)).strip() if firsts else "–",
             _time(firsts[-1]).strip() if firsts else "–",
-            f"{median(rates):.1f}" if rates else "–",
+            _rate(median(rates)).strip() if rates else "–",
             f"{total.tokens_in:,}",
             f"{total.tokens_out:,}",
         ))  # fmt: skip
