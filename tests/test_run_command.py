@@ -68,8 +68,8 @@ def test_each_call_is_a_line_below_the_calls_inside_it_and_counted_once(tmp_path
     assert done.stdout == "__main__ ['app.py', '--help', 'x']\n"
     assert done.returncode == 0
     lines = done.stderr.splitlines()
-    assert re.match(r"  chat inner +TTFT +[\d.]+ ms +[\d.]+ tokens/s +5 out +[\d.]+ ms$", lines[0])
-    assert re.match(r"chat outer +[\d.]+ tokens/s +5 out +[\d.]+ ms$", lines[1])
+    assert re.match(r"  chat inner +TTFT +[\d.]+ ms +[\d.,]+ tokens/s +5 out +[\d.]+ ms$", lines[0])
+    assert re.match(r"chat outer +[\d.,]+ tokens/s +5 out +[\d.]+ ms$", lines[1])
     assert re.match(r"chat breaks .* error RuntimeError$", lines[2])
     assert "\x1b" not in done.stderr
     assert [line.split()[:4] for line in lines[5:]] == [["chat", "outer", "1", "0"], ["chat", "breaks", "1", "1"]]
@@ -123,7 +123,7 @@ def test_a_terminal_of_80_columns_wraps_nothing(tmp_path: Path) -> None:
     assert max(map(len, lines)) <= 80
     name = "chat meta-llama/Llama-3.3-70B-Instruct-with-a-name-of-its-own"
     assert (lines[0], lines[2]) == (name, name)
-    assert re.match(r" {21}TTFT +[\d.]+ ms +[\d.]+ tokens/s +1 out +[\d.]+ ms$", lines[1])
+    assert re.match(r" {21}TTFT +[\d.]+ ms +[\d.,]+ tokens/s +1 out +[\d.]+ ms$", lines[1])
     assert lines[4] == f"{'':21}error RuntimeError"
     assert re.match(r"chat short +error ConnectionRefusedError +[\d.]+ ms$", lines[5])
     assert lines[7].split()[:3] == ["calls", "failed", "TTFT"]
