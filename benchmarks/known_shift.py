@@ -122,7 +122,7 @@ def _true_of_queue(q: int) -> float:
 CASES: Final[Mapping[str, Callable[[], Case]]] = {
     "independent, lognormal 0.3": lambda: _lognormal(0.3),
     "independent, lognormal 1": lambda: _lognormal(1),
-    "queue of 8, load 0.8": lambda: Case(_queue, _true_of_queue, (20_000, 50_000, 100_000, 200_000)),
+    "queue of 8, load 0.8": lambda: Case(_queue, _true_of_queue, (50_000, 100_000)),
     "gaps, own pace": lambda: Case(_paces, _true_of_paces, (400, 2000, 5000), _GAPS),
 }
 
