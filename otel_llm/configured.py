@@ -15,6 +15,7 @@ from opentelemetry.metrics._internal import _ProxyMeterProvider
 from otel_llm.process.ending import ENDING
 from otel_llm.providers import Histograms, OtlpProtocol, Providers, build_providers
 from otel_llm.sinks.exporters import exporter_names
+from otel_llm.sinks.finished_spans import FinishedSpans
 
 __all__ = ["configure"]
 
@@ -47,7 +48,8 @@ def configure(
     if before is not None and before.given == given and not before.made.is_shut_down:
         return before.made
     signals = []
-    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+    joined = None if before is None else before.joined_by(given)
+    if joined is not None or isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         signals.append("traces")
     if isinstance(metrics.get_meter_provider(), _ProxyMeterProvider):
         signals.append("metrics")
@@ -63,10 +65,11 @@ def configure(
         export_interval_s=export_interval_s,
         signals=tuple(signals),
         show=show,
+        joined=joined,
     )
     # not the SDK's own handler: that waits for a receiver that is not there through all retries of each signal in turn
     ENDING.watch(made)
-    if made.tracer_provider is not None:
+    if made.tracer_provider is not None and made.tracer_provider is not joined:
         trace.set_tracer_provider(made.tracer_provider)
     if made.meter_provider is not None:
         metrics.set_meter_provider(made.meter_provider)
@@ -74,7 +77,9 @@ def configure(
         from opentelemetry import _logs
 
         _logs.set_logger_provider(made.logger_provider)
-    if before is None:
+    if before is not None and joined is not None:
+        before.made.tracer_provider = None  # who exports its spans is who ends it
+    if before is None or joined is not None:
         _configured = _Configured(given, made)
     if signals and not show and not _is_said_where_to(endpoint):
         _log.warning(
@@ -89,6 +94,15 @@ class _Configured(NamedTuple):
 
     given: tuple[Any, ...]
     made: Providers
+
+    def joined_by(self, asked: tuple[Any, ...]) -> FinishedSpans | None:
+        """Return the tracer provider that shows calls and exports nothing, where what is asked for is an export.
+
+        `otel-llm run` sets such a one, before a program that it knows nothing of says where its telemetry is to go.
+        """
+        endpoint, *_ = asked
+        shows = self.given[-1] and not (self.made.is_shut_down or self.made.exports)
+        return self.made.tracer_provider if shows and exporter_names("traces", endpoint) else None
 
     def stands(self) -> bool:
         """Return whether a provider of it is one of the global ones."""

@@ -14,7 +14,6 @@ from uuid import uuid4
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import TracerProvider
 
 from otel_llm import conventions
 from otel_llm.clock import now_ns
@@ -50,7 +49,7 @@ class Providers:
     """A tracer and a meter provider, and a ledger of their exports. Either is None where nothing of it is exported, or
     where the application had set its own. There is a logger provider where events with content were asked for."""
 
-    tracer_provider: TracerProvider | None = None
+    tracer_provider: FinishedSpans | None = None
     meter_provider: MeterProvider | None = None
     logger_provider: "LoggerProvider | None" = None
     ledger: Ledger = field(default_factory=Ledger)
@@ -67,6 +66,11 @@ class Providers:
     def is_shut_down(self) -> bool:
         """Whether nothing is exported any more."""
         return self._shut
+
+    @property
+    def exports(self) -> bool:
+        """Whether spans or metrics go anywhere."""
+        return bool(self._processors) or self.meter_provider is not None
 
     def force_flush(self, timeout_s: float = 10.0) -> bool:
         """Export what is recorded by now. Returns False when that took longer, or failed."""
@@ -144,6 +148,7 @@ def build_providers(
     export_interval_s: float | None = None,
     signals: tuple[str, ...] = ("traces", "metrics"),
     show: bool = False,
+    joined: FinishedSpans | None = None,
 ) -> Providers:
     """Build providers that belong to the caller, and set nothing.
 
@@ -156,6 +161,7 @@ def build_providers(
     headers:      of every export; else OTEL_EXPORTER_OTLP_(TRACES_|METRICS_)HEADERS
     export_interval_s: seconds between exports of metrics; else OTEL_METRIC_EXPORT_INTERVAL (milliseconds), else 60
     show:         a line on stderr for each call that ends, and a summary at the end
+    joined:       a tracer provider that exports nothing yet, and takes the exporters in place of a new one
 
     Raises ConfigError for an endpoint that is no address, for a protocol, a kind of histogram or an exporter that there
     is not, and for an interval that is not above 0.
@@ -170,8 +176,10 @@ def build_providers(
     names = {signal: exporter_names(signal, endpoint) for signal in signals}
     exporters = [make_span_exporter(name, target) for name in names.get("traces", ())]
     if exporters or (show and "traces" in signals):
-        made.tracer_provider = FinishedSpans(resource=resource)
-        if show:
+        made.tracer_provider = joined or FinishedSpans(resource=resource)
+        if joined is not None:
+            joined.belong_to(resource)
+        elif show:
             made.tracer_provider.add_span_processor(ShownCalls())
         for exporter in exporters:
             processor = CountedSpanProcessor(exporter, made.ledger.spans, **_batching())

@@ -141,8 +141,22 @@ def test_a_call_begins_a_line_where_the_program_has_not_ended_its_own(tmp_path: 
 def test_what_a_program_configures_itself_is_no_complaint_where_calls_are_shown(tmp_path: Path) -> None:
     named = "import otel_llm\notel_llm.configure(service_name='mine', show=True)\n" + NESTED
     assert "configure" not in run(program(tmp_path, named), folder=tmp_path).stderr
-    elsewhere = "import otel_llm\notel_llm.configure('http://localhost:1')\n" + NESTED
-    assert "was called before with other arguments" in run(program(tmp_path, elsewhere), folder=tmp_path).stderr
+
+
+def test_a_program_that_says_itself_where_to_export_is_shown_as_well(tmp_path: Path) -> None:
+    with OtlpReceiver() as receiver:
+        to = f"import otel_llm\notel_llm.configure({receiver.grpc_endpoint!r}, service_name='mine')\n"
+        done = run(program(tmp_path, to * 2 + NESTED), folder=tmp_path)
+        assert {span.resource["service.name"] for span in receiver.spans} == {"mine"}
+        assert len(receiver.spans) == 3
+        assert "gen_ai.client.operation.duration" in receiver.metric_names()
+    assert "configure" not in done.stderr
+    assert "chat outer" in done.stderr
+    with OtlpReceiver() as receiver:
+        then = f"otel_llm.configure({receiver.grpc_endpoint!r}, service_name='other')\n"
+        done = run(program(tmp_path, to + then + NESTED), folder=tmp_path)
+        assert receiver.spans == []
+    assert "was called before with other arguments" in done.stderr
 
 
 def test_errors_are_red_unless_no_color_is_set(tmp_path: Path) -> None:

@@ -38,7 +38,17 @@ class FinishedSpans(TracerProvider):
     ) -> None:
         self._processors: list[SpanProcessor] = []
         self._limits = span_limits or SpanLimits()
+        self._told: Resource | None = None
         super().__init__(sampler=sampler, resource=resource, shutdown_on_exit=False, span_limits=self._limits)
+
+    @property
+    def resource(self) -> Resource:
+        """Whose spans they are: what `belong_to` said last, else what it was made with."""
+        return self._told or super().resource
+
+    def belong_to(self, resource: Resource) -> None:
+        """Give another resource to spans from now on; those of the SDK's tracers that were made before keep theirs."""
+        self._told = resource
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         super().add_span_processor(span_processor)
