@@ -71,6 +71,8 @@ class GrpcListening(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has
     @classmethod
     async def open(cls, service: Service, host: str, port: int) -> Self:
         """Listen on `port`; 0 chooses a free one. Raises ConfigError for an address that cannot be used."""
+        if not 0 <= port <= 65535:  # the system would take it modulo 65536
+            raise ConfigError(f"an address to listen on as {host}:{port}", port, "choose a --grpc-port of 0 to 65535")
         for spoken in GRPC_FORMATS.values():
             spoken.protocol().prepare()  # no call waits for it
         listening = cls(service)

@@ -213,6 +213,11 @@ def test_a_fault_of_the_simulated_server_is_a_status(sim: SimProcess, fault: str
     assert b"".join(ended.kind).count(TEXT) == ended.arrivals.count == (0 if fault.isdigit() else 2)
 
 
+def test_a_port_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sim", "--port", "0", "--grpc-port", "99999"]) == 2
+    assert "choose a --grpc-port of 0 to 65535" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_a_message_cut_anywhere_is_read_or_refused(name: str) -> None:
     messages = CALLS[name][1]
