@@ -271,7 +271,7 @@ def _interval(
     if count < FEWEST:
         return (None, None), False
     if clusters is None:
-        if at is not None and (tau := max(tau, inflation(values <= at))) > 1:
+        if at is not None and (tau := _inflation_at(at, values, tau)) > 1:
             interval = dependent_interval(ordered, count, q, tau)
             return interval, None not in interval
         return independent_interval(ordered, count, q), count >= values_needed(q)
@@ -279,6 +279,16 @@ def _interval(
         return (None, None), False
     interval = clustered_interval(ordered, values, clusters, q, at)
     return interval, None not in interval
+
+
+def _inflation_at(at: float, values: Floats, of_ranks: float) -> float:
+    """Return tau of which values lie at or below a percentile: their own, where enough independent ones lie beyond.
+
+    Fewer do not show it: then it is no less than that of all ranks, though far values may be forgotten sooner.
+    """
+    below = values <= at
+    own, beyond = inflation(below), min(below.sum(), len(values) - below.sum())
+    return own if beyond / own >= FEWEST else max(of_ranks, own)
 
 
 def _per(amount: float, seconds: float) -> float | None:
