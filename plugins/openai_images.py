@@ -8,7 +8,7 @@ import msgspec
 
 from otel_llm.record import IMAGE, OTHER
 from otel_llm.wire.liberal import read
-from otel_llm.wire.openai_json import error_of
+from otel_llm.wire.openai_json import VERSIONS, error_of
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body
 
 __all__ = ["OpenAIImages"]
@@ -39,6 +39,7 @@ class OpenAIImages(Protocol):
 
     name = "openai_images"
     paths = ("/images/generations",)
+    versions = VERSIONS
     operation = "generate_content"
     provider = "openai"
     keeps = False

@@ -10,7 +10,7 @@ from base64 import b64decode
 import msgspec
 
 from otel_llm.record import AUDIO, OTHER, PADDING
-from otel_llm.wire.openai_json import error_of
+from otel_llm.wire.openai_json import VERSIONS, error_of
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body
 from otel_llm.wire.sound import Sound
 
@@ -33,6 +33,7 @@ class OpenAISpeech(Protocol):
 
     name = "openai_speech"
     paths = ("/audio/speech",)
+    versions = VERSIONS
     framing = "bytes"
     operation = "generate_content"
     provider = "openai"

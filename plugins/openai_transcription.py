@@ -17,7 +17,7 @@ import orjson
 from otel_llm.errors import ConfigError
 from otel_llm.record import OTHER
 from otel_llm.wire.liberal import read
-from otel_llm.wire.openai_json import error_of
+from otel_llm.wire.openai_json import VERSIONS, error_of
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, Protocol, WireRequest, json_body, text
 
 __all__ = ["OpenAITranscription"]
@@ -79,6 +79,7 @@ class OpenAITranscription(Protocol):
 
     name = "openai_transcription"
     paths = ("/audio/transcriptions",)
+    versions = VERSIONS
     media = ("audio",)
     needs = "audio"
     operation = "generate_content"
