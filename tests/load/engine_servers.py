@@ -4,9 +4,8 @@ The prompt of a request says how vLLM's answers.
 """
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
-from typing import Any, Self
+from typing import Any
 
 import grpc
 from smg_grpc_proto.generated import (
@@ -17,6 +16,7 @@ from smg_grpc_proto.generated import (
 )
 
 from otel_llm.clock import now_ns
+from tests.load.grpc_serving import GrpcServing
 
 __all__ = ["TOKENS", "EngineServer"]
 
@@ -83,31 +83,17 @@ class SGLang(sglang_scheduler_pb2_grpc.SglangSchedulerServicer):  # type: ignore
         )
 
 
-class EngineServer:
-    """Both services on one port until the block ends."""
+class EngineServer(GrpcServing):
+    """Both services on one port."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.vllm, self.sglang = Vllm(), SGLang()
-        self._ready = threading.Event()
-        self.url = ""
 
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
-        self._thread.start()
-        assert self._ready.wait(30)
-        return self
+    @property
+    def url(self) -> str:
+        return f"grpc://127.0.0.1:{self.port}"
 
-    def __exit__(self, *exc: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = grpc.aio.server()
+    def add_to(self, server: Any) -> None:
         vllm_engine_pb2_grpc.add_VllmEngineServicer_to_server(self.vllm, server)
         sglang_scheduler_pb2_grpc.add_SglangSchedulerServicer_to_server(self.sglang, server)
-        self.url = f"grpc://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-        await server.start()
-        self._ready.set()
-        await self._stop.wait()
-        await server.stop(0)

@@ -4,14 +4,14 @@ The name of the model says how it answers.
 """
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import grpc
 
 from otel_llm.clock import now_ns
+from tests.load.grpc_serving import GrpcServing
 
 TOKENS = 8
 TTFT_S, ITL_S = 0.06, 0.01
@@ -63,27 +63,14 @@ class Asked:
     left_s: float | None = None
 
 
-class GrpcServer:
-    """Serves until the block ends. credentials: of TLS, None for none"""
+class GrpcServer(GrpcServing):
+    """The service, whose requests are in `asked`."""
 
     def __init__(self, credentials: Any = None) -> None:
-        self._credentials, self._ready = credentials, threading.Event()
+        super().__init__(credentials)
         self.asked: list[Asked] = []
-        self.port = 0
 
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
-        self._thread.start()
-        assert self._ready.wait(30)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = grpc.aio.server()
+    def add_to(self, server: Any) -> None:
         handlers = {
             "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(self._stream),
             "ModelInfer": grpc.unary_unary_rpc_method_handler(self._whole),
@@ -91,14 +78,6 @@ class GrpcServer:
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("inference.GRPCInferenceService", handlers),)
         )
-        where = "127.0.0.1:0"
-        self.port = (
-            server.add_secure_port(where, self._credentials) if self._credentials else server.add_insecure_port(where)
-        )
-        await server.start()
-        self._ready.set()
-        await self._stop.wait()
-        await server.stop(0)
 
     def _note(self, message: bytes, context: Any) -> Asked:
         metadata = {name: value for name, value in context.invocation_metadata() if isinstance(value, str)}
