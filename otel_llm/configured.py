@@ -69,14 +69,7 @@ def configure(
     )
     # not the SDK's own handler: that waits for a receiver that is not there through all retries of each signal in turn
     ENDING.watch(made)
-    if made.tracer_provider is not None and made.tracer_provider is not joined:
-        trace.set_tracer_provider(made.tracer_provider)
-    if made.meter_provider is not None:
-        metrics.set_meter_provider(made.meter_provider)
-    if made.logger_provider is not None:
-        from opentelemetry import _logs
-
-        _logs.set_logger_provider(made.logger_provider)
+    _set_globally(made, joined)
     if before is not None and joined is not None:
         before.made.tracer_provider = None  # who exports its spans is who ends it
     if before is None or joined is not None:
@@ -87,6 +80,18 @@ def configure(
             "next step: otel_llm.configure('http://localhost:4317'), or set OTEL_EXPORTER_OTLP_ENDPOINT"
         )
     return made
+
+
+def _set_globally(made: Providers, joined: FinishedSpans | None) -> None:
+    """Set the providers, but for one that was joined, which is set."""
+    if made.tracer_provider is not None and made.tracer_provider is not joined:
+        trace.set_tracer_provider(made.tracer_provider)
+    if made.meter_provider is not None:
+        metrics.set_meter_provider(made.meter_provider)
+    if made.logger_provider is not None:
+        from opentelemetry import _logs
+
+        _logs.set_logger_provider(made.logger_provider)
 
 
 class _Configured(NamedTuple):
