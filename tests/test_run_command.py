@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from otel_llm import conventions
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.testing import OtlpReceiver
 
@@ -149,7 +150,7 @@ def test_a_program_that_says_itself_where_to_export_is_shown_as_well(tmp_path: P
         done = run(program(tmp_path, to * 2 + NESTED), folder=tmp_path)
         assert {span.resource["service.name"] for span in receiver.spans} == {"mine"}
         assert len(receiver.spans) == 3
-        assert "gen_ai.client.operation.duration" in receiver.metric_names()
+        assert conventions.instrument("operation_duration").v1_41 in receiver.metric_names()
     assert "configure" not in done.stderr
     assert "chat outer" in done.stderr
     with OtlpReceiver() as receiver:

@@ -166,7 +166,7 @@ class Protocol:
         return body
 
     @classmethod
-    def sound_asked(cls, body: bytes) -> float | None:
+    def sound_asked(cls, body: bytes) -> float | None:  # for those that need audio
         """Return the seconds of sound that a body asks to be worked through; None where there is none, or no length."""
         return None
 

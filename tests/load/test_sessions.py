@@ -446,12 +446,11 @@ def test_a_protocol_carries_a_conversation_or_says_in_one_line_that_it_cannot(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     protocol = load_protocol(name)
-    ask = Ask(model="m", messages=as_messages("the first question"))
-    turn = Turn(as_messages("the second question"))
-    asked = turn.after(ask, "the first answer")
-    body = protocol.encode(asked).body.decode()
-    places = [body.find(text) for text in ("the first question", "the first answer", "the second question")]
     if protocol.conversations:
+        ask = Ask(model="m", messages=as_messages("the first question"))
+        turn = Turn(as_messages("the second question"))
+        body = protocol.encode(turn.after(ask, "the first answer")).body.decode()
+        places = [body.find(text) for text in ("the first question", "the first answer", "the second question")]
         assert -1 not in places
         assert places == sorted(places)
     else:

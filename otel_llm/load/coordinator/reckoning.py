@@ -146,8 +146,8 @@ class Reckoning:
         body = raw.body if raw.body is not None else self._plan.request(self._plan.place(raw.index)[0]).body
         if self._counting is not None and raw.content is not None:
             record = self._counting.recount(record, body, raw.content.events())
-        if record.audio_s is None and (seconds := self._plan.protocol.sound_asked(body)) is not None:
-            record = msgspec.structs.replace(record, audio_s=seconds)
+        if self._plan.protocol.needs == "audio" and record.audio_s is None:
+            record = msgspec.structs.replace(record, audio_s=self._plan.protocol.sound_asked(body))
         if record.outcome == "complete" and (
             oddities := tuple(_oddities(record, body, streams=self._plan.protocol.streams))
         ):
