@@ -2,16 +2,16 @@
 
 import argparse
 import gc
-import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
-from io import TextIOWrapper
 from types import ModuleType
 from typing import Final
+
+from otel_llm.signs import write_plainly
 
 __all__ = ["main", "parsers"]
 
@@ -50,8 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: done; 1: it failed; 2: bad usage; 3: the client was the limit, under --strict; 130: interrupted
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a sign that a terminal does not have is no reason to break
-            stream.reconfigure(errors="replace")
+        write_plainly(stream)
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(_usage())
@@ -70,9 +69,6 @@ def _run(command: str, words: Sequence[str]) -> int:
 
     gc.set_threshold(50_000, 50, 50)  # what a command loads and makes is hardly ever cyclic, and there is much of it
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy starts a thread for each core, which spins a while
-    for stream in (sys.stdout, sys.stderr):  # a sign that the terminal's encoding lacks is no reason to fail
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="replace")
     module, parser = _parser(command)
     args, unknown = parser.parse_known_args(words)
     if unknown:

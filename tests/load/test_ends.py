@@ -287,13 +287,15 @@ def test_a_report_that_cannot_be_written_in_the_end_is_printed_all_the_same(perf
     assert "expected a place to write the JSON report" in run.err
 
 
-def test_a_terminal_without_a_sign_for_infinity(perf: Start) -> None:
+def test_a_terminal_without_signs_gets_them_in_letters_that_it_has(perf: Start) -> None:
     with ScriptedServer(ANSWER) as server:
         run = perf(
             *asked(server, "-n", "2", "--slo", "ttft=60"),
             env={**os.environ, "PYTHONIOENCODING": "ascii"},
         )
     whole(run, 0)
+    assert run.out.isascii()
+    assert "ttft <= 60 s" in run.out
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
