@@ -15,4 +15,4 @@ def test_the_example_of_transformers_runs_and_its_tokens_are_exact() -> None:
     command = [sys.executable, str(EXAMPLES / "generate_with_transformers.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert re.search(r"Time to First Token: [\d.e-]+\nGeneration Latency: .*\nThroughput: ", done.stdout)
-    assert re.search(r"first token .* 4 in +20 out ", done.stderr)
+    assert re.search(r"TTFT .* 4 in +20 out ", done.stderr)
