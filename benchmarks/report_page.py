@@ -6,6 +6,7 @@ and what reading the same rows takes that does nothing with them.
 """
 
 import argparse
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -41,7 +42,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         file = args.file or Path(folder) / "run.db"
         if not file.exists():
-            write_run(file, args.requests)
+            # in a process of its own: a child is said to have had the memory that its parent had when it began
+            writer = multiprocessing.get_context("spawn").Process(target=write_run, args=(file, args.requests))
+            writer.start()
+            writer.join()
         page = Path(folder) / "run.html"
         took, cpu, most = _page_of(file, page)
         begun = time.process_time()
