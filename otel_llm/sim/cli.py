@@ -89,9 +89,7 @@ def run(args: argparse.Namespace) -> int:
     log = _open_log(args.log)
     loop = new_loop()
     try:
-        # A pause of the collector would be a write's lateness, and nothing here makes cycles in numbers.
-        gc.freeze()
-        gc.set_threshold(50_000, 50, 50)
+        gc.freeze()  # a pause of the collector would be a write's lateness; the command has made pauses rare
         loop.run_until_complete(_serve(args, behaviour, log, loop))
     except KeyboardInterrupt:  # where the loop cannot take signals
         return 0

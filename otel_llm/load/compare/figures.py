@@ -54,11 +54,6 @@ def figures_of(report: Mapping[str, Any], *, means: bool = False) -> Iterator[Fi
         if report[rate]:
             interval = report.get("throughput_ci95", {}).get(rate, (None, None))
             yield Figure(label, unit, Estimate(report[rate], *interval), less_is_better=False)
-    failed, ended = report["requests"]["failed"], _ended(report)
-    if ended:
-        yield Figure("failed requests", "", share_estimate(failed, ended), FAILED)
-
-
-def _ended(report: Mapping[str, Any]) -> int:
     failed, succeeded = report["requests"]["failed"], report["requests"]["succeeded"]
-    return int(failed + succeeded)
+    if ended := failed + succeeded:
+        yield Figure("failed requests", "", share_estimate(failed, ended), FAILED)
