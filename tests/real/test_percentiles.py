@@ -154,7 +154,9 @@ def test_attainment_at_any_threshold(seconds: float, client: Prometheus, answers
 
 def test_goodput_is_the_share_that_met_every_term(client: Prometheus) -> None:
     assert until(lambda: client.query('otel_llm:goodput:ratio5m{job="short-run"}'), 60)
-    assert value(client, 'otel_llm:goodput:ratio5m{job="short-run"}') == pytest.approx(0.75)
+    share = value(client, 'otel_llm:goodput:ratio5m{job="short-run"}')
+    # The two series may begin a millisecond apart, and rate() extrapolates each by itself.
+    assert share == pytest.approx(0.75, abs=0.001)
 
 
 def test_no_rule_fails_and_one_round_costs_a_fraction_of_the_time_between_two(client: Prometheus) -> None:
