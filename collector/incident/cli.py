@@ -17,8 +17,8 @@ from otel_llm_collector.rule_sources.rule import RUNBOOKS
 
 __all__ = ["add_arguments", "run"]
 
-_LEAST_S: Final = 120.0
-"""Two scrapes before and two after: with less there is nothing to compare."""
+_WINDOWS: Final = 2
+"""One before and one after: with less there is nothing to compare."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="10m",
         help="how far back all was well, to compare with (default: %(default)s)",
     )
+    parser.add_argument(
+        "--window",
+        metavar="TIME",
+        default="1m",
+        help="how long a time each value is the mean of: two scrapes at least, three to be safe (default: %(default)s)",
+    )
     parser.add_argument("--until", metavar="WHEN", help="the moment to look at, 2026-11-27T14:10:00Z; else now")
     parser.add_argument(
         "--header", metavar="NAME:VALUE", action="append", default=[], help="sent to Prometheus; may be given often"
@@ -43,9 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what stands out. ConfigError when Prometheus does not answer or an option means nothing."""
-    since_s, until = _since(args.since), _until(args.until)
+    window_s, until = _seconds("--window", args.window), _until(args.until)
+    since_s = _seconds("--since", args.since)
+    if since_s < _WINDOWS * window_s:
+        least = f"--since of at least {_WINDOWS} times --window, which is {window_s:g} s"
+        raise ConfigError(least, args.since, "earlier values are what it compares with")
     store = Prometheus(args.prometheus, dict(map(_header, args.header)))
-    findings = find(store, until, since_s)
+    findings = find(store, until, since_s, window_s)
     traces = store.exemplars(FIRST_TOKENS, until - since_s, until)
     runbooks = args.runbook_url if args.runbook_url.endswith("/") else f"{args.runbook_url}/"
     shown = lines(findings, until, since_s, runbooks, max(traces, default=None))
@@ -53,13 +63,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _since(text: str) -> float:
+def _seconds(option: str, text: str) -> float:
     try:
         seconds = parse_seconds(text)
     except ValueError as error:
-        raise ConfigError(f"--since to be {DURATION}", text) from error
-    if seconds < _LEAST_S:
-        raise ConfigError("--since of at least 2 minutes", text, "earlier values are what it compares with")
+        raise ConfigError(f"{option} to be {DURATION}", text) from error
+    if not seconds:
+        raise ConfigError(f"{option} to be longer than nothing", text)
     return seconds
 
 

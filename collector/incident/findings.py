@@ -26,8 +26,8 @@ __all__ = ["CAUSES", "Finding", "find", "wrong"]
 CAUSES: Final = ("down", "errors", "cache", "queue", "prefill", "decode", "first token", "gap")
 """What can stand out, the worst first."""
 
-_WINDOW_S: Final = 60.0
-_STEP_S: Final = 15.0
+_STEPS: Final = 4
+"""Moments within a window that are looked at to say when something began."""
 _FAILING: Final = 0.05
 _FULL: Final = 0.95
 _GREW: Final = 1.5
@@ -48,13 +48,17 @@ class Finding:
     errors: dict[str, float] = field(default_factory=dict)  # error.type → requests per second
     caches: dict[str, float] = field(default_factory=dict)  # replica → share in use
     cause: str = ""  # one of CAUSES; empty: nothing stands out
-    replicas: list[str] = field(default_factory=list)  # those that stand out; empty: all alike
+    replicas: list[str] = field(default_factory=list)  # those that stand out, or the only one; empty: all alike
+    alike: int = 0  # how many were compared
     since: float | None = None  # None: longer ago than was asked about
 
 
-def find(store: Prometheus, until: float, since_s: float) -> list[Finding]:
-    """Return what is known of each service between `until - since_s` and `until`, the worst first."""
-    looking = _Looking(store, until, since_s)
+def find(store: Prometheus, until: float, since_s: float, window_s: float = 60.0) -> list[Finding]:
+    """Return what is known of each service between `until - since_s` and `until`, the worst first.
+
+    window_s: how long a time each value is the mean of
+    """
+    looking = _Looking(store, until, since_s, window_s)
     found = {labels: Finding(labels) for labels in looking.services()}
     for finding in found.values():
         looking.judge(finding)
@@ -69,10 +73,10 @@ def wrong(findings: Iterable[Finding]) -> list[Finding]:
 class _Looking:
     """The answers to all questions, each asked once for all services."""
 
-    def __init__(self, store: Prometheus, until: float, since_s: float) -> None:
-        self._store, self._until, self._since_s = store, until, since_s
+    def __init__(self, store: Prometheus, until: float, since_s: float, window_s: float) -> None:
+        self._store, self._until, self._window_s = store, until, window_s
         self._then = until - since_s
-        window = f"{_WINDOW_S:g}s"
+        window = f"{window_s:g}s"
         self._parts = {name: mean(of, SERVICE, window) for name, of in PARTS.items()}
         self._now = {name: store.at(asked, until) for name, asked in self._parts.items()}
         self._before = {name: store.at(asked, self._then) for name, asked in self._parts.items()}
@@ -81,7 +85,7 @@ class _Looking:
         self._failed, self._all = store.at(self._failures, until), store.at(self._requests, until)
         self._failed_at = store.at(failures((*SERVICE, *REPLICA), window), until)
         self._caches = store.at(fullest(), until)
-        self._down = store.at(down(f"{since_s + _WINDOW_S:g}s"), until)
+        self._down = store.at(down(f"{since_s + window_s:g}s"), until)
         kinds = {"prompts": "server_request_prompt_tokens", "answers": "server_request_generation_tokens"}
         self._lengths = {
             what: [store.at(lengths(key, SERVICE, window), at) for at in (until, self._then)]
@@ -115,7 +119,7 @@ class _Looking:
             finding.since = self._began(f"1 - up{_matching(of, 'job')}", of, 0.5, gone)
         elif finding.failed > _FAILING:
             finding.cause = "errors"
-            finding.replicas = _outliers(self._by_replica(self._failed_at, of))
+            self._place(finding, self._by_replica(self._failed_at, of))
             finding.since = self._began(f"sum by ({', '.join(SERVICE)}) ({self._failures})", of, every * _FAILING)
         else:
             self._judge_times(finding)
@@ -135,9 +139,15 @@ class _Looking:
             name = next((name for name, found in apart.items() if found), "")
         if not name:
             return
-        finding.replicas = _outliers(self._by_replica(self._replicas[name], of))
+        self._place(finding, self._by_replica(self._replicas[name], of))
         full = [replica for replica, share in finding.caches.items() if share > _FULL]
         finding.cause = "cache" if name == "queue" and full else name
+
+    @staticmethod
+    def _place(finding: Finding, values: Mapping[str, float]) -> None:
+        """Say at which replicas it is, by what each of them has."""
+        finding.alike = len(values)
+        finding.replicas = list(values) if len(values) == 1 else _outliers(values)
 
     def _by_replica(self, answer: Mapping[Labels, float], of: Labels) -> dict[str, float]:
         """Return the values of a service's replicas, each by its pod if it has one, else by its address."""
@@ -150,9 +160,9 @@ class _Looking:
 
     def _began(self, asked: str, of: Labels, level: float, replicas: Iterable[str] = ()) -> float | None:
         """Return when a value last rose above a level; None when it was above all the time."""
-        wanted = set(replicas)
+        wanted, step = set(replicas), self._window_s / _STEPS
         began: list[float] = []
-        for labels, line in self._store.over(asked, self._then - _WINDOW_S, self._until, _STEP_S).items():
+        for labels, line in self._store.over(asked, self._then - self._window_s, self._until, step).items():
             if dict(labels).get("instance") in wanted if wanted else _only(labels, SERVICE) == of:
                 before = [(self._then, 0.0)] if line and line[0][0] > self._then else []  # it was not there
                 began += [at for (_, low), (at, high) in itertools.pairwise(before + line) if low <= level < high]

@@ -63,8 +63,8 @@ def _one(finding: Finding, until: float, since_s: float, runbooks: str) -> Itera
     yield f"{_name(finding)}: {_SAID[finding.cause]}, {began}"
     if finding.replicas:
         yield f"  replica   {', '.join(finding.replicas)}"
-    elif len(finding.caches) > 1:
-        yield f"  replica   all {len(finding.caches)} alike"
+    elif finding.alike:
+        yield f"  replica   all {finding.alike} alike"
     times = (f"{name} {_seconds(finding.before.get(name))} → {_seconds(now)}" for name, now in finding.now.items())
     if finding.now:
         yield f"  mean      {', '.join(times)}"

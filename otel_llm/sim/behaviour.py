@@ -14,13 +14,22 @@ from urllib.parse import unquote
 
 from otel_llm.errors import ConfigError
 
-__all__ = ["FAULTS", "JITTERS", "METRICS", "TIMES", "USAGES", "Behaviour", "option_name"]
+__all__ = ["ENGINES", "FAULTS", "INCIDENTS", "JITTERS", "OF_THE_SERVER", "TIMES", "USAGES", "Behaviour", "option_name"]
 
 JITTERS: Final = ("none", "uniform", "exp", "lognormal")
 USAGES: Final = ("auto", "always", "never", "every", "lying")
 FAULTS: Final = ("", "429", "500", "503", "disconnect", "stall", "badjson", "error")
 TIMES: Final = ("", "vllm", "llamacpp")
-METRICS: Final = ("", "vllm")
+ENGINES: Final = (
+    *("dynamo", "llamacpp", "lmdeploy", "mistralrs", "nim", "sglang", "tensorrt_llm", "tgi", "triton", "vllm"),
+)
+"""Those of `engine_habits`."""
+INCIDENTS: Final = ("", "queue", "prefill", "kv", "errors", "slow-replica")
+OF_THE_SERVER: Final = (
+    *("slots", "kv_cache", "cache_block", "cache_size", "engine", "model", "incident", "incident_after_s"),
+    "server_version",
+)
+"""Knobs that no request may change."""
 
 _ANY: Final = ("role_ms", "header_ms", "seed", "usage_lie")
 
@@ -60,7 +69,12 @@ class Behaviour:
     slots:            answers being made at a time, 0 for any number; the others wait in line. Of the server alone
     cache_block:      tokens in a block of the prefix cache, 0: there is none. With it a prompt's tokens are its words,
                       and usage says how many of them were cached. Of the server alone
-    metrics:          /metrics speaks the words of this engine: `vllm`. Of the server alone
+    engine:           /metrics is a page of this engine. Of the server alone
+    model:            the name of the model on that page and in /models. Of the server alone
+    kv_cache:         tokens that the key-value cache holds, 0 for any number: a request needs room for those of its
+                      prompt and its answer, and waits in line for it. Of the server alone
+    incident:         what goes wrong from incident_after_s seconds after the start (see `incident`): `queue`,
+                      `prefill`, `kv`, `errors`, `slow-replica`. Of the server alone
     server_version:   /version tells it; without it there is no such address. Of the server alone
     cache_size:       blocks that the cache holds, 0 for any number. Of the server alone
     """
@@ -97,7 +111,11 @@ class Behaviour:
     slots: int = 0
     cache_block: int = 0
     cache_size: int = 0
-    metrics: str = ""
+    engine: str = ""
+    model: str = "sim"
+    kv_cache: int = 0
+    incident: str = ""
+    incident_after_s: float = 0.0
     server_version: str = ""
 
     def __post_init__(self) -> None:
@@ -106,7 +124,8 @@ class Behaviour:
             ("usage", USAGES),
             ("fault", FAULTS),
             ("times", TIMES),
-            ("metrics", METRICS),
+            ("engine", ("", *ENGINES)),
+            ("incident", INCIDENTS),
         ):
             if getattr(self, name) not in choices:
                 raise _refused(name, "one of " + ", ".join(repr(c) for c in choices), getattr(self, name))

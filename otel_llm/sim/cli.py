@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otel_llm.errors import ConfigError
-from otel_llm.sim.behaviour import FAULTS, JITTERS, METRICS, TIMES, USAGES, Behaviour, option_name
+from otel_llm.sim.behaviour import ENGINES, FAULTS, INCIDENTS, JITTERS, TIMES, USAGES, Behaviour, option_name
 from otel_llm.sim.formats import FORMATS
 from otel_llm.sim.server import Listening
 from otel_llm.sim.truth import TruthLog
@@ -58,7 +58,11 @@ _HELP = {
     "cache_block": "tokens in a block of the prefix cache, 0: none; with it a prompt's words are its tokens",
     "cache_size": "blocks that the prefix cache holds, 0 for any number",
     "server_version": "the version that /version tells",
-    "metrics": "what /metrics speaks: " + ", ".join(METRICS[1:]),
+    "engine": "whose page /metrics is: " + ", ".join(ENGINES),
+    "model": "name of the model on that page",
+    "kv_cache": "tokens that the key-value cache holds, 0 for any number; requests wait for room in it",
+    "incident": "what goes wrong, to rehearse with: " + ", ".join(INCIDENTS[1:]),
+    "incident_after_s": "seconds after the start until it does",
 }
 
 

@@ -14,10 +14,11 @@ from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.sim.answer import error_writes, stream_writes, whole_writes
 from otel_llm.sim.answer_player import AnswerPlayer
-from otel_llm.sim.behaviour import Behaviour, option_name
+from otel_llm.sim.behaviour import OF_THE_SERVER, Behaviour, option_name
 from otel_llm.sim.client_connection import ClientConnection, Request
-from otel_llm.sim.exposition import Exposition
+from otel_llm.sim.exposition import Exposition, Load
 from otel_llm.sim.formats import FORMATS, Format, Question, read_question
+from otel_llm.sim.incident import limits_in_incident, while_incident
 from otel_llm.sim.prefix_cache import PrefixCache
 from otel_llm.sim.schedule import draw_fault
 from otel_llm.sim.slots import Slots
@@ -25,27 +26,32 @@ from otel_llm.sim.truth import Counters, SentRow, TruthLog
 from otel_llm.sim.wheel import Wheel
 from otel_llm.sim.writes import Write, error_body, plain_reply
 
-__all__ = ["MODEL", "Service"]
-
-MODEL: Final = "sim"
+__all__ = ["Service"]
 
 
 class Service:
     """Answers requests. Everything runs on the loop that it is given.
 
-    `behaviour.slots` is the server's own: a request that asks for other slots is refused.
+    Some knobs are the server's own, as `slots` is: a request that asks for other slots is refused.
     """
 
     def __init__(self, behaviour: Behaviour, log: TruthLog, loop: asyncio.AbstractEventLoop) -> None:
         self.log, self.counters = log, Counters()
-        self._behaviour = behaviour
-        self._wheel, self._slots = Wheel(loop), Slots(behaviour.slots)
+        self._behaviour = self._as_started = behaviour
+        self._wheel, self._slots = Wheel(loop), Slots(behaviour.slots, behaviour.kv_cache)
         self._cache = PrefixCache(behaviour.cache_block, behaviour.cache_size)
-        self._exposition = Exposition() if behaviour.metrics else None
+        self._exposition = Exposition(behaviour.engine, behaviour.model) if behaviour.engine else None
+        self._incident = loop.call_later(behaviour.incident_after_s, self._begin, behaviour)
         self._sequence = count(1)
         self._created = SYSTEM.wall_ns(now_ns()) // 1_000_000_000
 
+    def _begin(self, behaviour: Behaviour) -> None:
+        """Begin the incident of a behaviour; without one, all is as it was before."""
+        self._slots.resize(*limits_in_incident(behaviour), now_ns())
+        self._behaviour = while_incident(behaviour)
+
     def close(self) -> None:
+        self._incident.cancel()
         self._wheel.close()
         self.log.close()
 
@@ -111,7 +117,7 @@ class Service:
             self._reply(connection, request, error_body(message, kind, status), status, request_id)
 
     def _models(self, connection: ClientConnection, request: Request, *_: str) -> None:
-        model = {"id": MODEL, "object": "model", "created": self._created, "owned_by": "otel-llm"}
+        model = {"id": self._behaviour.model, "object": "model", "created": self._created, "owned_by": "otel-llm"}
         self._reply(connection, request, orjson.dumps({"object": "list", "data": [model]}))
 
     def _health(self, connection: ClientConnection, request: Request, *_: str) -> None:
@@ -119,10 +125,11 @@ class Service:
 
     def _metrics(self, connection: ClientConnection, request: Request, *_: str) -> None:
         if self._exposition is None:
-            self._refuse(connection, request, 404, "expected a server started with --metrics, got one without")
+            self._refuse(connection, request, 404, "expected a server started with --engine, got one without")
         else:
-            waiting = self._slots.waiting
-            self._reply(connection, request, self._exposition.page(self.counters.inflight - waiting, waiting))
+            waiting, cache = self._slots.waiting, self._slots.cache_used
+            load = Load(self.counters.inflight - waiting, waiting, cache)
+            self._reply(connection, request, self._exposition.page(load))
 
     def _version(self, connection: ClientConnection, request: Request, *_: str) -> None:
         if version := self._behaviour.server_version:
@@ -139,6 +146,17 @@ class Service:
             "waiting": self._slots.waiting,
         }
         self._reply(connection, request, orjson.dumps(now | asdict(self.counters)))
+
+    def _have_incident(self, connection: ClientConnection, request: Request, *_: str) -> None:
+        wanted = request.body.decode(errors="replace").strip()
+        try:
+            behaviour = replace(self._as_started, incident="" if wanted == "none" else wanted)
+        except ConfigError as error:
+            self._refuse(connection, request, 400, str(error))
+        else:
+            self._incident.cancel()
+            self._begin(behaviour)
+            self._health(connection, request)
 
     def _reset(self, connection: ClientConnection, request: Request, *_: str) -> None:
         self.reset()
@@ -168,6 +186,7 @@ class Service:
         else:
             row.finish = question.finish
             row.prompt_tokens, row.cached_tokens = question.prompt_tokens, self._cache.take(question.words)
+            row.room = question.prompt_tokens + question.tokens
             question = replace(question, cached_tokens=row.cached_tokens)
             answer = spoken(question, row.id, self._created)
             answer.took = lambda: row.took(now_ns())
@@ -178,7 +197,7 @@ class Service:
     ) -> tuple[type[Format], Question]:
         behaviour = self._behaviour.with_text(knobs).with_text(request.headers.get("x-sim", ""))
         spoken, question = read_question(formats, path, request.headers, request.body, behaviour)
-        for name in ("slots", "cache_block", "cache_size", "metrics", "server_version"):
+        for name in OF_THE_SERVER:
             if (wanted := getattr(question.behaviour, name)) != getattr(self._behaviour, name):
                 raise ConfigError(f"{name} as an option of the server", wanted, f"start it with {option_name(name)}")
         return spoken, question
@@ -202,16 +221,16 @@ class Service:
     def _seat(self, stream: AnswerPlayer, row: SentRow, writes: Iterator[Write]) -> None:
         def seated(free_ns: int) -> None:
             if row.end:  # the client did not wait
-                self._slots.give(free_ns)
+                self._slots.give(free_ns, row.room)
             else:
                 stream.begin(writes, max(row.recv, free_ns), self._wheel)
 
-        self._slots.take(seated)
+        self._slots.take(seated, row.room)
 
     def _leave(self, row: SentRow) -> None:
         self._over(row)
         if row.start:  # one who left the line had no slot
-            self._slots.give(row.free)
+            self._slots.give(row.free, row.room)
 
     def _over(self, row: SentRow) -> None:
         self.counters.ended(row)
@@ -233,4 +252,5 @@ _ROUTES: Final[dict[str, tuple[str, _Handler]]] = {
     "/healthz": ("GET", Service._health),
     "/sim/stats": ("GET", Service._stats),
     "/sim/reset": ("POST", Service._reset),
+    "/sim/incident": ("POST", Service._have_incident),
 }

@@ -46,6 +46,7 @@ class SentRow:
     """One request while it is answered. `stamps` holds five numbers per write: those of `w`, and `due`.
 
     finish: why its answer ends, "stop" or "length"
+    room: tokens that it takes in the key-value cache
     free: when its slot was free: when its answer was due to be over, or was over where that was the client's doing
     """
 
@@ -63,6 +64,7 @@ class SentRow:
     end: int = 0
     free: int = 0
     finish: str = ""
+    room: int = 0
     bytes: int = 0
     fault: str = ""
     err: str = ""

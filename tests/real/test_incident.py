@@ -213,7 +213,8 @@ def test_what_is_well_is_said_to_be(screen: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--since", "5s"], "--since of at least 2 minutes"),
+        (["--since", "5s"], "--since of at least 2 times --window, which is 60 s, got '5s'"),
+        (["--window", "0s"], "--window to be longer than nothing, got '0s'"),
         (["--until", "soon"], "--until to be a date and time"),
         (["--prometheus", "http://127.0.0.1:9"], "expected Prometheus at http://127.0.0.1:9"),
         (["--prometheus", "file:///etc/passwd"], "expected --prometheus URL with http"),

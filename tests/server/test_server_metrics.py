@@ -15,7 +15,7 @@ from tests.server.router import EVERY, Router
 
 Run = Callable[..., Perf]
 
-MODEL = Behaviour(ttft_ms=20, itl_ms=2, tokens=6, slots=2, times="vllm", metrics="vllm")
+MODEL = Behaviour(ttft_ms=20, itl_ms=2, tokens=6, slots=2, times="vllm", engine="vllm")
 PATH = "/v1/chat/completions"
 ASK = ("--model", "m", "--prompt", "hello")
 DCGM = b"""\

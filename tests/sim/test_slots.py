@@ -58,3 +58,33 @@ def test_requests_wait_as_long_as_in_theory(slots: int, load: float) -> None:
     for q in (90, 95):
         truth = percentile_of(partial(wait_beyond, slots=slots, load=load, mean_s=MEAN_S), q)
         assert np.percentile(waited, q) == pytest.approx(truth, rel=0.25, abs=0.001)
+
+
+def test_who_needs_more_room_than_the_cache_has_left_waits_and_nobody_passes() -> None:
+    line, seated = Slots(0, room=100), list[str]()
+    line.take(lambda _: seated.append("a"), 60)
+    line.take(lambda _: seated.append("b"), 60)
+    line.take(lambda _: seated.append("c"), 10)  # fits, and comes after b
+    assert (seated, line.waiting, line.cache_used) == (["a"], 2, 1.0)
+    line.give(1, 60)
+    assert (seated, line.waiting, line.cache_used) == (["a", "b", "c"], 0, 0.7)
+
+
+def test_who_is_larger_than_the_cache_has_it_alone() -> None:
+    line, seated = Slots(0, room=100), list[str]()
+    line.take(lambda _: seated.append("large"), 300)
+    line.take(lambda _: seated.append("small"), 1)
+    assert (seated, line.cache_used) == (["large"], 1.0)
+    line.give(1, 300)
+    assert seated == ["large", "small"]
+
+
+def test_fewer_slots_take_none_away_and_more_are_taken_at_once() -> None:
+    line, seated = Slots(2), list[int]()
+    for _ in range(4):
+        line.take(seated.append)
+    line.resize(1, 0, at_ns=5)
+    line.give(6)
+    assert seated == [0, 0]
+    line.resize(3, 0, at_ns=7)
+    assert seated == [0, 0, 7, 7]
