@@ -130,10 +130,10 @@ def by_grpc() -> None:
             bare = bare_client(where)
             _log(server)
             ours, firsts, gaps = our_client(where)
-            log = [sent for _, sent in _log(server)]
+            log = _log(server)
             came = mean(firsts)
-            sent_gaps = np.concatenate([np.diff(sent[:MESSAGES]) for sent in log]) / 1e6
-            first = TTFT_S * 1e3
+            sent_gaps = np.concatenate([np.diff(sent[:MESSAGES]) for _, sent in log]) / 1e6
+            first = mean(sent[0] - asked for asked, sent in log) / 1e6
             ratios.append(ours / bare)
             print(
                 f"{number:>5} {ours * 1e6:9.1f} {bare * 1e6:8.1f} {ours / bare:6.2f}  {first:8.2f} {came * 1e3:8.2f} "

@@ -63,6 +63,7 @@ class KServeGrpc(MessageProtocol):
     paths = ("/inference.GRPCInferenceService/ModelStreamInfer", "/inference.GRPCInferenceService/ModelInfer")
     operation = "text_completion"
     finishes = False
+    repeats = True
 
     __slots__ = ()
 

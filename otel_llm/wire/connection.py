@@ -168,7 +168,7 @@ class Connection:
         if not data or peer is None:  # its end; an idle connection has nothing to say but goodbye
             return self._lost(None)
         self._held.append((data, ancillary[0][2] if ancillary else NO_STAMP, now))
-        if data[-4:] != peer.mid_stream_tail or len(data) > _SHORT:
+        if (data[-4:] != peer.mid_stream_tail and not peer.in_the_middle(data)) or len(data) > _SHORT:
             return self.settle()
         if len(self._held) == _TOGETHER:
             self._ripe.append(self)

@@ -1,187 +1,149 @@
-"""A channel of gRPC in the place of a connection: each request is a call, each message of its answer a read.
+"""gRPC over HTTP/2: each request is a call, each message of its answer an event, stamped as any read.
 
-grpcio receives in a thread of its own and hands messages to the loop, where they are stamped as the first thing that
-is done with them; how long that took is not known. A channel has a TCP connection that it shares with no other.
+A connection has one call at a time. Source: the protocol over HTTP/2 as grpc/doc/PROTOCOL-HTTP2.md of gRPC has it, and
+grpc/doc/http-grpc-status-mapping.md for answers that no server of gRPC has given.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from struct import Struct
-from typing import Any, Final, cast
+from typing import Final, cast
+from urllib.parse import unquote
 
-import grpc
-
-from otel_llm.clock import now_ns
-from otel_llm.errors import RemoteError
 from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.http2 import Http2Connection, taken_apart
+from otel_llm.wire.http2_frames import Came, Fields
 from otel_llm.wire.messages import MessagePeer, MessageProtocol
-from otel_llm.wire.peer import Peer
+from otel_llm.wire.peer import Bytes
 from otel_llm.wire.target import Target
 
-__all__ = ["GrpcConnection", "connect"]
+__all__ = ["GrpcConnection"]
 
-_STAMP: Final = Struct("q")
+_PREFIX: Final = Struct("!BI")
 _HELD: Final = 32
-"""So many messages in the middle of an answer are stamped as they come, and read together."""
-_OPTIONS: Final = (
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.enable_retries", 0),  # a request is sent once, or it is said
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.primary_user_agent", "otel-llm"),
-)
+"""So many messages in the middle of an answer are read together."""
+_STATUSES: Final = (
+    "ok", "cancelled", "unknown", "invalid_argument", "deadline_exceeded", "not_found", "already_exists",
+    "permission_denied", "resource_exhausted", "failed_precondition", "aborted", "out_of_range", "unimplemented",
+    "internal", "unavailable", "data_loss", "unauthenticated",
+)  # fmt: skip
+_OF_HTTP: Final[Mapping[bytes, str]] = {
+    b"400": "internal", b"401": "unauthenticated", b"403": "permission_denied", b"404": "unimplemented",
+    b"429": "unavailable", b"502": "unavailable", b"503": "unavailable", b"504": "unavailable",
+}  # fmt: skip
+_OF_RESET: Final[Mapping[str, str]] = {
+    "CANCEL": "cancelled", "REFUSED_STREAM": "unavailable", "ENHANCE_YOUR_CALM": "resource_exhausted",
+    "INADEQUATE_SECURITY": "permission_denied",
+}  # fmt: skip
 _HTTPS_OWN: Final = frozenset(
     (b"host", b"content-type", b"content-length", b"accept", b"accept-encoding", b"connection", b"user-agent")
 )
+_LONGEST_MS: Final = 99_999_999
 
 
-class GrpcConnection:
-    """One open channel, with the members of `otel_llm.wire.connection.Connection`.
+class GrpcConnection(Http2Connection):
+    """One open connection for calls of one method.
 
     deadline_s: of each call, which the server is told; None for none
     """
 
-    def __init__(
-        self,
-        channel: Any,
-        target: Target,
-        protocol: type[MessageProtocol],
-        connect_ns: int,
-        deadline_s: float | None,
-    ) -> None:
-        self._channel, self._protocol, self._deadline_s = channel, protocol, deadline_s
-        self._ask = channel.unary_stream(target.path.partition("?")[0])  # half closed behind the one request
-        self.peer: Peer | None = None
-        self.connect_ns = connect_ns
-        self.idle_since_ns = self.last_ns = now_ns()
-        self.used = 0
-        self.on_closed: Callable[[GrpcConnection], object] | None = None
-        self._closed = False
-        self._answer: asyncio.Task[None] | None = None
-        self._call: Any = None
-        self._arrivals, self._held = Arrivals(), list[bytes]()
+    def __init__(self, below: Bytes, target: Target, protocol: type[MessageProtocol], deadline_s: float | None) -> None:
+        super().__init__(below, tls=target.tls)
+        self._protocol, self._deadline_s = protocol, deadline_s
+        self._head = [
+            *((b":method", b"POST"), (b":scheme", self._scheme), (b":path", target.path.partition("?")[0].encode())),
+            *((b":authority", target.authority.encode()), (b"te", b"trailers")),
+            *((b"content-type", b"application/grpc"), (b"user-agent", b"otel-llm")),
+        ]
+        if deadline_s is not None:
+            self._head.append((b"grpc-timeout", b"%dm" % min(round(deadline_s * 1e3), _LONGEST_MS)))
+        self._forget()
+
+    def _forget(self) -> None:
+        self._status, self._head_fields = b"", dict[bytes, bytes]()
+        self._rest = b""
+        self._held, self._numbers, self._handed = list[bytes](), list[int](), 0
+        self._arrivals = Arrivals()
 
     @property
-    def open(self) -> bool:
-        """Whether the next call goes out on the connection that is there: a channel would open another by itself."""
-        return not self._closed and self._channel.get_state() is grpc.ChannelConnectivity.READY
-
-    def send(self, wire: bytes, peer: Peer) -> int:
-        """Send a request, in the form that HTTP gives it, for `peer`; return the moment before the call began."""
-        metadata, body = _taken_apart(wire)
-        message = self._protocol.pack(body)
-        self.peer = peer
-        self.used += 1
-        self.last_ns = sent = now_ns()
-        self._arrivals, self._held = Arrivals(), []
-        self._call = self._ask(message, metadata=metadata, timeout=self._deadline_s)
-        self._answer = asyncio.create_task(self._receive(self._call, cast("MessagePeer", peer)))
-        return sent
+    def _begun(self) -> bool:
+        return self._handed > 0
 
     def settle(self) -> None:
-        """Hand on the messages that are held back."""
+        """Hand on what is held back."""
+        super().settle()
         self._hand_on()
 
+    def _request(self, wire: bytes) -> tuple[Fields, bytes]:
+        self._forget()
+        _, headers, body = taken_apart(wire)
+        message = self._protocol.pack(body)
+        fields = [*self._head, *((name, value) for name, value in headers if name not in _HTTPS_OWN)]
+        return fields, _PREFIX.pack(0, len(message)) + message
+
+    def _answer(self, came: Sequence[Came], arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
+        for number, each in enumerate(came, arrivals.count - len(came) + 1):
+            if each.head:
+                (_, self._status), *fields = each.head
+                self._head_fields |= fields
+            if each.body:
+                self._take_apart(each.body, number)
+            if each.ended or each.reset:
+                self._end(each)
+                return
+        if self._held and (not self._handed or len(self._held) >= _HELD):
+            self._hand_on()
+
+    def _take_apart(self, body: bytes, number: int) -> None:
+        """Hold the messages that a read completed."""
+        data, at = self._rest + body, 0
+        while at + _PREFIX.size <= len(data):
+            _, length = _PREFIX.unpack_from(data, at)
+            stop = at + _PREFIX.size + length
+            if stop > len(data):
+                break
+            self._held.append(data[at + _PREFIX.size : stop])
+            self._numbers.append(number)
+            at = stop
+        self._rest = data[at:]
+
     def _hand_on(self) -> bool:
-        """Return whether all of them were messages: at the first that is none the call is cancelled."""
-        held, self._held = self._held, []
-        if not held or self.peer is None:
+        """Return whether all that was held were messages: the call ends at the first that is none."""
+        (held, self._held), (numbers, self._numbers) = (self._held, []), (self._numbers, [])
+        if not held or self._peer is None:
             return True
-        peer, events, broken = cast("MessagePeer", self.peer), list[bytes](), ""
+        peer, events, broken = cast("MessagePeer", self._peer), list[bytes](), ""
+        self._handed += len(held)
         try:
             events.extend(map(self._protocol.unpack, held))
         except ValueError as error:
             broken = f"{type(error).__name__}: {error}"
-            self._arrivals.count -= len(held) - len(events)
-            del self._arrivals.own[self._arrivals.count :]
         if events:
-            last = self._arrivals.count
-            peer.took(events, range(last - len(events) + 1, last + 1), self._arrivals)
+            peer.took(events, numbers[: len(events)], self._arrivals)
         if broken:
-            self._call.cancel()
             peer.closed("bad_event", broken)
         return not broken
 
-    def look(self) -> None:
-        """Do nothing: grpcio tells of the end of a connection by itself."""
-
-    def close(self) -> None:
-        """Cancel what is under way and close the channel. The peer is not told."""
-        if not self._closed:
-            self._closed, self.peer = True, None
-            asyncio.get_running_loop().create_task(self._close())  # nobody waits for it
-            if self.on_closed is not None:
-                self.on_closed(self)
-
-    async def _close(self) -> None:
-        if self._answer is not None:
-            self._answer.cancel()
-        await self._channel.close()
-
-    async def _receive(self, call: Any, peer: MessagePeer) -> None:
-        arrivals, note = self._arrivals, self._arrivals.own.append
-        try:
-            while (message := await call.read()) is not grpc.aio.EOF:
-                self.last_ns = at = now_ns()
-                note(_STAMP.pack(at))
-                arrivals.count += 1
-                self._held.append(message)
-                if (arrivals.count == 1 or len(self._held) == _HELD) and not self._hand_on():
-                    return None
-            status, details = await call.code(), await call.details()
-        except grpc.aio.AioRpcError as error:
-            status, details = error.code(), error.details()
-        finally:
-            self._answer = None
+    def _end(self, came: Came) -> None:
+        """Tell the peer how the call ended."""
         if not self._hand_on():
-            return None
-        if status is grpc.StatusCode.DEADLINE_EXCEEDED and self._deadline_s is not None:
-            return peer.closed("request_timeout", f"no end within {self._deadline_s:g} s")
-        return peer.closed(status.name.lower(), details or "")
+            return
+        peer = cast("MessagePeer", self._peer)
+        self._head_fields |= came.trailers
+        peer.closed(*self._outcome(came.reset))
 
-
-async def connect(
-    target: Target,
-    protocol: type[MessageProtocol],
-    tls: Mapping[str, Any],
-    within_s: float,
-    deadline_s: float | None = None,
-) -> GrpcConnection:
-    """Return an open channel, TLS done, within `within_s` seconds.
-
-    tls:        as `otel_llm.wire.target.tls_context` takes it; grpcio verifies always
-    deadline_s: of each call; None for none
-    Raises RemoteError of kind `connect_timeout`.
-    """
-    protocol.prepare()
-    began = now_ns()
-    where = f"unix:{target.unix}" if target.unix is not None else target.authority
-    if target.tls:
-        channel = grpc.aio.secure_channel(where, _credentials(tls), _OPTIONS)
-    else:
-        channel = grpc.aio.insecure_channel(where, _OPTIONS)
-    try:
-        async with asyncio.timeout(within_s):
-            await channel.channel_ready()
-    except BaseException as error:
-        await channel.close()
-        if isinstance(error, TimeoutError):
-            raise RemoteError(
-                "connect_timeout", f"a gRPC server at {target.authority} within {within_s:g} s",
-                next_step="is it up, and are --url and --ca right?",
-            ) from None  # fmt: skip
-        raise
-    return GrpcConnection(channel, target, protocol, now_ns() - began, deadline_s)
-
-
-def _credentials(tls: Mapping[str, Any]) -> Any:
-    files = (Path(name).read_bytes() if (name := tls.get(key)) else None for key in ("ca", "key", "certificate"))
-    return grpc.ssl_channel_credentials(*files)
-
-
-def _taken_apart(wire: bytes) -> tuple[tuple[tuple[str, str], ...], bytes]:
-    """Return the metadata and the body of a request in the form of HTTP: its own headers mean nothing to a call."""
-    head, _, body = wire.partition(b"\r\n\r\n")
-    fields = (line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
-    return tuple((name.decode(), value.decode("latin-1")) for name, value in fields if name not in _HTTPS_OWN), body
+    def _outcome(self, reset: str) -> tuple[str, str]:
+        """Return the status of the call and its words. A call that was given up may have none."""
+        said = self._head_fields.get(b"grpc-status")
+        words = unquote(self._head_fields.get(b"grpc-message", b"").decode("latin-1"))
+        if said is not None:
+            known = said.isdigit() and int(said) < len(_STATUSES)
+            status = _STATUSES[int(said)] if known else "unknown"
+        elif self._status not in (b"", b"200"):
+            status, words = _OF_HTTP.get(self._status, "unknown"), f"HTTP status {self._status.decode()}"
+        else:
+            status = _OF_RESET.get(reset, "internal")
+            words = f"the server gave the call up: {reset}" if reset else "the call ended without a status"
+        if status == "deadline_exceeded" and self._deadline_s is not None:
+            return "request_timeout", f"no end within {self._deadline_s:g} s"
+        return status, words

@@ -57,8 +57,8 @@ class Target:
 
     @property
     def tunnelled(self) -> bool:
-        """Whether a proxy only passes bytes on: to TLS, and to a WebSocket."""
-        return self.tls or self.carrier == "websocket"
+        """Whether a proxy only passes bytes on: to TLS, to a WebSocket and to gRPC."""
+        return self.tls or self.carrier != "http"
 
     @property
     def host_header(self) -> str:
@@ -95,10 +95,16 @@ class Target:
 
 
 def tls_context(
-    *, insecure: bool = False, ca: str | None = None, certificate: str | None = None, key: str | None = None
+    *,
+    insecure: bool = False,
+    ca: str | None = None,
+    certificate: str | None = None,
+    key: str | None = None,
+    http2: bool = False,
 ) -> ssl.SSLContext:
     """Return the client's TLS settings: verified by the system's authorities unless told otherwise.
 
+    http2: whether HTTP/2 is to be agreed on
     Raises ConfigError for a file that cannot be used.
     """
     for option, name in (("--ca", ca), ("--cert", certificate), ("--key", key)):
@@ -112,4 +118,6 @@ def tls_context(
         raise ConfigError("certificates in PEM form", error) from error
     if insecure:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if http2:
+        context.set_alpn_protocols(["h2"])
     return context

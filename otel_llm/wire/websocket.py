@@ -6,36 +6,16 @@ completed it, so the lag of a read is what it is by HTTP. Only the frames are th
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Protocol, cast
+from typing import cast
 
 from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.messages import MessagePeer, SocketProtocol
-from otel_llm.wire.peer import Peer
+from otel_llm.wire.peer import Bytes, Peer
 from otel_llm.wire.websocket_frames import WebSocketFrames
 
 __all__ = ["WebSocketConnection", "upgrade"]
-
-
-class Bytes(Protocol):
-    """The connection below: one of `otel_llm.wire.connection` or `otel_llm.wire.stream`."""
-
-    open: bool
-    connect_ns: int
-    last_ns: int
-
-    def send(self, wire: bytes, peer: Peer) -> int: ...
-
-    def write(self, wire: bytes) -> None: ...
-
-    def begin_anew(self) -> None: ...
-
-    def settle(self) -> None: ...
-
-    def look(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class WebSocketConnection:
@@ -93,6 +73,9 @@ class WebSocketConnection:
         self._below.close()
 
     # -- what the connection below calls -----------------------------------------------------------------------
+
+    def in_the_middle(self, _read: bytes) -> bool:
+        return False
 
     def received(self, reads: Sequence[bytes], arrivals: Arrivals) -> None:
         """Take what reads brought."""

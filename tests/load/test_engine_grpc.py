@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from smg_grpc_proto.generated import (
 
 from otel_llm.cli import main
 from otel_llm.load.worker.message_exchange import MessageExchange
+from otel_llm.load.worker.pool import Pool
 from otel_llm.load.worker.raw import Raw
 from otel_llm.record import TEXT
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sinks.sqlite import read_records
-from otel_llm.wire import grpc_calls
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.http import request_bytes
 from otel_llm.wire.messages import MessageProtocol
@@ -29,6 +30,7 @@ from otel_llm.wire.target import Target
 from tests.asking import ask_of
 from tests.load.conftest import Perf
 from tests.load.engine_servers import TOKENS, EngineServer
+from tests.load.test_exchange import PLAN
 from tests.load.tokenizers_made import byte_level
 
 Run = Callable[..., Perf]
@@ -61,7 +63,7 @@ def answered(
 
     async def exchange() -> Raw:
         raw, ended = Raw(0, "", "", 0, 0), asyncio.Event()
-        connection = await grpc_calls.connect(Target.parse(url + path), spoken, {}, 10)
+        connection = await Pool(replace(PLAN, target=Target.parse(url + path), protocol=spoken), 1).connect(0)
         body = spoken.encode(ask_of(spoken, prompt, stream=stream)).body
         connection.send(request_bytes(path, "h", headers or {}, body), MessageExchange(raw, spoken(), ended.set))
         await asyncio.wait_for(ended.wait(), 30)
@@ -210,7 +212,7 @@ def test_a_fault_of_the_simulated_server_is_a_status(sim: SimProcess, fault: str
     """What came before it is kept."""
     ended = answered(sim.grpc_url, "vllm_grpc", "hello", headers={"x-sim": f"fault={fault},fault_at=2"})
     assert (ended.outcome, ended.error_type) == ("error", kind)
-    assert b"".join(ended.kind).count(TEXT) == ended.arrivals.count == (0 if fault.isdigit() else 2)
+    assert b"".join(ended.kind).count(TEXT) == len(b"".join(ended.read)) / 4 == (0 if fault.isdigit() else 2)
 
 
 def test_a_port_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

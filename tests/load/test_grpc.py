@@ -1,26 +1,33 @@
 """`otel-llm perf` by gRPC, against a server of grpcio: what is counted and when, and that status OK is no success."""
 
-import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import grpc
 import pytest
 import trustme
 
+from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
+from otel_llm.load.worker.pool import Pool
 from otel_llm.record import TEXT
 from otel_llm.sinks.sqlite import read_records
-from otel_llm.wire import grpc_calls
+from otel_llm.wire.connection import KERNEL_STAMPS
 from otel_llm.wire.discovery import load_protocol
+from otel_llm.wire.loop import new_loop
 from otel_llm.wire.messages import MessageProtocol
 from otel_llm.wire.protocol import Ask
 from otel_llm.wire.target import Target
 from otel_llm_plugins.kserve_grpc import KServeGrpc
 from tests.load.conftest import Perf
 from tests.load.grpc_server import TOKENS, GrpcServer, answer, in_stream, put
+from tests.load.http2_server import Http2Server, Saying
+from tests.load.test_exchange import PLAN
 
 Run = Callable[..., Perf]
 
@@ -47,11 +54,15 @@ def test_what_messages_are_made_with_is_loaded_before_a_connection_is_opened(mon
     prepared = list[None]()
     monkeypatch.setattr(KServeGrpc, "prepare", lambda: prepared.append(None))
 
-    async def fail() -> None:
-        with pytest.raises(RemoteError, match="a gRPC server"):
-            await grpc_calls.connect(Target.parse("grpc://127.0.0.1:9"), KServeGrpc, {}, 0.05)
+    target = Target.parse("grpc://127.0.0.1:9")
 
-    asyncio.run(fail())
+    async def fail() -> None:
+        with pytest.raises(RemoteError, match=r"expected a server at 127\.0\.0\.1:9"):
+            await Pool(replace(PLAN, target=target, protocol=KServeGrpc), 1).connect(0)
+
+    loop = new_loop()
+    loop.run_until_complete(fail())
+    loop.close()
     assert prepared
 
 
@@ -80,9 +91,41 @@ def test_messages_are_counted_and_timed_as_the_server_sent_them(perf: Run, serve
     assert not {"host", "content-length", "accept"} & set(asked.metadata)
     assert put(1, "triton_enable_empty_final_response") in asked.message
     assert b"hello" in asked.message
-    assert "user-space stamps" in run.out
+    assert ("kernel receive stamps" in run.out) == KERNEL_STAMPS
     records = read_records(run.run_file)
     assert sum(record.connect_ns is not None for record in records) == 3  # one channel for each of three at a time
+
+
+def test_first_token_and_gaps_are_within_three_percent_where_the_server_reads_at_once(perf: Run) -> None:
+    """grpcio hands a request to its program some ms after it has come; this server answers the moment it has read."""
+    first_s, gap_s, asked = 0.3, 0.05, list[tuple[int, list[int]]]()
+
+    def answer(saying: Saying) -> None:
+        came, sent = now_ns(), list[int]()
+        saying.head(content_type="application/grpc")
+        for index in range(TOKENS):
+            time.sleep(max(came / 1e9 + first_s + index * gap_s - now_ns() / 1e9, 0))
+            sent.append(now_ns())
+            saying.message(in_stream("tok ", final=index == TOKENS - 1))
+        saying.trailers(grpc_status="0")
+        asked.append((came, sent))
+
+    off: dict[str, float] = {}
+    with Http2Server(answer) as server:
+        for _ in range(3):
+            asked.clear()
+            where = server.url.replace("http", "grpc")
+            options = ["--protocol", "kserve_grpc", "--model", "m", "--prompt", "x", "-n", "8", "--parallel", "2"]
+            run = perf("--url", where, *options)
+            assert run.code == 0, run.err
+            measures = run.report["measures"]
+            first = median(sent[0] - came for came, sent in asked) / 1e9
+            gaps = median((sent[-1] - sent[0]) / (TOKENS - 1) for _, sent in asked) / 1e9
+            off = {name: measures[name]["p50"] / true - 1 for name, true in
+                   (("time_to_first_token", first), ("inter_token_latency", gaps))}  # fmt: skip
+            if all(abs(error) < 0.03 for error in off.values()):
+                return
+    pytest.fail(f"expected medians within 3 %, got {off}")
 
 
 @pytest.mark.parametrize(
@@ -147,9 +190,11 @@ def test_tls_is_verified(perf: Run, tmp_path: Path) -> None:
     with GrpcServer(grpc.ssl_server_credentials([pair])) as server:
         run = perf(*ask(server, scheme="grpcs"), "--ca", str(ca))
         assert run.code == 0, run.err
+        unverified = perf(*ask(server, scheme="grpcs"), "--insecure")
+        assert unverified.code == 0, unverified.err
         refused = perf(*ask(server, scheme="grpcs"), "--connect-timeout", "1")
     assert refused.code != 0
-    assert "a gRPC server at 127.0.0.1" in refused.out + refused.err
+    assert "expected a TLS handshake with 127.0.0.1" in refused.err
 
 
 @pytest.mark.parametrize(
@@ -157,11 +202,7 @@ def test_tls_is_verified(perf: Run, tmp_path: Path) -> None:
     [
         (["--url", "grpc://h:1", "--protocol", "openai_chat"], "expected a URL of http:// or https:// for openai_chat"),
         (["--url", "http://h:1", "--protocol", "kserve_grpc"], "expected a URL of grpc:// or grpcs:// for kserve_grpc"),
-        (["--url", "grpcs://h:1", "--protocol", "kserve_grpc", "--insecure"], "verified, and without a proxy"),
-        (
-            ["--url", "grpc://h:1", "--protocol", "kserve_grpc", "--proxy", "http://p:2"],
-            "verified, and without a proxy",
-        ),
+        (["--url", "grpc://h:1", "--protocol", "kserve_grpc", "--http2"], "leave it out"),
     ],
 )
 def test_what_grpc_cannot_do_is_said_before_it_is_tried(perf: Run, options: list[str], words: str) -> None:

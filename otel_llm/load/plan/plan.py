@@ -218,6 +218,10 @@ class LoadPlan:
         None, "--sigv4", group=Group.REACH, before="--insecure", metavar="REGION", to_field=parse_scope,
         help="sign requests with the AWS credentials that boto3 would find; REGION/SERVICE for others than bedrock",
     )  # fmt: skip
+    http2: bool = option(
+        False, "--http2", group=Group.REACH, before="--insecure", action="store_true",
+        help="ask by HTTP/2, one request at a time on a connection; without TLS the server has to expect it",
+    )  # fmt: skip
     new_connection: bool = option(
         False, "--new-connection", group=Group.REACH, before="--insecure", action="store_true",
         help="a new connection for every request",

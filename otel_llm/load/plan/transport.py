@@ -29,11 +29,10 @@ def check_transport(targets: Sequence[Target], protocol: type[Protocol], args: N
             raise ConfigError(f"a URL of {begins} for {protocol.name}", target.url, "name another with --protocol")
         if target.carrier == "websocket":
             _check_socket(args)
-        by_grpc = target.carrier == "grpc"
-        if by_grpc and (args.insecure or target.proxy is not None):
-            option = "--insecure" if args.insecure else "a proxy"
-            raise ConfigError("gRPC to a server that is verified, and without a proxy", option, "give --ca, --proxy ''")
-        if by_grpc and args.model is None:
+        if args.http2 and (target.carrier != "http" or (target.proxy is not None and not target.tls)):
+            got = target.url if target.carrier != "http" else "a proxy before http://"
+            raise ConfigError("--http2 with https://, or with http:// and no proxy", got, "leave it out")
+        if target.carrier == "grpc" and args.model is None:
             raise ConfigError("--model NAME", next_step="give the name that the server knows the model by")
 
 

@@ -69,6 +69,10 @@ class Exchange:
 
     # -- what the connection calls -----------------------------------------------------------------------------
 
+    def in_the_middle(self, _read: bytes) -> bool:
+        """Return False: by HTTP/1.1 the tail of a read tells, or nothing does."""
+        return False
+
     def received(self, reads: Sequence[bytes], arrivals: Arrivals) -> None:
         """Take what reads brought: a single read, or a batch in which all but the last have the mid-stream tail."""
         if not self.open:

@@ -21,11 +21,11 @@ _IDLE_LIFE_NS: Final = 3_000_000_000
 _SHORTEST_PAUSE_NS: Final = 50_000_000
 _LONGEST_PAUSE_NS: Final = 1_000_000_000
 
-if TYPE_CHECKING:  # the libraries of gRPC and WebSocket are loaded by those who use them
-    from otel_llm.wire.grpc_calls import GrpcConnection
+if TYPE_CHECKING:  # the libraries of HTTP/2 and WebSocket are loaded by those who use them
+    from otel_llm.wire.http2 import Http2Connection
     from otel_llm.wire.websocket import WebSocketConnection
 
-    Connection = SocketConnection | stream.StreamConnection | GrpcConnection | WebSocketConnection
+    Connection = SocketConnection | stream.StreamConnection | Http2Connection | WebSocketConnection
 else:
     Connection = SocketConnection | stream.StreamConnection
 
@@ -41,9 +41,8 @@ class Pool:
         self.clock = KernelClock()
         self.ripe: list[SocketConnection] = []
         """Connections that hold back many reads: to be settled when there is time."""
-        self._tls = [
-            tls_context(**plan.tls) if target.tls and target.carrier != "grpc" else None for target in plan.endpoints
-        ]
+        http2 = plan.http2 or plan.target.carrier == "grpc"
+        self._tls = [tls_context(**plan.tls, http2=http2) if target.tls else None for target in plan.endpoints]
         self._idle: list[deque[Connection]] = [deque() for _ in plan.endpoints]
         self._opening: set[asyncio.Task[None]] = set()
         self._refusing_since_ns: list[int | None] = [None for _ in plan.endpoints]
@@ -55,8 +54,7 @@ class Pool:
     @property
     def stamps(self) -> str:
         """What stamps the reads of these connections."""
-        kernel = KERNEL_STAMPS and self._plan.transport == "socket" and self._plan.target.carrier != "grpc"
-        return "kernel receive stamps" if kernel else "user-space stamps"
+        return "kernel receive stamps" if KERNEL_STAMPS and self._plan.transport == "socket" else "user-space stamps"
 
     async def fill(self, count: int) -> tuple[int, RemoteError | None]:
         """Open `count` connections, some at a time; return how many, and why there are fewer."""
@@ -93,9 +91,15 @@ class Pool:
             if issubclass(plan.protocol, MessageProtocol):
                 from otel_llm.wire import grpc_calls  # with its library, for those who ask by it
 
-                return await grpc_calls.connect(
-                    target, plan.protocol, plan.tls, plan.connect_timeout_s, plan.request_timeout_s
-                )
+                plan.protocol.prepare()
+                below = await self._bare(where)
+                calls = grpc_calls.GrpcConnection(below, target, plan.protocol, plan.request_timeout_s)
+                return await calls.made(plan.connect_timeout_s)
+            if plan.http2:
+                from otel_llm.wire import http2
+
+                below = await self._bare(where)
+                return await http2.Http2Connection(below, tls=target.tls).made(plan.connect_timeout_s)
             if target.carrier != "websocket" or not issubclass(plan.protocol, SocketProtocol):
                 return await self._bare(where)
             from otel_llm.wire import websocket  # before the connection is opened, which takes no longer for it

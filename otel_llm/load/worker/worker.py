@@ -101,7 +101,7 @@ class _Worker:
         self.pacing.stock.refill(_READY)
         gc.collect()
         gc.freeze()
-        if self.plan.target.carrier == "http":  # what others are made of is in cycles
+        if self.plan.target.carrier == "http" and not self.plan.http2:  # what others are made of is in cycles
             gc.disable()  # nothing made per packet or per request is cyclic, and a collection would be read as a stall
         self.outbox.send(ready)
         start_ns = await self.go

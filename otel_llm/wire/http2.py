@@ -1,0 +1,185 @@
+"""HTTP/2 in the place of a connection: one request at a time, and its answer in the form that HTTP/1.1 gives it.
+
+The bytes come by a connection of `otel_llm.wire.connection`, with its stamps, so the lag of a read is what it is by
+HTTP/1.1. Only the frames are h2's. What is above a connection knows of one form of HTTP, and of none of its versions.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Self
+
+from otel_llm.clock import now_ns
+from otel_llm.errors import RemoteError
+from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.http2_frames import Came, Fields, Http2Frames
+from otel_llm.wire.peer import Bytes, Peer
+
+__all__ = ["Http2Connection", "taken_apart"]
+
+_OF_ITS_CONNECTION: Final = frozenset((b"connection", b"content-length", b"keep-alive", b"transfer-encoding"))
+"""Headers that HTTP/2 has no use for, or that say how long a body is, which its frames say."""
+
+
+class Http2Connection:
+    """One open connection, with the members of `otel_llm.wire.connection.Connection`; itself the peer of one.
+
+    tls: whether the connection below is encrypted
+    """
+
+    mid_stream_tail = b""  # a frame shows by its head whether it is the last, and not by its end
+
+    def __init__(self, below: Bytes, *, tls: bool) -> None:
+        self._below, self._scheme = below, b"https" if tls else b"http"
+        self._frames = Http2Frames()
+        self._peer: Peer | None = None
+        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.connect_ns = 0
+        self.idle_since_ns = now_ns()
+        self.used = 0
+
+    # -- what the worker calls ---------------------------------------------------------------------------------
+
+    @property
+    def open(self) -> bool:
+        return self._below.open and self._frames.open
+
+    @property
+    def last_ns(self) -> int:
+        return self._below.last_ns
+
+    @property
+    def peer(self) -> Peer | None:
+        return self._peer
+
+    @peer.setter
+    def peer(self, peer: None) -> None:
+        self._peer = peer
+        self._frames.abandon()
+        if self._below.open:
+            self._below.write(self._frames.outgoing())
+        self._below.begin_anew()  # what comes from now on belongs to no answer
+
+    def send(self, wire: bytes, peer: Peer) -> int:
+        """Send a request, in the form of HTTP/1.1, for `peer`; return the moment before its first byte left."""
+        self._peer = peer
+        self.used += 1
+        try:
+            asked = self._frames.asking(*self._request(wire))
+        except RemoteError as error:
+            asyncio.get_running_loop().call_soon(self.lost, error)
+            return now_ns()
+        return self._below.send(asked, self)
+
+    def settle(self) -> None:
+        """Hand on the reads that are held back."""
+        self._below.settle()
+
+    def look(self) -> None:
+        """Read what the loop may not have told of."""
+        self._below.look()
+
+    def close(self) -> None:
+        """Give up what is under way, say goodbye and close. The peer is not told."""
+        self._peer = None
+        if self._below.open:
+            self._below.write(self._frames.closing())
+        self._below.close()
+
+    # -- what the connection below calls -----------------------------------------------------------------------
+
+    def in_the_middle(self, read: bytes) -> bool:
+        """Return whether this is a frame of an answer whose first token has come, and not the last one."""
+        return self._peer is not None and self._begun and self._frames.goes_on(read)
+
+    @property
+    def _begun(self) -> bool:
+        """Whether the first token of the answer has come."""
+        return self._peer is not None and bool(self._peer.mid_stream_tail)
+
+    def received(self, reads: Sequence[bytes], arrivals: Arrivals) -> None:
+        """Take what reads brought."""
+        came = list(map(self._frames.feed, reads))
+        self._below.write(self._frames.outgoing())
+        if not self._opened.done():
+            self._greet()
+        if self._peer is not None:
+            self._answer(came, arrivals)
+        if self._frames.broken and self._opened.done():
+            self._below.close()
+            self.lost(ConnectionError(self._frames.broken))
+
+    def lost(self, error: Exception | None) -> None:
+        """Take the end of the connection below, or of the answer."""
+        if not self._opened.done():
+            self._refuse(str(error) if error else "a closed connection")
+        elif (peer := self._peer) is not None:
+            self._peer = None
+            said = self._frames.leaving
+            peer.lost(ConnectionError(said) if said and error is None else error)
+
+    def _greet(self) -> None:
+        if self._frames.broken:
+            self._refuse(self._frames.broken)
+        elif self._frames.ready:
+            self._opened.set_result(None)
+
+    def _refuse(self, got: str) -> None:
+        self._opened.set_exception(RemoteError("http2", "a server of HTTP/2", got, "is --url right?"))
+
+    async def made(self, within_s: float) -> Self:
+        """Return it once the server has greeted, within `within_s` seconds; close the one below where that fails.
+
+        Raises RemoteError of kind `connect_timeout` or `http2`.
+        """
+        try:
+            async with asyncio.timeout(within_s):
+                self._below.send(self._frames.opening(), self)
+                await self._opened
+        except BaseException as error:
+            self._below.close()
+            if isinstance(error, TimeoutError):
+                raise RemoteError("connect_timeout", f"a greeting of HTTP/2 within {within_s:g} s") from None
+            raise
+        self.connect_ns = self._below.connect_ns + now_ns() - self.idle_since_ns
+        return self
+
+    # -- what requests and answers are ---------------------------------------------------------------------------
+
+    def _request(self, wire: bytes) -> tuple[Fields, bytes]:
+        """Return the head of a request and its body."""
+        (method, path), headers, body = taken_apart(wire)
+        authority = next((value for name, value in headers if name == b"host"), b"")
+        fields = [(b":method", method), (b":scheme", self._scheme), (b":authority", authority), (b":path", path)]
+        own = _OF_ITS_CONNECTION | {b"host"}
+        return [*fields, *(each for each in headers if each[0] not in own)], body
+
+    def _answer(self, came: Sequence[Came], arrivals: Arrivals) -> None:
+        """Hand on what came."""
+        peer, reads = self._peer, list(map(_as_http1, came))
+        assert peer is not None  # noqa: S101  # asked before
+        if any(reads):
+            peer.received(reads, arrivals)
+        if reset := came[-1].reset:
+            self.lost(ConnectionError(f"the server gave the answer up: {reset}"))
+
+
+def taken_apart(wire: bytes) -> tuple[tuple[bytes, bytes], list[tuple[bytes, bytes]], bytes]:
+    """Return the method and the path, the headers, and the body of a request in the form of HTTP/1.1."""
+    head, _, body = wire.partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    method, path, _ = first.split(b" ")
+    headers = [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
+    return (method, path), headers, body
+
+
+def _as_http1(came: Came) -> bytes:
+    parts = list[bytes]()
+    if came.head:
+        (_, status), *fields = came.head
+        lines = [b"%b: %b\r\n" % field for field in fields if field[0] not in _OF_ITS_CONNECTION]
+        parts = [b"HTTP/1.1 %b \r\n" % status, *lines, b"transfer-encoding: chunked\r\n\r\n"]
+    if came.body:
+        parts.append(b"%x\r\n%b\r\n" % (len(came.body), came.body))
+    if came.ended:
+        parts.append(b"0\r\n\r\n")
+    return b"".join(parts)
