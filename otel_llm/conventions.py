@@ -113,6 +113,8 @@ PROCESS_MEMORY: Final = "process.memory.usage"
 GPU_UTILIZATION: Final = "hw.gpu.utilization"
 GPU_MEMORY: Final = "hw.gpu.memory.usage"
 GPU_ID: Final = "hw.id"
+HARDWARE_TYPE: Final = "hw.type"
+HARDWARE_MODEL: Final = "hw.model"
 ENGINE: Final = "otel_llm.engine"
 """Which engine a server-side measure comes from, for example `vllm`."""
 ENGINE_RANK: Final = "otel_llm.engine.rank"
@@ -444,6 +446,28 @@ INSTRUMENTS: Final = {
         _ours(
             "server_generation_time", "counter", "s", "otel_llm.server.generation.time",
             "Time the engine spent on generating: only a mean can be made of it.",
+        ),
+        _ours(
+            "gpu_utilization", "gauge", "1", GPU_UTILIZATION, "Share of time the GPU was busy.",
+        ),
+        _ours(
+            "gpu_memory_usage", "updowncounter", "By", GPU_MEMORY, "Memory of the GPU in use.",
+        ),
+        _ours(
+            "gpu_memory_limit", "updowncounter", "By", "hw.gpu.memory.limit", "Size of the GPU's memory.",
+        ),
+        _ours(
+            "gpu_memory_free", "updowncounter", "By", "otel_llm.gpu.memory.free",
+            "Memory of the GPU that nobody has: with the usage, its size but for what the driver keeps.",
+        ),
+        _ours(
+            "gpu_power", "gauge", "W", "hw.power", "Power that the GPU takes at this moment.",
+        ),
+        _ours(
+            "gpu_energy", "counter", "J", "hw.energy", "Energy that the GPU has taken.",
+        ),
+        _ours(
+            "gpu_temperature", "gauge", "Cel", "hw.temperature", "Temperature of the GPU.",
         ),
     )
 }  # fmt: skip

@@ -71,6 +71,13 @@ server_request_time           counter       s         otel_llm.server.request.ti
 server_queue_time             counter       s         otel_llm.server.queue.time
 server_prompt_time            counter       s         otel_llm.server.prompt.time
 server_generation_time        counter       s         otel_llm.server.generation.time
+gpu_utilization               gauge         1         hw.gpu.utilization
+gpu_memory_usage              updowncounter By        hw.gpu.memory.usage
+gpu_memory_limit              updowncounter By        hw.gpu.memory.limit
+gpu_memory_free               updowncounter By        otel_llm.gpu.memory.free
+gpu_power                     gauge         W         hw.power
+gpu_energy                    counter       J         hw.energy
+gpu_temperature               gauge         Cel       hw.temperature
 """
 # What the latest profile calls otherwise.
 LATEST_NAMES = """

@@ -85,6 +85,8 @@ def _labels(table: EngineTable) -> Iterator[str]:
     if "response_model" in table.labels.values():
         asked, answered = (f'datapoint.attributes["{ATTRIBUTES[key]}"]' for key in ("model", "response_model"))
         yield f"set({asked}, {answered}) where {asked} == nil"
+    for key, value in table.says.items():
+        yield f'set(datapoint.attributes["{ATTRIBUTES[key]}"], "{value}")'
     yield f'set(datapoint.attributes["{conventions.ENGINE}"], "{table.name}")'
     yield f'set(datapoint.attributes["{conventions.VANTAGE}"], "{table.vantage}")'
     for key, variable in _PLACES.items():
@@ -123,7 +125,7 @@ def _group(condition: str, statements: Iterable[str]) -> str:
 
 
 def _attributes(table: EngineTable) -> Iterator[str]:
-    yield from dict.fromkeys(ATTRIBUTES[key] for key in table.labels.values())
+    yield from dict.fromkeys(ATTRIBUTES[key] for key in (*table.labels.values(), *table.says))
     if conventions.ERROR_TYPE not in {ATTRIBUTES[key] for key in table.labels.values()}:
         yield conventions.ERROR_TYPE
     yield conventions.ENGINE

@@ -23,13 +23,16 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "cache_source": conventions.CACHE_SOURCE,
     "finish_reason": conventions.FINISH_REASON,
     "error": conventions.ERROR_TYPE,
+    "gpu": conventions.GPU_ID,
+    "gpu_model": conventions.HARDWARE_MODEL,
+    "hardware": conventions.HARDWARE_TYPE,
 }
 """What a label of an engine can become. A label that its table does not name is dropped, and its series added up.
 
 Where a table has `response_model` (a gateway's alias leads to another model), it stands in for a `model` that is empty.
 """
 
-_TO_BASE: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+_TO_BASE: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "mJ": 1e-3, "MiB": 1024.0**2, "percent": 1e-2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class EngineTable:
 
     name: str
     title: str
-    vantage: Literal["engine", "frontend", "gateway"]
+    vantage: Literal["engine", "frontend", "gateway", "device"]
     port: int
     path: str
     enable: str
@@ -89,6 +92,7 @@ class EngineTable:
     source: str
     gives: str
     labels: Mapping[str, str]
+    says: Mapping[str, str]  # what all its series are, by keys of ATTRIBUTES
     copies: tuple[str, ...]  # labels whose values all tell the same, as ranks do that work on one request together
     buckets: Mapping[str, Mapping[str, tuple[float, ...]]]  # by name, then by the engine's version, newest first
     metrics: tuple[Metric, ...]
@@ -129,6 +133,7 @@ def read_table(text: str, where: str = "the table") -> EngineTable:
         table = EngineTable(
             metrics=tuple(Metric(**entry) for entry in raw.pop("metric", ())),
             labels=raw.pop("labels", {}),
+            says=raw.pop("says", {}),
             copies=tuple(raw.pop("copies", ())),
             buckets={name: _versions(edges, raw) for name, edges in raw.pop("buckets", {}).items()},
             profile=BucketProfile(**raw.pop("profile")) if "profile" in raw else None,
@@ -155,7 +160,7 @@ def _check(table: EngineTable, where: str) -> None:
             raise ConfigError(f"{where}: {metric.name} to have one of `to`, `cannot`, `passed`", ways)
         if metric.to and not _fits(metric, table):
             raise ConfigError(f"{where}: {metric.name} to fit {metric.to}", metric.type, "type, unit and buckets count")
-    if unknown := set(table.labels.values()) - set(ATTRIBUTES):
+    if unknown := {*table.labels.values(), *table.says} - set(ATTRIBUTES):
         raise ConfigError(f"{where}: labels to become one of {', '.join(ATTRIBUTES)}", sorted(unknown))
 
 
@@ -166,4 +171,4 @@ def _fits(metric: Metric, table: EngineTable) -> bool:
     if metric.type == "histogram":
         listed = metric.buckets in table.buckets or (not metric.buckets and known[metric.to].unit == "{token}")
         return listed and known[metric.to].kind == "histogram"
-    return metric.type == known[metric.to].kind
+    return metric.type == {"updowncounter": "gauge"}.get(known[metric.to].kind, known[metric.to].kind)

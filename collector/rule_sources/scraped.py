@@ -50,6 +50,7 @@ def _group(table: EngineTable) -> RuleGroup:
 
 def _rules(metric: Metric, table: EngineTable) -> Iterator[Rule]:
     name, seen = series_name(metric.instrument), {label_name(conventions.ENGINE): table.name, VANTAGE: table.vantage}
+    seen |= {label_name(ATTRIBUTES[key]): value for key, value in table.says.items()}
     if metric.type != "histogram":
         yield Rule(name, _renamed(_selected(metric, table), metric, table), seen)
         return
@@ -74,7 +75,7 @@ def _selected(metric: Metric, table: EngineTable, suffix: str = "") -> str:
     )
     series = f"{metric.name}{suffix}" + (f"{{{matchers}}}" if matchers else "")
     if metric.scale != 1:
-        series = f"{metric.scale:g} * {series}"
+        series = f"{metric.scale:.12g} * {series}"
     if table.copies and metric.type == "gauge":
         series = f"max without ({', '.join(table.copies)}) ({series})"
     anchor = next((each.name for each in table.metrics if each.to and each.type == "gauge"), "")

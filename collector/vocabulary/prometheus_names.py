@@ -11,7 +11,14 @@ from otel_llm import conventions
 
 __all__ = ["CALLS", "label_name", "series_for", "series_name", "series_names"]
 
-_UNITS: Final = {"s": "seconds", "{token}/s": "per_second"}
+_UNITS: Final = {
+    "s": "seconds",
+    "{token}/s": "per_second",
+    "By": "bytes",
+    "W": "watts",
+    "J": "joules",
+    "Cel": "celsius",
+}
 _CALLS: Final = tuple(map(conventions.instrument, ("operation_duration", "embeddings_duration")))
 
 

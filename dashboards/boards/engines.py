@@ -9,7 +9,7 @@ from otel_llm_collector.vocabulary.prometheus_names import label_name, series_fo
 from otel_llm_dashboards.drawing import charts, variables
 from otel_llm_dashboards.drawing.board import Board, Row
 from otel_llm_dashboards.drawing.panel import Panel, Query
-from otel_llm_dashboards.panels import engine_load, latency, phases, replicas
+from otel_llm_dashboards.panels import engine_load, gpus, latency, phases, replicas
 from otel_llm_dashboards.queries.labels import (
     ENGINE,
     ERROR,
@@ -87,6 +87,7 @@ def board() -> Board:
                     phases.lengths("server_request_generation_tokens", "Generated tokens"),
                 ),
             ),
+            Row("GPUs", (gpus.utilization(), gpus.memory(), gpus.power(), gpus.temperature(), gpus.energy())),
             Row("Speculative decoding", (phases.accepted(), phases.step_length())),
             Row(
                 "Prefill and decode in engines of their own",

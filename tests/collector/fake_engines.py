@@ -406,6 +406,21 @@ def pages() -> dict[str, Exposition]:
             ),
             {"bifrost_upstream_latency_seconds": 'is_success="true"', "bifrost_error_requests_total": 'reason="no"'},
         ),
+        "dcgm": Exposition(
+            'gpu="0",UUID="GPU-604ac76c",device="nvidia0",modelName="NVIDIA H100",Hostname="n"',
+            {},
+            dict.fromkeys(
+                (
+                    "DCGM_FI_DEV_GPU_UTIL",
+                    "DCGM_FI_DEV_FB_USED",
+                    "DCGM_FI_DEV_FB_FREE",
+                    "DCGM_FI_DEV_POWER_USAGE",
+                    "DCGM_FI_DEV_GPU_TEMP",
+                ),
+                "gauge",
+            )
+            | {"DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION": "counter"},
+        ),
         "litellm": Exposition(
             'model="gpt-4o-mini",api_provider="openai",hashed_api_key="88dc28",end_user="u1",team="t"',
             {

@@ -87,11 +87,17 @@ def test_nothing_else_is_taken_and_no_label_of_a_person(store: Prometheus) -> No
     unlisted = {
         name
         for name in names
-        if not name.startswith(("gen_ai_", "otel_llm_", "otel_llm:", "up", "scrape_", "target_info", "ALERTS"))
+        if not name.startswith(("gen_ai_", "otel_llm_", "otel_llm:", "hw_", "up", "scrape_", "target_info", "ALERTS"))
     }
     assert unlisted == set()
     labels = {label for sample in found for label in sample["metric"]}
-    assert not labels & {"hashed_api_key", "end_user", "team", "is_streaming", "tp_rank", "model_name"}
+    assert not labels & {"hashed_api_key", "end_user", "team", "is_streaming", "tp_rank", "model_name", "Hostname"}
+
+
+def test_gpus_are_told_by_the_conventions_for_hardware(store: Prometheus) -> None:
+    (busy,) = store.query("hw_gpu_utilization_ratio")
+    said = {"hw_id": "GPU-604ac76c", "hw_type": "gpu", "hw_model": "NVIDIA H100", "otel_llm_vantage": "device"}
+    assert said.items() <= busy["metric"].items()
 
 
 def test_delta_sender_adds_up(otelcol: Collector, store: Prometheus) -> None:

@@ -72,7 +72,8 @@ class Look:
             text = answer.read(_LONGEST).decode("utf-8", "replace")
         at = now_ns()
         gpus = gpus_of_page(text)
-        self._table = self._table or recognise(text, engine_tables())
+        engines = [table for table in engine_tables() if table.vantage != "device"]
+        self._table = self._table or recognise(text, engines)
         if self._table is None:
             if gpus:
                 return Scrape(url, tick, at, gpus=gpus)

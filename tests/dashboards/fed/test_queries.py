@@ -65,6 +65,7 @@ UNSENT: Mapping[str, str] = {
     "otel_llm:queue_duration:other_bucket_rate5m": NO_OTHER,
     **{f"otel_llm:{of.name}:rate5m": NO_EXPONENTIAL for of in INSIDE},
     **{source: NO_EXPONENTIAL for of in INSIDE for source in of.sources()},
+    "hw_gpu_memory_limit_bytes": "the default counters of a DCGM exporter have what is used and what is free",
     "otel_llm_server_inter_token_latency_seconds": "engines have explicit histograms",
     "gen_ai_client_embeddings_duration_seconds": EXPLICIT_EMBEDDINGS,
     "gen_ai_client_embeddings_operation_input_tokens": EXPLICIT_EMBEDDINGS,
