@@ -10,7 +10,7 @@ counted = { $(BIN)/python -m pip --disable-pip-version-check install --progress-
 	| awk '/^Collecting /{printf "\r  package %d", ++n; fflush()} /^Installing collected/{printf "\r  unpacking %d packages", n; fflush()} \
 	/^FAILED/{failed = 1} END{if (n) print ""; exit failed}'
 
-.PHONY: help demo test test-fast test-models test-libraries test-distributed test-engines tools engines stack lint docs docs-serve dist format bench bench-instrumentation bench-peers lock clean
+.PHONY: help demo test test-fast test-models test-libraries test-distributed test-engines tools engines kubernetes stack lint docs docs-serve dist format bench bench-instrumentation bench-peers lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -50,6 +50,9 @@ tools: ## build or find the real parts: Collector, Prometheus, Jaeger, a foreign
 engines: ## real model servers on a CPU, each in an environment outside this folder; ARGS="triton ..." for some of them
 	@$(PYTHON) -m tools engines $(ARGS)
 
+kubernetes: ## build or find an API server of Kubernetes, which test-distributed asks about manifests
+	@$(PYTHON) -m tools kubernetes
+
 stack: ## Collector, Prometheus, Jaeger and a live page on loopback until Ctrl-C
 	@exec $(PYTHON) -m tools stack $(ARGS)
 
@@ -82,7 +85,7 @@ $(VENV)/.distributed: requirements/distributed.lock $(VENV)/.dev
 	@$(PIP) install --require-hashes --no-deps --upgrade --target $(VENV)/distributed -r requirements/distributed.lock
 	@touch $@
 
-test-distributed: $(VENV)/.distributed ## runs on a Ray cluster of this machine; manifests by Kubernetes' schemas
+test-distributed: $(VENV)/.distributed ## runs on a Ray cluster of this machine; manifests by Kubernetes' schemas, and by `make kubernetes`
 	@PYTHONPATH=$(CURDIR)/$(VENV)/distributed $(BIN)/python -m pytest tests/distributed $(ARGS)
 
 test-engines: $(VENV)/.dev ## perf against real model servers; needs `make engines`, skips those that are not there

@@ -222,6 +222,8 @@ def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.splitlines()[-1] == (
         "expected jaeger 2.13.0 or newer, got none on PATH or in the cache; next step: make tools"
     )
+    assert cli.main(["path", "etcd"]) == 1
+    assert capsys.readouterr().err.endswith("next step: make kubernetes\n")
 
 
 def test_free_ports_are_loopback_ports_nobody_else_was_given() -> None:

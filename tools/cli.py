@@ -1,4 +1,4 @@
-"""The command line: `python -m tools [path NAME | stack [--data DIR] | wheel | engines [NAME ...]]`."""
+"""The command line: `python -m tools [path NAME | stack [--data DIR] | wheel | kubernetes | engines [NAME ...]]`."""
 
 import argparse
 import sys
@@ -26,7 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if options.command == "engines":
             return environments.make_all(ENGINES[name] for name in options.names or ENGINES)
-        return _everything()
+        _build(options.command or "tools")
+        if options.command is None:
+            _install()
+        return 0
     except ToolsError as error:
         print(error, file=sys.stderr)
         return 1
@@ -34,26 +37,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _everything() -> int:
-    """Find, build or install every part, one line each, as soon as it is there."""
-    for name in PROGRAMS:
+def _build(target: str) -> None:
+    """Find or build every program of a make target, one line each, as soon as it is there."""
+    for name in (name for name, program in PROGRAMS.items() if program.part.target == target):
         found = find.program(name, may_build=True)
         print(f"{name:<20} {found.version:<8} {found.how:<16} {found.path}", flush=True)
+
+
+def _install() -> None:
+    """Find or install every package of npm."""
     for packages in (grafana_types.PACKAGES, AXE, PYRIGHT):
         installed = packages.find(may_install=True)
         print(f"{packages.name:<20} {packages.version:<8} {installed.how:<16} {installed.modules}", flush=True)
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tools",
-        description="Build or find the real parts the tests run against; without a command, all of them.",
+        description="Build or find the real parts the tests run against; without a command, those of `make tools`.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     path = commands.add_parser("path", help="print where a program is, or how to get it")
     path.add_argument("name", choices=PROGRAMS, metavar="NAME", help=", ".join(PROGRAMS))
     commands.add_parser("wheel", help="build or find the wheel of llama-cpp-python, and print where it is")
+    commands.add_parser("kubernetes", help="build or find an API server of Kubernetes and its store")
     engines = commands.add_parser("engines", help="install real model servers, each in an environment of the cache")
     engines.add_argument(
         "names", nargs="*", type=_engine, metavar="NAME", help="default: all of them: " + ", ".join(ENGINES)

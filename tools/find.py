@@ -31,7 +31,9 @@ def program(name: str, *, may_build: bool = False) -> Found:
         how = how if seconds is None else f"built in {seconds:.0f} s"
     if not path.is_file():
         raise ToolsError(
-            f"{name} {wanted.part.version} or newer", refused or "none on PATH or in the cache", "make tools"
+            f"{name} {wanted.part.version} or newer",
+            refused or "none on PATH or in the cache",
+            f"make {wanted.part.target}",
         )
     return Found(wanted, wanted.part.version, path, how)
 

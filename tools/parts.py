@@ -17,6 +17,7 @@ class Part:
     tags: str = ""
     stamp: str = ""  # VARIABLE=VALUE for the linker, where the module leaves empty what `--version` prints
     cold_s: int = 0  # about how long the first build takes on two busy cores, in seconds
+    target: str = "tools"  # of make, which builds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,23 @@ LINTER = Part(
     packages={"dashboard-linter": "github.com/grafana/dashboard-linter"},
     cold_s=150,
 )
+KUBERNETES = Part(
+    name="kubernetes",
+    version="1.37.2",
+    module="kubernetes",
+    packages={"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"},
+    stamp="k8s.io/component-base/version.gitVersion=v1.37.2",
+    cold_s=600,
+    target="kubernetes",
+)
+ETCD = Part(
+    name="etcd",
+    version="3.7.0",
+    module="kubernetes",  # which needs it in this version
+    packages={"etcd": "go.etcd.io/etcd/server/v3"},
+    cold_s=30,
+    target="kubernetes",
+)
 
 PROGRAMS: dict[str, Program] = {
     program.name: program
@@ -91,5 +109,7 @@ PROGRAMS: dict[str, Program] = {
         Program("jaeger", JAEGER, version_args=("version",)),
         Program("llm-d-inference-sim", SIM, version_args=None),
         Program("dashboard-linter", LINTER, version_args=None),
+        Program("kube-apiserver", KUBERNETES),
+        Program("etcd", ETCD),
     )
 }

@@ -48,6 +48,10 @@ class PartProcess(ABC):
         """The whole environment of the process; None for our own."""
         return None
 
+    def answers(self) -> bool:
+        """Whether it can be used."""
+        return _answers(self.ready_url)
+
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
@@ -102,9 +106,9 @@ class PartProcess(ABC):
             raise PartError(f"{self.name} to run", status, f"read {self.log}, which ends in:\n{self.log_tail()}")
 
     def _wait_until_ready(self, ready_s: float) -> None:
-        until(lambda: not self.running or _answers(self.ready_url), ready_s)
+        until(lambda: not self.running or self.answers(), ready_s)
         self.check()  # before trusting an answer: a part that found its port taken ends, and another one answers
-        if not _answers(self.ready_url):
+        if not self.answers():
             raise PartError(
                 f"{self.name} to answer {self.ready_url} within {ready_s:g} s",
                 "no answer",
