@@ -36,3 +36,17 @@ def test_the_parts_add_up_to_the_first_token_and_both_accounts_are_the_same(path
     assert first["counts"] == [REQUESTS, REQUESTS]
     assert mean["queue"] + mean["prefill"] <= first["server"] < first["client"]
     assert mean["unexplained"] < 0.2 * mean["whole"]
+
+
+def test_token_ids_go_in_and_come_out(run: Run, vllm: VLLM) -> None:
+    where = ["--url", f"{vllm.url}/inference/v1/generate", "--model", vllm.model, "--prompt", "x"]
+    limits = ["input_ids=[5,6,7]", f"max_tokens={TOKENS}", "ignore_eos=true", "temperature=0"]
+    done = run(
+        *where, "-n", str(REQUESTS), "--parallel", str(USERS), "--server-metrics", "auto", "--parameters", *limits
+    )
+    assert done.code == 0, done.err
+    measures = done.report["measures"]
+    assert measures["inter_token_latency"]["count"] == REQUESTS * (TOKENS - 1)
+    assert (measures["input_tokens"]["mean"], measures["output_tokens"]["mean"]) == (3, TOKENS)
+    rows = {row["what"]: row for row in done.report["server"]["accounts"]}
+    assert all(rows[what]["verdict"] == "same" for what in ("requests", "input tokens", "output tokens"))

@@ -30,7 +30,8 @@ class VLLM(PartProcess):
         return [
             *(ENVIRONMENT.python, "-m", "vllm.entrypoints.openai.api_server"),
             *("--model", str(weights()), "--served-model-name", self.model, "--host", HOST, "--port", str(self.port)),
-            *("--max-model-len", "2048", "--max-num-seqs", str(SLOTS), "--enable-per-request-metrics"),
+            *("--max-model-len", "2048", "--max-num-seqs", str(SLOTS)),
+            *("--enable-per-request-metrics", "--enable-scale-out"),
             *("--enforce-eager", *self._more),  # else it compiles for minutes where others use the cores, too
         ]  # fmt: skip
 

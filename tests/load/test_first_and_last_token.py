@@ -117,6 +117,7 @@ FIRST: dict[tuple[str, str], tuple[dict[str, Any], str]] = {
     ("triton_generate", "`text_output`"): ({"text_output": "Hi"}, "text"),
     ("kserve_grpc", "the output `text_output`, or the first one of texts"): (tensor("OUTPUT0", "Hi"), "text"),
     ("kserve_grpc", "a message without outputs"): ({"model_name": "m", "outputs": []}, "none"),
+    ("vllm_generate", "a choice with `token_ids` or `text`"): ({"choices": [{"token_ids": [7]}]}, "text"),
     ("vllm_grpc", "`chunk` with `token_ids`"): ({"chunk": {"token_ids": [7]}}, "text"),
     ("sglang_grpc", "`chunk` without `token_ids`"): ({"chunk": {"prompt_tokens": 7}}, "none"),
     ("tgi_generate", "`token`, special"): ({"token": {"text": "</s>", "special": True}}, "none"),

@@ -31,7 +31,9 @@ def sim() -> Iterator[SimProcess]:
 def test_a_base_url_and_a_name_are_enough_to_measure(perf: Run, sim: SimProcess, name: str) -> None:
     """Counts are exact. The first token is not what opens the stream at 0 ms, nor is it earlier than it was sent."""
     sim.reset()
-    run = perf("--url", sim.url, "--protocol", name, "--model", "m", "--prompt", "hi", "-n", "6", "--parallel", "3")
+    ids = ["--parameters", "input_ids=[1,2]"] if "prompt" in load_protocol(name).as_ids else []
+    asked = ["--url", sim.url, "--protocol", name, "--model", "m", "--prompt", "hi", *ids]
+    run = perf(*asked, "-n", "6", "--parallel", "3")
     assert run.code == 0, run.err
     report, rows = run.report, sim.log()
     measures = report["measures"]

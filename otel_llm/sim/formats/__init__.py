@@ -15,6 +15,7 @@ from otel_llm.sim.formats.engines import (
     SGLangGenerate,
     TGIGenerate,
     TritonGenerate,
+    VllmGenerate,
 )
 from otel_llm.sim.formats.format import Format, Json, Question, object_in
 from otel_llm.sim.formats.images import Images
@@ -41,7 +42,7 @@ FORMATS: Final[Mapping[str, tuple[type[Format], ...]]] = {
     "/api/chat": (OllamaChat,),
     "/api/generate": (OllamaGenerate,),
     "/generate_stream": (TGIGenerate, TritonGenerate),
-    "/generate": (TGIGenerate, TritonGenerate, SGLangGenerate),
+    "/generate": (TGIGenerate, TritonGenerate, SGLangGenerate, VllmGenerate),
     "/completion": (LlamaCppCompletion,),
     "/audio/speech": (Speech,),
     "/audio/transcriptions": (Transcription,),

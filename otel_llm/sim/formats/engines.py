@@ -1,13 +1,21 @@
-"""What engines speak besides OpenAI's protocols: Ollama, TGI, SGLang, llama.cpp, Triton."""
+"""What engines speak besides OpenAI's protocols: Ollama, TGI, SGLang, vLLM, llama.cpp, Triton."""
 
 from collections.abc import Mapping
 from typing import ClassVar
 
-from otel_llm.sim.formats.format import Format, Json
+from otel_llm.sim.formats.format import Format, Json, object_in
 from otel_llm.sim.formats.times import llamacpp_times, ollama_times
 from otel_llm.sim.truth import Took
 
-__all__ = ["LlamaCppCompletion", "OllamaChat", "OllamaGenerate", "SGLangGenerate", "TGIGenerate", "TritonGenerate"]
+__all__ = [
+    "LlamaCppCompletion",
+    "OllamaChat",
+    "OllamaGenerate",
+    "SGLangGenerate",
+    "TGIGenerate",
+    "TritonGenerate",
+    "VllmGenerate",
+]
 
 
 class OllamaGenerate(Format):
@@ -104,6 +112,44 @@ class SGLangGenerate(Format):
 
     def failure(self, message: str) -> Json:
         return {"error": {"message": message}}
+
+
+class VllmGenerate(Format):
+    """Token ids, and their text where it is asked for; the counts stand in an event of their own."""
+
+    prompt = "token_ids"
+    limits = ("sampling_params.max_tokens",)
+    marker = True
+    _ID: ClassVar[int] = 11
+
+    @classmethod
+    def prompt_length(cls, fields: Json) -> int:
+        return len(fields["token_ids"])
+
+    @classmethod
+    def usage_asked(cls, fields: Json) -> tuple[bool, bool]:
+        return bool(object_in(fields, "stream_options").get("include_usage")), False
+
+    def piece(self, text: str, *, thought: bool, so_far: int, finish: str | None) -> list[Json]:
+        new = text.count(self.behaviour.text) or 1
+        choice = {"index": 0, "finish_reason": finish, "stop_reason": None, "token_ids": [self._ID] * new}
+        return [{**self._named(), "choices": [choice]}]
+
+    def closing(self, tokens: int, finish: str) -> list[Json]:
+        asked = self.states_usage and self.question.usage
+        return [{**self._named(), "choices": [], **self._usage(tokens)}] if asked else []
+
+    def body(self, text: str, thought: str, tokens: int, finish: str) -> Json:
+        choice = {"index": 0, "finish_reason": finish, "stop_reason": None, "token_ids": [self._ID] * tokens}
+        named = {**self._named(), "model": self.question.model}
+        return {**named, "choices": [choice], **(self._usage(tokens) if self.states_usage else {})}
+
+    def _named(self) -> Json:
+        return {"request_id": self.request_id, "output_mode": "tokens"}
+
+    def _usage(self, tokens: int) -> Json:
+        counts = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.count(tokens)}
+        return {"usage": {**counts, "total_tokens": sum(counts.values())}}
 
 
 class LlamaCppCompletion(Format):
