@@ -1,5 +1,6 @@
 """HTTP/2 frames, beside a server by the h2 package: the same answer however its bytes are split."""
 
+import random
 from struct import pack
 
 import pytest
@@ -93,6 +94,18 @@ def test_an_answer_byte_by_byte(wire: bytes) -> None:
 def test_what_is_cut_short_has_no_end(wire: bytes) -> None:
     for at in range(len(wire) - 100, len(wire)):
         assert not asked().feed(wire[:at]).ended
+
+
+def test_bytes_that_were_changed_end_the_connection_or_do_nothing(wire: bytes) -> None:
+    chance = random.Random(7)
+    for _ in range(150):
+        changed, frames = bytearray(wire[-300:]), asked()
+        for _ in range(3):
+            changed[chance.randrange(len(changed))] = chance.randrange(256)
+        frames.feed(wire[:-300])
+        frames.feed(bytes(changed))
+        frames.outgoing()
+        frames.closing()
 
 
 def test_a_read_in_the_middle_shows_by_its_frames() -> None:
