@@ -4,16 +4,15 @@
                                           simulated server and its log
     python -m benchmarks.protocols grpc   100 streams of a token each 10 ms, beside a bare client of grpc.aio
 
-An error is that of the mean. By gRPC, CPU is that of the client's process per message, without its start; rounds of the
-two clients alternate.
+An error is that of the mean. By gRPC the server is the truth server of the tests (Go), and CPU is that of the client's
+process per message, without its start; rounds of the two clients alternate.
 """
 
 import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,10 +29,11 @@ from otel_llm.sinks.sqlite import read_records
 from otel_llm.wire.discovery import load_protocol, protocols
 from otel_llm.wire.protocol import Ask
 from otel_llm_plugins.kserve_grpc import KServeGrpc
-from tests.load import grpc_server
+from tests.truthserver.process import TruthServer, build, first_and_gaps
 
 REQUESTS, PARALLEL, TTFT_S, ITL_S, TOKENS = 40, 8, 0.1, 0.01, 50
 STREAMS, MESSAGES, ROUNDS = 100, 100, 5
+KNOBS = f"tokens={MESSAGES},ttft_ms={TTFT_S * 1e3:g},itl_ms={ITL_S * 1e3:g}"
 
 
 def main() -> None:
@@ -90,62 +90,27 @@ def measured(**options: Any) -> dict[str, Any]:
         return dict(done.report["measures"])
 
 
-async def _long(_: Any) -> AsyncIterator[bytes]:
-    await asyncio.sleep(TTFT_S)
-    due = asyncio.get_running_loop().time()
-    for _ in range(MESSAGES):
-        yield grpc_server.in_stream("tok ")
-        due += ITL_S
-        await asyncio.sleep(due - asyncio.get_running_loop().time())
-    yield grpc_server.in_stream(final=True)
-
-
-def _serve(pipe: Connection) -> None:
-    grpc_server.MODELS["long"] = _long
-    with grpc_server.GrpcServer() as server:
-        pipe.send(server.port)
-        while pipe.recv():
-            pipe.send([(asked.came_ns, asked.sent_ns) for asked in server.asked])
-            server.asked.clear()
-
-
-@contextmanager
-def served() -> Iterator[tuple[str, Connection]]:
-    mine, theirs = get_context("spawn").Pipe()
-    process = get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
-    process.start()
-    yield f"127.0.0.1:{mine.recv()}", mine
-    mine.send(False)
-    process.join()
-
-
 def by_grpc() -> None:
     print(f"{STREAMS} streams of {MESSAGES} messages, one each {ITL_S * 1e3:.0f} ms")
     print(f"{'CPU a message, us':>31}  {'first token, ms':>26}  {'gap p99, ms':>18}")
     print(f"{'round':>5} {'otel-llm':>9} {'bare':>8} {'ratio':>6}", end="  ")
     print(f"{'sent':>8} {'seen':>8} {'error':>8}  {'sent':>8} {'seen':>8}")
     ratios = []
-    with served() as (where, server):
+    with tempfile.TemporaryDirectory() as folder, TruthServer(build(), Path(folder, "log")) as server:
+        where = server.url.removeprefix("http://")
         for number in range(1, ROUNDS + 1):
             bare = bare_client(where)
-            _log(server)
+            server.reset()
             ours, firsts, gaps = our_client(where)
-            log = _log(server)
-            came = mean(firsts)
-            sent_gaps = np.concatenate([np.diff(sent[:MESSAGES]) for _, sent in log]) / 1e6
-            first = mean(sent[0] - asked for asked, sent in log) / 1e6
+            sent_firsts, sent_gaps = (seconds * 1e3 for seconds in first_and_gaps(server.log()))
+            first, came = mean(sent_firsts), mean(firsts) * 1e3
             ratios.append(ours / bare)
             print(
-                f"{number:>5} {ours * 1e6:9.1f} {bare * 1e6:8.1f} {ours / bare:6.2f}  {first:8.2f} {came * 1e3:8.2f} "
-                f"{came * 1e3 - first:+8.2f}  {np.percentile(sent_gaps, 99):8.2f} {np.percentile(gaps, 99) * 1e3:8.2f}",
+                f"{number:>5} {ours * 1e6:9.1f} {bare * 1e6:8.1f} {ours / bare:6.2f}  {first:8.2f} {came:8.2f} "
+                f"{came - first:+8.2f}  {np.percentile(sent_gaps, 99):8.2f} {np.percentile(gaps, 99) * 1e3:8.2f}",
                 flush=True,
             )
     print(f"median ratio {np.median(ratios):.2f}")
-
-
-def _log(server: Connection) -> list[tuple[int, list[int]]]:
-    server.send(True)
-    return list(server.recv())
 
 
 def our_client(where: str) -> tuple[float, list[float], list[float]]:
@@ -153,7 +118,7 @@ def our_client(where: str) -> tuple[float, list[float], list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         done = run(
             url=f"grpc://{where}", protocol="kserve_grpc", model="long", prompt="hi", number=STREAMS, parallel=STREAMS,
-            name=str(Path(folder) / "run.db"), no_content=True,
+            name=str(Path(folder) / "run.db"), no_content=True, headers=[f"x-truth={KNOBS}"],
         )  # fmt: skip
         client = done.report["client"]
         records = list(read_records(Path(folder) / "run.db"))
@@ -187,7 +152,7 @@ async def _bare_streams(where: str) -> float:
 
 async def _bare_stream(where: str, body: bytes) -> None:
     async with grpc.aio.insecure_channel(where, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-        call = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")()
+        call = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")(metadata=(("x-truth", KNOBS),))
         await call.write(body)
         await call.done_writing()
         stamps = [now_ns() async for _ in call]

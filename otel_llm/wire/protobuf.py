@@ -85,9 +85,11 @@ def _value(value: Any) -> Any:
 
 def parse(kind: Any, message: bytes) -> Any:
     """Return bytes as a message of this class. Raises ValueError for what is none."""
-    from google.protobuf.message import DecodeError
-
     try:
         return kind.FromString(message)
-    except DecodeError as error:
+    except Exception as error:
+        from google.protobuf.message import DecodeError  # here, for an import costs as much as the rest of a message
+
+        if not isinstance(error, DecodeError):
+            raise
         raise ValueError(f"expected a message of the protocol, got {len(message)} bytes that are none") from error

@@ -4,7 +4,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from struct import pack
 from typing import Self
 
 from h2.config import H2Configuration
@@ -29,15 +28,6 @@ class Saying:
 
     def event(self, data: bytes, *, end: bool = False) -> None:
         self._h2.send_data(self.stream, b"data: %b\n\n" % data, end_stream=end)
-
-    def message(self, message: bytes) -> None:
-        """Send a message of gRPC now."""
-        self._h2.send_data(self.stream, pack("!BI", 0, len(message)) + message)
-        self.send()
-
-    def trailers(self, **fields: str) -> None:
-        names = ((name.replace("_", "-"), value) for name, value in fields.items())
-        self._h2.send_headers(self.stream, list(names), end_stream=True)
 
     def raw(self, frame: bytes) -> None:
         """Send this behind all that was said before."""

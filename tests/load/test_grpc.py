@@ -2,17 +2,15 @@
 
 import contextlib
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
 import grpc
+import numpy as np
 import pytest
 import trustme
 
-from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.load.worker.pool import Pool
 from otel_llm.record import TEXT
@@ -26,8 +24,8 @@ from otel_llm.wire.target import Target
 from otel_llm_plugins.kserve_grpc import KServeGrpc
 from tests.load.conftest import Perf
 from tests.load.grpc_server import TOKENS, GrpcServer, answer, in_stream, put
-from tests.load.http2_server import Http2Server, Saying
 from tests.load.test_exchange import PLAN
+from tests.truthserver.process import TruthServer, first_and_gaps
 
 Run = Callable[..., Perf]
 
@@ -96,35 +94,24 @@ def test_messages_are_counted_and_timed_as_the_server_sent_them(perf: Run, serve
     assert sum(record.connect_ns is not None for record in records) == 3  # one channel for each of three at a time
 
 
-def test_first_token_and_gaps_are_within_three_percent_where_the_server_reads_at_once(perf: Run) -> None:
-    """grpcio hands a request to its program some ms after it has come; this server answers the moment it has read."""
-    first_s, gap_s, asked = 0.3, 0.05, list[tuple[int, list[int]]]()
-
-    def answer(saying: Saying) -> None:
-        came, sent = now_ns(), list[int]()
-        saying.head(content_type="application/grpc")
-        for index in range(TOKENS):
-            time.sleep(max(came / 1e9 + first_s + index * gap_s - now_ns() / 1e9, 0))
-            sent.append(now_ns())
-            saying.message(in_stream("tok ", final=index == TOKENS - 1))
-        saying.trailers(grpc_status="0")
-        asked.append((came, sent))
-
+def test_first_token_and_gaps_are_within_three_percent_of_a_server_that_reads_at_once(
+    truth: TruthServer, perf: Run
+) -> None:
+    """grpcio hands a request to its program some ms after it has come; Go's server does so at once."""
+    where, knobs = truth.url.replace("http", "grpc"), "tokens=8,ttft_ms=300,itl_ms=50"
+    options = ["--protocol", "kserve_grpc", "--model", "m", "--prompt", "x", "-n", "8", "--parallel", "2"]
     off: dict[str, float] = {}
-    with Http2Server(answer) as server:
-        for _ in range(3):
-            asked.clear()
-            where = server.url.replace("http", "grpc")
-            options = ["--protocol", "kserve_grpc", "--model", "m", "--prompt", "x", "-n", "8", "--parallel", "2"]
-            run = perf("--url", where, *options)
-            assert run.code == 0, run.err
-            measures = run.report["measures"]
-            first = median(sent[0] - came for came, sent in asked) / 1e9
-            gaps = median((sent[-1] - sent[0]) / (TOKENS - 1) for _, sent in asked) / 1e9
-            off = {name: measures[name]["p50"] / true - 1 for name, true in
-                   (("time_to_first_token", first), ("inter_token_latency", gaps))}  # fmt: skip
-            if all(abs(error) < 0.03 for error in off.values()):
-                return
+    for _ in range(3):
+        truth.reset()
+        run = perf("--url", where, *options, "--headers", f"x-truth={knobs}")
+        assert run.code == 0, run.err
+        measures = run.report["measures"]
+        assert measures["output_tokens"]["mean"] == 8
+        first, gaps = first_and_gaps(truth.log())
+        true = {"time_to_first_token": np.median(first), "inter_token_latency": np.median(gaps)}
+        off = {name: measures[name]["p50"] / seconds - 1 for name, seconds in true.items()}
+        if all(abs(error) < 0.03 for error in off.values()):
+            return
     pytest.fail(f"expected medians within 3 %, got {off}")
 
 
