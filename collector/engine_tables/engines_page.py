@@ -23,6 +23,22 @@ _COLUMNS: Final = (
     ("transfers", ("server_kv_transfer_duration",)),
 )
 
+_WITHOUT_A_TABLE: Final = {
+    "Ollama": "no metrics endpoint at all: measure at the client, or behind LiteLLM at the gateway",
+    "Envoy AI Gateway": "speaks `gen_ai.server.*` and `gen_ai.client.token.usage` over OTLP: set its "
+    "`OTEL_EXPORTER_OTLP_ENDPOINT` to the Collector, and `OTEL_METRICS_EXPORTER=otlp`. It names a provider, so it "
+    "counts as a gateway",
+    "Dynamo's workers": "show their engine's own metrics at `DYN_SYSTEM_PORT`: set `VLLM_TARGETS` or `SGLANG_TARGETS` "
+    "to it. Their `dynamo_component_*` count the same requests once more",
+    "production-stack router": "repeats its engines' load under their names: scrape the engines, and not it. What it "
+    "says of a `server` is left out if you do",
+    "LMCache": "`lmcache:*` tell of blocks and look-ups in its own store. What a request had from it, vLLM tells: "
+    "`vllm:prompt_tokens_cached_by_source_total`",
+    "xLLM": "its histograms are percentiles of the last ten seconds, which cannot be added up, and its counters are "
+    "gauges: measure at the client",
+}
+"""What people run that has metrics and gets no table, and why."""
+
 
 def engines_page() -> str:
     """Return docs/engines.md."""
@@ -46,9 +62,12 @@ def _summary() -> Iterator[str]:
         errors = "✓" if any(map(_tells_errors, table.metrics)) else ""
         aligned = "✓" if table.profile else ""
         yield f"| [{table.title}](#{_anchor(table)}) | {table.vantage} | {cells} | {errors} | {aligned} |"
-    yield f"| Ollama |{' |' * (len(_COLUMNS) + 3)}"
     yield ""
-    yield "Ollama has no metrics endpoint at all; it is measured at the client, or behind LiteLLM at the gateway."
+    yield "Without a table of their own:"
+    yield ""
+    yield "| what | why, and what to do |"
+    yield "|---|---|"
+    yield from (f"| {what} | {why} |" for what, why in _WITHOUT_A_TABLE.items())
     yield ""
     yield (
         "Names, types and edges are those of the release or source that each table states. The tests hold the tables "

@@ -130,6 +130,8 @@ def read_table(text: str, where: str = "the table") -> EngineTable:
     """Return the table in a TOML text; ConfigError when a field is missing, unknown or meaningless."""
     try:
         raw = tomllib.loads(text)
+        if like := raw.pop("like", None):
+            raw = {**_renamed(**like), **raw}
         table = EngineTable(
             metrics=tuple(Metric(**entry) for entry in raw.pop("metric", ())),
             labels=raw.pop("labels", {}),
@@ -144,6 +146,14 @@ def read_table(text: str, where: str = "the table") -> EngineTable:
         raise ConfigError(f"{where} to be an engine table", error, "compare it with engines/vllm.toml") from error
     _check(table, where)
     return table
+
+
+def _renamed(table: str, prefix: str, becomes: str) -> dict[str, Any]:
+    """Return the metrics and edges of another table whose names begin so, under names that begin otherwise."""
+    raw = tomllib.loads(files("otel_llm_collector").joinpath("engines", f"{table}.toml").read_text("utf-8"))
+    listed = [metric for metric in raw["metric"] if metric["name"].startswith(prefix)]
+    named = [{**metric, "name": becomes + metric["name"].removeprefix(prefix)} for metric in listed]
+    return {"metric": named, "buckets": {name: _versions(edges, raw) for name, edges in raw["buckets"].items()}}
 
 
 def _versions(edges: Any, raw: Mapping[str, Any]) -> Mapping[str, tuple[float, ...]]:

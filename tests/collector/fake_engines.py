@@ -167,6 +167,25 @@ class Exposition:
 
 def pages() -> dict[str, Exposition]:
     """Every engine, empty."""
+    return _pages() | {"ray_serve": _as_ray_has_it(_pages()["vllm"])}
+
+
+def _as_ray_has_it(vllm: Exposition) -> Exposition:
+    """Return a page of vLLM with the names and labels that Ray gives it."""
+
+    def named(name: str) -> str:
+        return name.replace("vllm:", "ray_vllm_")
+
+    labels = (vllm.labels, 'ReplicaId="3xk1",WorkerId="f00",NodeAddress="10.0.0.1",SessionName="s",Version="2.60.0"')
+    return Exposition(
+        ",".join(labels),
+        {named(name): histogram.edges for name, histogram in vllm.histograms.items()},
+        {named(name): kind for name, kind in vllm.others.items()},
+        {named(name): more for name, more in vllm.more.items()},
+    )
+
+
+def _pages() -> dict[str, Exposition]:
     return {
         "vllm": Exposition(
             'model_name="llama-8b",engine="0"',
@@ -405,6 +424,16 @@ def pages() -> dict[str, Exposition]:
                 "counter",
             ),
             {"bifrost_upstream_latency_seconds": 'is_success="true"', "bifrost_error_requests_total": 'reason="no"'},
+        ),
+        "aibrix": Exposition(
+            'model="llama-8b",pod_name="gateway-0"',
+            {},
+            dict.fromkeys(("gateway_request_model_success_total", "gateway_request_model_fail_total"), "counter")
+            | {"gateway_in_flight_requests": "gauge"},
+            {
+                "gateway_request_model_success_total": 'status="gateway_request_success",status_code="200"',
+                "gateway_request_model_fail_total": 'status="gateway_resp_error",status_code="503"',
+            },
         ),
         "dcgm": Exposition(
             'gpu="0",UUID="GPU-604ac76c",device="nvidia0",modelName="NVIDIA H100",Hostname="n"',

@@ -100,6 +100,27 @@ PAGES = {
         'dynamo_frontend_inflight_requests{model="m"} 10',
         'dynamo_frontend_queued_requests{model="m"} 10',
     ),
+    "aibrix": page(
+        {"gateway_request_model_success_total": "counter", "gateway_request_model_fail_total": "counter"},
+        # a request that ended well, and the stages of it
+        'gateway_request_model_success_total{model="m",status="gateway_request_success",status_code="200"} 20',
+        'gateway_request_model_success_total{model="m",status="gateway_req_headers",status_code="200"} 27',
+        'gateway_request_model_fail_total{model="m",status="gateway_resp_error",status_code="503"} 4',
+        'gateway_request_model_fail_total{model="m",status="client_cancelled_eof",status_code="499"} 3',
+    ),
+    "ray_serve": page(
+        {"ray_vllm_request_success_total": "counter", "ray_vllm_num_requests_running": "gauge"},
+        *(
+            f'ray_vllm_request_success_total{{model_name="m",engine="0",finished_reason="{reason}",'
+            f'ReplicaId="{replica}",WorkerId="{replica}f"}} {count}'
+            for replica in ("a", "b")
+            for reason, count in (("stop", 30), ("error", 2))
+        ),
+        *(
+            f'ray_vllm_num_requests_running{{model_name="m",engine="0",ReplicaId="{replica}"}} 4'
+            for replica in ("a", "b")
+        ),
+    ),
     "litellm": page(
         {
             "litellm_proxy_total_requests_metric_total": "counter",
@@ -118,6 +139,8 @@ PAGES = {
     ),
 }
 ENDED = {
+    "aibrix": {"": 20, "503": 4},
+    "ray_serve": {"": 60, "error": 4},
     "vllm": {"": 77, "error": 5, "max_num_queued_reqs": 3, "4xx": 7},
     "sglang": {"": 100, "400": 4},
     "tensorrt_llm": {"": 90, "timeout": 2, "400": 8},
@@ -174,6 +197,11 @@ def test_total_is_not_added_to_its_priorities_nor_ranks_that_share_a_request(sto
 
 def test_router_that_repeats_an_engines_load_is_not_another_engine(store: Prometheus) -> None:
     assert value(store, 'sum(otel_llm_server_requests_running{job="vllm"})') == 3
+
+
+def test_replicas_on_one_page_of_ray_are_ranks(store: Prometheus) -> None:
+    ranks = by("otel_llm_engine_rank", store, 'otel_llm_server_requests_running{job="ray_serve"}')
+    assert ranks == {"a": 4, "b": 4}
 
 
 def test_requests_in_flight_are_not_all_running(store: Prometheus) -> None:
