@@ -71,7 +71,10 @@ spec:
   mode: statefulset
   replicas: 2
   image: otel/opentelemetry-collector-contrib:0.155.0
+  podDisruptionBudget:
+    maxUnavailable: 1
   env:
+    - {{name: GOMEMLIMIT, value: 400MiB}}  # garbage is collected harder before the limiter refuses
     # Names here tell this cluster's engines from those of others. Namespace, pod and node are known already.
     - {{name: DEPLOYMENT_ENVIRONMENT, value: ""}}
     - {{name: DEPLOYMENT_CLUSTER, value: ""}}

@@ -1,5 +1,6 @@
 """Compose and Kubernetes files: well formed, pinned, on loopback, without default passwords, and of the same files."""
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ COLLECTOR = Path(__file__).parent.parent.parent / "collector"
 COMPOSE = yaml.safe_load((COLLECTOR / "compose" / "compose.yaml").read_text())
 
 
+@functools.cache
 def objects() -> list[dict[str, Any]]:
+    """All of them, read once: that takes a second, or ten on a busy machine."""
     files = sorted((COLLECTOR / "kubernetes").glob("*.yaml"))
     return [found for file in files for found in yaml.safe_load_all(file.read_text())]
 
@@ -82,6 +85,37 @@ def test_every_engine_has_a_monitor_and_every_rule_file_is_an_object() -> None:
     kinds = [found["kind"] for found in objects()]
     assert kinds.count("PodMonitor") == len(engine_tables())
     assert kinds.count("PrometheusRule") == len(list((COLLECTOR / "rules").rglob("*.yaml")))
+
+
+def test_memory_is_collected_before_it_is_refused_and_before_the_pod_is_killed() -> None:
+    """Go's limit is at most the limiter's, and that is below the pod's."""
+    by_kind = {found["kind"]: found.get("spec", {}) for found in objects()}
+    agent = by_kind["OpenTelemetryCollector"]
+    (gateway,) = by_kind["StatefulSet"]["template"]["spec"]["containers"]
+    said = {each["name"]: each.get("value") for each in gateway["env"]}
+    refused = (int(said["COLLECTOR_MEMORY_MIB"]), agent["config"]["processors"]["memory_limiter"]["limit_mib"])
+    for part, limiter in zip((gateway, agent), refused, strict=True):
+        go = next(each["value"] for each in part["env"] if each["name"] == "GOMEMLIMIT")
+        pod = part["resources"]["limits"]["memory"]
+        most = int(pod.removesuffix("Gi").removesuffix("Mi")) * (1024 if pod.endswith("Gi") else 1)
+        assert int(go.removesuffix("MiB")) <= limiter < most
+
+
+def test_only_telemetry_reaches_the_gateway_and_a_node_can_be_drained() -> None:
+    by_kind = {found["kind"]: found.get("spec", {}) for found in objects()}
+    gateway = by_kind["StatefulSet"]["template"]
+    selected = [
+        by_kind["NetworkPolicy"]["podSelector"],
+        by_kind["PodDisruptionBudget"]["selector"],
+    ]
+    for each in selected:
+        assert each["matchLabels"].items() <= gateway["metadata"]["labels"].items()
+    (rule,) = by_kind["NetworkPolicy"]["ingress"]
+    ports = {each["port"] for each in rule["ports"]}
+    served = {each["name"] for each in gateway["spec"]["containers"][0]["ports"]}
+    assert ports == {name for name in served if name.startswith("otlp")}
+    assert by_kind["PodDisruptionBudget"]["maxUnavailable"] >= 1, "0 would keep the node of the only replica"
+    assert by_kind["OpenTelemetryCollector"]["podDisruptionBudget"]["maxUnavailable"] == 1
 
 
 def test_target_allocator_may_read_what_it_allocates() -> None:

@@ -48,8 +48,13 @@ def store(
         for values in (1, VALUES):
             engines.add(values)
             assert until(lambda: all(_recorded(prometheus, engines, name) for name in ENGINES), ARRIVES_S)
-        share = 'otel_llm:inter_token_latency:attainment5m{otel_llm_engine="%s"} > 0'
-        assert until(lambda: all(prometheus.query(share % name) for name in ENGINES), ARRIVES_S)
+        shown = (
+            'otel_llm:inter_token_latency:attainment5m{otel_llm_engine="%s"} > 0',
+            'otel_llm:time_to_first_token:quantile_lower5m{otel_llm_engine="%s", quantile="0.5"}',
+            'otel_llm:time_to_first_token:quantile_upper5m{otel_llm_engine="%s", quantile="0.5"}',
+        )
+        asked = [each % name for each in shown for name in ENGINES]
+        assert until(lambda: all(prometheus.query(each) for each in asked), ARRIVES_S)
         yield prometheus
 
 
