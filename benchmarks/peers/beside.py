@@ -25,6 +25,7 @@ from benchmarks.peers.environments import AIPERF, EVALSCOPE, GUIDELLM, INFERENCE
 from benchmarks.peers.evalscope import Evalscope
 from benchmarks.peers.guidellm import Guidellm
 from benchmarks.peers.inference_perf import InferencePerf
+from benchmarks.peers.on_path import GENAI_PERF, SGLANG, OnPath, genai_perf, sglang_bench
 from benchmarks.peers.running import adopt_orphans, run
 from benchmarks.peers.truth import latencies_of
 from benchmarks.peers.vllm_bench import vllm_bench
@@ -46,7 +47,7 @@ Sent = Mapping[str, Mapping[str, float]]
 class Maker(NamedTuple):
     """A tool. command: given a load and a folder, what to run there; result: the file that is read, a pattern"""
 
-    environment: Environment
+    environment: Environment | OnPath
     command: Callable[[Load, Path], list[str]]
     result: str
 
@@ -56,6 +57,8 @@ MAKERS: Final[Mapping[str, Maker]] = {
     "guidellm": Maker(GUIDELLM, Guidellm().command, "benchmarks.json"),
     "evalscope": Maker(EVALSCOPE, Evalscope().command, "run/*/benchmark_summary.json"),
     "vllm bench serve": Maker(VLLM, vllm_bench, "result.json"),
+    "sglang bench_serving": Maker(SGLANG, sglang_bench, "result.jsonl"),
+    "genai-perf": Maker(GENAI_PERF, genai_perf, "artifacts/*/profile_export_genai_perf.json"),
     "inference-perf": Maker(INFERENCE_PERF, InferencePerf().command, "reports/summary_lifecycle_metrics.json"),
 }
 
@@ -114,7 +117,10 @@ def main() -> int:
     for name in args.only:
         maker = MAKERS[name]
         if not maker.environment.installed:
-            print(f"{name}: not installed; make bench-peers makes it\n", flush=True)
+            where = (
+                "not on PATH" if isinstance(maker.environment, OnPath) else "not installed; make bench-peers makes it"
+            )
+            print(f"{name}: {where}\n", flush=True)
             continue
         with tempfile.TemporaryDirectory() as to:
             failed |= _beside(name, maker, Path(to))

@@ -100,21 +100,36 @@ def test_figures_are_those_that_the_tool_printed_and_the_truth_stands_beside_the
     assert told("inter_token_latency", gap) in text
 
 
-# tool: its file, the pattern of what it printed of a percentile, its unit in ms, by how much it rounds, our measures by
-# the words that it printed
+# tool: its file, the pattern of what it printed of a percentile, its unit in ms, by how much it rounds, which
+# percentiles it printed and what it calls them, our measures by the words that it printed
 PRINTED = {
     "vllm": (
         "result.json", r"^{percentile} {words} \(ms\): +([\d.]+)", 1, 0.0051,
+        {"p50": "P50", "p90": "P90", "p99": "P99"},
         {"TTFT": "time_to_first_token", "ITL": "inter_token_latency", "TPOT": "time_per_output_token",
          "E2EL": "request_latency"},
     ),
+    "sglang": (
+        "result.jsonl", r"^{percentile} {words} \(ms\): +([\d.]+)", 1, 0.0051,
+        {"p50": "Median", "p90": "P90", "p99": "P99"},
+        {"TTFT": "time_to_first_token", "ITL": "inter_token_latency", "TPOT": "time_per_output_token",
+         "E2E Latency": "request_latency"},
+    ),
+    "genai-perf": (
+        "profile_export_genai_perf.json", r"^│ +{words} (?:│[^│]*){{{percentile}}}│ +([\d.]+)", 1, 0.0051,
+        {"p90": "4", "p99": "3"},
+        {"Time To First Token": "time_to_first_token", "Inter Token Latency": "time_per_output_token",
+         r"Request Latency \(ms\)": "request_latency"},
+    ),
     "inference-perf": (
         "summary_lifecycle_metrics.json", r"^ +{words}:\n(?: +[\w.]+: .*\n)*? +{percentile}: ([\d.]+)", 1000, 1e-6,
+        {each: each for each in PERCENTILES},
         {name: name for name in
          ("time_to_first_token", "inter_token_latency", "time_per_output_token", "request_latency")},
     ),
     "guidellm": (
         "benchmarks.json", r"concurrent@4 (?:\|[^|]*){{{words}}}\| +([\d.]+) ", 1, 0.051,
+        {"p50": ""},
         {"4": "time_to_first_token", "10": "time_per_output_token"},
     ),
 }  # fmt: skip
@@ -122,15 +137,15 @@ PRINTED = {
 
 @pytest.mark.parametrize("tool", PRINTED)
 def test_what_is_read_of_a_result_is_what_its_tool_printed_and_stands_beside_the_truth(tool: str) -> None:
-    """As `python -m benchmarks.peers.beside` made it; guidellm prints the median alone."""
-    name, pattern, unit, rounds, words = PRINTED[tool]
+    """As `python -m benchmarks.peers.beside` made it; guidellm prints the median alone, genai-perf all but that."""
+    name, pattern, unit, rounds, percentiles, words = PRINTED[tool]
     report = report_from(HERE / "known" / tool / name)
     assert report is not None
     assert report["requests"]["succeeded"] == 200
+    assert report["run"]["arguments"].get("parallel", 4) == 4
     printed = (HERE / "known" / tool / "printed.txt").read_text()
     for said, measure in words.items():
-        for percentile in ("p50",) if tool == "guidellm" else PERCENTILES:
-            called = percentile.upper() if tool == "vllm" else percentile
+        for percentile, called in percentiles.items():
             (value,) = re.findall(pattern.format(percentile=called, words=said), printed, re.MULTILINE)
             read = report["measures"][measure][percentile] * 1e3
             assert read == pytest.approx(float(value) * unit, abs=rounds), (measure, percentile)

@@ -50,7 +50,11 @@ def _read_aiperf(_: Path, found: Mapping[str, Any]) -> Figures:
 def _model(given: Mapping[str, Any]) -> str | None:
     """Return the model that was asked: where aiperf has it, or where genai-perf does."""
     match given:
-        case {"models": {"items": [{"name": str(model)}, *_]}} | {"formatted_model_name": str(model)}:
+        case (
+            {"models": {"items": [{"name": str(model)}, *_]}}
+            | {"model_names": [str(model), *_]}
+            | {"formatted_model_name": str(model)}
+        ):
             return model
     return None
 
@@ -60,8 +64,11 @@ def _read_genai_perf(_: Path, found: Mapping[str, Any]) -> Figures:
         "time_to_first_token": "time_to_first_token", "request_latency": "request_latency",
         "time_per_output_token": "inter_token_latency",
     }  # fmt: skip
+    given = found.get("input_config") or {}
+    stimulus = (given.get("perf_analyzer") or {}).get("stimulus") or {}
+    loads = {"parallel": "concurrency", "rate": "request_rate"}
     return Figures(
-        _model(found.get("input_config") or {}),
+        _model(given),
         None,
         int(_average(found, "request_count") or 0),
         None,
@@ -69,7 +76,7 @@ def _read_genai_perf(_: Path, found: Mapping[str, Any]) -> Figures:
         _measures(found, names),
         _average(found, "request_throughput"),
         _average(found, "output_token_throughput"),
-        {},
+        {ours: stimulus[theirs] for ours, theirs in loads.items() if theirs in stimulus},
     )
 
 
@@ -94,7 +101,7 @@ AIPERF: Final = Tool(
 )  # fmt: skip
 
 GENAI_PERF: Final = Tool(
-    "genai-perf", "0.0.16, its source: it is no longer made",
+    "genai-perf", "0.0.16, a result of it: it is no longer made",
     lambda found: "input_config" in found and isinstance(found.get("request_latency"), Mapping), _read_genai_perf,
     "it says nothing of it",
     (

@@ -1,10 +1,9 @@
 """A file that some other load generator wrote, as a report of ours, with what its figures mean."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
-
-import msgspec
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.foreign.aiperf import AIPERF, GENAI_PERF
@@ -39,12 +38,15 @@ def report_from(path: Path) -> Mapping[str, Any] | None:
 
 
 def _decoded(path: Path) -> Any:
-    """Return what is in a file of JSON, or in the last line of one of JSON lines."""
+    """Return what is in a file of JSON, or in the last line of one of JSON lines.
+
+    By Python's reader, which takes `Infinity` and `NaN` for numbers: Python's writer, and so these tools, write them.
+    """
     data = path.read_bytes()
     for text in (data, data.strip().rpartition(b"\n")[2]):
         try:
-            return msgspec.json.decode(text)
-        except msgspec.MsgspecError:
+            return json.loads(text)
+        except ValueError:
             continue
     return None
 

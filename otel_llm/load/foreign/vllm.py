@@ -83,7 +83,7 @@ VLLM: Final = Tool(
 )  # fmt: skip
 
 SGLANG: Final = Tool(
-    "sglang bench_serving", "0.5.23, its source", _is_sglang, _read_sglang, "it says nothing of it",
+    "sglang bench_serving", "0.5.23, a result of it", _is_sglang, _read_sglang, "it says nothing of it",
     (
         Meaning("ttft", "time_to_first_token", "to the first event with text, as ours"),
         Meaning(
