@@ -326,6 +326,7 @@ def test_a_command_is_the_run_again(made: Made) -> None:
         "--prompt", "a b", "-n", "7", "--rate", "2:30s", "5:1m", "--parameters",
         'x="5"', "y=5", 'z={"a": [1, "b"]}', "t=plain",
         "--slo", "latency=0.5", "--no-stream", "--headers", "x-request-id=1", "--json", "out.json", "--cache-bust",
+        "--output-tokens", "8", "--session-header", "x-conversation",
     ]  # fmt: skip
     first = parsed(words)
     line = command_line(first)

@@ -199,7 +199,7 @@ def _lateness(client: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the client's own lateness was, and what is left of a measure without it."""
     if apart := client["inter_token_latency_without_merged"]:
         figures = "  ".join(f"{name} {milliseconds(apart[name])}" for name in _BRIEF)
-        yield f"without the {client['merged_reads']:,} merged reads, inter-token latency in ms:  {figures}"
+        yield f"without the {client['merged_reads']:,} merged reads, inter-token latency in ms  {figures}"
     lags = [
         f"{label} {lag['p50'] * 1e3:.3f} / {lag['p99'] * 1e3:.2f} / {lag['max'] * 1e3:.1f}"
         for name, label in (("receive_lag", "receive"), ("loop_lag", "loop"), ("send_lag", "send"))

@@ -32,15 +32,10 @@ _SECRET: Final = re.compile(
 _OPEN: Final = frozenset(
     (
         *("max_tokens", "min_tokens", "max_completion_tokens", "max_new_tokens", "max_output_tokens", "num_tokens"),
-        *(
-            "min_new_tokens",
-            "max_prompt_tokens",
-            "budget_tokens",
-            "stop_token_ids",
-            "skip_special_tokens",
-            "logit_keys",
-        ),
-        *("max_tokens_total", "api_key_env", "api_key_file", "return_tokens", "return_token_ids"),
+        *("min_new_tokens", "max_prompt_tokens", "budget_tokens", "stop_token_ids", "skip_special_tokens"),
+        *("return_tokens", "return_token_ids", "logit_keys"),
+        *("input_tokens", "output_tokens", "max_tokens_total", "session_header", "session_echo"),
+        *("api_key_env", "api_key_file"),
     )
 )
 """Names that suggest a secret and hold none."""
