@@ -5,9 +5,8 @@ tokens streamed. What a measure needs and a record does not have makes it None, 
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import getitem
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -110,19 +109,37 @@ class ChunkTable(NamedTuple):
 
         lags: whether `lag_ns` is read; else it is empty
         """
-        heads = np.frombuffer(b"".join([blob[:_HEAD] for blob in blobs]), "<u4").astype(np.int64)
+        data, lengths = b"".join(blobs), np.fromiter(map(len, blobs), np.int64, len(blobs))
+        if (lengths < _HEAD).any():
+            raise ValueError("expected two counts, got a part of them")
+        starts = np.cumsum(lengths) - lengths
+        heads = _gathered(data, "I", starts, np.full(len(blobs), 2)).astype(np.int64)
         counts, stamped = heads[::2], heads[1::2]
-        sizes = [size * (stamped if name == "lag_ns" else counts) for name, _, size in CHUNK_COLUMNS]
-        ends = np.cumsum([np.full(len(blobs), _HEAD), *sizes], axis=0)
-        if (ends[-1] > np.fromiter(map(len, blobs), np.int64)).any():
-            raise ValueError("expected whole columns of chunks, got a part of them")
+        ends = starts + lengths
+        starts += _HEAD
         columns: dict[str, Ints] = {}
-        for (name, code, _), begin, end in zip(CHUNK_COLUMNS, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        for name, code, size in CHUNK_COLUMNS:
+            many = stamped if name == "lag_ns" else counts
+            if (starts + size * many > ends).any():
+                raise ValueError("expected whole columns of chunks, got a part of them")
             if name in cls._fields and (lags or name != "lag_ns"):
-                parts: Iterable[Any] = map(getitem, blobs, map(slice, begin, end))
-                columns[name] = np.frombuffer(b"".join(parts), f"<{code}")
+                columns[name] = _gathered(data, code, starts, many)
+            starts = starts + size * many
         columns.setdefault("lag_ns", np.empty(0, np.int64))
         return cls(**columns, owner=np.repeat(np.arange(len(counts)), counts))
+
+
+def _gathered(data: bytes, code: str, starts: Ints, counts: Ints) -> Ints:
+    """Return the numbers of runs that stand somewhere in bytes, one run after the other.
+
+    code: of the numbers; starts, counts: the byte at which each run begins, and how many numbers it has
+    """
+    kind = np.dtype(f"<{code}")
+    places = max(len(data) - kind.itemsize + 1, 0)
+    everywhere: Ints = np.ndarray((places,), kind, data, strides=(1,))  # the number that begins at each byte
+    shift = starts - kind.itemsize * (np.cumsum(counts) - counts)
+    found: Ints = everywhere[np.repeat(shift, counts) + kind.itemsize * np.arange(counts.sum())]
+    return found
 
 
 def bears_tokens(table: ChunkTable) -> Bools:
