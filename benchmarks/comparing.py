@@ -13,9 +13,10 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from benchmarks.coverage import CASES, QUANTILES, Case, Random
-from otel_llm.load.compare.difference import Difference, Estimate, difference_of
+from otel_llm.load.compare.difference import Difference, difference_of
+from otel_llm.load.compare.estimate import Estimate
 from otel_llm.load.compare.pairing import correlation_of
-from otel_llm.load.figures.intervals import clustered_interval
+from otel_llm.load.figures.intervals import clustered_intervals
 from otel_llm.load.figures.stats import describe
 from otel_llm.measures import Floats
 
@@ -114,9 +115,10 @@ def estimate_of(values: Floats, size: int, q: int) -> Estimate:
     """Return a percentile of a series with its interval. size: values that a request brings"""
     at = float(np.percentile(values, q))
     if size == 1:
-        low, high = describe(values)["ci95"][f"p{q}"]
-        return Estimate(at, low, high)
-    return Estimate(at, *clustered_interval(np.sort(values), values, [size] * (len(values) // size), q, at))
+        found = describe(values)
+        return Estimate(at, *found["ci95"][f"p{q}"], *found["ci83"][f"p{q}"])
+    both = clustered_intervals(np.sort(values), values, [size] * (len(values) // size), q, at)
+    return Estimate(at, *both.ci95, *both.ci83)
 
 
 def is_found(each: Difference) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from otel_llm.load.figures.intervals import clustered_interval
+from otel_llm.load.figures.intervals import clustered_intervals
 from otel_llm.load.figures.stats import describe
 from otel_llm.measures import Floats
 
@@ -142,7 +142,8 @@ def _intervals(values: Floats, size: int, count: int) -> dict[int, Any]:
         return {q: found[f"p{q}"] for q in QUANTILES}
     ordered = np.sort(values)
     return {
-        q: clustered_interval(ordered, values, [size] * count, q, float(np.percentile(values, q))) for q in QUANTILES
+        q: clustered_intervals(ordered, values, [size] * count, q, float(np.percentile(values, q))).ci95
+        for q in QUANTILES
     }
 
 

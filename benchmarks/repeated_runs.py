@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from benchmarks.comparing import difference_at, estimate_of, is_found
-from otel_llm.load.compare.difference import Difference, Estimate, difference_of
+from otel_llm.load.compare.difference import Difference, difference_of
+from otel_llm.load.compare.estimate import Estimate
 from otel_llm.load.compare.repeats import spread_between, within_runs
 from otel_llm.measures import Floats
 

@@ -53,7 +53,9 @@ def _report(row: Mapping[str, Any], told: Told, run_id: str, loop: str) -> dict[
         for name in ("p50", "p99"):
             measure[name] = measure[name] and measure[name] * told.factor
             if measure["count"]:
-                measure["ci95"][name] = [measure[name] * 0.9, measure[name] * 1.1] if measure[name] else [None, None]
+                for interval, off in (("ci95", 0.1), ("ci83", 0.1 / 2**0.5)):
+                    ends = [measure[name] * (1 - off), measure[name] * (1 + off)] if measure[name] else [None, None]
+                    measure[interval][name] = ends
     growth = {"growth": 7.5, "ci95": [7.0, 8.0], "backlog": [1, 90]} if told.overloaded else {}
     still = {"growth": 0.0, "ci95": [-0.5, 0.5], "backlog": [1, 1]}
     report["load"]["overload"] = {**still, **growth, "overloaded": told.overloaded, "by_client": False}

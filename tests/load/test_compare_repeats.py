@@ -12,7 +12,8 @@ import pytest
 
 from benchmarks.repeated_runs import alarms
 from otel_llm.cli import main
-from otel_llm.load.compare.difference import Estimate, difference_of
+from otel_llm.load.compare.difference import difference_of
+from otel_llm.load.compare.estimate import Estimate
 from otel_llm.load.compare.repeats import mean_of_runs, spread_between, within_runs
 from otel_llm.load.figures.student import student_quantile
 from otel_llm.sim import Behaviour, SimProcess

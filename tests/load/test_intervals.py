@@ -5,9 +5,11 @@ import pytest
 
 from otel_llm.load.figures.enough import FEWEST, values_needed
 from otel_llm.load.figures.intervals import (
-    clustered_interval,
+    NEITHER,
+    clustered_intervals,
     enclosing_ranks,
     independent_interval,
+    intervals,
 )
 from otel_llm.load.figures.stats import Stats, describe
 from otel_llm.measures import Facts
@@ -47,6 +49,20 @@ def test_of_a_hundred_intervals_about_95_hold_the_true_percentile(q: float) -> N
     assert 0.935 < held / 1000 < 0.99  # ranks are whole: 95 % or somewhat more, never less; of 1000 tries ±1.4 %
 
 
+@pytest.mark.parametrize(("count", "q"), [(400, 50), (1000, 90), (1000, 99)])
+def test_narrower_intervals_of_two_runs_touch_in_19_of_20_pairs(count: int, q: float) -> None:
+    random, apart = np.random.default_rng(8), 0
+    for _ in range(1000):
+        one, other = (intervals(np.sort(random.exponential(size=count)), count, q, 1.0) for _ in range(2))
+        (low, high), (other_low, other_high) = one.ci83, other.ci83
+        assert low is not None
+        assert high is not None
+        assert other_low is not None
+        assert other_high is not None
+        apart += high < other_low or other_high < low
+    assert 30 < apart < 75  # 5 %, of 1000 tries ±1.4 %
+
+
 def test_gaps_of_one_answer_do_not_count_as_independent() -> None:
     """Each answer has a pace of its own. Read as independent, the interval would hold the truth half of the time."""
     random = np.random.default_rng(2)
@@ -59,7 +75,7 @@ def test_gaps_of_one_answer_do_not_count_as_independent() -> None:
     for _ in range(500):
         values = answers(200)
         ordered = np.sort(values)
-        low, high = clustered_interval(ordered, values, [60] * 200, 90, float(np.percentile(values, 90)))
+        low, high = clustered_intervals(ordered, values, [60] * 200, 90, float(np.percentile(values, 90))).ci95
         assert low is not None
         assert high is not None
         held += low <= true <= high
@@ -73,7 +89,7 @@ def test_gaps_of_one_answer_do_not_count_as_independent() -> None:
 
 def test_few_requests_say_nothing_about_their_gaps() -> None:
     values = np.linspace(0, 1, 39 * 50)
-    assert clustered_interval(values, values, [50] * 39, 50, 0.5) == (None, None)
+    assert clustered_intervals(values, values, [50] * 39, 50, 0.5) == NEITHER
 
 
 def test_a_report_says_which_percentiles_have_too_few_values() -> None:

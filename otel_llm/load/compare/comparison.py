@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from otel_llm.load.compare.difference import Difference, Estimate, difference_of
+from otel_llm.load.compare.difference import Difference, difference_of
 from otel_llm.load.compare.differing import options_that_differ, versions_that_differ
+from otel_llm.load.compare.estimate import Estimate
 from otel_llm.load.compare.figures import Figure, figures_of
 from otel_llm.load.compare.pairing import Paired
 from otel_llm.load.compare.repeats import mean_of_runs, spread_between, within_runs

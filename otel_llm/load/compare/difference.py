@@ -1,13 +1,9 @@
 """The difference of two figures, from the 95 % interval that each of them has.
 
-The interval of the difference is put together of the distances from each figure to the ends of its own interval, as the
-sides of a right-angled triangle: G. Y. Zou and A. Donner, Construction of confidence limits about effect measures,
-Statistics in Medicine 27 (2008). So it needs nothing but what a report says, and what those intervals know of values
-that depend on each other, or of gaps that come many to a request, is in it. Where the figures are alike (`pairing`),
-what both have in common is taken out: the angle is then no right one (G. Y. Zou, Toward using confidence intervals to
-compare correlations, Psychological Methods 12, 2007). For shares of requests it is the method of
-R. G. Newcombe, Interval estimation for the difference between independent proportions, Statistics in Medicine 17
-(1998), method 10.
+The interval of the difference is put together of how far each figure may be off, as its own intervals say (`estimate`).
+So it needs nothing but what a report says, and what those intervals know of values that depend on each other, or of
+gaps that come many to a request, is in it. For shares of requests it is the method of R. G. Newcombe, Interval
+estimation for the difference between independent proportions, Statistics in Medicine 17 (1998), method 10.
 
 Where there are several runs of one load, their spread has a say too (`repeats`): the interval reaches as far as the
 wider of the two.
@@ -21,9 +17,10 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final, Literal, NamedTuple
 
+from otel_llm.load.compare.estimate import Estimate, away, together
 from otel_llm.load.figures.student import student_quantile
 
-__all__ = ["Difference", "Estimate", "Spread", "Verdict", "difference_of", "share_estimate"]
+__all__ = ["Difference", "Spread", "Verdict", "difference_of", "share_estimate"]
 
 _Z: Final = NormalDist().inv_cdf(0.975)
 _FOUND: Final = 0.8
@@ -31,15 +28,6 @@ _SEEN: Final = 1 + NormalDist().inv_cdf(_FOUND) / _Z
 """A true difference of so many half intervals is found in four of five comparisons."""
 
 Verdict = Literal["better", "worse", "perhaps better", "perhaps worse", "no evidence", "too few values", "no interval"]
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure of a run with its 95 % interval. An end that the values do not give is None."""
-
-    value: float
-    low: float | None
-    high: float | None
 
 
 class Spread(NamedTuple):
@@ -96,8 +84,8 @@ def difference_of(
     """
     by = second.value - first.value
     within = (
-        _together(_distance(second.value, second.low), _distance(first.value, first.high), correlation),
-        _together(_distance(second.value, second.high), _distance(first.value, first.low), correlation),
+        together(away(second, up=False), away(first, up=True), correlation),
+        together(away(second, up=True), away(first, up=False), correlation),
     )
     down, up = (_reach(each, spread, 1) for each in within)
     toward_0 = within[0 if by > 0 else 1]
@@ -125,16 +113,6 @@ def share_estimate(count: int, of: int) -> Estimate:
     middle, reach = count + _Z**2 / 2, _Z * math.sqrt(of * share * (1 - share) + _Z**2 / 4)
     low, high = ((middle + side * reach) / (of + _Z**2) for side in (-1, 1))
     return Estimate(share, max(low, 0.0) if count else 0.0, high if count < of else 1.0)
-
-
-def _distance(value: float, end: float | None) -> float | None:
-    return None if end is None else abs(value - end)
-
-
-def _together(one: float | None, other: float | None, correlation: float) -> float | None:
-    if one is None or other is None:
-        return None
-    return math.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0))
 
 
 def _reach(within: float | None, spread: Spread | None, comparisons: int) -> float | None:

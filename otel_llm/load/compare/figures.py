@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from otel_llm.load.compare.difference import Estimate, share_estimate
+from otel_llm.load.compare.difference import share_estimate
+from otel_llm.load.compare.estimate import Estimate
 from otel_llm.load.compare.pairing import FAILED
 from otel_llm.load.figures.enough import values_needed
 
@@ -47,8 +48,9 @@ def figures_of(report: Mapping[str, Any], *, means: bool = False) -> Iterator[Fi
         row = report["measures"][measure]
         for name in percentiles:
             if row[name] is not None:
-                estimate, needed = Estimate(row[name], *row["ci95"][name]), values_needed(float(name[1:]))
-                enough = row.get("count", 0) >= needed
+                near = row.get("ci83", {}).get(name, (None, None))
+                estimate = Estimate(row[name], *row["ci95"][name], *near)
+                enough = row.get("count", 0) >= values_needed(float(name[1:]))
                 yield Figure(f"{label} {name}", "s", estimate, (measure, name), enough=enough)
     for rate, label, unit in _RATES:
         if report[rate]:

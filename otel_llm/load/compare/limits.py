@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.compare.comparison import Compared, Comparison
-from otel_llm.load.compare.difference import Estimate, difference_of
+from otel_llm.load.compare.difference import difference_of
 from otel_llm.load.compare.differing import options_that_differ, versions_that_differ
+from otel_llm.load.compare.estimate import Estimate
 from otel_llm.load.study.bracket import limit_line
 from otel_llm.load.study.result import StudyResult
 

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from itertools import chain
 from statistics import fmean
 
-from otel_llm.load.compare.difference import Estimate, Spread
+from otel_llm.load.compare.difference import Spread
+from otel_llm.load.compare.estimate import Estimate
 
 __all__ = ["mean_of_runs", "spread_between", "within_runs"]
 
@@ -25,14 +26,17 @@ def within_runs(runs: Sequence[Estimate]) -> Estimate:
     An end that one of them lacks is None.
     """
     value = fmean(run.value for run in runs)
-    down, up = (
-        None if None in distances else math.hypot(*filter(None, distances)) / len(runs)
-        for distances in (
-            [None if run.low is None else run.value - run.low for run in runs],
-            [None if run.high is None else run.high - run.value for run in runs],
-        )
+    ends = ((run.low, run.high, run.near_low, run.near_high) for run in runs)
+    reaches = (
+        None
+        if None in each
+        else math.hypot(*(end - run.value for end, run in zip(each, runs, strict=True))) / len(runs)
+        for each in zip(*ends, strict=True)
     )
-    return Estimate(value, None if down is None else value - down, None if up is None else value + up)
+    sides = (-1, 1, -1, 1)
+    return Estimate(
+        value, *(None if by is None else value + side * by for by, side in zip(reaches, sides, strict=True))
+    )
 
 
 def mean_of_runs(runs: Sequence[Estimate]) -> Estimate:

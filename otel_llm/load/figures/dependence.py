@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 
 from otel_llm.measures import Floats
 
-__all__ = ["inflation", "ranks_of"]
+__all__ = ["SLIGHT", "inflation", "ranks_of"]
 
 _NOISE: Final = 1.0
 """Correlations below so many standard errors are taken for none: they would only make intervals of independent values
 longer, and differ from run to run."""
+_MOST_NOISE: Final = 2.0
+SLIGHT: Final = 0.1
+"""So slight a correlation of requests in a row makes an interval a tenth too short; to take noise for one makes those
+of independent values too long, in two of five runs."""
 _SHORT: Final = 1.25
 """By how much a sum that is cut off is too small, and one of correlations about the series' own mean."""
 _MOST: Final = 1 << 14
@@ -35,8 +39,10 @@ def ranks_of(values: Floats) -> Floats:
     return means[which]
 
 
-def inflation(series: NDArray[Any]) -> float:
+def inflation(series: NDArray[Any], slight: float = 0.0) -> float:
     """Return tau of a series in the order in which it arose: 1 for values that do not depend on each other.
+
+    slight: correlations up to this are taken for none as long as they are below two standard errors, not one
 
     >>> inflation(np.array([1.0, 1.0, 1.0]))
     1.0
@@ -50,14 +56,14 @@ def inflation(series: NDArray[Any]) -> float:
     if block > 1:  # means of blocks, whose own dependence is left: a long run would take long
         away = away[: count // block * block].reshape(-1, block).mean(axis=1)
         away -= away.mean()
-    found = _sum_of_correlations(away)
+    found = _sum_of_correlations(away, slight)
     within = block * float(away @ away) / len(away) / spread
     if found == 1 and within < 1 + 4 / math.sqrt(len(away)):
         return 1.0
     return max(found * within, 1.0)
 
 
-def _sum_of_correlations(away: Floats) -> float:
+def _sum_of_correlations(away: Floats, slight: float) -> float:
     """Return 1 plus twice the sum of the correlations of a series whose mean is 0."""
     count, total = len(away), float(away @ away)
     if total <= 0:
@@ -65,7 +71,7 @@ def _sum_of_correlations(away: Floats) -> float:
     size = 1 << (2 * count - 1).bit_length()
     spectrum = np.fft.rfft(away, size)
     near = np.fft.irfft(spectrum * np.conj(spectrum), size)[: count - count % 2] / total
-    noise = _NOISE / math.sqrt(count)
+    noise = max(_NOISE / math.sqrt(count), min(_MOST_NOISE / math.sqrt(count), slight))
     if near[1] < noise and near[1:4].sum() < math.sqrt(3) * noise:
         return 1.0
     pairs = near[0::2] + near[1::2]

@@ -1,14 +1,17 @@
-"""How many values it takes to be sure of a percentile."""
+"""How many values it takes to be sure of a percentile, and how sure an interval is."""
 
 import math
 from typing import Final
 
-__all__ = ["FEWEST", "FEW_BEYOND", "doubt_of_few", "values_needed"]
+__all__ = ["FEWEST", "FEW_BEYOND", "TOUCHING", "doubt_of_few", "values_needed"]
 
 FEWEST: Final = 40
 """Fewer values than these many independent ones do not say how much they depend on each other."""
 FEW_BEYOND: Final = 10
 """Of them, as many must lie beyond a percentile for the end on that side, and half of them on the other."""
+
+TOUCHING: Final = 1.959963984540054 / math.sqrt(2)
+"""Standard errors to the ends of an 83 % interval: those of two equal figures touch in 95 % of pairs."""
 
 
 def doubt_of_few(independent: float) -> float:

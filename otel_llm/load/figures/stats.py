@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from otel_llm.load.figures.dependence import inflation, ranks_of
+from otel_llm.load.figures.dependence import SLIGHT, inflation, ranks_of
 from otel_llm.load.figures.enough import FEWEST, values_needed
 from otel_llm.load.figures.intervals import (
-    Interval,
-    clustered_interval,
-    dependent_interval,
-    independent_interval,
+    NEITHER,
+    Both,
+    clustered_intervals,
+    intervals,
     rate_interval,
 )
 from otel_llm.load.figures.timeline import Timeline
@@ -229,8 +229,9 @@ def _last_sign_ns(record: StreamRecord) -> int:
 def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None = None) -> dict[str, Any]:
     """Return count, mean, stddev (of a sample), min, max and percentiles by numpy's linear rule, None where undefined.
 
-    `ci95` has the confidence interval of each percentile; `too_few_for` names the percentiles that have too few values;
-    `independent` is how many independent values the values, in the order in which they arose, are worth.
+    `ci95` has the confidence interval of each percentile, `ci83` a narrower one, of which comparisons are made;
+    `too_few_for` names the percentiles that have too few values; `independent` is how many independent values the
+    values, in the order in which they arose, are worth.
 
     infinite: how many more values there are, above all others: requests that an open loop planned and nobody answered.
               The mean, the maximum and each percentile that falls among them are None
@@ -249,16 +250,17 @@ def describe(values: Floats, infinite: int = 0, clusters: Sequence[int] | None =
     if infinite:
         out["infinite"] = infinite
     if count:
-        tau = inflation(ranks_of(values)) if clusters is None else 1.0
+        tau = inflation(ranks_of(values), SLIGHT) if clusters is None else 1.0
         if clusters is None:
             out["independent"] = round(count / tau)
-        found = {name: _interval(out[name], ordered, values, count, clusters, q, tau) for q, name in _NAMES.items()}
-        out["ci95"] = {name: list(interval) for name, (interval, _) in found.items()}
+        found = {name: _intervals(out[name], ordered, values, count, clusters, q, tau) for q, name in _NAMES.items()}
+        out["ci95"] = {name: list(both.ci95) for name, (both, _) in found.items()}
+        out["ci83"] = {name: list(both.ci83) for name, (both, _) in found.items()}
         out["too_few_for"] = [name for name, (_, enough) in found.items() if not enough]
     return out
 
 
-def _interval(
+def _intervals(
     at: float | None,
     ordered: Floats,
     values: Floats,
@@ -266,19 +268,16 @@ def _interval(
     clusters: Sequence[int] | None,
     q: float,
     tau: float,
-) -> tuple[Interval, bool]:
-    """Return the interval of the percentile whose value is `at`, and whether there are enough values for it."""
-    if count < FEWEST:
-        return (None, None), False
-    if clusters is None:
-        if at is not None and (tau := _inflation_at(at, values, tau)) > 1:
-            interval = dependent_interval(ordered, count, q, tau)
-            return interval, None not in interval
-        return independent_interval(ordered, count, q), count >= values_needed(q)
-    if at is None:
-        return (None, None), False
-    interval = clustered_interval(ordered, values, clusters, q, at)
-    return interval, None not in interval
+) -> tuple[Both, bool]:
+    """Return the intervals of the percentile whose value is `at`, and whether there are enough values for it."""
+    if count < FEWEST or (at is None and clusters is not None):
+        return NEITHER, False
+    if clusters is not None and at is not None:
+        found = clustered_intervals(ordered, values, clusters, q, at)
+        return found, None not in found.ci95
+    tau = 1.0 if at is None else _inflation_at(at, values, tau)
+    found = intervals(ordered, count, q, tau)
+    return found, None not in found.ci95 if tau > 1 else count >= values_needed(q)
 
 
 def _inflation_at(at: float, values: Floats, of_ranks: float) -> float:
@@ -287,7 +286,7 @@ def _inflation_at(at: float, values: Floats, of_ranks: float) -> float:
     Fewer do not show it: then it is no less than that of all ranks, though far values may be forgotten sooner.
     """
     below = values <= at
-    own, beyond = inflation(below), min(below.sum(), len(values) - below.sum())
+    own, beyond = inflation(below, SLIGHT), min(below.sum(), len(values) - below.sum())
     return own if beyond / own >= FEWEST else max(of_ranks, own)
 
 
