@@ -85,7 +85,7 @@ $(VENV)/.distributed: requirements/distributed.lock $(VENV)/.dev
 	@$(PIP) install --require-hashes --no-deps --upgrade --target $(VENV)/distributed -r requirements/distributed.lock
 	@touch $@
 
-test-distributed: $(VENV)/.distributed ## runs on a Ray cluster of this machine; manifests by Kubernetes' schemas, and by `make kubernetes`
+test-distributed: $(VENV)/.distributed ## a Ray cluster of this machine, an S3 server, manifests by Kubernetes' schemas and by `make kubernetes`
 	@PYTHONPATH=$(CURDIR)/$(VENV)/distributed $(BIN)/python -m pytest tests/distributed $(ARGS)
 
 test-engines: $(VENV)/.dev ## perf against real model servers; needs `make engines`, skips those that are not there

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from otel_llm.errors import ConfigError
 from otel_llm.load.coordinator.clocks import HostClock
 from otel_llm.load.coordinator.crew import Host, Started
 from otel_llm.load.coordinator.run import Run, RunResult
@@ -16,6 +18,7 @@ from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.share import Share
 from otel_llm.load.plan.stages import Stages
 from otel_llm.load.remote.agent import Agent
+from otel_llm.load.remote.ray_crew import RayCrew
 from otel_llm.load.remote.relay import relay
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sinks.sqlite import read_records
@@ -127,6 +130,23 @@ def test_one_that_dies_is_reported_and_its_requests_are_accounted_for(how: str, 
     assert any("worker 1 on node-1 died" in reason for reason in result.report["client"]["reasons"])
     assert result.exit_code() == 1
     assert far.agents[1]._process.wait(10) is not None, "no worker is left behind"
+
+
+def test_a_cluster_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray raises a bare Exception where a machine is too busy for its daemons."""
+
+    def init(**_: Any) -> None:
+        raise Exception("The current node timed out during startup.\nand more")
+
+    ray = ModuleType("ray")
+    ray.init = init  # type: ignore[attr-defined]
+    for name in ("ray", "ray.util", "ray.util.scheduling_strategies"):
+        monkeypatch.setitem(sys.modules, name, ray)
+    with pytest.raises(
+        ConfigError, match="a Ray cluster at --ray local, got 'The current node timed out during"
+    ) as told:
+        RayCrew("local", 1)
+    assert "\n" not in str(told.value)
 
 
 def said(result: RunResult) -> str:

@@ -142,7 +142,8 @@ def _connected(address: str) -> Any:
             ray.init(address=_LOCAL, include_dashboard=False, **quiet)
         else:
             ray.init(address=address, **quiet)
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # a node that is not up in time is a bare one
         got = str(error).strip().partition("\n")[0]
-        raise ConfigError(f"a Ray cluster at --ray {address}", got, "--ray local starts one on this machine") from error
+        next_step = "try again when less runs here" if address == _LOCAL else "--ray local starts one on this machine"
+        raise ConfigError(f"a Ray cluster at --ray {address}", got, next_step) from error
     return ray
