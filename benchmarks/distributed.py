@@ -1,19 +1,23 @@
-"""What it costs to have workers elsewhere, and what a second worker brings.
+"""What it costs to have workers elsewhere, what a second worker costs, and what it brings to pin workers to cores.
 
-    python -m benchmarks.distributed            local workers, workers behind agents, and Ray's if it is installed
+    python -m benchmarks.distributed [ROUNDS]   local workers, pinned ones, workers behind agents, and on Ray
 
-CPU is that of the workers' processes per packet, which other load on the machine hardly moves. Control bytes are what
-an agent passes to the coordinator, per packet. How many packets two workers take beside one is a ratio of rates of this
-machine at this moment, and says nothing while others use its cores.
+Each run is a process of its own; the variants take turns. CPU a packet, of the workers and of all processes but the
+server (on Ray its daemons too), is beside that of one local worker in the same round, so that a machine which is slower
+in one minute than in the next moves both. Control bytes are what an agent passes to the coordinator, per packet.
 """
 
+import json
 import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Final
 
 from otel_llm.load.coordinator.clocks import HostClock
 from otel_llm.load.coordinator.crew import Crew, Host, Started
@@ -28,7 +32,8 @@ from otel_llm.wire.protocol import Ask
 from otel_llm.wire.target import Target
 from otel_llm_plugins.openai_chat import OpenAIChat
 
-STREAMS, TOKENS, REQUESTS = 64, 200, 256
+STREAMS, TOKENS, REQUESTS, GAP_MS = 64, 200, 256, 10
+BASE: Final = "local, one"
 
 
 class CountedAgent(Agent):
@@ -58,40 +63,106 @@ class Agents:
         return [relay(agent, Host(f"agent-{n}", HostClock(agent.clock))) for n, agent in enumerate(self.agents)]
 
 
-def measured(plan: LoadPlan, crew: Crew) -> dict[str, Any]:
+class Pinned:
+    """Local workers, each on a core of its own."""
+
+    lead_ns = LOCAL.lead_ns
+
+    def start(self, plan: LoadPlan, shares: Sequence[Share]) -> Sequence[Started]:
+        cores, found = sorted(os.sched_getaffinity(0)), list[Started]()
+        for number, share in enumerate(shares):
+            os.sched_setaffinity(0, {cores[number % len(cores)]})  # a child inherits it
+            found += LOCAL.start(plan, [share])
+        os.sched_setaffinity(0, cores)
+        return found
+
+
+def _ray(workers: int) -> Crew:
+    from otel_llm.load.remote.ray_crew import RayCrew
+
+    return RayCrew("local", workers)
+
+
+VARIANTS: Final[dict[str, tuple[int, Callable[[], Crew]]]] = {
+    BASE: (1, lambda: LOCAL),
+    "local, two": (2, lambda: LOCAL),
+    "local, one, pinned": (1, Pinned),
+    "local, two, pinned": (2, Pinned),
+    "behind an agent, one": (1, Agents),
+    "on Ray, one": (1, lambda: _ray(1)),
+    "on Ray, two": (2, lambda: _ray(2)),
+}
+
+
+def measured(name: str, url: str) -> dict[str, float]:
+    """Run a variant in this process, and return what it cost."""
+    plan = LoadPlan(
+        target=Target.parse(f"{url}/v1/chat/completions"), protocol=OpenAIChat, model="m", number=REQUESTS,
+        requests=(OpenAIChat.encode(Ask(model="m", messages=[])),), parallel=STREAMS, keep_events=False,
+    )  # fmt: skip
+    workers, make = VARIANTS[name]
+    crew = make()
+    before = _cpu_s(os.getpid())
     with tempfile.TemporaryDirectory() as folder:
-        return dict(Run(plan, name=str(Path(folder) / "run.db"), keep_content=False, crew=crew).go().report)
+        run = Run(replace(plan, workers=workers), name=str(Path(folder) / "run.db"), keep_content=False, crew=crew)
+        report = run.go().report
+    client, everything = report["client"], _cpu_s(os.getpid()) - before
+    passed = sum(agent.passed for agent in crew.agents) if isinstance(crew, Agents) else 0
+    return {
+        "workers": client["cpu_seconds"] / client["reads"] * 1e6,
+        "all": everything / client["reads"] * 1e6,
+        "rate": client["reads"] / report["duration"],
+        "late": client["receive_lag"]["p99"] * 1e3,
+        "control": passed / client["reads"],
+    }
 
 
-def line(name: str, report: dict[str, Any], more: str = "") -> None:
-    client = report["client"]
-    per_packet = client["cpu_seconds"] / client["reads"] * 1e6
-    rate = client["reads"] / report["duration"]
-    print(f"{name:24} {client['reads']:>8,} packets  {per_packet:6.1f} us CPU each  {rate:8,.0f} packets/s{more}")
+def _cpu_s(process: int) -> float:
+    """Return the CPU seconds of a process, of those that it waited for, and of its children that live."""
+    try:
+        words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except OSError:
+        return 0.0
+    own = sum(map(int, words[11:15])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(_cpu_s(int(child)) for child in children)
 
 
-def main() -> None:
-    load = os.getloadavg()[0]
-    print(f"{os.cpu_count()} cores, load {load:.1f}; {STREAMS} streams, {REQUESTS} answers of {TOKENS} tokens")
-    with SimProcess(Behaviour(ttft_ms=5, itl_ms=5, tokens=TOKENS)) as sim:
-        plan = LoadPlan(
-            target=Target.parse(f"{sim.url}/v1/chat/completions"), protocol=OpenAIChat, model="m", number=REQUESTS,
-            requests=(OpenAIChat.encode(Ask(model="m", messages=[])),), parallel=STREAMS, keep_events=False,
-        )  # fmt: skip
-        for workers in (1, 2):
-            many = replace(plan, workers=workers)
-            line(f"local, workers {workers}", measured(many, LOCAL))
-            agents = Agents()
-            report = measured(many, agents)
-            passed = sum(agent.passed for agent in agents.agents)
-            line(f"agents, workers {workers}", report, f"  {passed / report['client']['reads']:.1f} control bytes each")
-        if find_spec("ray") is not None:
-            from otel_llm.load.remote.ray_crew import RayCrew
+def main(rounds: int) -> None:
+    names = [name for name in VARIANTS if "Ray" not in name or find_spec("ray") is not None]
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {STREAMS} streams, {REQUESTS} answers of {TOKENS}")
+    with SimProcess(Behaviour(ttft_ms=5, itl_ms=GAP_MS, tokens=TOKENS)) as sim:
+        found = [{name: _apart(name, sim.url) for name in names} for _ in range(rounds)]
+    print(f"load {os.getloadavg()[0]:.1f} at the end; medians of rounds, and of the ratios to {BASE} in each")
+    for name in names:
+        those = [(cost, base) for each in found if (cost := each[name]) and (base := each[BASE])]
+        print(_line(name, those) if those else f"{name:22} did not run")
 
-            crew = RayCrew("local", 1)
-            line("Ray, workers 1", measured(replace(plan, workers=1), crew))
-            crew.close()
+
+def _apart(name: str, url: str) -> dict[str, float] | None:
+    """Run a variant in a process of its own; None where it failed, as Ray does where its daemons get no core."""
+    command = [sys.executable, "-m", "benchmarks.distributed", "--one", name, url]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
+
+
+def _line(name: str, those: Sequence[tuple[dict[str, float], dict[str, float]]]) -> str:
+    def middle(key: str) -> float:
+        return median(cost[key] for cost, _ in those)
+
+    def beside(key: str) -> str:
+        ratios = sorted(cost[key] / base[key] for cost, base in those)
+        return f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+
+    return (
+        f"{name:22} workers {middle('workers'):5.1f} us a packet, x {beside('workers')}; all {middle('all'):5.1f} us, "
+        f"x {beside('all')}; {middle('rate'):,.0f} packets/s; late p99 {middle('late'):.2f} ms; "
+        f"{middle('control'):.0f} control bytes"
+    )
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--one"]:
+        print(json.dumps(measured(*sys.argv[2:])))
+    else:
+        main(int(*sys.argv[1:] or ["3"]))
