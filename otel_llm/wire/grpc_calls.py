@@ -46,6 +46,8 @@ class GrpcConnection(Http2Connection):
     deadline_s: of each call, which the server is told; None for none
     """
 
+    hint = "is --url that of its gRPC port?"
+
     def __init__(self, below: Bytes, target: Target, protocol: type[MessageProtocol], deadline_s: float | None) -> None:
         super().__init__(below, tls=target.tls)
         self._protocol, self._deadline_s = protocol, deadline_s

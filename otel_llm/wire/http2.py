@@ -6,7 +6,7 @@ HTTP/1.1. Only the frames are h2's. What is above a connection knows of one form
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
@@ -26,6 +26,8 @@ class Http2Connection:
     tls: whether the connection below is encrypted
     """
 
+    hint: ClassVar[str] = "where it has HTTP/1.1 alone, leave --http2 out"
+    """What to try where the server does not speak HTTP/2."""
     mid_stream_tail = b""  # a frame shows by its head whether it is the last, and not by its end
 
     def __init__(self, below: Bytes, *, tls: bool) -> None:
@@ -124,7 +126,7 @@ class Http2Connection:
             self._opened.set_result(None)
 
     def _refuse(self, got: str) -> None:
-        self._opened.set_exception(RemoteError("http2", "a server of HTTP/2", got, "is --url right?"))
+        self._opened.set_exception(RemoteError("http2", "a server of HTTP/2", got, self.hint))
 
     async def made(self, within_s: float) -> Self:
         """Return it once the server has greeted, within `within_s` seconds; close the one below where that fails.

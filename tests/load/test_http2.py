@@ -152,6 +152,7 @@ def test_a_server_of_http1_is_told_in_a_line(perf: Run) -> None:
     assert run.report["requests"]["errors"] == {"http2": 2}
     assert "expected a server of HTTP/2, got " in run.err
     assert "an answer that begins with" in run.err
+    assert "leave --http2 out" in run.err
     assert run.err.count("\n") == 1
 
 
