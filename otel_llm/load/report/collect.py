@@ -4,7 +4,6 @@ The figures of the report are there already; of the requests only what a chart n
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -38,9 +37,6 @@ _PARTS_OF_TIME: Final = 100
 _TIMELINE: Final = 200
 _SLOWEST: Final = 5
 _SHOWN: Final = (50, 99)
-
-
-_Rows = list[Sequence[Any]]
 
 
 class Collected(NamedTuple):
@@ -80,7 +76,7 @@ def collect(path: Path, run_id: str, figures: Mapping[str, Any]) -> Collected:
     ((first,),) = next(read_columns(path, "min(start_time)", _SENT, (run_id,), 1))
     tokens = _Tokens(first or 0.0, _width(figures["duration"]))
     parts = []
-    for rows in _ahead(read_columns(path, _COLUMNS, _SENT, (run_id,), _PART)):
+    for rows in read_columns(path, _COLUMNS, _SENT, (run_id,), _PART):
         part, streamed, chunks = _read(rows, first or 0.0, lags=client is not None)
         parts.append(part)
         firsts.add(part.first_token[part.ok & ~np.isnan(part.first_token)])
@@ -101,15 +97,6 @@ def collect(path: Path, run_id: str, figures: Mapping[str, Any]) -> Collected:
         list(_slowest(path, found, found.latency)),
         list(_slowest(path, found, found.first_token)),
     )
-
-
-def _ahead(parts: Iterator[_Rows]) -> Iterator[_Rows]:
-    """Yield parts as they come, while a thread reads the next one: SQLite and numpy both let other threads run."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, parts, None)
-        while (rows := coming.result()) is not None:
-            coming = thread.submit(next, parts, None)
-            yield rows
 
 
 def _width(duration: float) -> float:
