@@ -19,6 +19,7 @@ from tests.truthserver.process import TruthServer
 __all__ = ["axe"]
 
 IN_A_NAME = "<img src=x onerror='window.ran=1'>"
+OF_ANOTHER_TOOL = "<img src=x onerror='window.ran=2'>"
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,9 @@ def test_it_can_be_printed_and_is_reached_by_keyboard(pages: Path) -> None:
 
 def test_markup_in_reports_and_in_names_of_files_is_text(pages: Path) -> None:
     file = pages / "hostile.html"
-    words = [str(pages / "first.json"), str(pages / f"{IN_A_NAME}.json")]
+    foreign = json.loads((HERE / "vllm.json").read_text()) | {"model_id": OF_ANOTHER_TOOL, "date": OF_ANOTHER_TOOL}
+    (pages / "foreign.json").write_text(json.dumps(foreign))
+    words = [str(pages / name) for name in ("first.json", f"{IN_A_NAME}.json", "foreign.json")]
     assert main(["compare", *words, "--html", str(file)]) == 0
 
     async def use(page: Page) -> None:
@@ -79,6 +82,7 @@ def test_markup_in_reports_and_in_names_of_files_is_text(pages: Path) -> None:
         said = await page.run("document.body.textContent")
         assert MARKUP in said
         assert IN_A_NAME in said
+        assert OF_ANOTHER_TOOL in said
         assert page.asked == [file.as_uri()]
         assert page.trouble == []
 
