@@ -3,8 +3,8 @@
     python -m benchmarks.distributed [ROUNDS]   local workers, pinned ones, workers behind agents, and on Ray
 
 Each run is a process of its own; the variants take turns. CPU a packet, of the workers and of all processes but the
-server (on Ray its daemons too), is beside that of one local worker in the same round, so that a machine which is slower
-in one minute than in the next moves both. Control bytes are what an agent passes to the coordinator, per packet.
+server and Ray's daemons, is beside that of one local worker in the same round, so that a machine which is slower in one
+minute than in the next moves both. Control bytes are what an agent passes to the coordinator, per packet.
 """
 
 import json
