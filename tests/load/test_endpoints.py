@@ -88,3 +88,13 @@ def test_where_there_is_not_one_model_the_name_is_asked_for(perf: Run, answer: b
     assert run.code == 2
     assert words in run.err
     assert run.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_several_urls_are_asked_in_turn_however_they_are_given(together: bool, perf: Run) -> None:
+    with ScriptedServer([ANSWER, CLOSE]) as one, ScriptedServer([ANSWER, CLOSE]) as other:
+        urls = [f"{server.url}/v1/chat/completions" for server in (one, other)]
+        given = ["--url", *urls] if together else ["--url", urls[0], "--url", urls[1]]
+        run = perf(*given, "--model", "m", "--prompt", "x", "-n", "4")
+        assert run.code == 0, run.err
+        assert [len(server.requests) for server in (one, other)] == [2, 2]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otel_llm.load.figures.slo import QUANTITIES
+from otel_llm.load.plan.endpoint import DEFAULT_URL
 from otel_llm.load.plan.option import Group, Option, options_of
 from otel_llm.load.plan.option_values import seconds, share
 from otel_llm.load.plan.plan import LoadPlan
@@ -17,8 +18,6 @@ from otel_llm.load.plan.plan import LoadPlan
 __all__ = ["add_arguments", "flags"]
 
 Add = Callable[..., None]
-
-_URL: Final = "http://localhost:8000/v1/chat/completions"
 
 
 def add_arguments(parser: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
@@ -63,7 +62,7 @@ def _add_group(
 
 def _add_ask(add: Add) -> None:
     add(
-        "--model", nargs="+", metavar="MODEL",
+        "--model", nargs="+", action="extend", metavar="MODEL",
         help="sent in every request; several, as MODEL=WEIGHT, are asked by their weights, after zipf:S by their rank; "
         "default: the only one that the server lists",
     )  # fmt: skip
@@ -94,6 +93,7 @@ def _add_ask(add: Add) -> None:
     add(
         "--shared-prefix",
         nargs="+",
+        action="extend",
         metavar="KEY=VALUE",
         help="groups=N tokens=N or share=S: prompts of a group begin alike, with so many tokens or this share of each",
     )
@@ -193,8 +193,9 @@ def _add_reach(add: Add) -> None:
     add(
         "--url",
         nargs="+",
-        default=[_URL],
-        help=f"the endpoint or its base URL; several are asked in turn (default: {_URL})",
+        action="extend",
+        default=[],
+        help=f"the endpoint or its base URL; several are asked in turn (default: {DEFAULT_URL})",
     )
     add(
         "--headers", nargs="+", action="extend", default=[], metavar="KEY=VALUE",

@@ -6,7 +6,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from otel_llm.wire.protocol import Protocol
 
-__all__ = ["complete_url"]
+__all__ = ["DEFAULT_URL", "complete_url"]
+
+DEFAULT_URL: Final = "http://localhost:8000/v1/chat/completions"
 
 _BASE: Final = re.compile(r"/?|.*/(?:v\d+[a-z0-9]*|openai|api)/?")
 

@@ -12,7 +12,7 @@ from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.gates import Gate, parse_gates
 from otel_llm.load.figures.slo import Slo, parse_term
 from otel_llm.load.plan.arrivals import DEFAULT_PROCESS
-from otel_llm.load.plan.endpoint import complete_url
+from otel_llm.load.plan.endpoint import DEFAULT_URL, complete_url
 from otel_llm.load.plan.mixed_requests import mixed
 from otel_llm.load.plan.mixture import Mixture, parse_models
 from otel_llm.load.plan.option import values_of
@@ -120,7 +120,8 @@ def _endpoints(
     named = find_protocol(args.protocol) if args.protocol else None
     any_events = None if args.parser in (None, *NAMED) else AnyEvents  # what a parser file needs is less
     model, stream = args.model or "", not args.no_stream
-    urls = [url if any_events else complete_url(url, named, model, stream=stream) for url in args.url]
+    asked = args.url or [DEFAULT_URL]
+    urls = [url if any_events else complete_url(url, named, model, stream=stream) for url in asked]
     targets = tuple(_target(url, args) for url in urls)
     protocol = named or _protocol(targets, any_events)
     args.no_stream = args.no_stream or not protocol.streams
@@ -129,7 +130,7 @@ def _endpoints(
         _check_model_of_path(protocol, args, several_models=several_models)
     notes = [
         f"{urlsplit(url).path or '/'} is a base path: requests went to {target.path.partition('?')[0]}"
-        for url, target in zip(args.url, targets, strict=True) if target.url != url
+        for url, target in zip(asked, targets, strict=True) if target.url != url
     ]  # fmt: skip
     if args.model is None:
         args.model = _model_of(targets[0], args, protocol)
