@@ -12,7 +12,7 @@ from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.http2_frames import Came, Fields, Http2Frames
-from otel_llm.wire.peer import Bytes, Peer
+from otel_llm.wire.peer import Bytes, Layer, Peer
 
 __all__ = ["Http2Connection", "taken_apart"]
 
@@ -20,46 +20,30 @@ _OF_ITS_CONNECTION: Final = frozenset((b"connection", b"content-length", b"keep-
 """Headers that HTTP/2 has no use for, or that say how long a body is, which its frames say."""
 
 
-class Http2Connection:
-    """One open connection, with the members of `otel_llm.wire.connection.Connection`; itself the peer of one.
+class Http2Connection(Layer[Http2Frames]):
+    """One open connection for one request at a time.
 
     tls: whether the connection below is encrypted
     """
 
+    what = "a greeting of HTTP/2"
     hint: ClassVar[str] = "where it has HTTP/1.1 alone, leave --http2 out"
     """What to try where the server does not speak HTTP/2."""
-    mid_stream_tail = b""  # a frame shows by its head whether it is the last, and not by its end
 
     def __init__(self, below: Bytes, *, tls: bool) -> None:
-        self._below, self._scheme = below, b"https" if tls else b"http"
-        self._frames = Http2Frames()
-        self._peer: Peer | None = None
-        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.connect_ns = 0
-        self.idle_since_ns = now_ns()
-        self.used = 0
+        super().__init__(below, Http2Frames())
+        self._scheme = b"https" if tls else b"http"
+
+    async def greet(self, within_s: float) -> Self:
+        """Return it once the server has greeted. Raises RemoteError of kind `connect_timeout` or `http2`."""
+        return await self.made(self._frames.opening(), within_s)
 
     # -- what the worker calls ---------------------------------------------------------------------------------
 
-    @property
-    def open(self) -> bool:
-        return self._below.open and self._frames.open
-
-    @property
-    def last_ns(self) -> int:
-        return self._below.last_ns
-
-    @property
-    def peer(self) -> Peer | None:
-        return self._peer
-
-    @peer.setter
-    def peer(self, peer: None) -> None:
-        self._peer = peer
+    def _let_go(self) -> None:
         self._frames.abandon()
         if self._below.open:
             self._below.write(self._frames.outgoing())
-        self._below.begin_anew()  # what comes from now on belongs to no answer
 
     def send(self, wire: bytes, peer: Peer) -> int:
         """Send a request, in the form of HTTP/1.1, for `peer`; return the moment before its first byte left."""
@@ -71,21 +55,6 @@ class Http2Connection:
             asyncio.get_running_loop().call_soon(self.lost, error)
             return now_ns()
         return self._below.send(asked, self)
-
-    def settle(self) -> None:
-        """Hand on the reads that are held back."""
-        self._below.settle()
-
-    def look(self) -> None:
-        """Read what the loop may not have told of."""
-        self._below.look()
-
-    def close(self) -> None:
-        """Give up what is under way, say goodbye and close. The peer is not told."""
-        self._peer = None
-        if self._below.open:
-            self._below.write(self._frames.closing())
-        self._below.close()
 
     # -- what the connection below calls -----------------------------------------------------------------------
 
@@ -103,7 +72,7 @@ class Http2Connection:
         came = list(map(self._frames.feed, reads))
         self._below.write(self._frames.outgoing())
         if not self._opened.done():
-            self._greet()
+            self._open()
         if self._peer is not None:
             self._answer(came, arrivals)
         if self._frames.broken and self._opened.done():
@@ -119,7 +88,7 @@ class Http2Connection:
             said = self._frames.leaving
             peer.lost(ConnectionError(said) if said and error is None else error)
 
-    def _greet(self) -> None:
+    def _open(self) -> None:
         if self._frames.broken:
             self._refuse(self._frames.broken)
         elif self._frames.ready:
@@ -127,23 +96,6 @@ class Http2Connection:
 
     def _refuse(self, got: str) -> None:
         self._opened.set_exception(RemoteError("http2", "a server of HTTP/2", got, self.hint))
-
-    async def made(self, within_s: float) -> Self:
-        """Return it once the server has greeted, within `within_s` seconds; close the one below where that fails.
-
-        Raises RemoteError of kind `connect_timeout` or `http2`.
-        """
-        try:
-            async with asyncio.timeout(within_s):
-                self._below.send(self._frames.opening(), self)
-                await self._opened
-        except BaseException as error:
-            self._below.close()
-            if isinstance(error, TimeoutError):
-                raise RemoteError("connect_timeout", f"a greeting of HTTP/2 within {within_s:g} s") from None
-            raise
-        self.connect_ns = self._below.connect_ns + now_ns() - self.idle_since_ns
-        return self
 
     # -- what requests and answers are ---------------------------------------------------------------------------
 

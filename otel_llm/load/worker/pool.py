@@ -94,12 +94,12 @@ class Pool:
                 plan.protocol.prepare()
                 below = await self._bare(where)
                 calls = grpc_calls.GrpcConnection(below, target, plan.protocol, plan.request_timeout_s)
-                return await calls.made(plan.connect_timeout_s)
+                return await calls.greet(plan.connect_timeout_s)
             if plan.http2:
                 from otel_llm.wire import http2
 
                 below = await self._bare(where)
-                return await http2.Http2Connection(below, tls=target.tls).made(plan.connect_timeout_s)
+                return await http2.Http2Connection(below, tls=target.tls).greet(plan.connect_timeout_s)
             if target.carrier != "websocket" or not issubclass(plan.protocol, SocketProtocol):
                 return await self._bare(where)
             from otel_llm.wire import websocket  # before the connection is opened, which takes no longer for it
