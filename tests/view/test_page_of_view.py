@@ -227,6 +227,26 @@ def test_every_page_can_be_printed_and_is_as_before_afterwards(serving: Serving)
     asyncio.run(go())
 
 
+def test_a_page_to_which_nothing_came_says_so(tmp_path: Path) -> None:
+    serving = Serving(tmp_path)
+
+    async def look() -> None:
+        async with Page(browser_program(), serving.url, width=390) as page:
+            for tab, words in (
+                ("overview", "Nothing has come"),
+                ("calls", "No call came"),
+                ("errors", "No call failed"),
+            ):
+                await page.run(f"location.hash = '{tab}'; 0")
+                await page.until(f"document.querySelector('#main').textContent.includes({words!r})")
+                assert not await page.run("document.querySelectorAll('#main table').length")
+
+    try:
+        asyncio.run(look())
+    finally:
+        serving.stop()
+
+
 def ask(url: str, host: str | None = None, method: str = "GET") -> tuple[int, Any]:
     request = urllib.request.Request(url, method=method)
     if host is not None:

@@ -21,8 +21,8 @@ export function calls(main, data, state) {
   ];
   replace(main, html("section", {},
     html("div", { class: "head" }, html("h2", {}, state.error ? `Calls that failed with ${state.error}` : "Calls"), choose),
-    table("Calls", columns, data.calls),
-    html("p", { class: "fine" }, data.count > data.calls.length ? `The first ${data.calls.length} of ${plural(data.count, "call")}.` : plural(data.count, "call"))));
+    data.count ? table("Calls", columns, data.calls) : html("p", {}, "No call came in this time."),
+    data.count ? html("p", { class: "fine" }, data.count > data.calls.length ? `The first ${data.calls.length} of ${plural(data.count, "call")}.` : plural(data.count, "call")) : null));
 }
 
 export function errors(main, data, state) {
