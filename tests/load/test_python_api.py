@@ -133,9 +133,10 @@ def test_a_value_that_cannot_be_is_a_config_error(options: dict[str, object], wo
 
 
 def test_words_are_those_of_the_command_line() -> None:
-    assert words_of({"number": 5, "no_stream": True, "strict": False, "name": None, "url": ["a", "b"]}) == [
-        "--number=5", "--no-stream", "--url", "a", "b",
+    assert words_of({"number": 5, "no_stream": True, "strict": False, "name": None, "parallel": ["2", "4:30s"]}) == [
+        "--number=5", "--no-stream", "--parallel", "2", "4:30s",
     ]  # fmt: skip
+    assert words_of({"url": ["a", "b"]}) == ["--url=a", "--url=b"]
     assert words_of({"from_": "10s", "to": 60}) == ["--from=10s", "--to=60"]
     assert words_of({"trace_from": 10.0, "trace_to": 60.0}) == ["--from=10.0", "--to=60.0"], "as a study gives them"
     assert words_of({"slo": {"ttft": "1s", "tpot": 0.1}}) == ["--slo=ttft=1s", "--slo=tpot=0.1"]

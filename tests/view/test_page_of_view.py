@@ -238,7 +238,7 @@ def test_a_page_to_which_nothing_came_says_so(tmp_path: Path) -> None:
                 ("errors", "No call failed"),
             ):
                 await page.run(f"location.hash = '{tab}'; 0")
-                await page.until(f"document.querySelector('#main').textContent.includes({words!r})")
+                await page.until(f"document.querySelector('#main')?.textContent.includes({words!r})")
                 assert not await page.run("document.querySelectorAll('#main table').length")
 
     try:
