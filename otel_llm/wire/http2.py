@@ -19,6 +19,8 @@ __all__ = ["Http2Connection", "taken_apart"]
 _OF_ITS_CONNECTION: Final = frozenset((b"connection", b"content-length", b"keep-alive", b"transfer-encoding"))
 """Headers that HTTP/2 has no use for, or that say how long a body is, which its frames say."""
 
+_NOT_SENT: Final = _OF_ITS_CONNECTION | {b"host"}
+
 
 class Http2Connection(Layer[Http2Frames]):
     """One open connection for one request at a time.
@@ -60,7 +62,7 @@ class Http2Connection(Layer[Http2Frames]):
 
     def in_the_middle(self, read: bytes) -> bool:
         """Return whether this is a frame of an answer whose first token has come, and not the last one."""
-        return self._peer is not None and self._begun and self._frames.goes_on(read)
+        return self._begun and self._frames.goes_on(read)
 
     @property
     def _begun(self) -> bool:
@@ -104,8 +106,7 @@ class Http2Connection(Layer[Http2Frames]):
         (method, path), headers, body = taken_apart(wire)
         authority = next((value for name, value in headers if name == b"host"), b"")
         fields = [(b":method", method), (b":scheme", self._scheme), (b":authority", authority), (b":path", path)]
-        own = _OF_ITS_CONNECTION | {b"host"}
-        return [*fields, *(each for each in headers if each[0] not in own)], body
+        return [*fields, *(each for each in headers if each[0] not in _NOT_SENT)], body
 
     def _answer(self, came: Sequence[Came], arrivals: Arrivals) -> None:
         """Hand on what came."""

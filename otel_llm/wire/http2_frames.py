@@ -108,18 +108,25 @@ class Http2Frames:
 
     def goes_on(self, read: bytes) -> bool:
         """Return whether this read is frames with parts of the body, and not the last."""
-        at, size, middle = 0, len(read), self._middle
+        return self._parts(read) is not None
+
+    def _parts(self, read: bytes) -> list[bytes] | None:
+        """Return what is in frames in the middle of the body; None where a read is anything else."""
+        at, size, middle, parts = 0, len(read), self._middle, list[bytes]()
         while at < size:
             if read[at + 3 : at + _HEAD] != middle:
-                return False
-            at += _HEAD + int.from_bytes(read[at : at + 3])
-        return at == size and not self._rest
+                return None
+            stop = at + _HEAD + int.from_bytes(read[at : at + 3])
+            parts.append(read[at + _HEAD : stop])
+            at = stop
+        return parts if at == size and not self._rest else None
 
     def feed(self, read: bytes) -> Came:
         """Return what this read brought of the answer to the latest request."""
         came = Came()
-        if self.goes_on(read):
-            came.body = self._body(read)
+        if (parts := self._parts(read)) is not None:
+            came.body = b"".join(parts)
+            self._uncounted += len(came.body)
         elif not self.broken:
             self._feed(read, came)
         if self._counted + self._uncounted > _REFILL:
@@ -132,17 +139,6 @@ class Http2Frames:
                 self._take(event, came)
         except ProtocolError as error:
             self.broken = f"{type(error).__name__}: {error}"
-
-    def _body(self, read: bytes) -> bytes:
-        """Return what is in frames of the body."""
-        at, parts = 0, list[bytes]()
-        while at < len(read):
-            stop = at + _HEAD + int.from_bytes(read[at : at + 3])
-            parts.append(read[at + _HEAD : stop])
-            at = stop
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        self._uncounted += len(body)
-        return body
 
     def outgoing(self) -> bytes:
         """Return what is to be sent by itself, such as the answer to a ping."""
