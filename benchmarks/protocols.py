@@ -50,7 +50,7 @@ def main() -> None:
     print(f"{'sent':>8} {'seen':>8} {'error':>6}")
     behaviour = Behaviour(ttft_ms=TTFT_S * 1e3, itl_ms=ITL_S * 1e3, tokens=TOKENS, role_ms=0)
     with SimProcess(behaviour, log=True, grpc=True) as sim:
-        for name, url in ways(sim.url, sim.grpc_url):
+        for name, url in ways(sim):
             sim.reset()
             seen = measured(url=url, protocol=name, number=REQUESTS, parallel=PARALLEL, **owed(name))
             rows = sim.log()
@@ -63,17 +63,24 @@ def main() -> None:
 def owed(name: str) -> dict[str, Any]:
     """Return the options without which a protocol has nothing to ask."""
     protocol = load_protocol(name)
-    sound = {"audio": "0.1s"} if protocol.needs == "audio" else {}
-    return sound | ({"parameters": {"input_ids": [1, 2]}} if "prompt" in protocol.as_ids else {})
+    if protocol.needs == "audio":
+        return {"audio": "0.1s"}
+    if "prompt" in protocol.as_ids:
+        return {"parameters": {"input_ids": [1, 2]}}
+    return {"parameters": {"documents": ["a", "b"]}} if name == "rerank" else {}
 
 
-def ways(url: str, grpc_url: str) -> Iterator[tuple[str, str]]:
+def urls(sim: SimProcess) -> dict[str, str]:
+    """Return where the simulated server is, by what requests go by."""
+    return {"http": sim.url, "websocket": sim.url.replace("http", "ws", 1), "grpc": sim.grpc_url}
+
+
+def ways(sim: SimProcess) -> Iterator[tuple[str, str]]:
     """Yield (protocol, URL) of each that streams tokens, by HTTP, by WebSocket and by gRPC."""
-    urls = {"http": url, "websocket": url.replace("http", "ws", 1), "grpc": grpc_url}
     for name in protocols():
         protocol = load_protocol(name)
         if protocol.streams and protocol.keeps:
-            yield from ((name, urls[carrier]) for carrier in protocol.carriers)
+            yield from ((name, urls(sim)[carrier]) for carrier in protocol.carriers)
 
 
 def line(name: str, first: float, seen_first: float, gap: float, seen_gap: float) -> None:

@@ -1,4 +1,7 @@
-"""`otel-llm perf` in every protocol, against the simulated server: what it counts and when, next to what was sent."""
+"""`otel-llm perf` where an answer is no stream: asked for so, or of a protocol that has none.
+
+What streams is in `test_times_are_true.py`.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,14 +13,6 @@ from otel_llm.wire.discovery import load_protocol, protocols
 from tests.load.conftest import Perf
 
 Run = Callable[..., Perf]
-STREAMED = [
-    name
-    for name in protocols()
-    if load_protocol(name).streams
-    and "http" in load_protocol(name).carriers  # see test_grpc.py, test_websocket.py
-    and load_protocol(name).keeps  # see test_speech.py, test_images.py
-    and not load_protocol(name).needs  # see test_transcription.py
-]
 TTFT, ITL = 0.060, 0.006
 
 
@@ -25,28 +20,6 @@ TTFT, ITL = 0.060, 0.006
 def sim() -> Iterator[SimProcess]:
     with SimProcess(Behaviour(ttft_ms=TTFT * 1e3, itl_ms=ITL * 1e3, tokens=11, role_ms=0), log=True) as server:
         yield server
-
-
-@pytest.mark.parametrize("name", STREAMED)
-def test_a_base_url_and_a_name_are_enough_to_measure(perf: Run, sim: SimProcess, name: str) -> None:
-    """Counts are exact. The first token is not what opens the stream at 0 ms, nor is it earlier than it was sent."""
-    sim.reset()
-    ids = ["--parameters", "input_ids=[1,2]"] if "prompt" in load_protocol(name).as_ids else []
-    asked = ["--url", sim.url, "--protocol", name, "--model", "m", "--prompt", "hi", *ids]
-    run = perf(*asked, "-n", "6", "--parallel", "3")
-    assert run.code == 0, run.err
-    report, rows = run.report, sim.log()
-    measures = report["measures"]
-    assert report["requests"]["succeeded"] == len(rows) == 6
-    assert measures["time_to_first_token"]["count"] == 6
-    assert measures["inter_token_latency"]["count"] == 6 * 10
-    if name != "triton_generate":  # which states no counts: its tokens are its events
-        assert measures["output_tokens"]["mean"] == 11
-    first = sum(row["first_token"] - row["recv"] for row in rows) / 6e9
-    ttft, gap, latency = (
-        measures[what]["mean"] for what in ("time_to_first_token", "inter_token_latency", "request_latency")
-    )
-    assert first <= ttft <= ttft + 10 * gap <= latency + 1e-9  # what adding up loses
 
 
 @pytest.mark.parametrize("name", ["bedrock_converse", "gemini", "tgi_generate", "triton_generate"])
