@@ -5,22 +5,26 @@ and prints the percentiles twice: as measured, and as read back from the exporte
 """
 
 import argparse
+import math
 import shutil
 import sys
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from otel_llm import conventions
-from otel_llm.load.coordinator.run import Run, run_name
+from otel_llm.load.coordinator.run import Run, RunResult, run_name
 from otel_llm.load.figures.health import Health
 from otel_llm.load.outputs.otlp import Export, RunTelemetry
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.show.report import print_report
+from otel_llm.measures import Floats
 from otel_llm.percentiles import BRIEF, percentile_name
 from otel_llm.receiver.histogram import ExplicitHistogram, ExponentialHistogram
 from otel_llm.receiver.otlp import OtlpReceiver
@@ -42,10 +46,6 @@ _MEASURES: Final = (
     ("time per output token", "time_per_output_token", "time_per_output_token"),
     ("request latency", "request_latency", "operation_duration"),
 )
-_AGREE: Final = 0.05
-"""A bucket of an exponential histogram of 160 is at most 4.4 % wide over the two decades of such a run."""
-
-_ENOUGH: Final = 100
 _SAME: Final = 1e-6
 """What is lost of a mean when many floats are added in another order is far less."""
 
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         )
         result = load_run.go()
         print_report(result.report, console)
-        agree = bool(receivers) and _compare(result.report["measures"], receivers[0], console)
+        agree = bool(receivers) and _compare(result, receivers[0], console)
     if agree:
         _what_next(console, result.path)
     return result.exit_code() or int(not agree)
@@ -102,19 +102,19 @@ def _plan(url: str, args: argparse.Namespace) -> LoadPlan:
     )
 
 
-def _compare(measures: Mapping[str, Any], received: Received, console: Console) -> bool:
+def _compare(result: RunResult, received: Received, console: Console) -> bool:
     """Print each set of percentiles as a block. Return whether the counts are equal and the percentiles agree."""
     blocks: dict[str, list[tuple[str, ...]]] = {"as measured, ms": [], "as read back from OTLP, ms": []}
     agree = True
     for label, name, key in _MEASURES:
-        row = measures[name]
+        row = result.report["measures"][name]
         back = received.histogram(conventions.instrument(key).names(conventions.profiles())[0])
         ours = [row[percentile_name(q)] for q in BRIEF]
         theirs = [back.quantile(q / 100) if back is not None else None for q in BRIEF]
         count = back.count if back is not None else 0
         blocks["as measured, ms"].append((label, f"{row['count']:,}", *map(_ms, ours)))
         blocks["as read back from OTLP, ms"].append((label, f"{count:,}", *map(_ms, theirs)))
-        agree = agree and back is not None and is_same(row, back)
+        agree = agree and back is not None and is_same(result.stats.values[name].all(), back)
     for title, rows in blocks.items():
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column(title, no_wrap=True, min_width=28)
@@ -125,22 +125,31 @@ def _compare(measures: Mapping[str, Any], received: Received, console: Console) 
         console.print()
         console.print(table)
     console.print()
-    few = "" if measures["time_to_first_token"]["count"] >= _ENOUGH else f" where there are {_ENOUGH} values"
-    verdict = f"[green]they agree[/]: the same counts and means, percentiles within a bucket's width{few}"
+    verdict = "[green]they agree[/]: the same counts and means, percentiles within a bucket's width"
     console.print(verdict if agree else "[bold red]they do not agree[/]")
     return agree
 
 
-def is_same(row: Mapping[str, Any], back: ExplicitHistogram | ExponentialHistogram) -> bool:
-    """Return whether a measure of the report is what the histogram of it says.
+def is_same(values: Floats, back: ExplicitHistogram | ExponentialHistogram) -> bool:
+    """Return whether a histogram has as many values as were measured, their mean, and them in its buckets.
 
-    Counts and means are the same. Percentiles are within a bucket's width, where there are values enough: of few, two
-    neighbours in rank lie further apart than that, and the percentile between them depends on the rule.
+    A percentile of few values lies between two of them, where any number will do. A histogram gives the upper of the
+    two, so that one is compared.
     """
-    if back.count != row["count"] or not back.mean or abs(back.mean / row["mean"] - 1) > _SAME:
+    if not len(values) or back.count != len(values) or abs((back.mean or 0) / float(values.mean()) - 1) > _SAME:
         return False
-    pairs = [(row[percentile_name(q)], back.quantile(q / 100)) for q in BRIEF] if back.count >= _ENOUGH else []
-    return all(ours and theirs and abs(theirs / ours - 1) <= _AGREE for ours, theirs in pairs)
+    ordered = np.sort(values)
+    ranks = [max(math.ceil(q * len(values) / 100), 1) for q in BRIEF]
+    return all(_in_one_bucket(float(ordered[rank - 1]), back.quantile(rank / len(values)), back) for rank in ranks)
+
+
+def _in_one_bucket(ours: float, theirs: float | None, back: ExplicitHistogram | ExponentialHistogram) -> bool:
+    if theirs is None or not ours:
+        return theirs == ours
+    if isinstance(back, ExponentialHistogram):
+        return abs(theirs / ours - 1) <= back.width
+    last = len(back.bounds) - 1
+    return min(bisect_left(back.bounds, ours), last) == min(bisect_left(back.bounds, theirs), last)
 
 
 def _ms(value: float | None) -> str:

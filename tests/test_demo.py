@@ -1,46 +1,62 @@
 """When the demo says that the figures read back are the figures measured."""
 
+import math
+from bisect import bisect_left
+from collections import Counter
+
 import numpy as np
 import pytest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogramDataPoint, HistogramDataPoint
 
 from otel_llm.demo import is_same
-from otel_llm.percentiles import BRIEF, percentile_name
-from otel_llm.receiver.histogram import ExplicitHistogram
+from otel_llm.receiver.histogram import ExplicitHistogram, ExponentialHistogram, read_histogram
+
+BOUNDS = (0.5, 1.0, 1.5, 2.0, 5.0)
 
 
-class Histogram(ExplicitHistogram):
-    """Values, as a histogram of them would answer with buckets that are two percent too high."""
-
-    def __init__(self, values: list[float]) -> None:
-        self.values = sorted(values)
-        self.count, self.sum = len(values), sum(values)
-
-    def quantile(self, q: float) -> float:
-        return self.values[int(q * (self.count - 1))] * 1.02
-
-
-def row(values: list[float]) -> dict[str, float]:
-    named = {percentile_name(q): float(np.percentile(values, q)) for q in BRIEF}
-    return {"count": len(values), "mean": sum(values) / len(values), **named}
+def exponential(values: list[float], scale: int = 3) -> ExponentialHistogram | ExplicitHistogram:
+    """Return what arrives when an SDK counted the values, in buckets 9 % wide."""
+    buckets = Counter(math.ceil(math.log2(value) * 2**scale) - 1 for value in values)
+    first = min(buckets)
+    point = ExponentialHistogramDataPoint(
+        count=len(values), sum=math.fsum(values), min=min(values), max=max(values), scale=scale
+    )
+    point.positive.offset = first
+    point.positive.bucket_counts.extend(buckets[i] for i in range(first, max(buckets) + 1))
+    return read_histogram(point)
 
 
-MANY = [1 + n / 200 for n in range(200)]
+def explicit(values: list[float]) -> ExponentialHistogram | ExplicitHistogram:
+    buckets = Counter(bisect_left(BOUNDS, value) for value in values)
+    counts = [buckets[i] for i in range(len(BOUNDS) + 1)]
+    point = HistogramDataPoint(explicit_bounds=BOUNDS, bucket_counts=counts, count=len(values), sum=math.fsum(values))
+    return read_histogram(point)
 
 
-def test_the_same_values_are_the_same() -> None:
-    assert is_same(row(MANY), Histogram(MANY))
+EVEN = [1 + n / 200 for n in range(200)]
+STALLED = [1.0] * 144 + [1.1] * 15 + [90.0]
+"""Of 160: the 90th percentile lies between two values, and one value is far beyond the others."""
+
+APART = [1.0] * 144 + [3.0] * 16
+FEW = [0.1, 0.2, 0.4, 0.8]
 
 
-def test_of_few_values_a_percentile_between_two_says_nothing() -> None:
-    few = [0.1, 0.2, 0.4, 0.8]
-    assert is_same(row(few), Histogram(few))
+@pytest.mark.parametrize("made", [exponential, explicit])
+@pytest.mark.parametrize("values", [EVEN, STALLED, APART, FEW], ids=["even", "stalled", "apart", "few"])
+def test_the_same_values_are_the_same(made, values):
+    assert is_same(np.array(values), made(values))
 
 
-@pytest.mark.parametrize("other", [MANY[1:], [*MANY[1:], 5.0], [2 * value for value in MANY]])
-def test_another_count_or_another_mean_is_told(other: list[float]) -> None:
-    assert not is_same(row(MANY), Histogram(other))
+@pytest.mark.parametrize("made", [exponential, explicit])
+@pytest.mark.parametrize("other", [EVEN[1:], [*EVEN[1:], 5.0], [2 * value for value in EVEN]])
+def test_another_count_or_another_mean_is_told(made, other):
+    assert not is_same(np.array(EVEN), made(other))
 
 
-def test_percentiles_beyond_a_bucket_are_told() -> None:
-    wrong = row(MANY) | {percentile_name(99): 1.5}
-    assert not is_same(wrong, Histogram(MANY))
+@pytest.mark.parametrize("made", [exponential, explicit])
+def test_the_same_mean_with_other_percentiles_is_told(made):
+    assert not is_same(np.array(APART), made([math.fsum(APART) / len(APART)] * len(APART)))
+
+
+def test_of_no_values_nothing_agrees():
+    assert not is_same(np.array([]), exponential(EVEN))
