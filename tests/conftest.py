@@ -1,5 +1,7 @@
 """What every test may ask for."""
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,10 @@ from typing import Any
 import pytest
 
 from tests.truthserver.process import TruthServer, build
+
+# Hundreds of tests start programs. Where bytecode is not kept, as in many containers, each of them compiles everything.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 SERVERS = {"perf", "truth", "inference_sim", "jaeger", "otelcol", "prometheus", "wheel"}
 """Fixtures that start a process, or build something first."""

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from otel_llm.entry_points import installed
 
 
@@ -52,6 +54,16 @@ def test_a_package_that_brings_a_plugin_is_named(tmp_path: Path) -> None:
     done = plugins(tmp_path)
     assert done.returncode == 0
     assert "  theirs            Yield theirs. (from theirs 1.2)" in [line.rstrip() for line in done.stdout.splitlines()]
+
+
+def test_a_package_that_is_installed_meanwhile_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "theirs" not in installed("otel_llm.datasets")
+    info = tmp_path / "theirs-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text("[otel_llm.datasets]\ntheirs = their_prompts:prompts\n")
+    assert installed("otel_llm.datasets")["theirs"].value == "their_prompts:prompts"
 
 
 def test_an_adapter_that_fails_is_told_of(tmp_path: Path) -> None:

@@ -113,11 +113,11 @@ def test_include_and_exclude_by_argument_and_by_variable(monkeypatch: pytest.Mon
 
 
 def _points(*points: EntryPoint) -> Any:
-    def entry_points(group: str) -> Iterable[EntryPoint]:
+    def installed(group: str) -> dict[str, EntryPoint]:
         assert group == "otel_llm.adapters"
-        return points
+        return {point.name: point for point in points}
 
-    return entry_points
+    return installed
 
 
 def _broken(settings: Settings) -> Iterable[LibraryTarget]:
@@ -141,7 +141,7 @@ def test_a_broken_adapter_breaks_no_other(
         EntryPoint("c_of_nothing", f"{__name__}:_of_nothing", group),
         EntryPoint("openai", "otel_llm.instrumentation.libraries.openai:targets", group),
     ]
-    monkeypatch.setattr("otel_llm.entry_points.entry_points", _points(*points))
+    monkeypatch.setattr("otel_llm.entry_points.installed", _points(*points))
     with caplog.at_level(logging.WARNING, "otel_llm.instrumentation"):
         otel_llm.instrument()
     assert [record.message.split("(")[1].split(":")[0] for record in caplog.records] == ["a_broken", "b_missing"]
