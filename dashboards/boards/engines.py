@@ -4,11 +4,12 @@ from typing import Final
 
 from otel_llm import conventions
 from otel_llm_collector.engine_tables.table import engine_tables
-from otel_llm_collector.vocabulary.measures import DECODE, PREFILL, WAITED_FOR
+from otel_llm_collector.vocabulary.measures import DECODE, DURATION, PREFILL, TTFT, WAITED_FOR
 from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for
 from otel_llm_dashboards.drawing import charts, variables
 from otel_llm_dashboards.drawing.board import Board, Row
 from otel_llm_dashboards.drawing.panel import Panel, Query
+from otel_llm_dashboards.drawing.trace_links import slow_calls
 from otel_llm_dashboards.panels import engine_load, gpus, latency, phases, replicas
 from otel_llm_dashboards.queries.labels import (
     ENGINE,
@@ -108,7 +109,13 @@ def board() -> Board:
             ),
             Row("Scrapes", (answering(), slow_scrapes())),
         ),
-        variables=[*variables.data_sources(), *variables.scope(), variables.quantile()],
+        variables=[
+            *variables.data_sources(),
+            *variables.scope(),
+            *variables.slow_calls(variables.SENDERS, TTFT, DURATION),
+            variables.quantile(),
+        ],
+        links=slow_calls(TTFT, TTFT),
     )
 
 

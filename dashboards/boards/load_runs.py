@@ -13,11 +13,11 @@ from otel_llm_dashboards.drawing import charts, variables
 from otel_llm_dashboards.drawing.board import Board, Row
 from otel_llm_dashboards.drawing.panel import Panel, Query, data_source
 from otel_llm_dashboards.drawing.tables import Column, table
+from otel_llm_dashboards.drawing.trace_links import slow_calls
 from otel_llm_dashboards.drawing.variables import Variable
-from otel_llm_dashboards.panels import client_health, run_comparison
+from otel_llm_dashboards.panels import client_health, run_comparison, spread
 from otel_llm_dashboards.queries import run_totals
-from otel_llm_dashboards.queries.labels import ERROR, INTERVAL, RUN, legend, percentile_name
-from otel_llm_dashboards.queries.raw import KINDS
+from otel_llm_dashboards.queries.labels import ERROR, INTERVAL, JOB, RUN, legend, percentile_name
 from otel_llm_dashboards.queries.recorded import recorded_series
 from otel_llm_dashboards.queries.run_totals import (
     EITHER,
@@ -49,15 +49,16 @@ def board() -> Board:
             Row("While they ran", (*map(run_comparison.over_time, WAITED_FOR), pace(), goodput())),
             Row(
                 "How values are spread, and the traces of the worst",
-                [
-                    run_comparison.heatmap(m, run, kind)
-                    for m in (TTFT, ITL, DURATION)
-                    for kind in KINDS
-                    for run in ("A", "B")
-                ],
+                spread.run_heatmaps(),
             ),
         ),
-        variables=[*variables.data_sources(), *_run_choices(), variables.quantile()],
+        variables=[
+            *variables.data_sources(),
+            *_run_choices(),
+            *variables.slow_calls(f"label_values({INFO}{{{EITHER}}}, {JOB})", TTFT, ITL, DURATION),
+            variables.quantile(),
+        ],
+        links=slow_calls(TTFT, TTFT),
         annotations=(marker("Run begins", "green", f'{LIMITED}=""'), marker("Run ends", "orange", f'{LIMITED}!=""')),
         span="now-6h",
     )

@@ -6,14 +6,14 @@ from otel_llm_collector.vocabulary.measures import DURATION, ITL, MEASURES, TTFT
 from otel_llm_dashboards.drawing import charts, variables
 from otel_llm_dashboards.drawing.board import Board, Row
 from otel_llm_dashboards.drawing.panel import Panel, Query
-from otel_llm_dashboards.panels import certainty, latency, token_rates
+from otel_llm_dashboards.drawing.trace_links import slow_calls
+from otel_llm_dashboards.panels import certainty, latency, spread, token_rates
 from otel_llm_dashboards.queries.labels import ENGINE, ERROR, JOB, MODEL, VANTAGE, legend, selection
-from otel_llm_dashboards.queries.raw import KINDS
 from otel_llm_dashboards.queries.recorded import clipped, percentile, recorded_series
 
 __all__ = ["board"]
 
-_SPREAD: Final = (TTFT, ITL, DURATION)
+_HEADLINES: Final = (TTFT, ITL, DURATION)
 
 
 def board() -> Board:
@@ -24,13 +24,14 @@ def board() -> Board:
         "First token, gaps, requests, tokens and errors of any mix of engines, gateways and clients. "
         "Is it slow, for whom, and where does the tail come from?",
         rows=(
-            Row("Right now", (*map(_now, _SPREAD), requests_now(), errors_now(), clipped_now()), folded=False),
+            Row("Right now", (*map(_now, _HEADLINES), requests_now(), errors_now(), clipped_now()), folded=False),
             Row("Percentiles, all sources together", [latency.percentiles(m) for m in WAITED_FOR], folded=False),
             *(Row(f"Where the tail of the {m.title} comes from", latency.tails(m)) for m in WAITED_FOR),
             Row(
                 "How values are spread, and the traces of the worst",
-                [latency.heatmap(m, k) for m in _SPREAD for k in KINDS],
+                spread.heatmaps(spread.OF_TOKENS),
             ),
+            Row("The same in chunks, from those who do not count tokens", spread.heatmaps(spread.OF_CHUNKS)),
             Row(
                 "How sure the percentiles are",
                 (*map(certainty.band, WAITED_FOR), certainty.width(), certainty.lower_bounds()),
@@ -50,9 +51,11 @@ def board() -> Board:
         variables=[
             *variables.data_sources(),
             *variables.scope(),
+            *variables.slow_calls(variables.SENDERS, *WAITED_FOR),
             variables.quantile(),
-            *(variables.bucket_edges(m) for m in _SPREAD),
+            *(variables.bucket_edges(m) for m in (*spread.OF_TOKENS, *spread.OF_CHUNKS)),
         ],
+        links=slow_calls(TTFT, TTFT),
     )
 
 
@@ -68,6 +71,7 @@ def _now(of: Measure) -> Panel:
         "s",
         Query(percentile("0.99", of, (VANTAGE,)), legend(VANTAGE)),
         width=8,
+        links=slow_calls(of),
     )
 
 

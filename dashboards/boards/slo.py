@@ -5,11 +5,12 @@ from typing import Final
 
 from otel_llm_collector.rule_sources.alerts import alerts
 from otel_llm_collector.rule_sources.attainment import PROMISED, WINDOWS
-from otel_llm_collector.vocabulary.measures import Measure
+from otel_llm_collector.vocabulary.measures import TTFT, Measure
 from otel_llm_dashboards.drawing import charts, variables
 from otel_llm_dashboards.drawing.board import Board, Row
 from otel_llm_dashboards.drawing.panel import Panel, Query
 from otel_llm_dashboards.drawing.tables import Column, table
+from otel_llm_dashboards.drawing.trace_links import slow_calls
 from otel_llm_dashboards.queries.labels import JOB, MODEL, RUN, TRAFFIC, VANTAGE, legend, selection
 from otel_llm_dashboards.queries.recorded import recorded_series
 
@@ -37,7 +38,12 @@ def board() -> Board:
             Row("Goodput: requests that met every term at once", (goodput(), good_share())),
             Row("Alerts", (firing(),)),
         ),
-        variables=[*variables.data_sources(), *variables.scope()],
+        variables=[
+            *variables.data_sources(),
+            *variables.scope(),
+            *variables.slow_calls(variables.SENDERS, TTFT),
+        ],
+        links=slow_calls(TTFT, TTFT),
         span="now-6h",
     )
 

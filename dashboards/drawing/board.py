@@ -10,6 +10,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 
+from otel_llm_dashboards.drawing.charts import Links
 from otel_llm_dashboards.drawing.links import links
 from otel_llm_dashboards.drawing.panel import Panel
 
@@ -43,6 +44,8 @@ class Board:
     variables: Sequence[Builder[models.VariableModel]]
     annotations: Sequence[Builder[models.AnnotationQuery]] = field(default=())
     span: str = "now-1h"
+    links: Links = ()
+    """Where a click on a figure leads whose panel does not say."""
 
     def json(self) -> str:
         """Return the text of the board's file."""
@@ -60,11 +63,11 @@ class Board:
             .links(links(TAG))
         ).build()
         made.schema_version = _SCHEMA
-        made.panels = _lay_out(self.rows)
+        made.panels = _lay_out(self.rows, self.links)
         return json.dumps(_strip(json.loads(json.dumps(made, cls=JSONEncoder))), indent=2) + "\n"
 
 
-def _lay_out(rows: Sequence[Row]) -> list[models.Panel | models.RowPanel]:
+def _lay_out(rows: Sequence[Row], figures_lead_to: Links) -> list[models.Panel | models.RowPanel]:
     """Return the panels placed from left to right and from top to bottom. Each row begins a new line."""
     found: list[models.Panel | models.RowPanel] = []
     y = number = 0
@@ -78,6 +81,8 @@ def _lay_out(rows: Sequence[Row]) -> list[models.Panel | models.RowPanel]:
             if x + panel.width > COLUMNS:
                 x, y = 0, lowest
             built = panel.builder.build()
+            if built.type_val == "stat" and built.field_config and not built.field_config.defaults.links:
+                built.field_config.defaults.links = [link.build() for link in figures_lead_to]
             built.id_val, built.grid_pos = number, models.GridPos(panel.height, panel.width, x, y)
             (heading.panels if row.folded else found).append(built)
             x, lowest = x + panel.width, max(lowest, y + panel.height)
@@ -89,11 +94,15 @@ def _lay_out(rows: Sequence[Row]) -> list[models.Panel | models.RowPanel]:
 def _strip(made: Any) -> Any:
     """Return a board without the fields that the builders add and that some version of Grafana does not know.
 
-    Grafana 11 lacks the menu that links and annotations are hidden in; 12 and 13 lack the totals of tables.
+    Grafana 11 lacks the menu that links and annotations are hidden in; 12 and 13 lack the totals of tables. Links of
+    values have less than those of boards, whose builder makes both.
     """
     for hidden in (*made["links"], *made["annotations"]["list"]):
         hidden.pop("placement", None)
     for panel in made["panels"]:
         for inner in (panel, *panel.get("panels", ())):
             inner.get("options", {}).pop("footer", None)
+            defaults = inner.get("fieldConfig", {}).get("defaults", {})
+            if found := defaults.pop("links", None):
+                defaults["links"] = [{key: link[key] for key in ("title", "url", "targetBlank")} for link in found]
     return made

@@ -5,13 +5,17 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import common, dashboard, stat, statetimeline, timeseries
 from grafana_foundation_sdk.builders import heatmap as heatmaps
+from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common as looks
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import heatmap as heatmap_models
 
 from otel_llm_dashboards.drawing.panel import Panel, Query, data_source, targets, thresholds, value_mappings
 
-__all__ = ["DASHED", "MARKED", "heatmap", "lines", "number", "states"]
+__all__ = ["DASHED", "MARKED", "Links", "heatmap", "lines", "number", "states"]
+
+Links = Sequence[Builder[models.DashboardLink]]
+"""Where a click on a value leads."""
 
 DASHED: Final = (("custom.lineStyle", {"fill": "dash", "dash": [6, 6]}), ("custom.lineWidth", 1))
 MARKED: Final = (
@@ -33,6 +37,7 @@ def lines(
     logarithmic: bool = False,
     signed: bool = False,
     top: float | None = None,
+    links: Links = (),
 ) -> Panel:
     """Return lines over time. limits: the values from which on a colour applies; styles: properties by name pattern.
 
@@ -66,7 +71,7 @@ def lines(
         made.max(top)
     for name, properties in (styles or {}).items():
         made.override_by_regexp(name, [models.DynamicConfigValue(key, value) for key, value in properties])
-    return Panel(made, width, 8)
+    return Panel(made.data_links(list(links)), width, 8)
 
 
 def number(
@@ -77,6 +82,7 @@ def number(
     width: int = 4,
     limits: Sequence[tuple[float, str]] = (),
     words: Mapping[str, tuple[str, str]] | None = None,
+    links: Links = (),
 ) -> Panel:
     """Return the last value of each series as a large figure. words: value → (text, colour)."""
     made = (
@@ -95,10 +101,10 @@ def number(
         .thresholds(thresholds(limits))
         .mappings(value_mappings(words or {}))
     )
-    return Panel(made, width, 4)
+    return Panel(made.data_links(list(links)), width, 4)
 
 
-def heatmap(title: str, about: str, unit: str, query: Query, width: int = 12) -> Panel:
+def heatmap(title: str, about: str, unit: str, query: Query, width: int = 12, links: Links = ()) -> Panel:
     """Return the spread of values over time. Exemplars are dots, and each leads to its trace."""
     made = (
         heatmaps.Panel()
@@ -126,7 +132,7 @@ def heatmap(title: str, about: str, unit: str, query: Query, width: int = 12) ->
         .exemplars_color("rgba(255,0,255,0.8)")
         .show_legend()
     )
-    return Panel(made, width, 9)
+    return Panel(made.data_links(list(links)), width, 9)
 
 
 def states(

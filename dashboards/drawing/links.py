@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from otel_llm import conventions
 
-__all__ = ["links"]
+__all__ = ["explore_url", "links"]
 
 _SLOW_FIRST_TOKEN_S: Final = 2
 """What the Collector's tail sampling takes for slow, unless TRACES_SLOW_FIRST_TOKEN_S says otherwise."""
@@ -36,19 +36,22 @@ def links(tag: str) -> list[Builder[models.DashboardLink]]:
     ]
 
 
-def _explore(title: str, kind: str, query: dict[str, object]) -> Builder[models.DashboardLink]:
-    """Return a link to Explore with a query of a store of traces, in the time range of the board."""
+def explore_url(kind: str, query: dict[str, object]) -> str:
+    """Return the address of Explore with a query of a store of traces, in the time range of the board."""
     chosen = f"${{{kind}_datasource}}"
     pane = {
         "datasource": chosen,
         "queries": [{"refId": "A", "datasource": {"type": kind, "uid": chosen}, **query}],
         "range": {"from": "${__from}", "to": "${__to}"},
     }
-    url = f"/explore?schemaVersion=1&orgId=1&panes={_encode(json.dumps({'a': pane}))}"
+    return f"/explore?schemaVersion=1&orgId=1&panes={_encode(json.dumps({'a': pane}))}"
+
+
+def _explore(title: str, kind: str, query: dict[str, object]) -> Builder[models.DashboardLink]:
     return (
         dashboard.DashboardLink(title)
         .type(models.DashboardLinkType.LINK)
-        .url(url)
+        .url(explore_url(kind, query))
         .icon("external link")
         .tooltip(f"In Explore, with the {kind.title()} data source of this board")
         .target_blank(True)
@@ -57,4 +60,6 @@ def _explore(title: str, kind: str, query: dict[str, object]) -> Builder[models.
 
 def _encode(text: str) -> str:
     """Return a text percent-encoded, except for the variables that Grafana fills in."""
-    return "".join(part if part.startswith("${") else quote(part, safe="") for part in re.split(r"(\$\{\w+\})", text))
+    return "".join(
+        part if part.startswith("${") else quote(part, safe="") for part in re.split(r"(\$\{[\w.]+\})", text)
+    )

@@ -9,6 +9,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from otel_llm_collector.rule_sources.dimensions import FAMILY, QUANTILES
 from otel_llm_collector.vocabulary.measures import Measure
 from otel_llm_dashboards.drawing.panel import data_source
+from otel_llm_dashboards.drawing.trace_links import SERVICE, promise
 from otel_llm_dashboards.queries.labels import (
     CLUSTER,
     ENGINE,
@@ -21,7 +22,7 @@ from otel_llm_dashboards.queries.labels import (
 )
 from otel_llm_dashboards.queries.recorded import recorded_series
 
-__all__ = ["Variable", "bucket_edges", "data_sources", "quantile", "query_values", "scope"]
+__all__ = ["SENDERS", "Variable", "bucket_edges", "data_sources", "quantile", "query_values", "scope", "slow_calls"]
 
 Variable = Builder[models.VariableModel]
 
@@ -32,6 +33,10 @@ _KNOWN: Final = "|".join(
     recorded_series(name) for name in ("requests:rate5m", "requests_running:sum", "time_to_first_token:union_rate5m")
 )
 """Every client, engine and gateway has one of these, so that no metric of a particular engine is asked for."""
+
+
+SENDERS: Final = f"label_values(traces_span_metrics_calls_total, {JOB})"
+"""Services that send spans of calls, by what the Collector counts of them."""
 
 
 def data_sources() -> list[Variable]:
@@ -77,6 +82,23 @@ def _left_out() -> dashboard.CustomVariable:
         )
         .current(models.VariableOption(selected=True, text="left out", value="load_run"))
     )
+
+
+def slow_calls(jobs: str, *measures: Measure) -> list[Variable]:
+    """Return what links to slow calls need: a service whose traces are searched, and what is promised of measures.
+
+    jobs: the query for services that send spans
+    """
+    service = query_values(SERVICE, "Traces of", jobs, several=False).hide(models.VariableHide.IN_CONTROLS_MENU)
+    return [service, *map(_promised, measures)]
+
+
+def _promised(of: Measure) -> Variable:
+    """Return the threshold that holds for all models, in seconds, as a choice that nobody sees."""
+    matchers = f'measure="{of.name}", {MODEL}=""'
+    query = f"query_result(max({recorded_series('slo_threshold:seconds')}{{{matchers}}}))"
+    made = query_values(promise(of), f"Promised: {of.title}", query, several=False, regex=r"/^\{\} (\S+) /")
+    return made.hide(models.VariableHide.HIDE_VARIABLE)
 
 
 def query_values(

@@ -4,6 +4,7 @@ from otel_llm_collector.rule_sources.dimensions import FAMILY
 from otel_llm_collector.vocabulary.measures import MEASURES, WAITED_FOR, Measure
 from otel_llm_dashboards.drawing import charts
 from otel_llm_dashboards.drawing.panel import Panel, Query
+from otel_llm_dashboards.drawing.trace_links import slow_calls
 from otel_llm_dashboards.queries.labels import JOB, MODEL, QUANTILE, VANTAGE, legend, selection
 from otel_llm_dashboards.queries.recorded import below, clipped, recorded_series
 
@@ -28,6 +29,7 @@ def band(of: Measure) -> Panel:
         *edges,
         styles={"(upper|lower).*": charts.DASHED},
         logarithmic=True,
+        links=slow_calls(of),
     )
 
 

@@ -3,10 +3,11 @@
 from typing import Final
 
 from otel_llm import conventions
-from otel_llm_collector.vocabulary.measures import QUEUE, TTFT
+from otel_llm_collector.vocabulary.measures import DURATION, QUEUE, TPOT, TTFT
 from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for
 from otel_llm_dashboards.drawing import charts
 from otel_llm_dashboards.drawing.panel import Panel, Query
+from otel_llm_dashboards.drawing.trace_links import slow_calls
 from otel_llm_dashboards.queries.labels import (
     ENGINE,
     HAS_ENGINE,
@@ -94,6 +95,7 @@ def queue(q: str) -> Panel:
         Query(shown, legend(*_WHO)),
         Query(f"{shown}\nand on ({by}) (max by ({by}) ({below(QUEUE, q)}) == 1)", f"below {legend(*_WHO)}"),
         styles={"below.*": charts.MARKED},
+        links=slow_calls(QUEUE),
     )
 
 
@@ -107,6 +109,7 @@ def queue_seen() -> Panel:
         "s",
         Query(percentile("0.5", first, (ENGINE, MODEL), HAS_ENGINE), f"first token {legend(ENGINE, MODEL)}"),
         Query(percentile("0.5", QUEUE, (ENGINE, MODEL)), f"queue {legend(ENGINE, MODEL)}"),
+        links=slow_calls(TTFT),
     )
 
 
@@ -203,6 +206,7 @@ def mean_duration() -> Panel:
         f"Total duration of requests divided by their number, over 5 minutes. {_SUCCEEDED} {_MEANS}",
         "s",
         Query(f"{recorded_series('request_duration:mean5m')}{selection()}", f"mean {legend(*_WHO)}"),
+        links=slow_calls(DURATION),
     )
 
 
@@ -213,6 +217,7 @@ def mean_queue() -> Panel:
         f"Total waiting time of requests divided by their number, over 5 minutes. {_SUCCEEDED} {_MEANS}",
         "s",
         Query(f"{recorded_series('queue_duration:mean5m')}{selection()}", f"mean {legend(*_WHO)}"),
+        links=slow_calls(QUEUE),
     )
 
 
@@ -223,6 +228,7 @@ def mean_prompt() -> Panel:
         f"Time spent on prompts divided by the number of prompt tokens. {_MEANS}",
         "s",
         Query(_mean("server_prompt_time", "server_prompt_tokens"), f"mean {legend(*_WHO)}"),
+        links=slow_calls(TTFT, TTFT),
     )
 
 
@@ -233,6 +239,7 @@ def mean_token() -> Panel:
         f"Time spent on generating divided by the number of tokens generated. {_MEANS}",
         "s",
         Query(_mean("server_generation_time", "server_generation_tokens"), f"mean {legend(*_WHO)}"),
+        links=slow_calls(TPOT),
     )
 
 

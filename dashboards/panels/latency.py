@@ -1,12 +1,13 @@
-"""Panels of one latency: its percentiles, where its tail comes from, and how its values are spread."""
+"""Panels of one latency: its percentiles, and where its tail comes from."""
 
 from collections.abc import Sequence
 from typing import Final
 
-from otel_llm_collector.rule_sources.dimensions import FAMILY, QUANTILES, SUCCEEDED
+from otel_llm_collector.rule_sources.dimensions import FAMILY, QUANTILES
 from otel_llm_collector.vocabulary.measures import Measure
 from otel_llm_dashboards.drawing import charts
 from otel_llm_dashboards.drawing.panel import Panel, Query
+from otel_llm_dashboards.drawing.trace_links import slow_calls
 from otel_llm_dashboards.queries.labels import (
     ENGINE,
     JOB,
@@ -19,10 +20,10 @@ from otel_llm_dashboards.queries.labels import (
     percentile_name,
     selection,
 )
-from otel_llm_dashboards.queries.raw import raw_histogram, raw_percentile
+from otel_llm_dashboards.queries.raw import raw_percentile
 from otel_llm_dashboards.queries.recorded import below, clipped, percentile, recorded_series
 
-__all__ = ["breakdown", "client_minus_server", "heatmap", "percentiles", "provider", "tails"]
+__all__ = ["breakdown", "client_minus_server", "percentiles", "provider", "tails"]
 
 _DRAWN: Final = tuple(q for q in QUANTILES if q != "0.95")
 """All recorded percentiles but p95, whose line would hide those of p90 and p99. Breakdowns can show it."""
@@ -49,6 +50,7 @@ def percentiles(of: Measure) -> Panel:
         Query(under, f"p50 below {legend(*_WHO)}"),
         styles={"p99 clipped.*": charts.MARKED, "p50 below.*": charts.MARKED},
         logarithmic=True,
+        links=slow_calls(of),
     )
 
 
@@ -70,6 +72,7 @@ def breakdown(of: Measure, what: str, labels: Sequence[str], *more: str) -> Pane
         "spent between them.",
         "s",
         Query(percentile(QUANTILE, of, labels, *more), legend(*labels)),
+        links=slow_calls(of),
     )
 
 
@@ -84,6 +87,7 @@ def provider(of: Measure) -> Panel:
         "s",
         Query(raw_percentile(QUANTILE, of, "exponential", by), f"{legend(*by)} · exponential"),
         Query(raw_percentile(QUANTILE, of, "explicit", by), f"{legend(*by, FAMILY)}"),
+        links=slow_calls(of),
     )
 
 
@@ -98,24 +102,5 @@ def client_minus_server(of: Measure) -> Panel:
         "s",
         Query(f"{recorded_series(f'{of.name}:client_minus5m')}{chosen}", f"client − {legend(VANTAGE, MODEL)}"),
         signed=True,
-    )
-
-
-def heatmap(of: Measure, kind: str) -> Panel:
-    """Show how values are spread over time, with exemplars."""
-    explicit = kind == "explicit"
-    edges = (f'{FAMILY}="${of.name}_edges"',) if explicit else ()
-    chosen = selection(SUCCEEDED, *edges)
-    which = (
-        "Explicit histograms of one family of edges (chosen at `Edges`): buckets with different edges do not add up."
-        if explicit
-        else "Exponential histograms."
-    )
-    return charts.heatmap(
-        f"{of.heading}, {kind} histograms",
-        f"Requests or gaps per second by {of.title}, of everything chosen above. {which} Choose one place of "
-        "measurement; otherwise what both client and engine measured counts twice. The dots are exemplars: click "
-        "one to open its trace in Jaeger or Tempo, if the data source is set up for it.",
-        "s",
-        Query(raw_histogram(of, kind, ("le",) if explicit else (), chosen), "{{le}}", exemplars=True),
+        links=slow_calls(of, of),
     )

@@ -8,6 +8,7 @@ from otel_llm_collector.vocabulary.measures import DECODE, PREFILL, QUEUE, Measu
 from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for
 from otel_llm_dashboards.drawing import charts
 from otel_llm_dashboards.drawing.panel import Panel, Query
+from otel_llm_dashboards.drawing.trace_links import slow_calls
 from otel_llm_dashboards.queries.labels import (
     ENGINE,
     ERROR,
@@ -52,6 +53,7 @@ def parts() -> Panel:
         "s",
         *(Query(_quantile(of), f"{name} {legend(*_WHO)}") for name, of in named),
         logarithmic=True,
+        links=slow_calls(QUEUE),
     )
 
 
@@ -66,6 +68,7 @@ def phase(of: Measure, about: str) -> Panel:
         Query(_quantile(of), legend(*_WHO)),
         Query(f"{_quantile(of)}\nand on ({by}) (max by ({by}) ({below(of, QUANTILE)}) == 1)", f"below {legend(*_WHO)}"),
         styles={"below.*": charts.MARKED},
+        links=slow_calls(of),
     )
 
 
@@ -172,6 +175,7 @@ def transfers() -> Panel:
         "engines' histograms: it is part of the time to first token.",
         "s",
         *(Query(f"histogram_quantile({q}, {buckets})", f"{name} {legend(*by)}") for q, name in _MIDDLE_AND_TAIL),
+        links=slow_calls(QUEUE),
     )
 
 

@@ -8,6 +8,7 @@ from otel_llm_collector.vocabulary.measures import ITL, TTFT, Measure
 from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for
 from otel_llm_dashboards.drawing import charts
 from otel_llm_dashboards.drawing.panel import Panel, Query
+from otel_llm_dashboards.drawing.trace_links import slow_calls
 from otel_llm_dashboards.queries.labels import (
     ERROR,
     HAS_ENGINE,
@@ -50,6 +51,7 @@ def _latency(of: Measure) -> Panel:
             Query(query, legend(*_REPLICA, *((FAMILY,) if kind == "explicit" else ())))
             for kind, query in zip(KINDS, queries, strict=True)
         ),
+        links=slow_calls(of),
     )
 
 

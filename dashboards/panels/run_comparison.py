@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from otel_llm_collector.rule_sources.dimensions import QUANTILES, SUCCEEDED
+from otel_llm_collector.rule_sources.dimensions import QUANTILES
 from otel_llm_collector.vocabulary.measures import WAITED_FOR, Measure
 from otel_llm_dashboards.drawing import charts
 from otel_llm_dashboards.drawing.panel import Panel, Query
 from otel_llm_dashboards.drawing.tables import Column, table
+from otel_llm_dashboards.drawing.trace_links import slow_calls
 from otel_llm_dashboards.queries.labels import QUANTILE, RUN, legend, percentile_name
-from otel_llm_dashboards.queries.raw import KINDS, raw_histogram
+from otel_llm_dashboards.queries.raw import KINDS
 from otel_llm_dashboards.queries.run_totals import (
     EITHER,
     NAME,
@@ -19,10 +20,9 @@ from otel_llm_dashboards.queries.run_totals import (
     with_run_name,
 )
 
-__all__ = ["heatmap", "over_time", "percentile_table"]
+__all__ = ["over_time", "percentile_table"]
 
 _MEASURE: Final = "measure"
-_RUNS: Final = {"A": A, "B": B}
 
 
 def percentile_table() -> Panel:
@@ -62,18 +62,5 @@ def over_time(of: Measure) -> Panel:
             Query(with_run_name(percentile_over_time(of, QUANTILE, kind, EITHER)), f"{legend(NAME)} · {kind}")
             for kind in KINDS
         ),
-    )
-
-
-def heatmap(of: Measure, run: str, kind: str) -> Panel:
-    """Show how the values of one run are spread over time, with exemplars."""
-    chosen = f'{RUN}="{_RUNS[run]}", {SUCCEEDED}'
-    by = ("le",) if kind == "explicit" else ()
-    return charts.heatmap(
-        f"{of.heading} of run {run}, {kind} histograms",
-        f"Values per second by {of.title}, of run {run}, measured by the load generator. A run has one kind of "
-        "histogram: the other panel stays empty. The dots are exemplars: click one to open its trace in Jaeger or "
-        "Tempo, if the data source is set up for it.",
-        "s",
-        Query(raw_histogram(of, kind, by, chosen), "{{le}}", exemplars=True),
+        links=slow_calls(of),
     )

@@ -11,6 +11,7 @@ import pytest
 from otel_llm import conventions
 from otel_llm_collector.vocabulary.measures import MEASURES
 from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for, series_name
+from otel_llm_dashboards.panels.spread import OF_CHUNKS, OF_TOKENS
 from tests.dashboards.test_layout import BOARDS, FOLDER, panels
 
 RULES = FOLDER.parent.parent / "collector" / "rules"
@@ -109,16 +110,22 @@ def test_every_raw_series_and_label_is_of_the_vocabulary(board: str, text: str) 
     assert named <= KNOWN
 
 
+HEATMAPS = {m.title: set(m.sources()) for m in (*MEASURES, *OF_CHUNKS)} | {m.title: set(m.sources()) for m in OF_TOKENS}
+
+
 @pytest.mark.parametrize("name", BOARDS)
-def test_heatmaps_have_exemplars_and_every_source_of_their_measure(name: str) -> None:
+def test_heatmaps_have_exemplars_and_every_source_of_one_kind_of_value(name: str) -> None:
+    """Exemplars are those of every series that is named, so that gaps between chunks and tokens stay apart."""
     for panel in panels(BOARDS[name]):
         exemplars = [target for target in panel["targets"] if target.get("exemplar")]
         assert bool(exemplars) == (panel["type"] == "heatmap"), panel["title"]
         for target in exemplars:
             assert target["format"] == "heatmap"
-            (measure,) = (m for m in MEASURES if panel["title"].lower().startswith(m.title))
+            (sources,) = (found for title, found in HEATMAPS.items() if panel["title"].lower().startswith(title))
             suffix = "_bucket" if "explicit" in panel["title"] else ""
-            assert all(f"rate({source}{suffix}{{" in target["expr"] for source in measure.sources())
+            assert set(re.findall(rf"rate\((\w+?){suffix}{{", target["expr"])) == sources
+            if "chunk" not in panel["title"]:
+                assert "chunk" not in target["expr"]
 
 
 def test_both_kinds_of_histogram_are_two_query_sets() -> None:

@@ -288,6 +288,22 @@ def test_the_exemplar_of_the_worst_gap_points_at_its_span():
     assert (worst.trace_id, worst.span_id) == (span.context.trace_id, span.context.span_id)
 
 
+def test_an_exemplar_of_gaps_between_tokens_is_a_gap_between_tokens_of_its_call():
+    """The longest gaps between chunks here bring a role and the usage; four tokens share the gap of their chunk."""
+    telemetry = Telemetry()
+    for drawing in ("r_......a.4b.....$|", "r_a.b|"):
+        called(telemetry, drawing)
+    slow, _ = telemetry.spans
+    points = telemetry.points
+    gaps, chunks = (
+        points[(metric_name(key), None)].exemplars for key in ("inter_token_latency", "time_per_output_chunk")
+    )
+    found = {each.span_id: round(each.value, 6) for each in gaps}
+    assert found == {each.context.span_id: longest for each, longest in zip(telemetry.spans, (0.01, 0.02), strict=True)}
+    assert max(each.value for each in chunks) == pytest.approx(0.07)
+    assert found[slow.context.span_id] <= slow.attributes["otel_llm.inter_token_latency.max"]
+
+
 def test_an_unsampled_call_has_metrics_all_the_same():
     telemetry = called(Telemetry(sampler=ALWAYS_OFF), "r.a.b|")
     assert telemetry.spans == ()
