@@ -54,6 +54,7 @@ __all__ = [
     "time_to_first_chunk",
     "time_to_first_image",
     "time_to_first_token",
+    "time_to_stop",
     "token_gaps",
 ]
 
@@ -201,6 +202,16 @@ def time_to_first_image(record: StreamRecord) -> float | None:
 def _time_to_first(kind: int, record: StreamRecord) -> float | None:
     first = record.chunks.kind.tobytes().find(kind) if record.stream else -1
     return None if first < 0 else (record.chunks.at_ns[first] - record.sent_ns) / 1e9
+
+
+def time_to_stop(record: StreamRecord) -> float | None:
+    """Return ended - when the server was asked to stop. None when it was not, or its answer came to no end of its own.
+
+    Where it did not obey, that is when the whole answer was there.
+    """
+    if record.stop_ns is None or not record.finish_reasons or record.outcome not in ("complete", "closed_early"):
+        return None
+    return max(record.ended_ns - record.stop_ns, 0) / 1e9
 
 
 def real_time_factor(record: StreamRecord) -> float | None:
@@ -552,6 +563,14 @@ MEASURES: Final = (
         "request latency / audio_duration: below 1, faster than it is heard",
         "there was no sound, or its length is not known",
         _of_record(real_time_factor),
+    ),
+    Measure(
+        "time_to_stop",
+        "s",
+        "end of the answer - when the server was asked to stop it",
+        "it was not asked, or the answer came to no end of its own",
+        _of_record(time_to_stop),
+        successes_only=False,
     ),
     Measure(
         "chunks",

@@ -68,7 +68,7 @@ NOT_STREAMED: Final = "not_streamed"
 Outcome = Literal["complete", "closed_early", "abandoned", "cancelled", "error"]
 TokenSource = Literal["provider", "counted", "chunks"]
 
-_MOMENTS: Final = ("intended_ns", "due_ns", "sent_ns", "headers_ns", "ended_ns")
+_MOMENTS: Final = ("intended_ns", "due_ns", "sent_ns", "headers_ns", "stop_ns", "ended_ns")
 """What of a record is a moment, beside the arrivals of its chunks; `connect_ns` is a duration."""
 
 _CODES: Final = {"at_ns": "q", "read": "I", "kind": "B", "size": "I", "tokens": "I", "lag_ns": "q"}
@@ -206,6 +206,8 @@ class StreamRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     connect_ns: int | None = None
     """Nanoseconds (a duration) of DNS, TCP and TLS, when this request opened its connection."""
     headers_ns: int | None = None
+    stop_ns: int | None = None
+    """When the server was asked to stop the answer, which a user had interrupted."""
     ended_ns: int
     chunks: Chunks
 

@@ -34,7 +34,8 @@ _LOGARITHMIC: Final = ("audio/pcmu", "audio/pcma")
 _LOGARITHMIC_BYTES_PER_S: Final = 8_000
 _PCM: Final = (1, 2, 24_000)
 _WANTED: Final = "--audio with a WAV of one channel, 16 bits and 24,000 samples a second"
-_FAILED: Final = ("failed", "cancelled")
+_CANCELLED: Final = "cancelled"
+_FAILED: Final = ("failed", _CANCELLED)
 _PARTS: Final = {"user": "input_text", "system": "input_text", "assistant": "output_text"}
 
 
@@ -100,12 +101,14 @@ class OpenAIRealtime(SocketProtocol):
     provider = "openai"
     conversations = True
     carriers = ("websocket",)
+    stops = True
 
-    __slots__ = ("_bytes_per_s",)
+    __slots__ = ("_bytes_per_s", "_stopping")
 
     def __init__(self) -> None:
         super().__init__()
         self._bytes_per_s = PCM_BYTES_PER_S
+        self._stopping = False
 
     @classmethod
     def path(cls, model: str, *, stream: bool) -> str:
@@ -128,6 +131,13 @@ class OpenAIRealtime(SocketProtocol):
     @classmethod
     def messages(cls, body: bytes) -> Sequence[bytes]:
         return (body,)
+
+    def stopping(self) -> bytes | None:
+        """Return a `response.cancel`. It names the answer: without, it means one of the conversation."""
+        if (answer := self.said.response_id) is None:
+            return None
+        self._stopping = True
+        return msgspec.json.encode({"type": "response.cancel", "response_id": answer})
 
     def decode(self, event: bytes) -> Delta | None:
         try:
@@ -170,7 +180,8 @@ class OpenAIRealtime(SocketProtocol):
         if last:
             self.done = True
             details = response.status_details or _StatusDetails()
-            if response.status in _FAILED:
+            self.stopped = self._stopping and response.status == _CANCELLED
+            if response.status in _FAILED and not self.stopped:
                 said.error = error_of(details.error) or (response.status or "", details.reason or "")
             else:
                 said.finish(details.reason or response.status or "completed")

@@ -5,7 +5,7 @@ from typing import Final
 
 from otel_llm.clock import now_ns
 from otel_llm.sim.client_connection import ClientConnection
-from otel_llm.sim.truth import LEFT, SentRow
+from otel_llm.sim.truth import LEFT, STOPPED, SentRow
 from otel_llm.sim.wheel import Wheel
 from otel_llm.sim.writes import Write
 
@@ -24,6 +24,8 @@ class AnswerPlayer:
         self._writes: Iterator[Write] = iter(())
         self._write: Write = (0, b"", -1, 0)
         self._start, self._blocked = 0, False
+        self._stop_ns = 0
+        self._stopped: Callable[[int], tuple[bytes, int]]
         connection.on_lost = self._left
 
     def begin(self, writes: Iterator[Write], start_ns: int, wheel: Wheel) -> None:
@@ -31,6 +33,19 @@ class AnswerPlayer:
         self._row.start = self._start = start_ns
         self._writes, self._write = writes, next(writes)
         wheel.add(start_ns + self._write[0], self)
+
+    def stop_by(self, ending: Callable[[int], tuple[bytes, int]], after_ns: int, wheel: Wheel) -> None:
+        """Let the client have the answer stopped.
+
+        ending: returns what is said then after so many tokens; after_ns: how long it goes on before
+        """
+
+        def stop() -> None:
+            self._row.stop = now_ns()
+            self._stop_ns = self._row.stop + after_ns
+            wheel.add(self._stop_ns, self)  # beside the next write, which may be due later
+
+        self._stopped, self._connection.on_stop = ending, stop
 
     def play(self, now: int) -> int | None:
         connection, row = self._connection, self._row
@@ -40,15 +55,14 @@ class AnswerPlayer:
         if connection.blocked():
             self._blocked = True
             return now + _POLL_NS
+        if self._stop_ns and now >= self._stop_ns:
+            self._stop(now)
+            return None
         if data is None:
             self._end(due)
             connection.cut()
             return None
-        connection.send(data)
-        if tokens >= 0:
-            recv = row.recv
-            row.bytes += len(data)
-            row.stamps.extend((now - recv, now_ns() - recv, tokens, events, self._start + due - recv))
+        self._send(now, due, data, tokens, events)
         following = next(self._writes, None)
         if following is None:
             self._end(due)
@@ -56,6 +70,21 @@ class AnswerPlayer:
             return None
         self._write = following
         return self._start + following[0]
+
+    def _send(self, now: int, due: int, data: bytes, tokens: int, events: int) -> None:
+        self._connection.send(data)
+        if tokens >= 0:
+            row, recv = self._row, self._row.recv
+            row.bytes += len(data)
+            row.stamps.extend((now - recv, now_ns() - recv, tokens, events, self._start + due - recv))
+
+    def _stop(self, now: int) -> None:
+        row = self._row
+        data, events = self._stopped(row.tokens)
+        self._send(now, self._stop_ns - self._start, data, row.tokens, row.events + events)
+        row.err = STOPPED
+        self._end()
+        self._connection.finished(keep_alive=True)
 
     def _left(self) -> None:
         self._row.err = LEFT
@@ -66,5 +95,5 @@ class AnswerPlayer:
         if not row.end:
             row.end = now_ns()
             row.free = row.end if due is None or self._blocked else self._start + due
-            self._connection.on_lost = None
+            self._connection.on_lost = self._connection.on_stop = None
             self._over(row)

@@ -66,6 +66,7 @@ class Behaviour:
                       before the event with the token fault_at (the first is 0): `disconnect`, `stall` for stall_ms,
                       `badjson`: one event that is no JSON, `error`: an error object, and the stream's end
     fault_rate:       share of the requests that it happens to
+    stop_ms:          how long an answer goes on that its client wants stopped
     slots:            answers being made at a time, 0 for any number; the others wait in line. Of the server alone
     cache_block:      tokens in a block of the prefix cache, 0: there is none. With it a prompt's tokens are its words,
                       and usage says how many of them were cached. Of the server alone
@@ -108,6 +109,7 @@ class Behaviour:
     fault_rate: float = 1.0
     stall_ms: float = 60_000.0
     retry_after: str = "1"
+    stop_ms: float = 0.0
     slots: int = 0
     cache_block: int = 0
     cache_size: int = 0

@@ -54,6 +54,7 @@ _HELP = {
     "fault_rate": "share of the requests that have the fault",
     "stall_ms": "length of a stall",
     "retry_after": "Retry-After header of 429, 500 and 503, in seconds",
+    "stop_ms": "how long an answer goes on that its client wants stopped (Realtime)",
     "slots": "answers made at a time, 0 for any number; further requests wait in line",
     "cache_block": "tokens in a block of the prefix cache, 0: none; with it a prompt's words are its tokens",
     "cache_size": "blocks that the prefix cache holds, 0 for any number",

@@ -23,7 +23,12 @@ _DIRECT: Final = os.name == "posix"  # elsewhere a socket is no file that can be
 
 
 class Session(Protocol):
-    """What is spoken on a connection instead of HTTP, once it was upgraded."""
+    """What is spoken on a connection instead of HTTP, once it was upgraded.
+
+    stop: to be called where a message wants no more of the answer; returns whether there is one
+    """
+
+    stop: Callable[[], bool]
 
     @property
     def spoken(self) -> type[Format]:
@@ -65,6 +70,7 @@ class ClientConnection(asyncio.Protocol):
     """Calls `answer(connection, request)` for one request at a time; for the next one after `finished()`.
 
     on_lost: set by the code that answers; called when the client leaves before the answer ends
+    on_stop: set by the code that answers; called when the client wants no more of the answer
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class ClientConnection(asyncio.Protocol):
         self.lost, self.gone = False, asyncio.Event()
         self.remote = ""
         self.on_lost: Callable[[], None] | None = None
+        self.on_stop: Callable[[], None] | None = None
 
     # asyncio's side
 
@@ -155,6 +162,7 @@ class ClientConnection(asyncio.Protocol):
         Each is a request with the headers of the one that asked for the upgrade.
         """
         headers = {name: value for name, value in request.headers.items() if name != "x-request-id"}
+        session.stop = self.stop
         self.session, self._upgraded = session, replace(request, headers=headers, keep_alive=True)
         self.send(reply + session.outgoing())
         self.finished(keep_alive=True)
@@ -168,6 +176,13 @@ class ClientConnection(asyncio.Protocol):
         if session.over:
             self._transport.close()
         self._next()
+
+    def stop(self) -> bool:
+        """Have the answer stopped; return whether there is one."""
+        if self.on_stop is None:
+            return False
+        self.on_stop()
+        return True
 
     # the answer's side
 
@@ -199,7 +214,7 @@ class ClientConnection(asyncio.Protocol):
 
     def finished(self, *, keep_alive: bool) -> None:
         """End the answer: begin with the next request, or close the connection where it is not kept alive."""
-        self.on_lost = None
+        self.on_lost = self.on_stop = None
         self._busy = False
         if self.lost:
             return

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from otel_llm.sim.truth import LEFT, SentRow
+from otel_llm.sim.truth import LEFT, STOPPED, SentRow
 
 __all__ = ["HABITS", "Counting", "Habits", "outcome_of"]
 
@@ -37,7 +37,7 @@ def outcome_of(row: SentRow) -> str:
     """Return how a request ended: `refused`, `left`, `failed`, or the reason of an answer's end."""
     if row.status != 200:
         return "refused"
-    if row.err == LEFT:
+    if row.err in (LEFT, STOPPED):
         return "left"
     return "failed" if row.err or row.fault not in ("", "stall") else row.finish
 

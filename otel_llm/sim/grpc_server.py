@@ -32,6 +32,7 @@ class Call:
         self.session = self
         self.spoken, self.remote = spoken, remote
         self.on_lost: Callable[[], None] | None = None
+        self.on_stop: Callable[[], None] | None = None
         self.replies: asyncio.Queue[Reply | None] = asyncio.Queue()
         self._rest = b""
 

@@ -20,7 +20,7 @@ from otel_llm.sim.exposition import Exposition, Load
 from otel_llm.sim.formats import FORMATS, Format, Question, read_question
 from otel_llm.sim.incident import limits_in_incident, while_incident
 from otel_llm.sim.prefix_cache import PrefixCache
-from otel_llm.sim.schedule import draw_fault
+from otel_llm.sim.schedule import draw_fault, to_ns
 from otel_llm.sim.slots import Slots
 from otel_llm.sim.truth import Counters, SentRow, TruthLog
 from otel_llm.sim.wheel import Wheel
@@ -216,7 +216,9 @@ class Service:
             writes = stream_writes(answer, row.id, fault, chunked=request.chunked, close=close)
         else:
             writes = whole_writes(answer, row.id, fault, close=close)
-        self._seat(AnswerPlayer(connection, row, self._leave, keep_alive=keep_alive), row, writes)
+        player = AnswerPlayer(connection, row, self._leave, keep_alive=keep_alive)
+        player.stop_by(answer.stopped, to_ns(question.behaviour.stop_ms), self._wheel)
+        self._seat(player, row, writes)
 
     def _seat(self, stream: AnswerPlayer, row: SentRow, writes: Iterator[Write]) -> None:
         def seated(free_ns: int) -> None:

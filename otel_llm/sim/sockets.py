@@ -1,6 +1,6 @@
 """The simulated server's end of a WebSocket, by the websockets package: which messages ask for an answer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -34,6 +34,7 @@ class Session:
     def __init__(self, request: Request) -> None:
         self._socket = Protocol(SERVER, max_size=None)
         self._parts: list[bytes] = []
+        self.stop: Callable[[], bool] = lambda: False
 
     @property
     def over(self) -> bool:
@@ -88,6 +89,9 @@ class RealtimeSession(Session):
         elif kind == "conversation.item.create":
             self._items.append(event.get("item"))
             self._replies.append(self._event("conversation.item.added", item=event.get("item")))
+        elif kind == "response.cancel":
+            if not self.stop():
+                self._replies.append(text_frame(orjson.dumps(Realtime.nothing_to_stop())))
         elif kind == "response.create":
             asked = {"input": self._items, "model": self._model, **(event.get("response") or {})}
             asked.setdefault("output_modalities", self._session["output_modalities"])

@@ -10,6 +10,7 @@ client on the same machine. A row has
                  was due to be over
     end          when the answer was over
     first_token, last_token   when the writes began that brought the first and the last token, 0 without tokens
+    stop         when the message arrived with which the client had the answer stopped, 0 for none
     tokens, events, writes, bytes, prompt_bytes   counts; bytes are those of writes, with HTTP's framing
     prompt_tokens, cached_tokens   of the prompt, and how many of them the prefix cache had
     fault, err   the injected fault, and what went wrong otherwise; that a client left before the end is among it
@@ -26,10 +27,13 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 import orjson
 
-__all__ = ["LEFT", "Counters", "SentRow", "Took", "TruthLog"]
+__all__ = ["LEFT", "STOPPED", "Counters", "SentRow", "Took", "TruthLog"]
 
 LEFT: Final = "the client went away"
 """The `err` of an answer whose client did not wait for its end."""
+
+STOPPED: Final = "the client had it stopped"
+"""The `err` of an answer that was ended before its time."""
 
 
 class Took(NamedTuple):
@@ -63,6 +67,7 @@ class SentRow:
     start: int = 0
     end: int = 0
     free: int = 0
+    stop: int = 0
     finish: str = ""
     room: int = 0
     bytes: int = 0
@@ -111,6 +116,7 @@ class SentRow:
             "end": self.end,
             "first_token": first,
             "last_token": last,
+            "stop": self.stop,
             "prompt_bytes": self.prompt_bytes,
             "prompt_tokens": self.prompt_tokens,
             "cached_tokens": self.cached_tokens,

@@ -46,16 +46,29 @@ class MessageProtocol(Protocol):
 
 
 class SocketProtocol(Protocol):
-    """A protocol that goes by WebSocket, or also by it: each message that a server sends is an event."""
+    """A protocol that goes by WebSocket, or also by it: each message that a server sends is an event.
+
+    stops:   whether an answer can be stopped on the way, without closing the connection
+    stopped: the answer has ended because `stopping` had asked for it
+    """
 
     carriers: ClassVar[tuple[str, ...]] = ("http", "websocket")
+    stops: ClassVar[bool] = False
 
-    __slots__ = ()
+    __slots__ = ("stopped",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopped = False
 
     @classmethod
     def messages(cls, body: bytes) -> Sequence[bytes]:
         """Return the messages that ask for what the body of a request asks for."""
         raise NotImplementedError(f"{cls.__name__}.messages")
+
+    def stopping(self) -> bytes | None:  # for those that can
+        """Return the message that asks to stop this answer, which is then expected to; None until it has begun."""
+        raise NotImplementedError(f"{type(self).__name__}.stopping")
 
 
 class MessagePeer(Peer):

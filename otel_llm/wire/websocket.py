@@ -7,6 +7,7 @@ completed it, so the lag of a read is what it is by HTTP. Only the frames are th
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.wire.arrivals import Arrivals
 from otel_llm.wire.messages import MessagePeer, SocketProtocol
@@ -33,6 +34,12 @@ class WebSocketConnection(Layer[WebSocketFrames]):
         self._peer = peer
         self.used += 1
         return self._below.send(self._frames.asking(messages), self)
+
+    def say(self, message: bytes) -> int:
+        """Send a message that belongs to the request in progress; return the moment before its first byte left."""
+        framed, at = self._frames.asking((message,)), now_ns()
+        self._below.write(framed)
+        return at
 
     # -- what the connection below calls -----------------------------------------------------------------------
 

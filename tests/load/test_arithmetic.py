@@ -117,9 +117,9 @@ def test_every_measure_is_always_present_and_null_where_nothing_was_measured() -
     names = (
         "time_to_first_chunk time_to_first_token inter_token_latency inter_chunk_latency time_per_output_token "
         "request_latency queue_delay connect_time output_tokens input_tokens "
-        "time_to_first_audio time_to_first_image audio_duration real_time_factor chunks corrected_request_latency "
-        "corrected_time_to_first_token server_queue server_prefill server_first_token server_decode server_latency "
-        "outside_server first_token_unexplained"
+        "time_to_first_audio time_to_first_image audio_duration real_time_factor time_to_stop chunks "
+        "corrected_request_latency corrected_time_to_first_token server_queue server_prefill server_first_token "
+        "server_decode server_latency outside_server first_token_unexplained"
     )
     assert set(measures) == set(names.split())
     for row in measures.values():

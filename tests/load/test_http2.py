@@ -97,6 +97,7 @@ def test_what_fails_by_http1_fails_alike(truth: TruthServer, perf: Run, knobs: s
 def test_who_leaves_is_seen_to_leave(truth: TruthServer, perf: Run) -> None:
     truth.reset()
     run = perf(*chat(truth, "tokens=200;itl_ms=20"), "-n", "2", "--cancel", "100%:0.3s", "--http2")
+    assert "answered none of 2 requests: they were left early, as planned" in run.out
     assert run.report["requests"]["closed_early"] == 2
     assert all(row["tokens"] < 200 for row in truth.log())
 

@@ -543,10 +543,10 @@ def test_a_share_of_the_users_leaves_and_is_counted_apart(perf: Run, loop: list[
 def test_who_leaves_depends_on_the_seed_alone() -> None:
     leaving = parse_leaving("5%:500ms")
     assert leaving == parse_leaving("0.05:0.5") == Leaving(0.05, 0.5)
-    who = [[request for request in range(20_000) if leaving.leaves(seed, request)] for seed in (1, 1, 2)]
+    who = [[request for request in range(20_000) if leaving.takes(seed, request)] for seed in (1, 1, 2)]
     assert who[0] == who[1] != who[2]
     assert len(who[0]) == pytest.approx(1000, rel=0.1)
-    assert all(parse_leaving("100%:1s").leaves(0, request) for request in range(1000))
+    assert all(parse_leaving("100%:1s").takes(0, request) for request in range(1000))
 
 
 @pytest.mark.parametrize("text", ["5%", "0:1", "101%:1", "5%:0", "x:1", "5%:1x", "5%:", ""])

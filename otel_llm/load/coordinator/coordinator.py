@@ -257,7 +257,7 @@ def warm_up(plan: LoadPlan, interrupts: Interrupts, crew: Crew) -> dict[str, int
         number=plan.warmup, rate=None, moments=None, levels=None, ramp_s=None, duration_s=None, start_at_ns=None,
         parallel=min(parallel, plan.warmup), keep_events=False, warmup=0,
         cache_salt=plan.cache_salt and f"{plan.cache_salt}-warm-up-",
-        conversations=None, think_time=None, leaving=None,
+        conversations=None, think_time=None, leaving=None, barge_in=None,
         session_salt=plan.session_salt and f"{plan.session_salt}-warm-up",
     )  # fmt: skip
     if not warming.planned:  # of few requests, none may be this shard's

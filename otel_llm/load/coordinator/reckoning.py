@@ -122,6 +122,7 @@ class Reckoning:
             sent_ns=raw.sent_ns,
             connect_ns=raw.connect_ns,
             headers_ns=headers_ns,
+            stop_ns=raw.stop_ns,
             ended_ns=ended_ns,
             chunks=msgspec.structs.replace(chunks, tokens=shares, lag_ns=lag_ns),
             outcome=raw.outcome or "cancelled",

@@ -16,7 +16,7 @@ from otel_llm.load.asked import Asked, LazyRequests
 from otel_llm.load.plan.arrivals import ARRIVALS, DEFAULT_PROCESS, arrival_moments, check_moments, check_process
 from otel_llm.load.plan.cachebust import draw_salt, fill_in
 from otel_llm.load.plan.conversations import Conversations
-from otel_llm.load.plan.leaving import Leaving, parse_leaving
+from otel_llm.load.plan.leaving import Leaving, parse_barge_in, parse_leaving
 from otel_llm.load.plan.mixture import Mixture
 from otel_llm.load.plan.option import (
     ABOVE_0,
@@ -152,6 +152,10 @@ class LoadPlan:
     leaving: Leaving | None = option(
         None, "--cancel", group=Group.AMOUNT, metavar="SHARE:TIME", to_field=parse_leaving,
         help="leave this share of the requests so long after they were sent, such as 5%%:500ms",
+    )  # fmt: skip
+    barge_in: Leaving | None = option(
+        None, "--barge-in", group=Group.AMOUNT, metavar="SHARE:TIME", to_field=parse_barge_in,
+        help="have the server stop this share of the answers, so long after their requests were sent (Realtime)",
     )  # fmt: skip
     seed: int = option(
         0, "--seed", group=Group.AMOUNT, type=int, metavar="N", check=ZERO_OR_MORE,

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from otel_llm.errors import ConfigError
+from otel_llm.wire.messages import SocketProtocol
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.target import Target
 
@@ -32,6 +33,9 @@ def check_transport(targets: Sequence[Target], protocol: type[Protocol], args: N
         if args.http2 and (target.carrier != "http" or (target.proxy is not None and not target.tls)):
             got = target.url if target.carrier != "http" else "a proxy before http://"
             raise ConfigError("--http2 with https://, or with http:// and no proxy", got, "leave it out")
+        if args.barge_in is not None and not (issubclass(protocol, SocketProtocol) and protocol.stops):
+            hint = "leave it out; --cancel closes the connection"
+            raise ConfigError("--barge-in with a protocol by which an answer can be stopped", protocol.name, hint)
         if target.carrier == "grpc" and args.model is None:
             raise ConfigError("--model NAME", next_step="give the name that the server knows the model by")
 

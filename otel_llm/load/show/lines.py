@@ -24,6 +24,7 @@ _SKIPPED: Final = {
     "run_over": "the run was over",
 }
 """Why turns of conversations were not sent, in words."""
+_LEFT_BY: Final = {"cancel": "--cancel", "barge_in": "--barge-in"}
 _FEW: Final = 10
 _BRIEF: Final = tuple(map(percentile_name, BRIEF))
 
@@ -45,7 +46,8 @@ def _sentences(figures: Mapping[str, Any]) -> Iterator[str]:
     requests = figures["requests"]
     model = figures["run"]["arguments"].get("model") or figures["run"]["name"]
     if not requests["succeeded"]:
-        kinds = ", ".join(requests["errors"]) or "the run ended before"
+        left = "they were left early, as planned" if requests.get("closed_early") else "the run ended before"
+        kinds = ", ".join(requests["errors"]) or left
         yield f"{model} answered none of {requests['planned']:,} requests: {kinds}."
         return
     yield f"{model} answered {requests['succeeded']:,} of {requests['planned']:,} requests."
@@ -85,7 +87,9 @@ def first_lines(report: Mapping[str, Any]) -> list[str]:
         samples = report.get("error_samples", {}).items()
         lines += [f"  {escape(f'{_kind(kind)}: {on_one_line(said)}')}" for kind, said in samples]
     if left := requests.get("closed_early"):
-        lines.append(f"left early  {left:,} of {requests['planned']:,}, as planned (--cancel): in no figure of answers")
+        given = report["run"]["arguments"]
+        why = " and ".join(words for name, words in _LEFT_BY.items() if given.get(name)) or "--cancel"
+        lines.append(f"left early  {left:,} of {requests['planned']:,}, as planned ({why}): in no figure of answers")
     if skipped := requests.get("skipped"):
         reasons = ", ".join(f"{_SKIPPED.get(reason, reason)} {count:,}" for reason, count in skipped.items())
         lines.append(f"[yellow]not sent[/]  {sum(skipped.values()):,} of {requests['planned']:,}: {reasons}")

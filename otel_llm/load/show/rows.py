@@ -25,6 +25,7 @@ _SHOWN: Final = (
     ("time_to_first_image", "time to first image", "ms"),
     ("audio_duration", "audio duration", "ms"),
     ("real_time_factor", "real-time factor", "×"),
+    ("time_to_stop", "time to stop", "ms"),
     ("output_tokens", "output tokens", ""),
     ("input_tokens", "input tokens", ""),
 )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from otel_llm.clock import now_ns
 from otel_llm.load.worker.exchange import CLOSED_IDLE, Exchange
 from otel_llm.wire.arrivals import Arrivals
+from otel_llm.wire.messages import SocketProtocol
 
 __all__ = ["MessageExchange", "SocketExchange"]
 
@@ -43,11 +44,25 @@ class MessageExchange(Exchange):
 class SocketExchange(MessageExchange):
     """The peer of a WebSocket, which is used again only behind an answer that came to its end without an error."""
 
+    _plugin: SocketProtocol
+
     __slots__ = ()
+
+    def stopping(self) -> bytes | None:
+        """Return the message that asks to stop the answer; None until it has begun."""
+        return self._plugin.stopping()
 
     def closed(self, status: str, details: str) -> None:
         """Take the end of the answer, or that of the connection before it."""
         if status in _ORDERLY and self._kept and not self.raw.kind:
             status = CLOSED_IDLE
         super().closed(status, details)
-        self.reusable = status == "ok" and self.raw.outcome == "complete"
+        # one that was to be stopped and came whole all the same: what is said to that would be taken for the next one's
+        crossed = self.raw.stop_ns is not None and self.raw.outcome == "complete"
+        self.reusable = status == "ok" and self.raw.outcome in ("complete", "closed_early") and not crossed
+
+    def _judge(self, at_ns: int) -> None:
+        if self._plugin.stopped:
+            self._end("closed_early", self.raw.arrivals.at(self._ended))
+        else:
+            super()._judge(at_ns)

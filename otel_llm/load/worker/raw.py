@@ -53,5 +53,8 @@ class Raw(msgspec.Struct, array_like=True):
     echoed: str = ""
     """What the header says that the next turn of its conversation sends back; empty where there is none."""
 
+    stop_ns: int | None = None
+    """When the server was asked to stop the answer."""
+
     body: bytes | None = None
     """What was sent, where the plan does not say it: a turn of a conversation after its first."""

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from otel_llm.clock import cpu_ns, now_ns
 from otel_llm.errors import RemoteError
@@ -29,6 +29,9 @@ from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
 from otel_llm.wire.loop import new_loop
 from otel_llm.wire.repeats import Content
+
+if TYPE_CHECKING:  # its library is loaded by those who use it
+    from otel_llm.wire.websocket import WebSocketConnection
 
 __all__ = ["work"]
 
@@ -242,14 +245,16 @@ class _Worker:
         self.in_flight += 1
         raw.sent_ns = connection.send(prepared.wire, exchange)
         self.loop.call_soon(self.pacing.stock.refill)
-        leaving: asyncio.TimerHandle | None = None
-        if plan.leaving is not None and plan.leaving.leaves(plan.seed, raw.index):
-            leaving = self.loop.call_later(plan.leaving.after_s, self.leave, exchange, connection)
+        ends = [
+            self.loop.call_later(early.after_s, end, exchange, connection)
+            for early, end in ((plan.leaving, self.leave), (plan.barge_in, self.barge_in))
+            if early is not None and early.takes(plan.seed, raw.index)
+        ]
         try:
             await done
         finally:
-            if leaving is not None:
-                leaving.cancel()
+            for end in ends:
+                end.cancel()
             self.in_flight -= 1
             del self.live[exchange]
             connection.settle()
@@ -264,6 +269,17 @@ class _Worker:
         """End a request whose user has left, with all that has come by now."""
         connection.settle()
         exchange.leave()
+
+    def barge_in(self, exchange: Exchange, connection: Connection) -> None:
+        """Have the server stop an answer, as soon as it has begun."""
+        if not exchange.open:
+            return
+        connection.settle()
+        exchange, connection = cast("SocketExchange", exchange), cast("WebSocketConnection", connection)
+        if (message := exchange.stopping()) is None:
+            self.loop.call_later(_TICK_S, self.barge_in, exchange, connection)
+        elif exchange.open:
+            exchange.raw.stop_ns = connection.say(message)
 
     def hand_over(self, raw: Raw) -> None:
         if self.pacing.first_took_ns is None and raw.outcome == "complete":

@@ -186,6 +186,10 @@ class Format:
         done = self.frame(b"[DONE]") if self.marker and self.behaviour.done else b""
         return data + done, events + bool(done)
 
+    def stopped(self, tokens: int) -> tuple[bytes, int]:  # for those in which a client can have it stopped
+        """Return what ends an answer after so many tokens as its client wants no more, and how many events it is."""
+        raise NotImplementedError
+
     def bad_json(self) -> bytes:
         """Return an event that breaks off, in its text where that is the piece alone."""
         (event, *_) = self.piece("tru", thought=False, so_far=1, finish=None)

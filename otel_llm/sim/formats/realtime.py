@@ -10,6 +10,8 @@ from otel_llm.sim.formats.speech import SOUND_OF_A_TOKEN
 
 __all__ = ["Realtime"]
 
+_STOPPED: Final = "cancelled"
+_DETAILS: Final = {"incomplete": "max_output_tokens", _STOPPED: "client_cancelled"}
 _SAID: Final = b64encode(SOUND_OF_A_TOKEN).decode()
 
 
@@ -45,11 +47,14 @@ class Realtime(BySocket, Format):
         text = self.behaviour.text * tokens
         part = {"type": "output_audio", "transcript": text} if self._aloud else {"type": "output_text", "text": text}
         response = self._response(finish, [self._item(finish, [part])])
-        if finish == "incomplete":
-            response["status_details"] = {"type": finish, "reason": "max_output_tokens"}
+        if finish in _DETAILS:
+            response["status_details"] = {"type": finish, "reason": _DETAILS[finish]}
         if self.states_usage:
             response["usage"] = self._usage(tokens)
         return [self._event("response.done", response=response), {"type": "rate_limits.updated", "rate_limits": []}]
+
+    def stopped(self, tokens: int) -> tuple[bytes, int]:
+        return self._events(self.closing(tokens, _STOPPED))
 
     def _usage(self, tokens: int) -> Json:
         words, sound = self.count(tokens), tokens if self._aloud else 0
@@ -84,6 +89,13 @@ class Realtime(BySocket, Format):
 
     def failure(self, message: str) -> Json:
         return self.refusal(message, "server_error", 500)
+
+    @classmethod
+    def nothing_to_stop(cls) -> Json:
+        """Return what is said to a `response.cancel` without an answer to cancel."""
+        said = cls.refusal("Cancellation failed: no active response found", "invalid_request_error", 400)
+        said["error"]["code"] = "response_cancel_not_active"
+        return said
 
     @classmethod
     def refusal(cls, message: str, kind: str, status: int) -> Json:
