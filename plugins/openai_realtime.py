@@ -4,23 +4,19 @@ Source: the reference of the API's events and openai 3.57, read in 2026. `conver
 not grow with those before them. The words of an answer in sound are its tokens; the pieces of sound have none.
 """
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import Any, Final
 from urllib.parse import quote
-from wave import Error as NoWave
-from wave import open as open_wave
 
 import msgspec
 
-from otel_llm.errors import ConfigError
 from otel_llm.record import AUDIO, OTHER, TEXT, TOOL
 from otel_llm.wire.liberal import read
 from otel_llm.wire.messages import SocketProtocol
 from otel_llm.wire.openai_json import error_of
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, WireRequest, json_body
-from otel_llm.wire.sound import PCM_BYTES_PER_S
+from otel_llm.wire.sound import PCM_BYTES_PER_S, PCM_SAMPLES_PER_S, pcm_of
 
 __all__ = ["OpenAIRealtime"]
 
@@ -32,8 +28,6 @@ _DELTAS: Final = {
 _SOUND: Final = "response.output_audio.delta"
 _LOGARITHMIC: Final = ("audio/pcmu", "audio/pcma")
 _LOGARITHMIC_BYTES_PER_S: Final = 8_000
-_PCM: Final = (1, 2, 24_000)
-_WANTED: Final = "--audio with a WAV of one channel, 16 bits and 24,000 samples a second"
 _CANCELLED: Final = "cancelled"
 _FAILED: Final = ("failed", _CANCELLED)
 _PARTS: Final = {"user": "input_text", "system": "input_text", "assistant": "output_text"}
@@ -204,16 +198,4 @@ def _item(message: Mapping[str, Any]) -> dict[str, Any]:
 def _part(media: Media) -> Mapping[str, Any]:
     if media.kind == "image":
         return {"type": "input_image", "image_url": media.url}
-    return {"type": "input_audio", "audio": _pcm(media)}
-
-
-def _pcm(media: Media) -> str:
-    """Return the sound of a WAV without its header, in base64. Raises ConfigError for sound of another kind."""
-    try:
-        with open_wave(BytesIO(b64decode(media.data))) as file:
-            kind = file.getnchannels(), file.getsampwidth(), file.getframerate()
-            if kind == _PCM:
-                return b64encode(file.readframes(file.getnframes())).decode()
-    except (NoWave, EOFError) as error:
-        raise ConfigError(_WANTED, error) from None
-    raise ConfigError(_WANTED, "one of {} channels, {} bytes and {:,} samples a second".format(*kind))
+    return {"type": "input_audio", "audio": b64encode(pcm_of(media.data, PCM_SAMPLES_PER_S)).decode()}

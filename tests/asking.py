@@ -23,7 +23,7 @@ def ask_of(
         {"role": "user", "content": each} if isinstance(each, str) else each for each in messages
     ]
     if protocol.needs == "audio":
-        (recording,) = parse_audio("0.1s", 1, prompts=1).pool
+        (recording,) = parse_audio("0.1s", 1, 1, protocol.samples_per_s).pool
         said = [*said[:-1], {**said[-1], **protocol.with_media(said[-1]["content"], [recording])}]
     ids = (7,) if "prompt" in protocol.as_ids else ()
     return Ask(model="m", messages=said, stream=stream, parameters=parameters or {}, token_ids=ids)

@@ -1,5 +1,6 @@
 """The simulated server's end of a WebSocket, by the websockets package: which messages ask for an answer."""
 
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -13,6 +14,7 @@ from websockets.server import ServerProtocol
 
 from otel_llm.sim.client_connection import Request
 from otel_llm.sim.formats.by_socket import BySocket, ResponsesBySocket, text_frame
+from otel_llm.sim.formats.live_transcription import LiveTranscription
 from otel_llm.sim.formats.realtime import Realtime
 
 __all__ = ["SESSIONS", "Session", "accepted"]
@@ -68,7 +70,7 @@ class RealtimeSession(Session):
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
-        self._model = parse_qs(urlsplit(request.target).query).get("model", ["sim"])[0]
+        self._model = parse_qs(urlsplit(request.target).query)["model"][0]
         self._session: dict[str, Any] = {"type": "realtime", "output_modalities": ["audio"]}
         self._items: list[Any] = []
         self._replies = [self._event("session.created", session=self._session)]
@@ -102,5 +104,49 @@ class RealtimeSession(Session):
         return text_frame(orjson.dumps({"type": kind, "event_id": "event_0", **members}))
 
 
-SESSIONS: Final[Mapping[str, type[Session]]] = {"/responses": Session, "/realtime": RealtimeSession}
+class TranscriptionSession(Session):
+    """vLLM's: a recording comes in pieces, and is answered when it has come to its end."""
+
+    spoken = LiveTranscription
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self._settings: dict[str, Any] = {}
+        self._size = 0
+        self._replies = [text_frame(orjson.dumps({"type": "session.created", "id": "sess-0", "created": 0}))]
+
+    def outgoing(self) -> bytes:
+        replies, self._replies = self._replies, []
+        return super().outgoing() + b"".join(replies)
+
+    def asked(self, message: bytes) -> Iterable[bytes]:
+        try:
+            event = orjson.loads(message)
+            kind = event["type"]
+            if kind == "session.update":
+                self._settings = {"model": event["model"], **{k: v for k, v in event.items() if k != "type"}}
+            elif kind == "input_audio_buffer.append":
+                self._size += len(b64decode(event["audio"], validate=True))
+            elif kind != "input_audio_buffer.commit":
+                self._refuse(f"Unknown event type: {kind}", "unknown_event")
+            elif not self._settings:
+                self._refuse("Model not validated", "model_not_validated")
+            elif event.get("final"):
+                size, self._size = self._size, 0
+                return (orjson.dumps({**self._settings, "audio_bytes": size}),)
+        except (ValueError, KeyError, TypeError) as error:
+            self._refuse(f"expected a message of vLLM's, got {error!r}", "invalid_json")
+        return ()
+
+    def _refuse(self, message: str, kind: str) -> None:
+        self._replies.append(self.refused(message, kind, 400))
+
+
+def _at_realtime(request: Request) -> Session:
+    """Return OpenAI's session where the address names a model, as it has to there, and vLLM's otherwise."""
+    of_openai = "model" in parse_qs(urlsplit(request.target).query)
+    return (RealtimeSession if of_openai else TranscriptionSession)(request)
+
+
+SESSIONS: Final[Mapping[str, Callable[[Request], Session]]] = {"/responses": Session, "/realtime": _at_realtime}
 """By the ending of the path at which they are opened."""

@@ -103,6 +103,7 @@ class Protocol:
              only need not be parsed (`otel_llm.wire.repeats`)
     media:   the kinds that `with_media` takes: image, audio, video
     needs:   the one of them without which there is nothing to ask; "" for none
+    samples_per_s: of the sound that is drawn for it
     conversations: whether `encode` sends all messages of an ask, so that a conversation can go on
     authorization: the header that carries the key, with {} where the key goes
     carriers: what requests can go by: "http", "grpc", "websocket"; the scheme of the URL says which
@@ -124,6 +125,7 @@ class Protocol:
     operation: ClassVar[str] = "chat"
     media: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[str] = ""
+    samples_per_s: ClassVar[int] = 24_000
     provider: ClassVar[str | None] = None
     accept: ClassVar[str] = "text/event-stream"
     authorization: ClassVar[str] = "Authorization: Bearer {}"

@@ -1,12 +1,18 @@
-"""How long the sound is that comes in pieces: told by its header, or by the bytes of a second."""
+"""Sound: how long what comes in pieces is, by its header or the bytes of a second; and the samples of a WAV."""
 
+import wave
+from base64 import b64decode
+from io import BytesIO
 from struct import unpack_from
 from typing import Final
 
-__all__ = ["PCM_BYTES_PER_S", "Sound"]
+from otel_llm.errors import ConfigError
 
-PCM_BYTES_PER_S: Final = 48_000
-"""OpenAI's pcm: 24,000 samples a second of 16 bits, one channel."""
+__all__ = ["PCM_BYTES_PER_S", "PCM_SAMPLES_PER_S", "Sound", "pcm_of"]
+
+PCM_SAMPLES_PER_S: Final = 24_000
+PCM_BYTES_PER_S: Final = 2 * PCM_SAMPLES_PER_S
+"""OpenAI's pcm: samples of 16 bits, one channel."""
 
 _COMPRESSED: Final = (b"ID3", b"OggS", b"fLaC", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"\xff\xf9")
 """How MP3, Opus, FLAC and AAC begin. Their length does not follow from their bytes."""
@@ -63,3 +69,16 @@ class Sound:
                 (self._bytes_per_s,) = unpack_from("<I", head, at + _CHUNK + 8)
             at += _CHUNK + size + size % 2
         return len(head) if len(head) > _LONGEST_HEADER else None
+
+
+def pcm_of(recording: str, samples_per_s: int) -> bytes:
+    """Return the samples of a WAV in base64: one channel, 16 bits. Raises ConfigError for sound of another kind."""
+    wanted = f"--audio with a WAV of one channel, 16 bits and {samples_per_s:,} samples a second"
+    try:
+        with wave.open(BytesIO(b64decode(recording))) as file:
+            kind = file.getnchannels(), file.getsampwidth(), file.getframerate()
+            if kind == (1, 2, samples_per_s):
+                return bytes(file.readframes(file.getnframes()))
+    except (wave.Error, EOFError) as error:
+        raise ConfigError(wanted, error) from None
+    raise ConfigError(wanted, "one of {} channels, {} bytes and {:,} samples a second".format(*kind))

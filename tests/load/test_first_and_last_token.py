@@ -119,6 +119,7 @@ FIRST: dict[tuple[str, str], tuple[dict[str, Any], str]] = {
     ("kserve_grpc", "a message without outputs"): ({"model_name": "m", "outputs": []}, "none"),
     ("vllm_generate", "a choice with `token_ids` or `text`"): ({"choices": [{"token_ids": [7]}]}, "text"),
     ("vllm_grpc", "`chunk` with `token_ids`"): ({"chunk": {"token_ids": [7]}}, "text"),
+    ("vllm_realtime", "`transcription.delta`"): ({"type": "transcription.delta", "delta": "Hi"}, "text"),
     ("sglang_grpc", "`chunk` without `token_ids`"): ({"chunk": {"prompt_tokens": 7}}, "none"),
     ("tgi_generate", "`token`, special"): ({"token": {"text": "</s>", "special": True}}, "none"),
 }

@@ -162,7 +162,7 @@ def test_a_recording_and_a_video_go_as_the_protocols_want_them() -> None:
         {"inlineData": {"mimeType": "video/mp4", "data": "aG8="}},
     ]
     taking = {name for name in protocols() if "audio" in load_protocol(name).media}
-    assert taking == {"openai_chat", "openai_realtime", "openai_transcription", "gemini"}
+    assert taking == {"openai_chat", "openai_realtime", "openai_transcription", "gemini", "vllm_realtime"}
 
 
 def test_a_recording_goes_to_the_realtime_api_without_its_header() -> None:

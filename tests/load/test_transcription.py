@@ -1,17 +1,22 @@
 """`otel-llm perf` of transcription: a recording goes out as a form, its words come back, at so many times its speed."""
 
+import base64
 import io
+import json
 import wave
 from pathlib import Path
 
 import openai
 import pytest
+import websockets.sync.client
 
 from otel_llm.cli import main
+from otel_llm.errors import ConfigError
 from otel_llm.load import run
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sim.formats.transcription import form_in
 from otel_llm.wire.discovery import load_protocol
+from otel_llm.wire.protocol import Media
 from tests.asking import ask_of
 
 
@@ -75,3 +80,58 @@ def test_there_is_nothing_to_transcribe_without_a_recording(capsys: pytest.Captu
     said = capsys.readouterr().err
     assert "expected --audio with openai_transcription, got 'none'; give a length, such as 5s" in said
     assert said.count("\n") == 1
+
+
+def test_transcription_by_vllms_socket_is_measured_and_a_client_of_its_kind_hears_the_same(tmp_path: Path) -> None:
+    with SimProcess(Behaviour(ttft_ms=60, itl_ms=6, tokens=11), log=True) as sim:
+        by_socket = sim.url.replace("http", "ws", 1)
+        report = run(
+            url=by_socket, protocol="vllm_realtime", model="m", prompt="", audio="2.5s", number=6, parallel=3,
+            name=str(tmp_path / "run.db"),
+        ).report  # fmt: skip
+        rows = sim.log()
+        with websockets.sync.client.connect(f"{by_socket}/v1/realtime") as talk:
+            assert json.loads(talk.recv())["type"] == "session.created"
+            talk.send('{"type": "input_audio_buffer.commit"}')
+            assert json.loads(talk.recv())["code"] == "model_not_validated"
+            for said in (
+                {"type": "session.update", "model": "m"},
+                {"type": "input_audio_buffer.commit"},
+                *[{"type": "input_audio_buffer.append", "audio": base64.b64encode(bytes(4096)).decode()}] * 8,
+                {"type": "input_audio_buffer.commit", "final": True},
+            ):
+                talk.send(json.dumps(said))
+            heard = [json.loads(talk.recv()) for _ in range(12)]
+    assert [event["type"] for event in heard] == ["transcription.delta"] * 11 + ["transcription.done"]
+    assert heard[-1]["text"] == "".join(event["delta"] for event in heard[:-1]) == " tok" * 11
+    assert heard[-1]["usage"] == {"prompt_tokens": 10, "completion_tokens": 11, "total_tokens": 21}
+    measures = report["measures"]
+    assert (report["requests"]["succeeded"], report["flags"]) == (6, {})
+    assert [measures[what]["mean"] for what in ("output_tokens", "input_tokens", "audio_duration")] == [11, 25, 2.5]
+    assert measures["real_time_factor"]["mean"] == pytest.approx(measures["request_latency"]["mean"] / 2.5)
+    assert measures["connect_time"]["count"] == 3, "expected sessions to be used again"
+    assert {row["path"] for row in rows} == {"/v1/realtime"}
+
+
+def test_a_recording_goes_to_vllm_in_pieces_of_a_second_and_only_at_its_own_rate() -> None:
+    protocol = load_protocol("vllm_realtime")
+    request = protocol.encode(ask_of(protocol, "Ada", parameters={"language": "en"}))
+    whole = json.loads(request.body) | {"audio": base64.b64encode(bytes(range(250)) * 200).decode()}
+    said = [json.loads(each) for each in protocol.messages(json.dumps(whole).encode())]
+    assert said[0] == {"type": "session.update", "model": "m", "prompt": "Ada", "language": "en"}
+    kinds = [each["type"].rpartition(".")[2] for each in said]
+    assert kinds == ["update", "commit", "append", "append", "commit"]
+    pieces = [base64.b64decode(each["audio"]) for each in said if "audio" in each]
+    assert (list(map(len, pieces)), b"".join(pieces)) == ([32_000, 18_000], bytes(range(250)) * 200)
+    assert said[-1]["final"] is True
+    assert protocol.sound_asked(json.dumps(whole).encode()) == 50_000 / 32_000
+    with pytest.raises(ConfigError, match="16,000 samples a second, got 'one of 1 channels, 2 bytes and 24,000"):
+        protocol.with_media("", [Media("audio/wav", base64.b64encode(recording(0.1)).decode())])
+
+
+def test_of_several_errors_the_first_is_what_went_wrong() -> None:
+    """vLLM says that it does not know the model, and then of each message that follows that it is of no use."""
+    answer = load_protocol("vllm_realtime")()
+    for code in ("model_not_found", "model_not_validated"):
+        answer.decode(json.dumps({"type": "error", "error": f"said of {code}", "code": code}).encode())
+    assert answer.said.error == ("model_not_found", "said of model_not_found")

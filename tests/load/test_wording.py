@@ -9,7 +9,7 @@ from otel_llm.wire.discovery import load_protocol, protocols
 from tests.asking import ask_of
 
 WHOLE = {"system": "Be brief.", "user": "Why?"}
-LAST_ONLY = {"openai_images", "openai_speech", "openai_transcription"} | {
+LAST_ONLY = {"openai_images", "openai_speech", "openai_transcription", "vllm_realtime"} | {
     name for name in protocols() if load_protocol(name).operation == "text_completion"
 }
 

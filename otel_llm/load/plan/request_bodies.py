@@ -97,7 +97,8 @@ def _media(args: Namespace, protocol: type[Protocol], prompts: int) -> Sequence[
         if (text := getattr(args, option)) is not None:
             if kind not in protocol.media:
                 raise ConfigError(f"a protocol that takes --{option}", protocol.name)
-            found.append(parse(text, args.seed, prompts))
+            more = {"samples_per_s": protocol.samples_per_s} if kind == "audio" else {}
+            found.append(parse(text, args.seed, prompts, **more))
         elif kind == protocol.needs:
             raise ConfigError(
                 f"--{option} with {protocol.name}", "none", "give a length, such as 5s, a file or a folder"

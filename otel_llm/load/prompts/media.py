@@ -20,6 +20,7 @@ import numpy as np
 
 from otel_llm.errors import ConfigError
 from otel_llm.wire.protocol import Media
+from otel_llm.wire.sound import PCM_SAMPLES_PER_S
 
 __all__ = ["Supply", "parse_audio", "parse_images", "parse_video"]
 
@@ -38,7 +39,6 @@ _DRAWN: Final = 128
 """Different ones that are drawn, at most."""
 _TILE: Final = 8
 _LARGEST: Final = 8192
-_SAMPLES_PER_S: Final = 24_000
 _LONGEST_S: Final = 600
 
 
@@ -70,14 +70,18 @@ def parse_images(text: str, seed: int, prompts: int) -> Supply:
     return Supply([_draw(width, height, f"{seed} {index}") for index in range(number)], count)
 
 
-def parse_audio(text: str, seed: int, prompts: int) -> Supply:
-    """Return what --audio asks for: SECONDSs of noise, or a file, or a folder of them. As `parse_images`."""
+def parse_audio(text: str, seed: int, prompts: int, samples_per_s: int = PCM_SAMPLES_PER_S) -> Supply:
+    """Return what --audio asks for: SECONDSs of noise, or a file, or a folder of them. As `parse_images`.
+
+    samples_per_s: of the noise
+    """
     if _LENGTH.fullmatch(text) is None:
         return Supply(_files("--audio 5s, a recording or a folder of them", text, _AUDIO), 1)
     seconds = float(text.removesuffix("s"))
     if not 0.1 <= seconds <= _LONGEST_S:
         raise ConfigError(f"--audio of 0.1s to {_LONGEST_S}s", text)
-    return Supply([_noise(seconds, f"{seed} {index}") for index in range(max(1, min(_DRAWN, prompts)))], 1)
+    number = max(1, min(_DRAWN, prompts))
+    return Supply([_noise(seconds, samples_per_s, f"{seed} {index}") for index in range(number)], 1)
 
 
 def parse_video(text: str, _seed: int, _prompts: int) -> Supply:
@@ -96,15 +100,15 @@ def _files(expected: str, text: str, types: Mapping[str, str]) -> list[Media]:
         raise ConfigError(expected, error) from None
 
 
-def _noise(seconds: float, seed: str) -> Media:
-    """Return a WAV of noise, 16 bits and 24,000 samples a second, as OpenAI has it, no two alike."""
+def _noise(seconds: float, samples_per_s: int, seed: str) -> Media:
+    """Return a WAV of noise in samples of 16 bits, no two alike."""
     random = np.random.default_rng(zlib.crc32(seed.encode()))
     to = io.BytesIO()
     with wave.open(to, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(_SAMPLES_PER_S)
-        file.writeframes(random.integers(-3000, 3000, round(seconds * _SAMPLES_PER_S), np.int16).tobytes())
+        file.setframerate(samples_per_s)
+        file.writeframes(random.integers(-3000, 3000, round(seconds * samples_per_s), np.int16).tobytes())
     return Media("audio/wav", base64.b64encode(to.getvalue()).decode())
 
 

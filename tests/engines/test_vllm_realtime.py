@@ -1,0 +1,56 @@
+"""`otel-llm perf` against vLLM's own `/v1/realtime`: what it takes, what it says, and what it counts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engines.conftest import START_S, Run
+from tests.engines.vllm import environment
+from tools.engines import VLLM as ENVIRONMENT
+from tools.ports import HOST, free
+from tools.process import PartProcess
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+class Endpoint(PartProcess):
+    name = "vllm_realtime"
+
+    def __init__(self, data: Path) -> None:
+        super().__init__(data)
+        self.port = free()
+        self.ready_url = f"http://{HOST}:{self.port}/health"
+
+    def command(self) -> list[str]:
+        script = Path(__file__).with_name("vllm_realtime_endpoint.py")
+        return [ENVIRONMENT.python, "-P", str(script), str(self.port)]  # -P: vllm.py beside it is another
+
+    def environment(self) -> dict[str, str]:
+        return environment()
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    if not ENVIRONMENT.installed:
+        pytest.skip("needs a real vllm: make engines ARGS=vllm")
+    server = Endpoint(tmp_path_factory.mktemp("realtime"))
+    try:
+        yield server.start(START_S)
+    finally:
+        server.stop()
+
+
+def test_recordings_go_in_and_words_come_out(run: Run, endpoint: Endpoint) -> None:
+    asked = ["--url", f"ws://{HOST}:{endpoint.port}", "--protocol", "vllm_realtime", "--prompt", "", "--audio", "3s"]
+    done = run(*asked, "--model", "heard", "-n", "20", "--parallel", "4")
+    assert done.code == 0, done.err
+    measures = done.report["measures"]
+    counts = {name: measures[name]["mean"] for name in ("output_tokens", "input_tokens", "audio_duration")}
+    assert counts == {"output_tokens": 3, "input_tokens": 5, "audio_duration": 3}
+    assert measures["inter_token_latency"]["count"] == 20 * 2
+    assert measures["connect_time"]["count"] == 4, "expected sessions to be used again"
+    assert measures["inter_token_latency"]["mean"] >= 0.02
+    refused = run(*asked, "--model", "another", "-n", "2")
+    assert refused.report["requests"]["errors"] == {"stream_error": 2}
+    assert "The model `another` does not exist" in refused.out
