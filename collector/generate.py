@@ -7,6 +7,7 @@ from typing import Final
 
 from otel_llm_collector.deployments.fragment import fragment
 from otel_llm_collector.deployments.kubernetes_files import kubernetes_files
+from otel_llm_collector.engine_tables.declared import declared_page
 from otel_llm_collector.engine_tables.engines_page import engines_page
 from otel_llm_collector.engine_tables.table import engine_tables
 from otel_llm_collector.rule_sources.catalog import rule_files
@@ -26,6 +27,7 @@ def generate_files() -> Mapping[str, str]:
     return {
         **{f"collector/config/engines/{table.name}.yaml": fragment(table) for table in tables},
         "docs/engines.md": engines_page(),
+        "docs/declared.md": declared_page(),
         **{f"collector/rules/{name}.yaml": text for name, text in rules.items()},
         **{f"collector/rules/scraped/{name}.yaml": text for name, text in scraped.items()},
         **{f"collector/kubernetes/{name}.yaml": text for name, text in kubernetes.items()},

@@ -74,7 +74,8 @@ def _summary() -> Iterator[str]:
         "against /metrics pages and name every listed metric that is missing or different; "
         "`otel_llm_collector.engine_tables.exposition.find_mismatches` does so for a page of yours. The Collector goes "
         "by the edges that arrive, not by these. A Prometheus that scrapes an engine itself gets the same names by "
-        "`rules/scraped/NAME.yaml` ([collector.md](collector.md)); only histograms in milliseconds are left out there."
+        "`rules/scraped/NAME.yaml` ([collector.md](collector.md)); only histograms in milliseconds are left out there. "
+        "[declared.md](declared.md) has every metric of a release, with why what is not listed here is left out."
     )
 
 

@@ -1,0 +1,58 @@
+"""Every metric that a release declares has one fate, and none is said of what it does not declare."""
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from otel_llm_collector.engine_tables.declared import Declared, declared_metrics, fate
+from otel_llm_collector.engine_tables.reading import samples_of
+
+PAGES = Path(__file__).parent.parent / "server" / "pages"
+ALL = list(declared_metrics())
+NOT_DECLARED = {
+    "vllm": {
+        "http_requests_total": "made by the library that counts its web server's answers",
+        **dict.fromkeys(
+            (
+                "vllm:mooncake_num_failed_recvs_total",
+                "vllm:mooncake_num_failed_transfers_total",
+                "vllm:mooncake_num_kv_expired_reqs_total",
+                "vllm:mooncake_xfer_time_seconds",
+            ),
+            "newer than this release",
+        ),
+    },
+    "litellm": {"litellm_in_flight_requests": "made by the proxy itself, not by its callback"},
+}
+"""What a table lists and the release's list lacks, and why."""
+
+
+@pytest.mark.parametrize("declared", ALL, ids=lambda each: each.table.name)
+def test_each_metric_is_mapped_passed_on_or_left_out_for_one_reason(declared: Declared) -> None:
+    listed = {metric.name for metric in declared.table.metrics}
+    assert len(set(declared.names)) == len(declared.names)
+    reasons = {name: declared.reasons(name) for name in declared.names}
+    assert {name: why for name, why in reasons.items() if len(why) != (name not in listed)} == {}
+    assert all(fate(declared, name) for name in declared.names)
+
+
+@pytest.mark.parametrize("declared", ALL, ids=lambda each: each.table.name)
+def test_no_reason_is_stale(declared: Declared) -> None:
+    patterns = [pattern for each in declared.left_out.values() for pattern in each]
+    assert [each for each in patterns if not any(fnmatchcase(name, each) for name in declared.names)] == []
+
+
+@pytest.mark.parametrize("declared", ALL, ids=lambda each: each.table.name)
+def test_what_a_table_lists_is_declared(declared: Declared) -> None:
+    listed = {metric.name for metric in declared.table.metrics}
+    assert listed - set(declared.names) == NOT_DECLARED.get(declared.table.name, {}).keys()
+
+
+def test_a_real_page_has_nothing_that_is_not_declared() -> None:
+    (vllm,) = (each for each in ALL if each.table.name == "vllm")
+    shown = {sample.name for sample in samples_of((PAGES / f"vllm_{vllm.version}.txt").read_text())}
+    known = {*vllm.names, *NOT_DECLARED["vllm"]}
+    suffixes = ("", "_bucket", "_sum", "_count")
+    parts = {f"{name}{suffix}" for name in known for suffix in suffixes}
+    assert {name for name in shown if not name.endswith("_created")} <= parts
