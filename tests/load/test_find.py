@@ -17,6 +17,7 @@ from otel_llm.load.study.bracket import OUTCOMES, outcome_of, print_bracket
 from otel_llm.load.study.limit import Share, limit_of
 from otel_llm.load.study.rows import limited_at, reasons_of
 from otel_llm.load.study.search import Answer, Outcome, Search
+from tests.in_process import command
 from tests.load.test_perf import chat
 from tests.truthserver.process import TruthServer
 
@@ -275,9 +276,9 @@ def test_a_search_is_run_once_and_then_remembered(truth: TruthServer, tmp_path: 
     ],
 )
 def test_bad_usage_is_exit_code_2(tmp_path: Path, words: list[str], said: str) -> None:
-    code, _, err = run_find(tmp_path, "--url", "http://127.0.0.1:9/v1", "--model", "m", "--prompt", "x", *words)
-    assert code == 2
-    assert said in err
+    done = command("find", "--url", "http://127.0.0.1:9/v1", "--model", "m", "--prompt", "x", *words, folder=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
 
 
 def test_the_page_has_every_outcome() -> None:

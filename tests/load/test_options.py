@@ -15,6 +15,7 @@ import pytest
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.sinks.sqlite import read_records, read_run
 from otel_llm.testing import CLOSE, ScriptedServer
+from tests.in_process import command
 from tests.load.conftest import Perf
 from tests.load.test_perf import ANSWER, chat
 from tests.truthserver.process import TruthServer
@@ -26,13 +27,6 @@ DOCUMENTED = (
     *("--min-prompt-length", "--prompt", "-n", "--number", "--parallel", "--rate", "--log-every-n-query"),
     *("--parameters", "--headers", "--parser", "--wandb-api-key", "--name", "--debug", "--tokenizer-path"),
 )
-
-
-def command(*words: str) -> "subprocess.CompletedProcess[str]":
-    env = {**os.environ, "COLUMNS": "100"}
-    return subprocess.run(
-        [sys.executable, "-m", "otel_llm.cli", *words], capture_output=True, text=True, check=False, env=env
-    )
 
 
 def test_help_has_every_option_of_the_guide_in_groups() -> None:
@@ -91,9 +85,7 @@ def test_the_glossary_explains_every_measure_without_a_model() -> None:
 def test_bad_values_are_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], words: str) -> None:
     """S4.5, S4.6, S4.13 and the options that the `llmuses perf` guide does not have."""
     given = ["perf", "--model", "m", "--prompt", "x", *arguments]
-    done = subprocess.run(
-        [sys.executable, "-m", "otel_llm.cli", *given], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+    done = command(*given, folder=tmp_path)
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
     assert done.stderr.count("\n") == 1

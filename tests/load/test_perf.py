@@ -22,6 +22,7 @@ from otel_llm.record import from_json
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.sinks.sqlite import read_records, read_run
 from otel_llm.testing import CLOSE, OtlpReceiver, ScriptedServer
+from tests.in_process import command
 from tests.load.conftest import Perf
 from tests.truthserver.process import TruthServer, first_and_gaps
 from tests.vocabulary import metric_name
@@ -289,14 +290,13 @@ def test_an_slo_that_is_missed_is_exit_code_1(perf: Run, truth: TruthServer) -> 
             "expected --prompt or --dataset with --parser openai_openqa_qwen; give one of them"),
     ],
 )  # fmt: skip
-def test_what_is_missing_is_asked_for_and_not_called_none(perf: Run, arguments: list[str], line: str) -> None:
-    run = perf(*arguments)
-    assert (run.code, run.err) == (2, f"otel-llm perf: {line}\n")
+def test_what_is_missing_is_asked_for_and_not_called_none(tmp_path: Path, arguments: list[str], line: str) -> None:
+    done = command("perf", *arguments, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (2, f"otel-llm perf: {line}\n")
 
 
 def test_append_asks_for_a_name(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "otel_llm.cli", "perf", "--model", "m", "--prompt", "x", "--append"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = command("perf", "--model", "m", "--prompt", "x", "--append", folder=tmp_path)
     assert done.stderr == "otel-llm perf: expected --name NAME with --append; name the run file to continue\n"
     assert done.returncode == 2
 
@@ -320,12 +320,18 @@ def test_append_asks_for_a_name(tmp_path: Path) -> None:
         (["--model", "m", "--prompt", "x", "--otlp-protocol", "smoke"], "--otlp-protocol"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(perf: Run, arguments: list[str], words: str) -> None:
-    run = perf(*arguments)
-    assert run.code == 2
-    assert words in run.err
-    assert run.err.count("\n") == 1
-    assert not run.run_file.exists()
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], words: str) -> None:
+    done = command("perf", *arguments, "--name", "run.db", "--json", "report.json", folder=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_refuses_bad_input_alike(perf: Run) -> None:
+    run = perf("--model", "m")
+    assert (run.code, run.out, run.run_file.exists()) == (2, "", False)
+    assert run.err.startswith("otel-llm perf: expected something to ask; ")
 
 
 def test_a_name_that_exists_is_refused_before_any_request(perf: Run, truth: TruthServer) -> None:

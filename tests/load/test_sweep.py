@@ -20,6 +20,7 @@ from otel_llm.load.study.point import Point
 from otel_llm.load.study.rows import VERDICTS, row_of
 from otel_llm.load.study.table import print_sweep, summary_of
 from otel_llm.sinks.sqlite import read_records, read_runs
+from tests.in_process import command
 from tests.load.test_perf import chat, wait_until
 from tests.truthserver.process import TruthServer
 
@@ -147,14 +148,20 @@ def test_an_interrupted_sweep_shows_what_it_has(truth: TruthServer, tmp_path: Pa
         (["--rate", "auto", "-n", "1", "--repeat", "2"], "--rate auto without --repeat and --shuffle"),
         (["--rate", "auto", "1", "-n", "1"], "expected loads for --rate, got 'auto'"),
         (["--rate", "1", "-n", "1", "--repeat", "0"], "--repeat to be 1 or more"),
-        (["--rate", "1", "-n", "1", "--slo", "speed=1"], "expected NAME=TIME"),
         (["--rate", "1", "-n", "1", "--jsonl", "x"], "unrecognized arguments: --jsonl"),
     ],
 )
 def test_bad_usage_is_exit_code_2(tmp_path: Path, words: list[str], said: str) -> None:
-    code, _, err = sweep(tmp_path, "--url", "http://127.0.0.1:9/v1", "--model", "m", "--prompt", "x", *words)
+    done = command("sweep", "--url", "http://127.0.0.1:9/v1", "--model", "m", "--prompt", "x", *words, folder=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_what_a_run_refuses_is_said_by_the_run(tmp_path: Path) -> None:
+    words = ["--url", "http://127.0.0.1:9/v1", "--model", "m", "--prompt", "x", "--rate", "1", "-n", "1"]
+    code, _, err = sweep(tmp_path, *words, "--slo", "speed=1")
     assert code == 2
-    assert said in err
+    assert "expected NAME=TIME" in err
 
 
 def test_a_study_of_other_options_is_not_gone_on_with(truth: TruthServer, tmp_path: Path) -> None:
