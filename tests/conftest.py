@@ -1,8 +1,10 @@
 """What every test may ask for."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,11 @@ sys.dont_write_bytecode = False
 SERVERS = {"perf", "truth", "inference_sim", "jaeger", "otelcol", "prometheus", "wheel"}
 """Fixtures that start a process, or build something first."""
 
-SLOW_FOLDERS = ("dashboards/fed", "engines", "libraries", "models", "process", "real")
+SLOW_FOLDERS = ("dashboards/fed", "distributed", "engines", "libraries", "models", "process", "real")
 """Folders whose tests start processes without a fixture of the above."""
+
+TALKS = re.compile(r"subprocess|multiprocessing|Server\b|Process\b|OtlpReceiver|\bsocket|browser|hypothesis")
+"""What a file that starts a process, a server or a browser, or tries hundreds of inputs, names somewhere."""
 
 SHARED_PARTS = ("collector/", "dashboards/", "real/")
 """Folders whose tests share parts of a session: one process runs them all, so that no part is started twice."""
@@ -60,7 +65,12 @@ def _folder(item: pytest.Item) -> str:
 def _starts_processes(item: pytest.Item) -> bool:
     folder = _folder(item)
     asks = set(getattr(item, "fixturenames", ()))
-    return folder.startswith(SLOW_FOLDERS) or bool(asks & SERVERS) or "subprocess" in item.path.read_text("utf-8")
+    return folder.startswith(SLOW_FOLDERS) or bool(asks & SERVERS) or _talks(item.path)
+
+
+@cache
+def _talks(file: Path) -> bool:
+    return TALKS.search(file.read_text("utf-8")) is not None
 
 
 @pytest.fixture(scope="session")

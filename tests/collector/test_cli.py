@@ -5,11 +5,11 @@ import shlex
 from pathlib import Path
 
 import pytest
-import yaml
 
 from otel_llm.cli import main
 from otel_llm_collector.engine_tables.bucket_profiles import ALIGNED_EDGES
 from otel_llm_collector.engine_tables.table import EngineTable, engine_tables
+from tests import yaml_files
 
 COLLECTOR = Path(__file__).parent.parent.parent / "collector"
 BOARDS = Path("compose/grafana/boards")
@@ -31,8 +31,8 @@ def test_files_are_those_committed(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_alerts_lead_to_runbooks_of_the_kit_or_to_where_they_are_published(tmp_path: Path) -> None:
     def alerts(*words: str) -> list[dict[str, dict[str, str]]]:
         assert main(["collector", "--out", str(tmp_path), *words]) == 0
-        (group,) = yaml.safe_load((tmp_path / "rules" / "alerts.yaml").read_text())["groups"]
-        objects = yaml.safe_load_all((tmp_path / "kubernetes" / "rules.yaml").read_text())
+        (group,) = yaml_files.read(tmp_path / "rules" / "alerts.yaml")["groups"]
+        objects = yaml_files.read_all(tmp_path / "kubernetes" / "rules.yaml")
         (same,) = (each["spec"]["groups"] for each in objects if each["metadata"]["name"] == "otel-llm-alerts")
         assert same == [group]
         return list(group["rules"])

@@ -10,16 +10,17 @@ import yaml
 
 from otel_llm.cli import main
 from otel_llm_collector.engine_tables.table import engine_tables
+from tests import yaml_files
 
 COLLECTOR = Path(__file__).parent.parent.parent / "collector"
-COMPOSE = yaml.safe_load((COLLECTOR / "compose" / "compose.yaml").read_text())
+COMPOSE = yaml_files.read(COLLECTOR / "compose" / "compose.yaml")
 
 
 @functools.cache
 def objects() -> list[dict[str, Any]]:
     """All of them, read once: that takes a second, or ten on a busy machine."""
     files = sorted((COLLECTOR / "kubernetes").glob("*.yaml"))
-    return [found for file in files for found in yaml.safe_load_all(file.read_text())]
+    return [found for file in files for found in yaml_files.read_all(file)]
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])
@@ -53,7 +54,7 @@ def test_grafana_is_given_every_variable_of_its_provisioning() -> None:
 
 
 def test_an_exemplar_leads_to_a_data_source_that_is_there() -> None:
-    provisioned = yaml.safe_load((COLLECTOR / "compose" / "grafana" / "datasources" / "otel_llm.yaml").read_text())
+    provisioned = yaml_files.read(COLLECTOR / "compose" / "grafana" / "datasources" / "otel_llm.yaml")
     metrics, *traces = provisioned["datasources"]
     (leads,) = metrics["jsonData"]["exemplarTraceIdDestinations"]
     assert leads["name"] == "trace_id"
@@ -142,7 +143,7 @@ def test_no_object_is_larger_than_what_kubectl_annotates() -> None:
 
 
 def test_kustomization_names_what_is_there() -> None:
-    kustomization = yaml.safe_load((COLLECTOR / "kustomization.yaml").read_text())
+    kustomization = yaml_files.read(COLLECTOR / "kustomization.yaml")
     files = kustomization["resources"] + kustomization["configMapGenerator"][0]["files"]
     assert all((COLLECTOR / file).is_file() for file in files)
     there = {f"kubernetes/{file.name}" for file in (COLLECTOR / "kubernetes").iterdir()}

@@ -1,19 +1,20 @@
 """What the documentation names is there, and what is there is documented."""
 
 import re
+from functools import cache
 from pathlib import Path
-
-import yaml
 
 from otel_llm_collector.engine_tables.table import engine_tables
 from otel_llm_collector.vocabulary.measures import MEASURES, ON_ONE_GRID, WAITED_FOR
+from tests import yaml_files
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS, COLLECTOR = ROOT / "docs", ROOT / "collector"
 
 
+@cache
 def recorded() -> set[str]:
-    files = [yaml.safe_load(file.read_text()) for file in (COLLECTOR / "rules").glob("*.yaml")]
+    files = [yaml_files.read(file) for file in (COLLECTOR / "rules").glob("*.yaml")]
     return {rule["record"] for file in files for group in file["groups"] for rule in group["rules"] if "record" in rule}
 
 

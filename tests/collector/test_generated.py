@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from otel_llm import conventions
 from otel_llm.errors import ConfigError
@@ -18,6 +17,7 @@ from otel_llm_collector.rule_sources.catalog import recorded_names
 from otel_llm_collector.rule_sources.dimensions import QUANTILES
 from otel_llm_collector.rule_sources.grid import all_edges, known_families
 from otel_llm_collector.vocabulary import bucket_family
+from tests import yaml_files
 from tests.collector import fake_engines
 
 ROOT = Path(__file__).parent.parent.parent
@@ -38,7 +38,7 @@ def test_no_generated_folder_holds_a_file_that_nothing_generates() -> None:
 
 
 def written_rules(name: str) -> list[dict[str, Any]]:
-    found = yaml.safe_load((ROOT / "collector" / "rules" / name).read_text())
+    found = yaml_files.read(ROOT / "collector" / "rules" / name)
     return [rule for group in found["groups"] for rule in group["rules"]]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+from tests import yaml_files
 
 ROOT = Path(__file__).parent.parent.parent
 GRAFANA, RULES = ROOT / "dashboards" / "grafana", ROOT / "collector" / "rules"
@@ -83,7 +83,7 @@ def _of_board(name: str, board: Board) -> Iterator[Expression]:
 
 
 def _of_rules(file: Path) -> Iterator[Expression]:
-    for group in yaml.safe_load(file.read_text())["groups"]:
+    for group in yaml_files.read(file)["groups"]:
         for rule in group["rules"]:
             kind: Kind = "record" if "record" in rule else "alert"
             labels = ",".join(f"{key}={value}" for key, value in rule.get("labels", {}).items() if kind == "record")

@@ -11,9 +11,9 @@ from typing import Any
 
 import _jsonnet
 import pytest
-import yaml
 
 from otel_llm.cli import main
+from tests import yaml_files
 from tests.dashboards.test_layout import BOARDS, FOLDER
 
 ROOT = FOLDER.parent.parent
@@ -46,7 +46,7 @@ def test_a_mixin_has_all_boards_rules_and_alerts(tmp_path: Path) -> None:
         "{ boards: it.grafanaDashboards, rules: it.prometheusRules, alerts: it.prometheusAlerts }",
     )
     assert made["boards"] == {f"otel-llm-{name}.json": board for name, board in BOARDS.items()}
-    rules = {file.name: yaml.safe_load(file.read_text())["groups"] for file in sorted(RULES.glob("*.yaml"))}
+    rules = {file.name: yaml_files.read(file)["groups"] for file in sorted(RULES.glob("*.yaml"))}
     assert made["alerts"]["groups"] == rules.pop("alerts.yaml")
     assert made["rules"]["groups"] == [group for groups in rules.values() for group in groups]
 
@@ -76,7 +76,7 @@ def test_the_operator_gets_a_resource_for_each_board(tmp_path: Path) -> None:
     written = files(tmp_path)
     assert set(written) == {f"{name}.yaml" for name in BOARDS}
     for name, text in written.items():
-        found = yaml.safe_load(text)
+        (found,) = yaml_files.parse_all(text)
         board = name.removesuffix(".yaml")
         assert (found["apiVersion"], found["kind"]) == ("grafana.integreatly.org/v1beta1", "GrafanaDashboard")
         assert found["metadata"]["name"] == f"otel-llm-{board}"
