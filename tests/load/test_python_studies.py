@@ -44,7 +44,7 @@ def test_a_sweep_is_that_of_the_command(truth: TruthServer, tmp_path: Path, caps
 def test_a_search_has_its_bracket(truth: TruthServer, tmp_path: Path) -> None:
     study = otel_llm.load.find(
         url=url(truth, "itl_ms=0;tokens=2"), model="m", prompt="x", slo={"ttft": "1us"}, slo_attainment=0.5,
-        number=150, start=400, highest=400, precision=1, name=str(tmp_path / "f.db"),
+        number=150, duration="2s", start=400, highest=400, precision=1, name=str(tmp_path / "f.db"),
     )  # fmt: skip
     assert study.holds is None
     assert study.breaks == study.report["breaks"]
@@ -118,7 +118,7 @@ def test_a_study_is_awaited_beside_other_work_and_goes_on_after_it_was_cancelled
 def test_a_search_is_awaited_too(truth: TruthServer, tmp_path: Path) -> None:
     search = otel_llm.load.find_async(
         url=url(truth, "itl_ms=0;tokens=2"), model="m", prompt="x", slo={"ttft": "1us"}, slo_attainment=0.5,
-        number=150, start=400, highest=400, precision=1, name=str(tmp_path / "f.db"),
+        number=150, duration="2s", start=400, highest=400, precision=1, name=str(tmp_path / "f.db"),
     )  # fmt: skip
     assert asyncio.run(search).holds is None
 
