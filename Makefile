@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 LOCK    = requirements/run.lock
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
+# Each of the many programs that the tests start would compile everything anew where bytecode is not kept.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What pip collects, as a count, so that a first installation is no silent minute. $(1): its arguments
 counted = { $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off --require-hashes $(1) || echo FAILED; } \
 	| awk '/^Collecting /{printf "\r  package %d", ++n; fflush()} /^Installing collected/{printf "\r  unpacking %d packages", n; fflush()} \
@@ -30,8 +33,8 @@ $(VENV)/.run: requirements/run.lock requirements/build.lock pyproject.toml | $(B
 
 $(VENV)/.dev: requirements/dev.lock requirements/foreign.lock $(VENV)/.run
 	@echo "installing what the tests need into $(VENV) ..."
-	@$(call counted,-r requirements/dev.lock)
-	@$(PIP) install --require-hashes --no-deps --upgrade --target $(VENV)/foreign -r requirements/foreign.lock  # another's instrumentation: only in programs that ask for it
+	@$(call counted,--no-compile -r requirements/dev.lock)
+	@$(PIP) install --require-hashes --no-compile --no-deps --upgrade --target $(VENV)/foreign -r requirements/foreign.lock  # another's instrumentation: only in programs that ask for it
 	@mkdir -p $(VENV)/links && ln -sfn ../../plugins $(VENV)/links/otel_llm_plugins && ln -sfn ../../collector $(VENV)/links/otel_llm_collector && ln -sfn ../../dashboards $(VENV)/links/otel_llm_dashboards  # where mypy finds a folder by its import name
 	@touch $@
 
@@ -41,7 +44,7 @@ demo: $(VENV)/.run ## simulated model, load generator, OTLP and the percentiles 
 test: $(VENV)/.dev ## every test, but for the two below; skips what needs `make tools`, and says so
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
-test-fast: $(VENV)/.dev ## tests of one process each, without servers, Collector or browser
+test-fast: $(VENV)/.dev ## half of the tests in a few minutes: those without processes, servers, Collector or browser
 	@$(BIN)/python -m pytest --fast -n 3 --dist loadfile $(ARGS)
 
 tools: ## build or find the real parts: Collector, Prometheus, Jaeger, a foreign model server, what checks dashboards
@@ -82,7 +85,7 @@ test-libraries: $(VENV)-models/.dev $(VENV)/.over-openai ## litellm and others o
 # Ray's wheel is 75 MB and its import takes a second: only programs that ask for it find it.
 $(VENV)/.distributed: requirements/distributed.lock $(VENV)/.dev
 	@echo "installing Ray into $(VENV)/distributed ..."
-	@$(PIP) install --require-hashes --no-deps --upgrade --target $(VENV)/distributed -r requirements/distributed.lock
+	@$(PIP) install --require-hashes --no-compile --no-deps --upgrade --target $(VENV)/distributed -r requirements/distributed.lock
 	@touch $@
 
 test-distributed: $(VENV)/.distributed ## a Ray cluster of this machine, an S3 server, manifests by Kubernetes' schemas and by `make kubernetes`
@@ -102,7 +105,7 @@ lint: $(VENV)/.dev ## format, lint, types, import contracts
 $(VENV)-docs/.dev: requirements/docs.lock requirements/build.lock pyproject.toml | $(BIN)/python
 	@echo "installing what builds the documentation into $(VENV)-docs ..."
 	@test -x $(VENV)-docs/bin/python || $(PYTHON) -m venv $(VENV)-docs
-	@$(VENV)-docs/bin/python -m pip --disable-pip-version-check -q install --require-hashes -r requirements/build.lock -r requirements/docs.lock
+	@$(VENV)-docs/bin/python -m pip --disable-pip-version-check -q install --require-hashes --no-compile -r requirements/build.lock -r requirements/docs.lock
 	@$(VENV)-docs/bin/python -m pip --disable-pip-version-check -q install --no-deps --no-build-isolation -e .
 	@rm -rf otel_llm.egg-info
 	@touch $@
@@ -118,7 +121,7 @@ docs-serve: $(VENV)-docs/.dev ## the documentation site on loopback, until Ctrl-
 $(VENV)-dist/.dev: requirements/dist.lock requirements/build.lock | $(BIN)/python
 	@echo "installing what checks a release into $(VENV)-dist ..."
 	@test -x $(VENV)-dist/bin/python || $(PYTHON) -m venv $(VENV)-dist
-	@$(VENV)-dist/bin/python -m pip --disable-pip-version-check -q install --require-hashes -r requirements/build.lock -r requirements/dist.lock
+	@$(VENV)-dist/bin/python -m pip --disable-pip-version-check -q install --require-hashes --no-compile -r requirements/build.lock -r requirements/dist.lock
 	@touch $@
 
 dist: $(VENV)-dist/.dev ## the wheel and the source archive into dist/, checked

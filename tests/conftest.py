@@ -30,7 +30,9 @@ SHARED_PARTS = ("collector/", "dashboards/", "real/")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--fast", action="store_true", help="leave out tests that start servers, a Collector or a browser")
+    parser.addoption(
+        "--fast", action="store_true", help="leave out tests that start processes, servers, a Collector or a browser"
+    )
     parser.addoption("--engines", action="store_true", help="also start real model servers, in tests/engines")
 
 
@@ -55,7 +57,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in set(slow)]
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
-        reporter.write_line(f"--fast leaves out {len(slow)} tests that start processes; `make test` runs them too")
+        reporter.write_line(
+            f"--fast leaves out {len(slow)} tests that start processes or servers; `make test` runs them too"
+        )
 
 
 def _folder(item: pytest.Item) -> str:
