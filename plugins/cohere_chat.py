@@ -11,8 +11,7 @@ from typing import Any
 import msgspec
 
 from otel_llm.record import OTHER, REASONING, TEXT, TOOL
-from otel_llm.wire.liberal import read
-from otel_llm.wire.openai_json import arguments_of
+from otel_llm.wire.openai_json import arguments_of, read_or_end
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Protocol, WireRequest, json_body
 
 __all__ = ["CohereChat"]
@@ -92,13 +91,12 @@ class CohereChat(Protocol):
         return {"max_tokens": tokens}
 
     def decode(self, event: bytes) -> Delta | None:
-        if event.strip() == b"[DONE]":
-            self.done = True
-            return None
         try:
             chunk = _decode(event)
         except ValueError:
-            chunk = read(event, _Event, self.said)
+            if (found := read_or_end(event, _Event, self)) is None:
+                return None
+            chunk = found
         said, delta = self.said, chunk.delta
         said.response_id = chunk.id or said.response_id
         if chunk.type is None:

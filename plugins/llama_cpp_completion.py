@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 
 from otel_llm.record import OTHER
-from otel_llm.wire.liberal import read
-from otel_llm.wire.openai_json import error_of
+from otel_llm.wire.openai_json import error_of, read_or_end
 from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body, text
 from otel_llm.wire.server_timings import timings_in
 
@@ -61,14 +60,13 @@ class LlamaCppCompletion(Protocol):
         return {"n_predict": tokens, "ignore_eos": True}
 
     def decode(self, event: bytes) -> Delta | None:
-        if event.strip() == b"[DONE]":
-            self.done = True
-            return None
         said = self.said
         try:
             chunk = _decode(event)
         except ValueError:
-            chunk = read(event, _Event, said)
+            if (found := read_or_end(event, _Event, self)) is None:
+                return None
+            chunk = found
         if chunk.error:
             said.error = error_of(chunk.error)
             return OTHER, "", 0

@@ -10,8 +10,17 @@ from typing import Any
 import msgspec
 
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
-from otel_llm.wire.liberal import load, read
-from otel_llm.wire.openai_json import VERSIONS, Timed, answer_length, arguments_of, bill, error_of, take_timings
+from otel_llm.wire.liberal import load
+from otel_llm.wire.openai_json import (
+    VERSIONS,
+    Timed,
+    answer_length,
+    arguments_of,
+    bill,
+    error_of,
+    read_or_end,
+    take_timings,
+)
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, Protocol, WireRequest, json_body
 
 __all__ = ["OpenAIChat"]
@@ -97,15 +106,14 @@ class OpenAIChat(Protocol):
         return answer_length(tokens)
 
     def decode(self, event: bytes) -> Delta | None:
-        if event.strip() == b"[DONE]":
-            self.done = True
-            return None
         said = self.said
         named = said.response_model is not None
         try:
             chunk = _decode(event) if named else _decode_named(event)
         except ValueError:
-            chunk = read(event, _Named, said)
+            if (found := read_or_end(event, _Named, self)) is None:
+                return None
+            chunk = found
         choices = chunk.choices
         if len(choices) == 1 and named:  # nearly every event: one choice, text, nothing else
             choice = choices[0]

@@ -11,9 +11,8 @@ import msgspec
 import orjson
 
 from otel_llm.record import OTHER, PADDING, REASONING, TEXT, TOOL
-from otel_llm.wire.liberal import read
 from otel_llm.wire.messages import SocketProtocol
-from otel_llm.wire.openai_json import VERSIONS, arguments_of, error_of
+from otel_llm.wire.openai_json import VERSIONS, arguments_of, error_of, read_or_end
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, WireRequest, json_body
 from otel_llm.wire.server_timings import timings_in
 
@@ -124,13 +123,12 @@ class OpenAIResponses(SocketProtocol):
         return (orjson.dumps({"type": "response.create", **asked}),)
 
     def decode(self, event: bytes) -> Delta | None:
-        if event.strip() == b"[DONE]":  # the protocol has no such marker; some servers send it by habit
-            self.done = True
-            return None
         try:
             chunk = _decode(event)
         except ValueError:
-            chunk = read(event, _Event, self.said)
+            if (found := read_or_end(event, _Event, self)) is None:
+                return None
+            chunk = found
         kind = chunk.type
         if kind in _DELTAS:
             return (_DELTAS[kind], chunk.delta, 0) if isinstance(chunk.delta, str) and chunk.delta else NOTHING

@@ -16,8 +16,7 @@ import orjson
 
 from otel_llm.errors import ConfigError
 from otel_llm.record import OTHER
-from otel_llm.wire.liberal import read
-from otel_llm.wire.openai_json import VERSIONS, error_of
+from otel_llm.wire.openai_json import VERSIONS, error_of, read_or_end
 from otel_llm.wire.protocol import NOTHING, Ask, Delta, Media, Protocol, WireRequest, json_body, text
 
 __all__ = ["OpenAITranscription"]
@@ -126,14 +125,13 @@ class OpenAITranscription(Protocol):
             return None
 
     def decode(self, event: bytes) -> Delta | None:
-        if event.strip() == b"[DONE]":
-            self.done = True
-            return None
         said = self.said
         try:
             chunk = _decode(event)
         except ValueError:
-            chunk = read(event, _Event, said)
+            if (found := read_or_end(event, _Event, self)) is None:
+                return None
+            chunk = found
         said.response_id, said.response_model = chunk.id or said.response_id, chunk.model or said.response_model
         self._take(chunk.usage or _Usage(), chunk.duration)
         if (error := error_of(chunk.error)) is not None:

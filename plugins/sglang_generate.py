@@ -12,8 +12,8 @@ import msgspec
 
 from otel_llm.record import OTHER
 from otel_llm.wire.additions import Additions
-from otel_llm.wire.liberal import load, read
-from otel_llm.wire.openai_json import error_of
+from otel_llm.wire.liberal import load
+from otel_llm.wire.openai_json import error_of, read_or_end
 from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body, text
 from otel_llm.wire.server_timings import timings_in
 
@@ -91,18 +91,17 @@ class SGLangGenerate(Protocol):
         return {"max_new_tokens": tokens, "ignore_eos": True}
 
     def decode(self, event: bytes) -> Delta | None:
-        if event.strip() == b"[DONE]":
-            self.done = True
-            return None
         try:
             decoded = _decode(event)
         except ValueError:
-            decoded = read(event, _Event, self.said)
+            if (found := read_or_end(event, _Event, self)) is None:
+                return None
+            decoded = found
         choices = decoded if isinstance(decoded, list) else [decoded]
         if not choices:
             raise ValueError("expected an answer, got an empty list")
-        found = [self._take(choice, at if len(choices) > 1 else choice.index) for at, choice in enumerate(choices)]
-        words, tokens = "".join([words for words, _ in found]), sum([tokens for _, tokens in found])
+        taken = [self._take(choice, at if len(choices) > 1 else choice.index) for at, choice in enumerate(choices)]
+        words, tokens = "".join([words for words, _ in taken]), sum([tokens for _, tokens in taken])
         return text(words, tokens) if words else (OTHER, "", tokens)
 
     def _take(self, choice: _Event, index: int) -> tuple[str, int]:

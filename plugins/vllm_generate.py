@@ -11,8 +11,7 @@ import msgspec
 
 from otel_llm.errors import ConfigError
 from otel_llm.record import OTHER, PADDING, TEXT
-from otel_llm.wire.liberal import read
-from otel_llm.wire.openai_json import VERSIONS, Timed, answer_length, bill, error_of, take_timings
+from otel_llm.wire.openai_json import VERSIONS, Timed, answer_length, bill, error_of, read_or_end, take_timings
 from otel_llm.wire.protocol import Ask, Delta, Protocol, WireRequest, json_body
 
 __all__ = ["VllmGenerate"]
@@ -72,14 +71,13 @@ class VllmGenerate(Protocol):
         return answer_length(tokens)
 
     def decode(self, event: bytes) -> Delta | None:
-        if event.strip() == b"[DONE]":
-            self.done = True
-            return None
         said = self.said
         try:
             chunk = _decode(event)
         except ValueError:
-            chunk = read(event, _Chunk, said)
+            if (found := read_or_end(event, _Chunk, self)) is None:
+                return None
+            chunk = found
         said.response_id, said.response_model = chunk.request_id or said.response_id, chunk.model or said.response_model
         words, tokens = "", 0
         for choice in chunk.choices:

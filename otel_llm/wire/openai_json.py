@@ -1,15 +1,28 @@
 """The objects that every OpenAI-like answer shares: usage, error, and the arguments of a tool call; and its length."""
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import orjson
 
-from otel_llm.wire.liberal import load
+from otel_llm.wire.liberal import load, read
+from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.said import Said
 from otel_llm.wire.server_timings import timings_in
 
-__all__ = ["VERSIONS", "Timed", "Usage", "answer_length", "arguments_of", "bill", "error_of", "take_timings"]
+__all__ = [
+    "VERSIONS",
+    "Timed",
+    "Usage",
+    "answer_length",
+    "arguments_of",
+    "bill",
+    "error_of",
+    "read_or_end",
+    "take_timings",
+]
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 VERSIONS: Final = (
     ("/version", "version"), ("/props", "build_info"), ("/server_info", "version"), ("/get_server_info", "version"),
@@ -67,6 +80,17 @@ def bill(said: Said, usage: Usage) -> int:
     if usage.completion_tokens_details:
         said.reasoning_tokens = usage.completion_tokens_details.reasoning_tokens
     return max((total or 0) - (before or 0), 0)
+
+
+def read_or_end(event: bytes, kind: type[T], answer: Protocol) -> T | None:
+    """Return an event that its typed decoder refused, as `read` does; None for `[DONE]`, which ends the answer.
+
+    So the marker, which is no JSON, is looked for in one event and not in each.
+    """
+    if event.strip() == b"[DONE]":
+        answer.done = True
+        return None
+    return read(event, kind, answer.said)
 
 
 def error_of(raw: msgspec.Raw) -> tuple[str, str] | None:
