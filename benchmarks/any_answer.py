@@ -39,7 +39,8 @@ from otel_llm.load.worker.raw import Raw
 from otel_llm.measures import Facts
 from otel_llm.sim.formats.bedrock import event_stream_message
 from otel_llm.sinks import Ended
-from otel_llm.sinks.sqlite import RunFile, read_records
+from otel_llm.sinks.sqlite import RunFile
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.tokens import _ALWAYS
 from otel_llm.wire.any_events import AnyEvents
 from otel_llm.wire.arrivals import Arrivals

@@ -25,7 +25,7 @@ import numpy as np
 from otel_llm.clock import now_ns
 from otel_llm.load import run
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.wire.discovery import load_protocol, protocols
 from otel_llm.wire.protocol import Ask
 from otel_llm_plugins.kserve_grpc import KServeGrpc

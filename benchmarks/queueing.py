@@ -21,7 +21,7 @@ from benchmarks.erlang import time_beyond, wait_beyond
 from otel_llm.cli import main as otel_llm
 from otel_llm.load.figures.stats import describe
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 
 _SLOTS: Final = 40
 _LOADS: Final = {0.5: 10_000, 0.8: 60_000, 0.95: 200_000}

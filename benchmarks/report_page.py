@@ -24,7 +24,8 @@ from otel_llm.load.figures.health import Health
 from otel_llm.load.figures.run_figures import RunFigures
 from otel_llm.record import PADDING, TEXT, Chunks, StreamRecord
 from otel_llm.sinks import Ended
-from otel_llm.sinks.sqlite import RunFile, read_columns
+from otel_llm.sinks.sqlite import RunFile
+from otel_llm.sinks.stored_run import read_columns
 
 __all__ = ["write_run"]
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from otel_llm.load.plan.arrivals import arrival_moments
 from otel_llm.load.plan.stages import Stages
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from tests.truthserver.process import TruthServer, build
 
 __all__ = ["Sleeper"]

@@ -23,7 +23,7 @@ from otel_llm.load.traces.format import Part
 from otel_llm.load.traces.opening import open_trace
 from otel_llm.load.traces.trace import Trace
 from otel_llm.record import StreamRecord
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from tests.truthserver.process import TruthServer, build
 
 Rows = Sequence[tuple[int, Mapping[str, Any]]]

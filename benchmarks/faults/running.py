@@ -17,7 +17,7 @@ import psutil
 from benchmarks.faults.cells import LOOPS, Cell
 from benchmarks.faults.injecting import inject
 from benchmarks.faults.servers import GOOD, Silent, closed_port, model_server, receiver
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.testing import ScriptedServer
 
 __all__ = ["Outcome", "run_cell"]

@@ -1,16 +1,17 @@
 """The run file: one SQLite database per run, authoritative, readable while it grows, whole after a crash.
 
-Table `result` has the columns of the llmuses era under their names, as JSON text in place of pickles, then what a
-record has besides; times are seconds, of one monotonic clock. Table `run` says what was run. What was inserted is on
-disk at most half a second later.
+View `result` has the columns of the llmuses era under their names, as JSON text in place of pickles, then what a
+record has besides; times are seconds, of one monotonic clock. Behind it, table `packed_result` has what the events of
+an answer repeat once, and the view writes them out again: a fifth of the bytes. Table `run` says what was run. What was
+inserted is on disk at most half a second later. `stored_run` reads it.
 """
 
 import sqlite3
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,69 +20,84 @@ import orjson
 from otel_llm import measures
 from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
-from otel_llm.record import Chunks, StreamRecord, from_json, to_json
+from otel_llm.record import to_json
 from otel_llm.sinks import Ended
 from otel_llm.sinks.private_file import PrivateFile
+from otel_llm.sinks.stored_run import columns_of, reading
 
-__all__ = [
-    "RUN_FILE",
-    "RunFile",
-    "StoredCall",
-    "check_appendable",
-    "create_empty",
-    "read_account",
-    "read_answers",
-    "read_bodies",
-    "read_calls",
-    "read_columns",
-    "read_records",
-    "read_run",
-    "read_runs",
-    "read_scrapes",
-    "reading",
-]
+__all__ = ["COLUMNS", "RUN_FILE", "RunFile", "check_appendable", "create_empty"]
 
 RUN_FILE: Final = PrivateFile("a run file", "another --name, or --append", "look at --name")
 
 _COMMIT_NS: Final = 500_000_000
 _LOCKED_MS: Final = 200
 _LOCKED_AT_AN_END_MS: Final = 5_000
-_NEXT: Final = "try again when nothing else writes to it"
-_VERSION: Final = 1
-"""Of the tables below; `run.schema` says by which one a run was written."""
+
+_VERSION: Final = 2
+"""Of the tables below; `run.schema` says by which one a run was written. In 1 `result` is a table."""
 
 
 class _Row:
     """A request that ended, as the columns see it."""
 
-    __slots__ = ("at_ns", "body", "events", "facts", "record", "run_id", "sent")
+    __slots__ = ("at_ns", "body", "content", "facts", "record", "run_id", "sent")
 
     def __init__(self, run_id: str, call: Ended) -> None:
         self.run_id, self.facts, self.record = run_id, call.facts, call.facts.record
         self.body = None if call.body is None else call.body.decode("utf-8", "replace")
-        self.events = None if call.content is None else call.content.to_json()
+        self.content = None if call.content is None else call.content.to_json()
         self.at_ns, self.sent = self.record.chunks.at_ns, "unsent" not in self.record.flags
 
 
 class Column(NamedTuple):
-    """A column of the table `result`; `note` stands beside it in the schema."""
+    """A column of the table `packed_result`.
+
+    note:  stands beside it in the schema
+    shown: what the view `result` has in its place, as SQL; empty where it has the column itself
+    """
 
     name: str
     type: str
     get: Callable[[_Row], Any]
     note: str = ""
+    shown: str = ""
 
 
-def _times(at_ns: "array[int]") -> str:
-    return orjson.dumps(np.frombuffer(at_ns, np.int64) / 1e9, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+def _gaps(at_ns: "array[int]") -> str:
+    at = np.frombuffer(at_ns, np.int64)
+    gaps = at.copy()
+    gaps[1:] -= at[:-1]
+    return orjson.dumps(gaps, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
+
+_CHUNK_TIMES: Final = """'[' || coalesce((
+        SELECT group_concat(printf('%d.%09d', at / 1000000000, at % 1000000000), ',')
+        FROM (SELECT sum(value) OVER (ORDER BY key ROWS UNBOUNDED PRECEDING) AS at FROM json_each(gaps))
+    ), '') || ']' AS chunk_times"""
+"""JSON: arrival of every chunk. As text: SQLite writes 15 digits of a number, which a clock may have before its ns."""
+
+_RESPONSE_MESSAGES: Final = """CASE WHEN content IS NOT NULL THEN '[' || coalesce((
+        SELECT group_concat(
+            CASE type
+            WHEN 'array' THEN substr(value, 2, length(value) - 2)
+            ELSE '"' || json_extract(value, '$.before') || replace(
+                json_extract(value, '$.texts'), '"',
+                json_extract(value, '$.after') || '","' || json_extract(value, '$.before')
+            ) || json_extract(value, '$.after') || '"'
+            END, ',')
+        FROM json_each(content)
+    ), '') || ']' END AS response_messages"""
+"""JSON: the data of every event. `Content.to_json` says what the parts are."""
 
 COLUMNS: Final = (
     Column("request", "TEXT", lambda row: row.body, "JSON: the body that was sent"),
     Column("start_time", "REAL", lambda row: row.record.sent_ns / 1e9 if row.sent else None, "before the first byte"),
-    Column("chunk_times", "TEXT", lambda row: _times(row.at_ns), "JSON: arrival of every chunk"),
+    Column(
+        "gaps", "TEXT", lambda row: _gaps(row.at_ns), "JSON: ns from the chunk before, of the first: from 0",
+        _CHUNK_TIMES,
+    ),
     Column("success", "TEXT", lambda row: str(row.record.ok), "'True' or 'False'"),
-    Column("response_messages", "TEXT", lambda row: row.events, "JSON: the data of every event"),
+    Column("content", "TEXT", lambda row: row.content, "JSON: parts of the answer, see the view", _RESPONSE_MESSAGES),
     Column("completed_time", "REAL", lambda row: row.record.ended_ns / 1e9),
     Column("latency", "REAL", lambda row: measures.request_latency(row.record) if row.sent else None),
     Column("first_chunk_latency", "REAL", lambda row: row.facts.time_to_first_chunk),
@@ -107,8 +123,9 @@ COLUMNS: Final = (
     Column("record", "TEXT", lambda row: to_json(row.record, chunks=False).decode(), "JSON: all of it but its chunks"),
     Column("chunks", "BLOB", lambda row: row.record.chunks.to_bytes(), "otel_llm.record.Chunks.from_bytes"),
 )  # fmt: skip
-"""One row per request. The first twelve are those of `llmuses perf`; another column is another line here."""
+"""One row per request. The view's first twelve are those of `llmuses perf`; another column is another line here."""
 
+_SHOWN: Final = ",\n    ".join([*(c.shown or c.name for c in COLUMNS), "rowid"])
 _COLUMNS: Final = ",\n    ".join(f"{c.name} {c.type}" + (f" /* {c.note} */" if c.note else "") for c in COLUMNS)
 _SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS run (
@@ -122,9 +139,12 @@ CREATE TABLE IF NOT EXISTS run (
     planned INTEGER,
     summary TEXT          -- JSON, when the run has ended
 );
-CREATE TABLE IF NOT EXISTS result (
+CREATE TABLE IF NOT EXISTS packed_result (
     {_COLUMNS}
 );
+CREATE VIEW IF NOT EXISTS result AS SELECT
+    {_SHOWN}
+FROM packed_result;
 CREATE TABLE IF NOT EXISTS server_scrape (
     run_id TEXT,
     url TEXT,
@@ -133,13 +153,11 @@ CREATE TABLE IF NOT EXISTS server_scrape (
     error TEXT,           -- why there is nothing
     scrape TEXT           -- JSON: what it said
 );
-"""
+"""  # noqa: S608  # what stands above
 _SHARD: Final = "CREATE TABLE IF NOT EXISTS shard (run_id TEXT PRIMARY KEY, account TEXT /* JSON */)"
 """Of a run that is a part of one: what its records do not say."""
 
-_JSON: Final = ("arguments", "versions", "summary")
-_ANSWERS: Final = "SELECT request, response_messages, prompt_tokens, completion_tokens FROM result WHERE success='True'"
-_INSERT: Final = f"INSERT INTO result VALUES ({', '.join('?' for _ in COLUMNS)})"  # noqa: S608  # only question marks
+_INSERT: Final = f"INSERT INTO packed_result VALUES ({', '.join('?' for _ in COLUMNS)})"  # noqa: S608  # only question marks
 
 
 _INSERT_SCRAPE: Final = "INSERT INTO server_scrape VALUES (?, ?, ?, ?, ?, ?)"
@@ -281,155 +299,10 @@ def check_appendable(path: Path) -> None:
     with reading(path) as db, closing(sqlite3.connect(":memory:")) as ours:
         versions = {version for (version,) in db.execute("SELECT schema FROM run")}
         ours.executescript(_SCHEMA)
-        same = all(_names(db, table) == _names(ours, table) for table in ("run", "result"))
+        same = all(columns_of(db, table) == columns_of(ours, table) for table in ("run", "packed_result"))
     with reading(path, mode="rw") as db:  # whether it can be written to is seen before any request
         db.execute("BEGIN IMMEDIATE")
         db.rollback()
     if versions - {_VERSION} or not same:
         others = ", ".join(str(version) for version in sorted(versions - {_VERSION})) or "other columns"
         raise ConfigError(f"a run file of schema {_VERSION}", f"{path} ({others})", "write to another --name")
-
-
-def _names(db: sqlite3.Connection, table: str) -> list[str]:
-    return [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
-
-
-def read_runs(path: Path) -> list[dict[str, Any]]:
-    """Return the `run` rows of a run file, oldest first, JSON columns decoded. Raises ConfigError for no run file."""
-    with reading(path) as db:
-        db.row_factory = sqlite3.Row
-        rows = [
-            {
-                name: msgspec.json.decode(value) if name in _JSON and value else value
-                for name, value in dict(row).items()
-            }
-            for row in db.execute("SELECT * FROM run ORDER BY rowid")
-        ]
-    if not rows:
-        raise ConfigError("a run file", f"{path} (no run in it)")
-    return rows
-
-
-def read_run(path: Path) -> dict[str, Any]:
-    """Return the latest `run` row of a run file. Raises ConfigError when it is no run file."""
-    return read_runs(path)[-1]
-
-
-def read_records(path: Path, run_id: str | None = None) -> Iterator[StreamRecord]:
-    """Yield the records of a run (None: of all in the file), in the order in which they ended.
-
-    Raises ConfigError when it is no run file.
-    """
-    where, values = ("", ()) if run_id is None else ("WHERE run_id = ?", (run_id,))
-    with reading(path) as db:
-        for text, blob in db.execute(f"SELECT record, chunks FROM result {where} ORDER BY rowid", values):  # noqa: S608
-            yield msgspec.structs.replace(from_json(text), chunks=Chunks.from_bytes(blob))
-
-
-def read_columns(path: Path, columns: str, where: str, values: Sequence[Any], many: int) -> Iterator[list[Any]]:
-    """Yield rows of some columns of the table `result`, `many` at a time, in the order in which the requests ended.
-
-    columns, where: as in SQL, with a question mark for each of `values`. Raises ConfigError when it is no run file.
-    """
-    query = f"SELECT {columns} FROM result WHERE {where} ORDER BY rowid"  # noqa: S608  # what callers spell out
-    with reading(path) as db:
-        found = db.execute(query, tuple(values))
-        while rows := found.fetchmany(many):
-            yield rows
-
-
-def read_bodies(path: Path, run_id: str) -> Iterator[tuple[StreamRecord, bytes | None]]:
-    """Yield each request of a run as its record, without its chunks, and its body, None in a run of `--no-content`.
-
-    Raises ConfigError when it is no run file.
-    """
-    with reading(path) as db:
-        for text, body in db.execute("SELECT record, request FROM result WHERE run_id = ? ORDER BY rowid", (run_id,)):
-            yield from_json(text), None if body is None else body.encode()
-
-
-def read_scrapes(path: Path, run_id: str) -> list[bytes]:
-    """Return what the server's metrics said during a run, each as JSON; nothing of a file that has no such table.
-
-    Raises ConfigError when it is no run file.
-    """
-    with reading(path) as db:
-        if not _names(db, "server_scrape"):
-            return []
-        found = db.execute("SELECT scrape FROM server_scrape WHERE run_id = ? ORDER BY rowid", (run_id,))
-        return [text.encode() for (text,) in found]
-
-
-def read_account(path: Path, run_id: str) -> str | None:
-    """Return what `add_account` wrote, as JSON; None of a run that is no part of another.
-
-    Raises ConfigError when it is no run file.
-    """
-    with reading(path) as db:
-        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'shard'").fetchone():
-            return None
-        found = db.execute("SELECT account FROM shard WHERE run_id = ?", (run_id,)).fetchone()
-        return None if found is None else str(found[0])
-
-
-class StoredCall(NamedTuple):
-    """A request as its row has it; the texts are None in a run of `--no-content`."""
-
-    record: StreamRecord
-    request: str | None
-    messages: str | None
-
-
-def read_calls(path: Path, run_id: str) -> Iterator[StoredCall]:
-    """Yield the requests of a run by the moments at which they ended. Raises ConfigError when it is no run file."""
-    with reading(path) as db:
-        order = db.execute("SELECT rowid FROM result WHERE run_id = ? ORDER BY completed_time, rowid", (run_id,))
-        for (row,) in order:  # rows are long: ordering them themselves would copy all of them
-            text, blob, request, messages = db.execute(
-                "SELECT record, chunks, request, response_messages FROM result WHERE rowid = ?", (row,)
-            ).fetchone()
-            record = msgspec.structs.replace(from_json(text), chunks=Chunks.from_bytes(blob))
-            yield StoredCall(record, request, messages)
-
-
-class AnsweredRequest(NamedTuple):
-    """What was asked and answered; the first two are JSON, None in a run of `--no-content`."""
-
-    request: str | None
-    messages: str | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-
-
-def read_answers(path: Path, run_id: str) -> Iterator[AnsweredRequest]:
-    """Yield the answers of the requests of a run that succeeded, in the order of their indices.
-
-    Raises ConfigError when it is no run file.
-    """
-    with reading(path) as db:
-        yield from map(
-            AnsweredRequest._make, db.execute(f"{_ANSWERS} AND run_id = ? ORDER BY request_index", (run_id,))
-        )
-
-
-@contextmanager
-def reading(path: Path, mode: Literal["ro", "rw"] = "ro") -> Iterator[sqlite3.Connection]:
-    """Open a run file to read it. Raises ConfigError when it is no run file, or turns out to be damaged.
-
-    Reading writes nothing beside it: a file without a log is read as one that does not change.
-    """
-    if not path.is_file():
-        raise ConfigError("a run file", str(path), "look for the .db file that the run named at its end")
-    still = mode == "ro" and not path.with_name(f"{path.name}-wal").exists()
-    uri = f"{path.absolute().as_uri()}?mode={mode}" + ("&immutable=1" if still else "")
-    try:
-        with closing(sqlite3.connect(uri, uri=True, timeout=_LOCKED_MS / 1e3)) as db:
-            db.execute("SELECT id, schema, arguments, summary FROM run LIMIT 1")
-            db.execute("SELECT run_id, record, chunks FROM result LIMIT 1")
-            yield db
-    except sqlite3.OperationalError as error:
-        raise ConfigError("a run file", f"{path} ({error})", _NEXT if "locked" in str(error) else "") from error
-    except (sqlite3.Error, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            "a run file", f"{path} (damaged: {error})", "the rest of it may be read with sqlite3"
-        ) from error

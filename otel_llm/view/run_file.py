@@ -14,7 +14,7 @@ from otel_llm.measures import Facts
 from otel_llm.receiver.decode import ReceivedSpan
 from otel_llm.record import Chunks, StreamRecord, from_json
 from otel_llm.sinks.otel import described
-from otel_llm.sinks.sqlite import read_columns, read_runs
+from otel_llm.sinks.stored_run import read_columns, read_runs
 from otel_llm.view.calls import CLIENT, Call, Calls, Group
 from otel_llm.view.source import KeptSpan
 

@@ -5,7 +5,9 @@ event with the same bytes before and after its text means the same but for that 
 takes a fifth of the time that parsing them does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -148,18 +150,20 @@ class Content(msgspec.Struct, array_like=True):
         return _whole_characters("".join(found))
 
     def to_json(self) -> str:
-        """Return the events as a JSON array of strings."""
-        around = [(_escaped(before), _escaped(after)) for before, after in self.around]
-        found = []
-        for which, joined in self.parts:
-            if which == _WHOLE:
-                events = joined.decode("utf-8", "replace").split(_SEPARATOR.decode())
-                found.append(orjson.dumps(events)[1:-1])
-            else:
-                before, after = around[which]
-                texts = joined.replace(_SEPARATOR, after + b'","' + before)
-                found.append(b'"%b%b%b"' % (before, texts, after))
-        return (b"[%b]" % b",".join(found)).decode()
+        """Return the events as a JSON array of parts, in order.
+
+        A part is an array of whole events, or of events that repeat `{"before", "after", "texts"}`: their texts, with a
+        `"` between them, and what stands around each. These three are as they stand inside a JSON string.
+        """
+        parts = [self._part(which, group) for which, group in groupby(self.parts, itemgetter(0))]
+        return orjson.dumps(parts).decode()
+
+    def _part(self, which: int, parts: Iterable[tuple[int, bytes]]) -> list[str] | dict[str, str]:
+        joined = _SEPARATOR.join(events for _, events in parts).decode("utf-8", "replace")
+        if which == _WHOLE:
+            return joined.split(_SEPARATOR.decode())
+        before, after = map(_escaped, self.around[which])
+        return {"before": before, "after": after, "texts": joined.replace(_SEPARATOR.decode(), '"')}
 
 
 def _whole_characters(text: str) -> str:
@@ -169,5 +173,5 @@ def _whole_characters(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _escaped(part: bytes) -> bytes:
-    return orjson.dumps(part.decode("utf-8", "replace"))[1:-1]
+def _escaped(part: bytes) -> str:
+    return orjson.dumps(part.decode("utf-8", "replace"))[1:-1].decode()

@@ -12,7 +12,7 @@ import pytest
 
 from otel_llm.errors import ConfigError
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from tests.load.test_report import check
 from tools import ports
 

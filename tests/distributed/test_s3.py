@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sinks.sqlite import read_run
+from otel_llm.sinks.stored_run import read_run
 
 pytest.importorskip("s3fs", reason="make test-distributed installs it")
 pytest.importorskip("moto", reason="make test-distributed installs it")

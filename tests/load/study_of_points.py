@@ -11,7 +11,7 @@ import msgspec
 
 from otel_llm.load.study.point import Point
 from otel_llm.load.study.study_file import StudyFile
-from otel_llm.sinks.sqlite import read_runs
+from otel_llm.sinks.stored_run import read_runs
 
 __all__ = ["Told", "study_of"]
 

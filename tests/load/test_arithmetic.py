@@ -20,7 +20,8 @@ from otel_llm.load.show.redact import redact, redact_url
 from otel_llm.measures import Facts, request_latency
 from otel_llm.record import Chunks, StreamRecord
 from otel_llm.sinks import Ended
-from otel_llm.sinks.sqlite import RunFile, read_records, read_run
+from otel_llm.sinks.sqlite import RunFile
+from otel_llm.sinks.stored_run import read_records, read_run
 from otel_llm.testing import timeline
 from otel_llm.wire.repeats import Content
 
@@ -305,6 +306,8 @@ def test_the_guides_query_works(tmp_path: Path) -> None:
         "completion_tokens",
     ]
     assert db.execute("SELECT n_chunks, chunk_time FROM result").fetchone() == (2, pytest.approx(0.03))
+    times = [json.loads(text) for (text,) in db.execute("SELECT chunk_times FROM result")]
+    assert times == [[at / 1e9 for at in each.record.chunks.at_ns] for each in (first, second)]
     db.close()
 
 

@@ -21,7 +21,7 @@ from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
 from otel_llm.load.worker.stock import deal
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.wire import alarm
 from otel_llm.wire.loop import new_loop
 from tests.load.conftest import Perf

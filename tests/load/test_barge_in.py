@@ -15,7 +15,7 @@ from otel_llm.load.plan.transport import check_transport
 from otel_llm.record import AUDIO, StreamRecord, from_json, to_json
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sim.truth import STOPPED
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.testing import timeline
 from otel_llm.wire.discovery import load_protocol, protocols
 from otel_llm.wire.messages import SocketProtocol

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.find import QUEUES, Queue, trial
 from otel_llm.load.figures.certainty import Certainty, judge_attainment
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from tests.load.conftest import Perf
 from tests.load.test_perf import chat
 from tests.truthserver.process import TruthServer

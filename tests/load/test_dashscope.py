@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.testing import CLOSE, ScriptedServer
 from otel_llm.testing.scripted import Step
 from tests.load.conftest import Perf

@@ -60,7 +60,7 @@ class NoPool:
         return 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(plans)
 @example(replace(PLAN, workers=4, parallel=2, number=8, ramp_s=0.001))
 def test_every_request_is_sent_and_never_more_than_so_many_are_under_way(plan: LoadPlan) -> None:

@@ -23,7 +23,8 @@ from otel_llm.load.figures.stats import Stats
 from otel_llm.load.figures.values import Values
 from otel_llm.measures import Facts
 from otel_llm.sinks import Ended
-from otel_llm.sinks.sqlite import RunFile, read_records
+from otel_llm.sinks.sqlite import RunFile
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.testing import STALL, ScriptedServer
 from tests.load.conftest import Perf
 from tests.load.test_arithmetic import RUN

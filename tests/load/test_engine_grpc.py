@@ -22,7 +22,7 @@ from otel_llm.load.worker.pool import Pool
 from otel_llm.load.worker.raw import Raw
 from otel_llm.record import TEXT
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.http import request_bytes
 from otel_llm.wire.messages import MessageProtocol

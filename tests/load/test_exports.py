@@ -20,7 +20,7 @@ from otel_llm.load.export.formats import FORMATS
 from otel_llm.load.export.tables import write_csv
 from otel_llm.load.study.result import result_in
 from otel_llm.record import from_json
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from tests.load.conftest import Perf
 from tests.load.study_of_points import Told, study_of
 from tests.load.test_perf import chat

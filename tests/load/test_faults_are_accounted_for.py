@@ -19,7 +19,7 @@ from otel_llm.load.prompts.parsers import Source, open_parser
 from otel_llm.load.worker.channel import GO, Batch, Inbox, LastWord, Ready
 from otel_llm.load.worker.raw import Raw
 from otel_llm.load.worker.worker import _Worker
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.wire.loop import new_loop
 from otel_llm.wire.protocol import WireRequest, json_body
 from otel_llm.wire.target import Target

@@ -14,7 +14,7 @@ import trustme
 from otel_llm.errors import RemoteError
 from otel_llm.load.worker.pool import Pool
 from otel_llm.record import TEXT
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.wire.connection import KERNEL_STAMPS
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.loop import new_loop

@@ -11,7 +11,7 @@ from struct import pack
 import pytest
 import trustme
 
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.wire.connection import KERNEL_STAMPS
 from tests.load.conftest import Perf
 from tests.load.http2_server import Http2Server, Saying

@@ -8,7 +8,7 @@ import openai
 from otel_llm.load import run
 from otel_llm.record import IMAGE
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 
 MEASURED = {"time_to_first_image", "time_to_first_chunk", "inter_chunk_latency", "request_latency", "input_tokens",
             "chunks", "connect_time"}  # fmt: skip

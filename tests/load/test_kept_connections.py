@@ -17,7 +17,7 @@ from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.pool import Pool
 from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.testing import CLOSE, RESET, STALL, ScriptedServer
 from otel_llm.wire.loop import new_loop
 from tests.load.conftest import Perf

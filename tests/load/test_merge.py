@@ -32,7 +32,8 @@ from otel_llm.measures import Facts
 from otel_llm.record import Chunks, StreamRecord
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sinks import Ended
-from otel_llm.sinks.sqlite import RunFile, StoredCall, read_calls, read_records, read_run
+from otel_llm.sinks.sqlite import RunFile
+from otel_llm.sinks.stored_run import StoredCall, read_calls, read_records, read_run
 from otel_llm.wire.target import Target
 from tests.load.test_exchange import PLAN
 from tests.load.test_report import check

@@ -12,7 +12,7 @@ import pytest
 import tokenizers
 from tokenizers import models, pre_tokenizers
 
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.testing import CLOSE, RESET, ScriptedServer
 from tests.load.conftest import Perf
 from tests.load.test_perf import ANSWER, chat

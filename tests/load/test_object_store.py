@@ -10,7 +10,7 @@ import pytest
 
 from otel_llm.cli import main
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sinks.sqlite import read_run
+from otel_llm.sinks.stored_run import read_run
 
 
 @pytest.fixture

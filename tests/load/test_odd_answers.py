@@ -171,7 +171,7 @@ def test_bytes_that_are_no_text_around_a_text_that_repeats_can_be_written_down()
     wire = Wire().read(HEAD, *[chunk(odd)] * 5, chunk(STOP), chunk(DONE), END)
     assert (wire.record.ok, wire.record.output_tokens) == (True, 5)
     assert wire.raw.content is not None
-    assert json.loads(wire.raw.content.to_json())[0].count("\ufffd") == 3
+    assert json.loads(wire.raw.content.to_json())[0][0].count("\ufffd") == 3
 
 
 # -- what is not reckoned is a failure, not the end ------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from otel_llm.sim import Behaviour, SimServer
-from otel_llm.sinks.sqlite import read_records, read_run
+from otel_llm.sinks.stored_run import read_records, read_run
 from otel_llm.testing import CLOSE, ScriptedServer
 from tests.in_process import command
 from tests.load.conftest import Perf

@@ -72,8 +72,9 @@ def test_counts_and_percentiles_are_the_same_everywhere(perf: Callable[..., Perf
                 assert histogram.count == good
                 assert histogram.sum == pytest.approx(values.sum())
                 assert (histogram.min, histogram.max) == pytest.approx((values.min(), values.max()))
-                for q in (50, 99):
-                    assert histogram.quantile(q / 100) == pytest.approx(row[f"p{q}"], rel=BUCKET)
+                for q in (50, 99):  # it lies at one of two values in order, between which numpy interpolates
+                    low, high = (np.percentile(values, q, method=method) for method in ("lower", "higher"))
+                    assert low * (1 - BUCKET) <= histogram.quantile(q / 100) <= high * (1 + BUCKET)
             if column != "time_per_output_token":
                 block = run.out.split(f"Percentile of {label}:")[1]
                 for q in (50, 99):

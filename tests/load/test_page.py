@@ -32,7 +32,8 @@ from otel_llm.load.report.run_page import page_of_run
 from otel_llm.load.show.lines import answer_of, load_of
 from otel_llm.measures import Facts
 from otel_llm.sinks import Ended
-from otel_llm.sinks.sqlite import RunFile, read_records, read_run
+from otel_llm.sinks.sqlite import RunFile
+from otel_llm.sinks.stored_run import read_records, read_run
 from otel_llm.testing import CLOSE, FakeClock, ScriptedServer, timeline
 from tests.browser import A4, PAPER, Page, browser_program
 from tests.load.conftest import Perf
@@ -370,7 +371,7 @@ def test_a_run_that_was_broken_off_has_a_page(made: Made, tmp_path: Path) -> Non
     copy.write_bytes(made[0].run_file.read_bytes())
     db = sqlite3.connect(copy)
     db.execute("UPDATE run SET summary = NULL")
-    db.execute("DELETE FROM result WHERE rowid > 100")
+    db.execute("DELETE FROM packed_result WHERE rowid > 100")
     db.commit()
     db.close()
     page = tmp_path / "broken.html"

@@ -20,7 +20,7 @@ import trustme
 
 from otel_llm.record import from_json
 from otel_llm.sim import Behaviour, SimServer
-from otel_llm.sinks.sqlite import read_records, read_run
+from otel_llm.sinks.stored_run import read_records, read_run
 from otel_llm.testing import CLOSE, OtlpReceiver, ScriptedServer
 from tests.in_process import command
 from tests.load.conftest import Perf

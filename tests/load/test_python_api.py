@@ -13,7 +13,7 @@ import pytest
 import otel_llm.load
 from otel_llm.errors import ConfigError
 from otel_llm.load.child.words import words_of
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from tests.load.test_perf import wait_until
 from tests.truthserver.process import TruthServer
 

@@ -21,7 +21,7 @@ from otel_llm.load.remote.agent import Agent
 from otel_llm.load.remote.ray_crew import RayCrew
 from otel_llm.load.remote.relay import relay
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.wire.target import Target
 from tests.load.test_exchange import PLAN
 from tests.load.test_report import check

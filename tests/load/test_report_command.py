@@ -13,7 +13,7 @@ import pytest
 
 from otel_llm.cli import main
 from otel_llm.load.show.rows import milliseconds
-from otel_llm.sinks.sqlite import read_records, read_runs
+from otel_llm.sinks.stored_run import read_records, read_runs
 from tests.load.conftest import Perf
 from tests.load.study_of_points import Told, study_of
 from tests.load.test_perf import chat, wait_until
@@ -83,6 +83,35 @@ def test_append_continues_a_run_file(perf: Run, truth: TruthServer) -> None:
     assert (refused.returncode, refused.stderr) == (2, "otel-llm report: expected --run to be 1 to 2, got 3\n")
 
 
+def test_a_run_file_of_schema_1_is_read_and_not_continued(
+    perf: Run, truth: TruthServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There `result` was a table. What was broken off is reckoned from its rows."""
+    run = perf(*chat(truth, "itl_ms=1;tokens=3;fault=500;fault_rate=0.3;seed=3"), "-n", "12")
+    with closing(sqlite3.connect(run.run_file)) as db:
+        db.executescript("UPDATE run SET summary = NULL")
+    said = [_all_of(run.run_file, tmp_path / "new.csv", capsys)]
+    with closing(sqlite3.connect(run.run_file)) as db:
+        db.executescript(
+            "CREATE TABLE old AS SELECT * FROM result; DROP VIEW result; DROP TABLE packed_result;"
+            "ALTER TABLE old DROP COLUMN rowid; ALTER TABLE old RENAME TO result; UPDATE run SET schema = 1"
+        )
+    said.append(_all_of(run.run_file, tmp_path / "old.csv", capsys))
+    assert said[0] == said[1]
+    assert "completion:  tok tok tok" in said[0]
+    again = Perf(run.folder).start(*chat(truth), "--append").wait()
+    assert again.code == 2
+    assert again.err.startswith("otel-llm perf: expected a run file of schema 2, got ")
+
+
+def _all_of(run_file: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what is told of a run, and of each of its requests."""
+    assert main(["report", str(run_file), "--csv", str(table)]) == 0
+    capsys.readouterr()
+    assert main(["report", str(run_file), "--requests"]) == 0
+    return capsys.readouterr().out + table.read_text()
+
+
 def test_append_begins_a_file_that_is_not_there_and_refuses_what_is_no_run_file(perf: Run, truth: TruthServer) -> None:
     run = perf(*chat(truth, "itl_ms=1;tokens=3"), "--append")
     assert run.code == 0, run.err
@@ -97,7 +126,11 @@ def test_append_begins_a_file_that_is_not_there_and_refuses_what_is_no_run_file(
 
 @pytest.mark.parametrize(
     "change",
-    ["UPDATE run SET schema = 7", "ALTER TABLE result ADD COLUMN more TEXT", "ALTER TABLE run DROP COLUMN planned"],
+    [
+        "UPDATE run SET schema = 7",
+        "ALTER TABLE packed_result ADD COLUMN more TEXT",
+        "ALTER TABLE run DROP COLUMN planned",
+    ],
 )
 def test_append_refuses_a_run_file_of_another_schema_before_the_first_request(
     perf: Run, truth: TruthServer, change: str
@@ -110,7 +143,7 @@ def test_append_refuses_a_run_file_of_another_schema_before_the_first_request(
     truth.reset()
     again = Perf(run.folder).start(*chat(truth), "--append").wait()
     assert again.code == 2
-    assert again.err.startswith("otel-llm perf: expected a run file of schema 1, got ")
+    assert again.err.startswith("otel-llm perf: expected a run file of schema 2, got ")
     assert again.err.count("\n") == 1
     assert truth.stats()["requests"] == 0
     assert run.run_file.read_bytes() == before

@@ -12,7 +12,7 @@ import pytest
 from otel_llm import conventions
 from otel_llm.cli import main
 from otel_llm.measures import time_to_first_token
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.testing import OtlpReceiver
 from tests.load.conftest import Perf
 from tests.load.test_sessions import Talker, talk

@@ -11,7 +11,8 @@ from otel_llm.cli import main
 from otel_llm.errors import ConfigError
 from otel_llm.load.coordinator.run import run_name
 from otel_llm.sinks import Ended
-from otel_llm.sinks.sqlite import RunFile, read_records, read_runs
+from otel_llm.sinks.sqlite import RunFile
+from otel_llm.sinks.stored_run import read_records, read_runs
 from otel_llm.testing import CLOSE, ScriptedServer, timeline
 from tests.load.test_secrets import ANSWER
 
@@ -81,19 +82,19 @@ def test_reading_a_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE result SET chunks = x'ffffffffffffffff'",
-        "UPDATE result SET chunks = x'00'",
-        "UPDATE result SET chunks = NULL",
-        "UPDATE result SET record = '{}'",
-        "UPDATE result SET record = 'no JSON'",
+        "UPDATE packed_result SET chunks = x'ffffffffffffffff'",
+        "UPDATE packed_result SET chunks = x'00'",
+        "UPDATE packed_result SET chunks = NULL",
+        "UPDATE packed_result SET record = '{}'",
+        "UPDATE packed_result SET record = 'no JSON'",
         "UPDATE run SET arguments = 'no JSON'",
         "UPDATE run SET arguments = '[]'",
         "UPDATE run SET summary = '{}'",
         "UPDATE run SET summary = '[]'",
         "UPDATE run SET summary = '{\"requests\": 5}'",
         "DELETE FROM run",
-        "DROP TABLE result",
-        "ALTER TABLE result DROP COLUMN record",
+        "DROP TABLE packed_result",
+        "DROP VIEW result",
     ],
 )
 def test_a_damaged_run_file_is_one_line_and_exit_code_2(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.testing import CLOSE, ScriptedServer
 from otel_llm.wire.server_words import error_in, sentence_of
 from tests.load.conftest import Perf

@@ -33,7 +33,7 @@ from otel_llm.load.worker.stock import Stock, deal
 from otel_llm.measures import time_to_first_token
 from otel_llm.record import TEXT
 from otel_llm.sim import Behaviour, SimServer
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.testing import RESET, OtlpReceiver, ScriptedServer
 from otel_llm.testing.scripted import SeenRequest
 from otel_llm.wire.discovery import load_protocol
@@ -179,7 +179,6 @@ def conversations(*lengths: int) -> Conversations:
     )
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 40))
 def test_requests_are_numbered_one_conversation_after_the_other(lengths: list[int], sessions: int) -> None:
     held = conversations(*lengths)
@@ -191,7 +190,7 @@ def test_requests_are_numbered_one_conversation_after_the_other(lengths: list[in
         assert plan.waiting_for(number) == set(range(number + 1, number + lengths[session % len(lengths)] - turn))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(1, 5), st.integers(1, 6), st.integers(1, 20))
 def test_any_number_of_workers_holds_the_same_conversations(
     lengths: list[int], workers: int, places: int, number: int

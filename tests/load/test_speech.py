@@ -9,7 +9,7 @@ import pytest
 from otel_llm.load import run
 from otel_llm.record import AUDIO
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.wire.discovery import load_protocol
 from tests.load.conftest import Perf
 

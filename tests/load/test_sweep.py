@@ -19,7 +19,7 @@ from otel_llm.load.study.loads import Load, parse_loads
 from otel_llm.load.study.point import Point
 from otel_llm.load.study.rows import VERDICTS, row_of
 from otel_llm.load.study.table import print_sweep, summary_of
-from otel_llm.sinks.sqlite import read_records, read_runs
+from otel_llm.sinks.stored_run import read_records, read_runs
 from tests.in_process import command
 from tests.load.test_perf import chat, wait_until
 from tests.truthserver.process import TruthServer

@@ -18,7 +18,7 @@ from otel_llm.load.traces.call_order import Times, places_of
 from otel_llm.load.traces.opening import open_trace
 from otel_llm.load.traces.trace import Trace
 from otel_llm.sim import Behaviour, SimServer
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from tests.load.conftest import Perf
 from tests.load.test_traces import SAMPLES, bodies
 

@@ -24,7 +24,7 @@ from otel_llm.load.prompts.formats import format_of
 from otel_llm.load.traces.opening import FORMATS, open_trace
 from otel_llm.load.traces.trace import Trace
 from otel_llm.sim import Behaviour, SimServer
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from tests.load.conftest import Perf
 from tests.truthserver.process import TruthServer
 

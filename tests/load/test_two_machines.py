@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from tests.load.far_agents import AHEAD_S, SIM_PORT
 from tests.load.namespaces import Machine, lacking, two_machines
 from tests.load.test_report import check

@@ -14,7 +14,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.load import run
 from otel_llm.load.plan.transport import check_transport
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.target import Target
 from tests.load.conftest import Perf

@@ -12,7 +12,7 @@ from otel_llm import conventions
 from otel_llm.measures import MEASURES, Facts, max_inter_token_latency, time_per_output_token, time_to_first_token
 from otel_llm.record import StreamRecord
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm_collector.vocabulary.prometheus_names import series_for
 from tests.load.conftest import Perf
 from tests.real.running import App

@@ -8,7 +8,7 @@ import pytest
 
 from otel_llm.record import StreamRecord
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sinks.sqlite import read_records, read_run
+from otel_llm.sinks.stored_run import read_records, read_run
 from tests.load.conftest import Perf
 from tests.real.stored import ARRIVES_S, TTFT, Stored
 from tools.services import Collector, Jaeger, Prometheus

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from tools.services import InferenceSim
 
 PATHS = {

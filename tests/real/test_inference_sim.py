@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from tests.load.conftest import Perf
 from tools.services import InferenceSim
 

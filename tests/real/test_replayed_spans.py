@@ -8,7 +8,7 @@ import pytest
 
 from otel_llm.load.traces.opening import open_trace
 from otel_llm.sim import Behaviour, SimServer
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from tests.load.conftest import Perf
 from tools.services import Collector
 from tools.waiting import until

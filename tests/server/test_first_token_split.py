@@ -12,7 +12,7 @@ from otel_llm.conventions import REQUEST_INDEX, SERVER_SAID
 from otel_llm.first_token_split import FirstTokenSplit
 from otel_llm.measures import Facts
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.testing import OtlpReceiver
 from tests.load.conftest import Perf
 from tests.load.conftest import perf as perf  # a fixture

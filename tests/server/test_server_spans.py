@@ -16,7 +16,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.server.spans import ServerSpans
 from otel_llm.record import ServerTimes, StreamRecord
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.testing import timeline
 from tests.load.conftest import Perf
 from tests.load.conftest import perf as perf  # a fixture

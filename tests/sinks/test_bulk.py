@@ -80,7 +80,7 @@ batches = st.lists(st.lists(st.one_of(ordinary, anything), max_size=40), min_siz
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("temporality", [None, DELTA], ids=["cumulative", "delta"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches=batches, collect=st.booleans())
 def test_the_points_are_those_of_the_loop(kind, temporality, batches, collect):
     view = View(instrument_type=Histogram, aggregation=KINDS[kind])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from otel_llm.errors import ConfigError
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 from otel_llm.view.answers import Answers, Wanted
 from otel_llm.view.run_file import RunFileSource
 from tests.load.conftest import Perf

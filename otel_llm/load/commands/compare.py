@@ -24,7 +24,7 @@ from otel_llm.load.study.loads import Load
 from otel_llm.load.study.point import Point
 from otel_llm.load.study.result import StudyResult, result_of
 from otel_llm.load.study.study_file import read_study
-from otel_llm.sinks.sqlite import read_runs
+from otel_llm.sinks.stored_run import read_runs
 
 __all__ = ["add_arguments", "run"]
 

@@ -27,7 +27,7 @@ from otel_llm.load.show.llmuses_format import is_wanted, summary_block
 from otel_llm.load.show.report import print_report
 from otel_llm.load.show.result_file import check_writable, result_file, write_json
 from otel_llm.load.study.result import StudyResult, result_in
-from otel_llm.sinks.sqlite import read_answers, read_runs
+from otel_llm.sinks.stored_run import read_answers, read_runs
 from otel_llm.visible import on_one_line
 from otel_llm.wire.any_events import AnyEvents
 from otel_llm.wire.discovery import protocol_for_path

@@ -19,7 +19,7 @@ import numpy as np
 from otel_llm.load.figures.dependence import inflation
 from otel_llm.load.prompts.wording import prompt_text_of
 from otel_llm.measures import ChunkTable, Floats, Ints, gaps_in
-from otel_llm.sinks.sqlite import read_columns
+from otel_llm.sinks.stored_run import read_columns
 
 __all__ = ["FAILED", "Paired", "correlation_of", "pair"]
 

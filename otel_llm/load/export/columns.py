@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from otel_llm.sinks.sqlite import read_columns
+from otel_llm.sinks.stored_run import read_columns
 
 __all__ = ["POINT", "REQUEST", "Column", "point_of", "requests_of"]
 

@@ -13,7 +13,7 @@ from otel_llm.load.export.openmetrics import openmetrics_of_run
 from otel_llm.load.export.tables import write_csv, write_parquet
 from otel_llm.load.study.result import StudyResult
 from otel_llm.record import to_json
-from otel_llm.sinks.sqlite import read_records
+from otel_llm.sinks.stored_run import read_records
 
 __all__ = ["FORMATS", "Format"]
 

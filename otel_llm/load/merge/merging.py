@@ -21,7 +21,8 @@ from otel_llm.load.show.report import SCHEMA, flag_notes
 from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
 from otel_llm.sinks import Ended
-from otel_llm.sinks.sqlite import RUN_FILE, RunFile, read_calls
+from otel_llm.sinks.sqlite import RUN_FILE, RunFile
+from otel_llm.sinks.stored_run import read_calls
 
 __all__ = ["Merged", "merge"]
 

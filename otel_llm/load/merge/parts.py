@@ -9,7 +9,7 @@ import msgspec
 
 from otel_llm.errors import ConfigError
 from otel_llm.load.merge.shard_account import ShardAccount
-from otel_llm.sinks.sqlite import read_account, read_run
+from otel_llm.sinks.stored_run import read_account, read_run
 
 __all__ = ["Part", "parts_of"]
 

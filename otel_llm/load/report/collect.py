@@ -14,7 +14,7 @@ from otel_llm.load.figures.verdict import ClientError
 from otel_llm.load.report.model import Distribution, OverTime, SlowRequest, TimelineRow
 from otel_llm.measures import Bools, ChunkTable, Floats, Ints, gaps_in, percentile
 from otel_llm.percentiles import BRIEF, percentile_name
-from otel_llm.sinks.sqlite import read_columns
+from otel_llm.sinks.stored_run import read_columns
 
 __all__ = ["Collected", "collect"]
 

@@ -12,7 +12,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.show.rows import milliseconds
 from otel_llm.load.study.result import StudyResult, result_in
 from otel_llm.load.study.rows import COLOURS, verdict_of_run
-from otel_llm.sinks.sqlite import read_runs
+from otel_llm.sinks.stored_run import read_runs
 from otel_llm.visible import on_one_line
 
 __all__ = ["Line", "lines_in", "print_folder"]

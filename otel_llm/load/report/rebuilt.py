@@ -12,7 +12,7 @@ from otel_llm.load.server.account import ScrapedServer
 from otel_llm.load.server.spans import ServerSpans
 from otel_llm.load.show.report import SCHEMA
 from otel_llm.measures import SERVER_MEASURES, Facts
-from otel_llm.sinks.sqlite import read_records, read_scrapes
+from otel_llm.sinks.stored_run import read_records, read_scrapes
 
 __all__ = ["report_and_stats", "report_of"]
 

@@ -21,7 +21,8 @@ from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.study.point import Point
 from otel_llm.measures import Floats
-from otel_llm.sinks.sqlite import create_empty, read_runs, reading
+from otel_llm.sinks.sqlite import create_empty
+from otel_llm.sinks.stored_run import read_runs, reading
 
 __all__ = ["StudyFile", "digest_of", "read_study", "requests_at"]
 

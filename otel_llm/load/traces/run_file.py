@@ -13,7 +13,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.load.traces.format import Part, TraceFormat
 from otel_llm.load.traces.trace import Trace
 from otel_llm.record import StreamRecord
-from otel_llm.sinks.sqlite import read_bodies, read_run
+from otel_llm.sinks.stored_run import read_bodies, read_run
 
 __all__ = ["RUN_FILE"]
 
