@@ -251,7 +251,7 @@ _ROUTES: Final[dict[str, tuple[str, _Handler]]] = {
     "/models": ("GET", Service._models),
     "/metrics": ("GET", Service._metrics),
     "/version": ("GET", Service._version),
-    "/healthz": ("GET", Service._health),
+    **dict.fromkeys(("/health", "/healthz"), ("GET", Service._health)),
     "/sim/stats": ("GET", Service._stats),
     "/sim/reset": ("POST", Service._reset),
     "/sim/incident": ("POST", Service._have_incident),

@@ -211,7 +211,8 @@ def test_a_request_that_cannot_be_used_is_told_why(sim: SimServer, how: dict[str
 def test_models_health_and_what_is_not_there(sim: SimServer) -> None:
     with Client(sim.url) as client:
         assert json.loads(client.ask("GET", "/v1/models").body)["data"][0]["id"] == "sim"
-        assert json.loads(client.ask("GET", "/healthz").body) == {"status": "ok"}
+        for health in ("/healthz", "/health"):
+            assert json.loads(client.ask("GET", health).body) == {"status": "ok"}
         assert client.ask("GET", "/v1/moderations").status == 404
         assert client.ask("GET", "/v1/completions").status == 405
         assert client.ask("POST", "/v1/chat/completions", b"[1]").status == 400
