@@ -126,6 +126,7 @@ $(VENV)-dist/.dev: requirements/dist.lock requirements/build.lock | $(BIN)/pytho
 
 dist: $(VENV)-dist/.dev ## the wheel and the source archive into dist/, checked
 	@rm -rf dist build/lib build/bdist.* && mkdir -p build && $(VENV)-dist/bin/python -m build --no-isolation --outdir dist >build/dist.log 2>&1 || { cat build/dist.log; exit 1; }
+	@rm -rf otel_llm.egg-info  # as above: it would grow old
 	@$(VENV)-dist/bin/twine check --strict dist/*
 	@$(VENV)-dist/bin/check-wheel-contents dist/*.whl
 	@$(VENV)-dist/bin/pyroma --min=8 dist/*.tar.gz

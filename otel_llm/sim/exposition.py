@@ -88,6 +88,8 @@ def _sample(name: str, labels: str, value: float) -> str:
 class Exposition:
     """Counts requests as they end; `page` says what was counted."""
 
+    content_type: Final = "text/plain; version=0.0.4; charset=utf-8"
+
     def __init__(self, engine: str, model: str) -> None:
         self._habits, self._model = HABITS[engine], model
         self._metrics = [

@@ -100,10 +100,17 @@ class Service:
     # answers that are there at once
 
     def _reply(
-        self, connection: ClientConnection, request: Request, body: bytes, status: int = 200, request_id: str = ""
+        self,
+        connection: ClientConnection,
+        request: Request,
+        body: bytes,
+        status: int = 200,
+        request_id: str = "",
+        content_type: str = "application/json",
     ) -> None:
         keep_alive = request.keep_alive and request.chunked
-        connection.send(plain_reply(body, request_id or _request_id(request), status=status, close=not keep_alive))
+        named = request_id or _request_id(request)
+        connection.send(plain_reply(body, named, status=status, close=not keep_alive, content_type=content_type))
         connection.finished(keep_alive=keep_alive)
 
     def _refuse(
@@ -129,7 +136,7 @@ class Service:
         else:
             waiting, cache = self._slots.waiting, self._slots.cache_used
             load = Load(self.counters.inflight - waiting, waiting, cache)
-            self._reply(connection, request, self._exposition.page(load))
+            self._reply(connection, request, self._exposition.page(load), content_type=self._exposition.content_type)
 
     def _version(self, connection: ClientConnection, request: Request, *_: str) -> None:
         if version := self._behaviour.server_version:

@@ -28,12 +28,18 @@ def http_head(status: str, content_type: str, request_id: str, more: str) -> byt
 
 
 def plain_reply(
-    body: bytes, request_id: str, *, status: int = 200, close: bool = False, retry_after: str = ""
+    body: bytes,
+    request_id: str,
+    *,
+    status: int = 200,
+    close: bool = False,
+    retry_after: str = "",
+    content_type: str = "application/json",
 ) -> bytes:
-    """Return a whole HTTP response of JSON."""
+    """Return a whole HTTP response."""
     more = f"Content-Length: {len(body)}\r\n" + ("Connection: close\r\n" if close else "")
     more += f"Retry-After: {retry_after}\r\n" if retry_after else ""
-    return http_head(f"{status} {_REASONS[status]}", "application/json", request_id, more) + body
+    return http_head(f"{status} {_REASONS[status]}", content_type, request_id, more) + body
 
 
 def error_body(message: str, kind: str, code: int) -> bytes:

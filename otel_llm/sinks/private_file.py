@@ -36,7 +36,11 @@ class PrivateFile:
             raise self._exists(path)
 
     def create(self, path: Path) -> None:
-        """Create an empty file of mode 0600. Raises ConfigError when there is one, or it cannot be created."""
+        """Create an empty file of mode 0600, and its folder. Raises ConfigError when there is one, or it cannot be."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from error
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:

@@ -169,6 +169,13 @@ def test_what_can_never_be_written_is_said(tmp_path: Path, monkeypatch: pytest.M
     assert list(read_records(path)) == []
 
 
-def test_a_file_that_cannot_be_created_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="look at --name"):
-        RunFile(tmp_path / "no" / "folder.db", RUN, planned=1)
+@pytest.mark.parametrize("name", ["a_file/run.db", "a_file/deep/run.db"])
+def test_a_file_that_cannot_be_created_is_one_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a_file").touch()
+    with pytest.raises(ConfigError, match=r"expected a folder to write the run file in, got .*; look at --name"):
+        RunFile(tmp_path / name, RUN, planned=1)
+
+
+def test_the_folder_of_a_run_file_is_made(tmp_path: Path) -> None:
+    RunFile(tmp_path / "runs" / "today" / "first.db", RUN, planned=1).close({"requests": {}})
+    assert (tmp_path / "runs" / "today" / "first.db").is_file()

@@ -18,7 +18,10 @@ VLLM = find_engine_table("vllm")
 
 
 def page(sim: SimServer) -> str:
-    return str(urllib.request.urlopen(f"{sim.url}/metrics").read().decode())
+    with urllib.request.urlopen(f"{sim.url}/metrics") as answer:
+        # Prometheus 3 takes no page that does not say that it is one
+        assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        return str(answer.read().decode())
 
 
 def ask(sim: SimServer, knobs: str = "") -> bytes:

@@ -138,7 +138,7 @@ def _add_machines(add: Add) -> None:
 
 
 def _add_results(add: Add) -> None:
-    add("--name", help="the run's name and run file ./NAME; default: ./MODEL_benchmark_TIME.db")
+    add("--name", help="the run's name and run file ./NAME, such as runs/first.db; default: ./MODEL_benchmark_TIME.db")
     add("--store", metavar="URL", help="copy the run file to s3://BUCKET/FOLDER or another object store at the end")
     add("--append", action="store_true", help="add this run to the run file of that name")
     add("--json", type=Path, metavar="FILE", help="write the report as JSON (docs/report.md)")
