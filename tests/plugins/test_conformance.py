@@ -94,13 +94,17 @@ def test_a_protocol_brings_the_cases_that_prove_it(name: str) -> None:
     assert present >= owed, f"expected cases {owed - present} in tests/plugins/cases/{name}"
 
 
+NO_EVENTS = (b"{", b"<html>", b"", b"\xff", b'"text"', b"[[]]", b"[]")
+"""What no protocol sends."""
+
+
 @every_protocol
 def test_a_protocol_calls_itself_what_it_is_installed_as(name: str) -> None:
     assert load_protocol(name).name == name
 
 
 @pytest.mark.parametrize("name", sorted(n for n in protocols() if load_protocol(n).framing != "bytes"))
-@pytest.mark.parametrize("event", [b"{", b"<html>", b"", b"\xff", b'"text"', b"[[]]", b"[]"])
+@pytest.mark.parametrize("event", NO_EVENTS)
 def test_an_event_that_cannot_be_understood_raises_value_error(name: str, event: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         load_protocol(name)().decode(event)
