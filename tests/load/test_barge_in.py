@@ -49,7 +49,7 @@ def test_answers_are_stopped_and_counted_apart(
 ) -> None:
     """Those that were not to be stopped are the only ones in the figures of answers."""
     report, records, rows = measured(
-        sim, tmp_path / "run", "-n", "12", "--parallel", "4", "--barge-in", "50%:0.5s", "--slo", "latency=60",
+        sim, tmp_path / "run", "-n", "12", "--parallel", "4", "--barge-in", "50%:0.3s", "--slo", "latency=60",
         "--parameters", 'output_modalities=["audio"]',
     )  # fmt: skip
     stopped = [record for record in records if record.stop_ns is not None]
@@ -63,15 +63,26 @@ def test_answers_are_stopped_and_counted_apart(
     assert sum(record.connect_ns is not None for record in records) == 4, "expected connections to be kept"
     for record in stopped:
         assert (record.outcome, record.finish_reasons) == ("closed_early", ("client_cancelled",))
-        assert record.stop_ns - record.sent_ns >= 0.49e9
+        assert record.stop_ns - record.sent_ns >= 0.29e9
         assert record.sent_ns < record.stop_ns < record.ended_ns
         assert record.output_tokens == record.chunks.kind.count(AUDIO) < TOKENS
 
 
 def test_the_time_to_stop_is_that_of_the_servers_log(sim: SimProcess, tmp_path: Path) -> None:
     error = 1.0
-    for number in range(3):  # a machine that is busy for a moment is no error of ours
-        report, _, rows = measured(sim, tmp_path / str(number), "-n", "8", "--parallel", "8", "--barge-in", "100%:0.4s")
+    for number in range(8):  # a machine that is busy adds to some of them; an error of ours would be in each
+        report, _, rows = measured(
+            sim,
+            tmp_path / str(number),
+            "-n",
+            "8",
+            "--parallel",
+            "8",
+            "--barge-in",
+            "100%:0.3s",
+            "--headers",
+            "x-sim=stop_ms=300",
+        )
         took = [(row["recv"] + row["w"][-1][0] - row["stop"]) / 1e9 for row in rows]
         error = report["measures"]["time_to_stop"]["p50"] / median(took) - 1
         if abs(error) <= 0.03:
