@@ -3,7 +3,8 @@
 python -m benchmarks.rules [ENGINES MODELS REPLICAS]
 
 One page holds what the Collector would have stored of that many engines, each a kind of its own with its own edges. It
-is scraped without rules first, then with them: the difference is theirs.
+is scraped without rules first, then with those alone that read every bucket once, then with all: the difference is
+theirs. How many samples rules load depends on the scrapes in their windows, and not on what else the machine does.
 """
 
 import itertools
@@ -21,7 +22,10 @@ from otel_llm import conventions
 from otel_llm_collector.engine_tables.reading import samples_of
 from otel_llm_collector.engine_tables.table import EngineTable, Metric, engine_tables
 from otel_llm_collector.rule_sources.dimensions import FAMILY, MODEL, VANTAGE
+from otel_llm_collector.rule_sources.percentiles import family_rules
+from otel_llm_collector.rule_sources.rule import RuleGroup
 from otel_llm_collector.vocabulary import bucket_family
+from otel_llm_collector.vocabulary.measures import MEASURES
 from otel_llm_collector.vocabulary.prometheus_names import label_name, series_name
 from tools import find
 from tools.services import SERVERS, Prometheus
@@ -94,6 +98,7 @@ def run(folder: Path, port: int, rules: str) -> None:
     times = evaluated or ROUNDS
     print(
         f"{done['process_cpu_seconds_total'] / times:.2f} CPU s each of {times:.1f} times, "
+        f"{done[_LOADED] / times / 1e6:.2f} million samples loaded, "
         f"{now['process_resident_memory_bytes'] / 2**20:.0f} MB, {now['prometheus_tsdb_head_series']:.0f} series, "
         f"the slowest group {now.get(_SLOWEST, 0):.2f} s, {now.get(_FAILED, 0):.0f} failures",
         flush=True,
@@ -112,7 +117,14 @@ def _said(store: Prometheus) -> dict[str, float]:
 
 
 _SLOWEST: Final = "prometheus_rule_group_last_duration_seconds"
+_LOADED: Final = "prometheus_engine_query_samples_total"
 _FAILED: Final = "prometheus_rule_evaluation_failures_total"
+
+
+def _reading() -> Iterator[RuleGroup]:
+    """Yield the rules that read the scraped histograms, each bucket of each replica once, and nothing else."""
+    for measure in MEASURES:
+        yield RuleGroup(measure.name, tuple(itertools.islice(family_rules(measure), 2)))
 
 
 def main(engines: int, models: int, replicas: int) -> None:
@@ -121,8 +133,12 @@ def main(engines: int, models: int, replicas: int) -> None:
     _Page.text = "\n".join(line for table in chosen for line in series(table, models, replicas)) + "\n"
     with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server, tempfile.TemporaryDirectory() as folder:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        for name, rules in (("without", ""), ("with", f"rule_files: [{SERVERS.parent}/rules/*.yaml]\n")):
-            print(f"{name} rules: ", end="")
+        reading = Path(folder) / "reading.yaml"
+        reading.write_text("\n".join(("groups:", *(group.yaml() for group in _reading()))))
+        chosen_rules = {"without": "", "reading": reading, "with": f"{SERVERS.parent}/rules/*.yaml"}
+        for name, file in chosen_rules.items():
+            rules = f"rule_files: ['{file}']\n" if file else ""
+            print(f"{name} rules: ", end="", flush=True)
             run(Path(folder) / name, server.server_address[1], rules)
         server.shutdown()
 

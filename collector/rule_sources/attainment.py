@@ -12,8 +12,8 @@ from typing import Final
 
 from otel_llm import conventions
 from otel_llm_collector.rule_sources.dimensions import BY, FAMILY, MODEL, TRAFFIC
-from otel_llm_collector.rule_sources.grid import all_edges
-from otel_llm_collector.rule_sources.rule import Rule
+from otel_llm_collector.rule_sources.grid import all_edges, grid_edges
+from otel_llm_collector.rule_sources.rule import Rule, either
 from otel_llm_collector.vocabulary.measures import DURATION, ITL, TPOT, TTFT, Measure
 from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for
 
@@ -54,7 +54,7 @@ def slo_rules(measure: Measure) -> Iterator[Rule]:
     promises = f'otel_llm:slo_threshold:seconds{{measure="{name}", {MODEL}%s""}}'
     groups = f'(count by ({BY}) ({explicit}{{le="+Inf"}}) or count by ({BY}) ({native}))'
     yield Rule(f"otel_llm:{name}:slo_threshold", _per_model(groups, promises))
-    yield from _bracket(name, native, explicit, promises)
+    yield from _bracket(measure, native, explicit, promises)
     yield Rule(f"otel_llm:{name}:attainment5m", _within(name, explicit, f'!="{_GRID}"'), {"histogram": "explicit"})
     yield Rule(f"otel_llm:{name}:attainment5m", _native_share(name, native, promises), {"histogram": "exponential"})
     yield Rule(f"otel_llm:{name}:count_rate5m", f"sum by ({BY}) ({' or '.join(counts.values())})")
@@ -84,25 +84,35 @@ def _per_model(groups: str, promises: str) -> str:
     return f"0 * {groups} + on ({MODEL}) group_left () {of_model}\nor\n0 * {groups} + scalar({promises % '='})"
 
 
-def _bracket(name: str, native: str, explicit: str, promises: str) -> Iterator[Rule]:
+def _bracket(measure: Measure, native: str, explicit: str, promises: str) -> Iterator[Rule]:
     """Yield the bucket edges next to the threshold, by model and family, and what is below them.
 
     They are picked out once: looking at every bucket again for each term of a formula is what rules cost.
     A query reads an exponential histogram at only one number, so those of models that have their own threshold are
-    read on the common grid.
+    read on the common grid. They are few, so they are picked out before.
     """
-    grid, own = f"otel_llm:{name}:union_rate5m", f"and on ({MODEL}) {promises % '!='}"
-    chosen = f"otel_llm:{name}:own_promise_rate5m"
-    yield Rule(chosen, f"{grid} {own} and on ({BY}) histogram_count({native})", {FAMILY: _GRID})
+    name = measure.name
+    own, chosen = f"otel_llm:{name}:own_promise_histogram5m", f"otel_llm:{name}:own_promise_rate5m"
+    yield Rule(own, f"{native} and on ({MODEL}) {promises % '!='}")
+    yield Rule(chosen, _on_grid(measure, own), {FAMILY: _GRID})
     by = f"{MODEL}, {FAMILY}"
     edges = f"group by ({by}, le) ({explicit} or {chosen}) * on (le) group_left () {_EDGE}"
     threshold = f"on ({MODEL}) group_left () max by ({MODEL}) (otel_llm:{name}:slo_threshold)"
     edge = f"otel_llm:{name}:slo_edge"
     yield Rule(edge, f"topk by ({by}) (1, {edges} <= {threshold})", {"side": "low"})
     yield Rule(edge, f"bottomk by ({by}) (1, {edges} > {threshold})", {"side": "high"})
-    for side in ("low", "high"):
-        at = f'and on ({by}, le) {edge}{{side="{side}"}}'
-        yield Rule(f"otel_llm:{name}:slo_bucket_rate5m", f"({explicit} or {chosen}) {at}", {"side": side})
+    # both sides at once, so that every bucket is read once; anything to the power of 0 is 1
+    below = f"({explicit} or {chosen}) * on ({by}, le) group_left (side) {edge} ^ 0"
+    yield Rule(f"otel_llm:{name}:slo_bucket_rate5m", below)
+
+
+def _on_grid(measure: Measure, native: str) -> str:
+    """Return exponential histograms as cumulative buckets with the edges of the common grid."""
+    count = f"(histogram_count({native}) > 0)"
+    below = {
+        f"{edge:g}": f"histogram_fraction(0, {edge:g}, {native}) * {count}" for edge in grid_edges(*measure.bounds)
+    }
+    return either([f'label_replace({values}, "le", "{le}", "", "")' for le, values in {**below, "+Inf": count}.items()])
 
 
 def _within(name: str, buckets: str, families: str) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 
 from otel_llm_collector.rule_sources.dimensions import BY, FAMILY, MODEL, QUANTILES, SUCCEEDED, TRAFFIC, VANTAGE
 from otel_llm_collector.rule_sources.grid import grid_edges, known_families, parts_below
-from otel_llm_collector.rule_sources.rule import Rule
+from otel_llm_collector.rule_sources.rule import Rule, either
 from otel_llm_collector.vocabulary import bucket_family
 from otel_llm_collector.vocabulary.measures import Measure
 from otel_llm_collector.vocabulary.prometheus_names import series_for
@@ -93,7 +93,7 @@ def union_rules(measure: Measure) -> Iterator[Rule]:
     apart = f"sum without (le, {FAMILY})"
     yield Rule(together, f"{apart} (\n  {_indented(every)}\n) > 0", {"le": "+Inf"})
     for edge in grid_edges(*measure.bounds):
-        known = _either(list(_buckets_below(edge, explicit, families)))
+        known = either(list(_buckets_below(edge, explicit, families)))
         unknown = f'histogram_fraction(-Inf, {edge:g}, {others}) * (max without (le) ({others}{{le="+Inf"}}) > 0)'
         exact = f"histogram_fraction(0, {edge:g}, {native}) * (histogram_count({native}) > 0)"
         below = f"{known}\nor {unknown}\nor {exact}"
@@ -118,14 +118,6 @@ def _buckets_below(edge: float, explicit: str, families: Mapping[str, Sequence[f
         matches = f'=~"{"|".join(names)}"' if len(names) > 1 else f'="{names[0]}"'
         buckets = f'{explicit}{{le="{bucket_family.number(at)}", {FAMILY}{matches}}}'
         yield buckets if weight == 1 else f"{buckets} * {weight:g}"
-
-
-def _either(terms: Sequence[str]) -> str:
-    """Return series that are in any of these, in pairs of pairs: each `or` looks at all that stands left of it."""
-    if len(terms) == 1:
-        return terms[0]
-    middle = len(terms) // 2
-    return f"({_either(terms[:middle])}\nor {_either(terms[middle:])})"
 
 
 def _indented(text: str) -> str:

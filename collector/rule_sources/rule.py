@@ -6,7 +6,7 @@ from typing import Final
 
 from otel_llm_collector.yaml_text import quote
 
-__all__ = ["RUNBOOKS", "SEVERITIES", "Alert", "Rule", "RuleGroup"]
+__all__ = ["RUNBOOKS", "SEVERITIES", "Alert", "Rule", "RuleGroup", "either"]
 
 RUNBOOKS: Final = "runbooks/"
 """Where runbooks are, from the folder of the kit. Who publishes them elsewhere puts that place instead."""
@@ -64,6 +64,14 @@ class RuleGroup:
         """Return it as an item of a rule file's `groups`."""
         often = [f"    interval: {self.interval}"] if self.interval else []
         return "\n".join((f"  - name: {self.name}", *often, "    rules:", *(rule.yaml() for rule in self.rules)))
+
+
+def either(terms: Sequence[str]) -> str:
+    """Return series that are in any of these, in pairs of pairs: each `or` looks at all that stands left of it."""
+    if len(terms) == 1:
+        return terms[0]
+    middle = len(terms) // 2
+    return f"({either(terms[:middle])}\nor {either(terms[middle:])})"
 
 
 def _body(expr: str) -> list[str]:

@@ -40,7 +40,9 @@ EMPTY: Mapping[str, str] = {
     "engine: Inter-token latency by replica A": "every engine here has explicit histograms",
     "alerts: OtelLlmSilent": "every sender here sends until the end, and nobody was there half an hour ago",
     **{
-        f"attainment: otel_llm:{of.name}:own_promise_rate5m{{otel_llm_bucket_family=grid}}": NO_OWN for of in WAITED_FOR
+        f"attainment: otel_llm:{of.name}:own_promise_{kind}": NO_OWN
+        for of in WAITED_FOR
+        for kind in ("histogram5m", "rate5m{otel_llm_bucket_family=grid}")
     },
     "union_queue_duration: otel_llm:queue_duration:other_bucket_rate5m": NO_OTHER,
     **{f"percentiles: otel_llm:{of.name}:rate5m": NO_EXPONENTIAL for of in INSIDE},
@@ -61,7 +63,7 @@ EMPTY: Mapping[str, str] = {
 EXPLICIT_EMBEDDINGS = "who makes embeddings here, in the newer generation, has the SDK's explicit histograms"
 NO_FAILURE = "a Collector has it from its first failure on"
 UNSENT: Mapping[str, str] = {
-    **{f"otel_llm:{of.name}:own_promise_rate5m": NO_OWN for of in WAITED_FOR},
+    **{f"otel_llm:{of.name}:own_promise_{kind}": NO_OWN for of in WAITED_FOR for kind in ("histogram5m", "rate5m")},
     "otel_llm:queue_duration:other_bucket_rate5m": NO_OTHER,
     **{f"otel_llm:{of.name}:rate5m": NO_EXPONENTIAL for of in INSIDE},
     **{source: NO_EXPONENTIAL for of in INSIDE for source in of.sources()},
