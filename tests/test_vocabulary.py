@@ -108,6 +108,7 @@ SPELL_NAMES = {
     "libraries/test_other_instrumentations.py",  # the metrics of another instrumentation
     "real/test_engine_pages.py",  # queries as a person types them
     "real/test_senders.py",  # queries as a person types them
+    "real/test_series_bounds.py",  # queries as a person types them
     "real/test_victoriametrics.py",  # queries as a person types them
     "real/test_vocabulary.py",  # an application that others instrumented
 }
