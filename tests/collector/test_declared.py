@@ -1,5 +1,6 @@
 """Every metric that a release declares has one fate, and none is said of what it does not declare."""
 
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -47,6 +48,17 @@ def test_no_reason_is_stale(declared: Declared) -> None:
 def test_what_a_table_lists_is_declared(declared: Declared) -> None:
     listed = {metric.name for metric in declared.table.metrics}
     assert listed - set(declared.names) == NOT_DECLARED.get(declared.table.name, {}).keys()
+
+
+@pytest.mark.parametrize("declared", ALL, ids=lambda each: each.table.name)
+def test_no_table_says_that_a_release_is_too_old_for_what_it_declares(declared: Declared) -> None:
+    since = {metric.name: re.match(r"([\d.]+) and newer", metric.optional) for metric in declared.table.metrics}
+    version = _number(declared.version)
+    assert [name for name in declared.names if (told := since.get(name)) and _number(told[1]) > version] == []
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)))
 
 
 def test_a_real_page_has_nothing_that_is_not_declared() -> None:
