@@ -23,13 +23,13 @@ _CLICKED: Final = "${__value.numeric}"
 
 _FIRST_CHUNK: Final = conventions.RESPONSE_TIME_TO_FIRST_CHUNK
 _CARRIED: Final = {
-    TTFT.title: (conventions.TIME_TO_FIRST_TOKEN, _FIRST_CHUNK),
-    "time to first chunk": (_FIRST_CHUNK,),
-    ITL.title: (conventions.ITL_MAX,),
-    TPOT.title: (conventions.TPOT,),
+    TTFT.name: (conventions.TIME_TO_FIRST_TOKEN, _FIRST_CHUNK),
+    "time_to_first_chunk": (_FIRST_CHUNK,),
+    ITL.name: (conventions.ITL_MAX,),
+    TPOT.name: (conventions.TPOT,),
 }
 """The span attributes that hold a latency, the second for spans that lack the first. Others have only a length."""
-_GAPS: Final = (ITL.title, TPOT.title, "time between chunks")
+_GAPS: Final = (ITL.name, TPOT.name, "time_per_output_chunk")
 
 
 def promise(of: Measure) -> str:
@@ -43,12 +43,12 @@ def slow_calls(of: Measure, promised: Measure | None = None) -> list[Builder[mod
     promised: whose threshold is slow, for panels that have no latency to click on, such as heatmaps
     """
     at_least = f"${{{promise(promised)}}}" if promised else _CLICKED
-    waited_for = DURATION if of.title in _GAPS else promised
+    waited_for = DURATION if of.name in _GAPS else promised
     long = f"${{{promise(waited_for)}}}" if waited_for else at_least
     what = "slower than promised" if promised else "with at least this value"
     took = f"longer than the promised {waited_for.title}" if waited_for else "at least this long"
     model_call = f"span.{conventions.OPERATION_NAME} != nil"
-    slow = " || ".join(f"span.{name} >= {at_least}" for name in _CARRIED.get(of.title, ()))
+    slow = " || ".join(f"span.{name} >= {at_least}" for name in _CARRIED.get(of.name, ()))
     traceql = f"{{{slow}}}" if slow else f"{{{model_call} && duration >= {long}s}}"
     return [
         _link(f"Calls {what}, in Tempo", "tempo", {"queryType": "traceql", "query": traceql, "limit": 50}),
