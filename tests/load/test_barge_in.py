@@ -108,7 +108,12 @@ def test_an_answer_that_comes_whole_all_the_same_is_one_and_shows_that_it_did(si
 
 
 def test_openais_client_stops_an_answer_of_the_same_server(sim: SimProcess) -> None:
-    with openai.OpenAI(base_url=sim.url + "/v1", api_key="none") as client, client.realtime.connect(model="m") as talk:
+    """Of an answer that would take a minute, as a busy client may take a second for its first event."""
+    long = {"x-sim": "tokens=3000"}
+    with (
+        openai.OpenAI(base_url=sim.url + "/v1", api_key="none") as client,
+        client.realtime.connect(model="m", extra_headers=long) as talk,
+    ):
         for _ in range(2):
             talk.response.create(response={"conversation": "none", "input": []})
             for event in talk:
