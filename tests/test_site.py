@@ -1,5 +1,6 @@
 """The documentation site: its pages, links and generated reference. `make docs` builds it, and checks it strictly."""
 
+import json
 import re
 import sys
 import tomllib
@@ -10,6 +11,7 @@ import pytest
 
 from otel_llm.cli import main, parsers
 from tools.site.command_pages import commands_page
+from tools.site.publish import publish
 from tools.site.python_pages import python_page
 from tools.site.staging import ROOT, relinked, site_pages, stage
 
@@ -118,3 +120,16 @@ def test_a_list_in_a_docstring_is_a_list_on_the_site(monkeypatch: pytest.MonkeyP
         "Run: at once.\n\nWhat they call each\nother: a span.\n\n- `url`: where\n  to\n- `n, m`: two\n"
         "\nRaises ConfigError."
     )
+
+
+def test_a_site_is_published_beside_those_of_other_versions(tmp_path: Path) -> None:
+    site, folder = tmp_path / "html", tmp_path / "pages"
+    for version, text in (("0.9.0", "old"), ("0.10.0rc1", "soon"), ("0.10.0", "new"), ("0.9.0", "mended")):
+        site.mkdir(exist_ok=True)
+        (site / "index.html").write_text(text, "utf-8")
+        publish(site, folder, version)
+    assert [each["version"] for each in json.loads((folder / "versions.json").read_text("utf-8"))] == [
+        "0.10.0", "0.10.0rc1", "0.9.0",
+    ]  # fmt: skip
+    assert (folder / "0.9.0" / "index.html").read_text("utf-8") == "mended"
+    assert "url=0.10.0/index.html" in (folder / "index.html").read_text("utf-8")
