@@ -5,11 +5,13 @@ recorded, exported and dropped.
 """
 
 import os
+import socket
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.health import Health
 from otel_llm.load.outputs.complaints import Complaints
+from otel_llm.load.show.live import log
 from otel_llm.sinks import Ended
 
 __all__ = ["Export", "RunTelemetry"]
@@ -26,6 +29,9 @@ _SERVICE = "otel-llm-perf"
 _INTERVAL_S = 5.0
 _BATCH = 64
 _PATIENCE_NS = 1_000_000_000
+_KNOCK_S = 1.0
+_LAST_S, _LAST_IN_VAIN_S = 10.0, 1.0
+"""How long the end of a run waits for the receiver, and where nothing listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,19 @@ class Export:
                 "--otlp-endpoint to be a base URL", "one with a query", "give a key with OTEL_EXPORTER_OTLP_HEADERS"
             )
         return self.endpoint
+
+    def refused_at(self) -> str | None:
+        """Return HOST:PORT where connections are refused; None where they are not, or where nobody can tell."""
+        endpoint = self.checked_endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+        try:
+            parts = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
+            if parts.hostname and parts.port and not getproxies():
+                socket.create_connection((parts.hostname, parts.port), _KNOCK_S).close()
+        except ConnectionRefusedError:
+            return f"{parts.hostname}:{parts.port}"
+        except (OSError, ValueError):  # the exporter says more
+            pass
+        return None
 
     @property
     def wanted(self) -> bool:
@@ -108,6 +127,9 @@ class RunTelemetry:
             self._complaints.stop()
             said = strike(f"{type(error).__name__}: {error}")
             raise ConfigError("settings to export telemetry by", said, "look at --otlp-endpoint and OTEL_*") from None
+        self._export = export
+        if where := export.refused_at():
+            log.warning("nothing listens at %s: telemetry is lost unless a receiver starts there before the end", where)
         self._sink = OTelSink(self._telemetry.tracer_provider, self._telemetry.meter_provider)
         self._sink.feed("run_info", (1,), self._run)
         self._health = health
@@ -136,11 +158,13 @@ class RunTelemetry:
         if report is not None:
             limited = {conventions.CLIENT_LIMITED: bool(report["client"]["saturated"])}
             self._sink.feed("run_info", (1,), {**self._run, **limited})
-        ledger = self._telemetry.shutdown()
+        where = self._export.refused_at()
+        ledger = self._telemetry.shutdown(_LAST_IN_VAIN_S if where else _LAST_S)
         self._complaints.stop()
         found: dict[str, Any] = {
             name: {"recorded": tally.recorded, "exported": tally.exported, "dropped": tally.dropped}
             for name, tally in (("spans", ledger.spans), ("metric_points", ledger.points))
         }
         dropped = ledger.spans.dropped + ledger.points.dropped
-        return found | ({"problem": self._complaints.last or "the receiver did not take it"} if dropped else {})
+        reason = f"nothing listens at {where}: connection refused" if where else self._complaints.last
+        return found | ({"problem": reason or "the receiver did not take it"} if dropped else {})
