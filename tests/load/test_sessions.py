@@ -453,7 +453,8 @@ def test_a_protocol_carries_a_conversation_or_says_in_one_line_that_it_cannot(
         assert -1 not in places
         assert places == sorted(places)
     else:
-        url = "grpc://127.0.0.1:9" if name.endswith("_grpc") else "http://127.0.0.1:9"
+        scheme = {"grpc": "grpc", "websocket": "ws"}.get(protocol.carriers[0], "http")
+        url = f"{scheme}://127.0.0.1:9"
         asked_for = ["--url", url, "--protocol", name, "--model", "m", "--prompt", "x", "--turns", "2"]
         assert main(["perf", *asked_for]) == 2
         line = f"expected a protocol of conversations with --turns, got {name!r}; go without --turns"
