@@ -1,12 +1,14 @@
 """vLLM's transcription by WebSocket: what follows a recording, in messages of its own."""
 
+from typing import Final
+
 from otel_llm.sim.formats.by_socket import BySocket
 from otel_llm.sim.formats.format import Format, Json
 
 __all__ = ["LiveTranscription"]
 
-_SAMPLE_BYTES = 2
-_SAMPLES_A_TOKEN = 1_600
+_SAMPLE_BYTES: Final = 2
+_SAMPLES_A_TOKEN: Final = 1_600
 
 
 class LiveTranscription(BySocket, Format):
