@@ -33,8 +33,8 @@ $(VENV)/.run: requirements/run.lock requirements/build.lock pyproject.toml | $(B
 
 $(VENV)/.dev: requirements/dev.lock requirements/foreign.lock $(VENV)/.run
 	@echo "installing what the tests need into $(VENV) ..."
-	@$(call counted,--no-compile -r requirements/dev.lock)
-	@$(PIP) install --require-hashes --no-compile --no-deps --upgrade --target $(VENV)/foreign -r requirements/foreign.lock  # another's instrumentation: only in programs that ask for it
+	@$(call counted,-r requirements/dev.lock)
+	@$(PIP) install --require-hashes --no-deps --upgrade --target $(VENV)/foreign -r requirements/foreign.lock  # another's instrumentation: only in programs that ask for it
 	@mkdir -p $(VENV)/links && ln -sfn ../../plugins $(VENV)/links/otel_llm_plugins && ln -sfn ../../collector $(VENV)/links/otel_llm_collector && ln -sfn ../../dashboards $(VENV)/links/otel_llm_dashboards  # where mypy finds a folder by its import name
 	@touch $@
 
