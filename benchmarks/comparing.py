@@ -23,7 +23,7 @@ from otel_llm.measures import Floats
 __all__ = ["PAIRED", "Outcome", "difference_at", "estimate_of", "is_found", "outcomes", "paired_outcomes"]
 
 COUNTS: Final = (400, 2000)
-PAIRS: Final = 200
+PAIRS: Final = 1000
 
 
 class Outcome(NamedTuple):

@@ -32,8 +32,6 @@ _COLUMNS: Final = (
 )
 _PART: Final = 1000
 _FEWEST: Final = 40
-_DOUBT: Final = 4
-"""The correlation of figures that few requests decide is taken for smaller: it is found from these few alone."""
 
 _Figure = tuple[str, str]
 
@@ -85,9 +83,7 @@ def correlation_of(one: Floats, other: Floats) -> float:
     alike = float((a * b).mean())
     tau_a, tau_b, tau_apart = inflation(a), inflation(b), inflation(a - b)
     summed = (tau_a + tau_b - tau_apart * (2 - 2 * alike)) / (2 * math.sqrt(tau_a * tau_b))
-    # of a share of requests few decide: so many are on its rarer side, were they independent
-    rarer = float(min(min((each > 0).sum(), (each <= 0).sum()) for each in (a, b)) / max(tau_a, tau_b))
-    return max(min(summed, 1.0), -1.0) * rarer / (rarer + _DOUBT)
+    return float(max(min(summed, 1.0), -1.0))
 
 
 def _read(path: Path, report: Mapping[str, Any]) -> _Run:
