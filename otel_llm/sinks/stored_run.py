@@ -30,6 +30,8 @@ __all__ = [
 _LOCKED_S: Final = 0.2
 _NEXT: Final = "try again when nothing else writes to it"
 _JSON: Final = ("arguments", "versions", "summary")
+_PACKED_OF_SCHEMA_1: Final = "'[' || response_messages || ']' FROM result"
+"""One part that has all events."""
 _ANSWERS: Final = "SELECT request, response_messages, prompt_tokens, completion_tokens FROM result WHERE success='True'"
 
 
@@ -117,23 +119,28 @@ def read_account(path: Path, run_id: str) -> str | None:
 
 
 class StoredCall(NamedTuple):
-    """A request as its row has it; the texts are None in a run of `--no-content`."""
+    """A request as its row has it; the texts are None in a run of `--no-content`.
+
+    content: the events of the answer, as `Content.to_json` has them
+    """
 
     record: StreamRecord
     request: str | None
-    messages: str | None
+    content: str | None
 
 
 def read_calls(path: Path, run_id: str) -> Iterator[StoredCall]:
     """Yield the requests of a run by the moments at which they ended. Raises ConfigError when it is no run file."""
     with reading(path) as db:
+        packed = "content FROM packed_result" if columns_of(db, "packed_result") else _PACKED_OF_SCHEMA_1
         order = db.execute("SELECT rowid FROM result WHERE run_id = ? ORDER BY completed_time, rowid", (run_id,))
         for (row,) in order:  # rows are long: ordering them themselves would copy all of them
-            text, blob, request, messages = db.execute(
-                "SELECT record, chunks, request, response_messages FROM result WHERE rowid = ?", (row,)
+            text, blob, request, content = db.execute(
+                f"SELECT record, chunks, request, {packed} WHERE rowid = ?",
+                (row,),  # ours
             ).fetchone()
             record = msgspec.structs.replace(from_json(text), chunks=Chunks.from_bytes(blob))
-            yield StoredCall(record, request, messages)
+            yield StoredCall(record, request, content)
 
 
 class AnsweredRequest(NamedTuple):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -33,7 +34,8 @@ from otel_llm.record import Chunks, StreamRecord
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sinks import Ended
 from otel_llm.sinks.sqlite import RunFile
-from otel_llm.sinks.stored_run import StoredCall, read_calls, read_records, read_run
+from otel_llm.sinks.stored_run import StoredCall, read_answers, read_calls, read_records, read_run
+from otel_llm.wire.repeats import Content
 from otel_llm.wire.target import Target
 from tests.load.test_exchange import PLAN
 from tests.load.test_report import check
@@ -59,6 +61,14 @@ def record(index: int, sent_ns: int, gaps_ms: Sequence[int], outcome: str = "com
     )  # fmt: skip
 
 
+def answer_of(record: StreamRecord) -> Content:
+    """Return its events: one that is like no other, and some that differ in their text."""
+    content = Content(around=[(b'{"text":"', b'"}')])
+    content.add([b'{"begins":%d}' % (record.index or 0)])
+    content.add_texts([b"%d" % at for at in range(len(record.chunks))] or [b"none"])
+    return content
+
+
 def write(
     path: Path,
     shard: Shard,
@@ -73,7 +83,8 @@ def write(
     run = {"id": f"{shard.which:032x}", "name": path.stem, "started_at": f"2026-01-01T00:00:0{shard.which}+00:00",
            "arguments": {**ARGUMENTS, "shard": str(shard), **more}, "versions": {}}  # fmt: skip
     file = RunFile(path, run, len(records), clock_origin=7 * SECOND - moved_ns)
-    file.take([Ended(fact, b"{}") for fact in Facts.of(*(record.moved(moved_ns) for record in records))])
+    facts = Facts.of(*(record.moved(moved_ns) for record in records))
+    file.take([Ended(fact, b"{}", answer_of(fact.record)) for fact in facts])
     lags = [1000 * (record.index or 0) for record in records]
     account = ShardAccount(
         shard=shard, machine=f"node-{shard.which}", boot=boot, of=of, planned=len(records), due=len(records), lost={},
@@ -124,8 +135,23 @@ def test_a_run_split_by_rows_and_merged_gives_the_report_of_one(seed: int, tmp_p
         ],
     )  # fmt: skip
     assert comparable(one) == comparable(three)
-    assert rows(tmp_path / "merged-1.db") == rows(tmp_path / "merged-3.db")
+    assert rows(tmp_path / "whole.db") == rows(tmp_path / "merged-1.db") == rows(tmp_path / "merged-3.db")
     assert [machine["requests"]["sent"] for machine in three["machines"]] == [len(mine) for mine in dealt]
+
+
+def test_answers_of_both_schemas_come_through(tmp_path: Path) -> None:
+    """Before schema 2, `result` was a table."""
+    records = [record(index, SECOND * (2 + index), [20, 10]) for index in range(4)]
+    files = [write(tmp_path / f"{which}.db", Shard(which, 2), records[which::2], 4) for which in range(2)]
+    with closing(sqlite3.connect(files[1])) as db:
+        db.executescript(
+            "CREATE TABLE old AS SELECT * FROM result; DROP VIEW result; DROP TABLE packed_result;"
+            "ALTER TABLE old DROP COLUMN rowid; ALTER TABLE old RENAME TO result; UPDATE run SET schema = 1"
+        )
+    merged(tmp_path, files)
+    into = tmp_path / "merged-2.db"
+    answers = [json.loads(each.messages or "") for each in read_answers(into, read_run(into)["id"])]
+    assert answers == [[f'{{"begins":{index}}}', '{"text":"0"}', '{"text":"1"}'] for index in range(4)]
 
 
 def rows(path: Path) -> list[StoredCall]:

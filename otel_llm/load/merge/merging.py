@@ -95,11 +95,11 @@ class _Call(NamedTuple):
     place: int
     record: StreamRecord
     request: str | None
-    messages: str | None
+    content: str | None
 
     def ended(self, fact: Facts, met: bool | None) -> Ended:
         body = None if self.request is None else self.request.encode()
-        return Ended(fact, body, None if self.messages is None else _Kept(self.messages), met)
+        return Ended(fact, body, None if self.content is None else _Kept(self.content), met)
 
 
 class _Kept(NamedTuple):
@@ -115,9 +115,9 @@ class _Kept(NamedTuple):
 
 
 def _calls(part: Part, number: int, by_ns: int) -> Iterator[_Call]:
-    for place, (record, request, messages) in enumerate(read_calls(part.path, part.run["id"])):
+    for place, (record, request, content) in enumerate(read_calls(part.path, part.run["id"])):
         moved = record.moved(by_ns)
-        yield _Call(moved.ended_ns, number, place, moved, request, messages)
+        yield _Call(moved.ended_ns, number, place, moved, request, content)
 
 
 def _check_once(call: _Call, parts: Sequence[Part], seen: dict[int, Part]) -> None:
