@@ -77,7 +77,7 @@ class VllmRealtime(SocketProtocol):
     @classmethod
     def messages(cls, body: bytes) -> Sequence[bytes]:
         settings = msgspec.json.decode(body)
-        sound, second = b64decode(settings.pop("audio")), 2 * cls.samples_per_s
+        sound, second = b64decode(settings.pop("audio", "")), 2 * cls.samples_per_s
         pieces = (b64encode(sound[at : at + second]).decode() for at in range(0, len(sound), second))
         said = [
             {"type": "session.update", **settings},

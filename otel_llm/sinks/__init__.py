@@ -21,7 +21,7 @@ class Content(Protocol):
         ...
 
     def to_json(self) -> str:
-        """Return the events as a JSON array of strings."""
+        """Return the events as JSON, packed: `otel_llm.wire.repeats.Content.to_json` says how."""
         ...
 
 

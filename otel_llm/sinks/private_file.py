@@ -20,11 +20,13 @@ class PrivateFile:
     what:     its name with an article, such as "a run file"
     exists:   the next step for a user whose path is taken
     unusable: the next step for a user whose path cannot be written to
+    in_new_folder: whether a folder that is missing is made
     """
 
     what: str
     exists: str
     unusable: str
+    in_new_folder: bool = False
 
     def check_new(self, path: Path) -> None:
         """Raises ConfigError when there is something at `path`."""
@@ -36,12 +38,10 @@ class PrivateFile:
             raise self._exists(path)
 
     def create(self, path: Path) -> None:
-        """Create an empty file of mode 0600, and its folder. Raises ConfigError when there is one, or it cannot be."""
+        """Create an empty file of mode 0600. Raises ConfigError when there is one, or it cannot be created."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._unusable(error) from error
-        try:
+            if self.in_new_folder and not path.parent.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:
             raise self._exists(path) from None

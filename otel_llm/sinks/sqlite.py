@@ -27,7 +27,7 @@ from otel_llm.sinks.stored_run import columns_of, reading
 
 __all__ = ["COLUMNS", "RUN_FILE", "RunFile", "check_appendable", "create_empty"]
 
-RUN_FILE: Final = PrivateFile("a run file", "another --name, or --append", "look at --name")
+RUN_FILE: Final = PrivateFile("a run file", "another --name, or --append", "look at --name", in_new_folder=True)
 
 _COMMIT_NS: Final = 500_000_000
 _LOCKED_MS: Final = 200

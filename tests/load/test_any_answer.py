@@ -29,7 +29,7 @@ def test_frames_of_any_kind_lose_no_request_and_fail_in_more_ways_than_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(any_answer, "SOCKETS", 1.0)
-    calls = [call.record for seed in range(12) for call in run_round(Random(seed), tmp_path).calls]
+    calls = [call.record for seed in range(60) for call in run_round(Random(seed), tmp_path).calls]
     kinds = {record.error_type for record in calls}
     assert {"bad_websocket", "disconnect", "bad_event"} <= kinds
     assert any(kind and kind.startswith("close_") for kind in kinds)

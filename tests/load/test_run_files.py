@@ -53,6 +53,17 @@ def test_a_run_file_of_any_name_is_read_again(
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_the_folder_of_a_run_file_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert a_run(tmp_path, "runs/today/first.db") == 0
+    assert (tmp_path / "runs/today/first.db").is_file()
+    capsys.readouterr()
+    assert a_run(tmp_path, "runs/today/first.db/second.db") == 2
+    assert "expected a folder to write the run file in, got " in capsys.readouterr().err
+
+
 def test_a_model_name_of_any_length_and_letters_names_a_file() -> None:
     for model in ("x" * 300, "模" * 200, "a\n\x1b[2Jb"):
         _, path = run_name(model, None)
@@ -174,8 +185,3 @@ def test_a_file_that_cannot_be_created_is_one_line(name: str, tmp_path: Path) ->
     (tmp_path / "a_file").touch()
     with pytest.raises(ConfigError, match=r"expected a folder to write the run file in, got .*; look at --name"):
         RunFile(tmp_path / name, RUN, planned=1)
-
-
-def test_the_folder_of_a_run_file_is_made(tmp_path: Path) -> None:
-    RunFile(tmp_path / "runs" / "today" / "first.db", RUN, planned=1).close({"requests": {}})
-    assert (tmp_path / "runs" / "today" / "first.db").is_file()

@@ -103,7 +103,7 @@ class _Call(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """The events of an answer as their JSON stands in a run file."""
+    """The events of an answer as they stand, packed, in a run file."""
 
     text: str
 
