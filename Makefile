@@ -85,7 +85,7 @@ test-libraries: $(VENV)-models/.dev $(VENV)/.over-openai ## litellm and others o
 # Ray's wheel is 75 MB and its import takes a second: only programs that ask for it find it.
 $(VENV)/.distributed: requirements/distributed.lock $(VENV)/.dev
 	@echo "installing Ray into $(VENV)/distributed ..."
-	@$(PIP) install --require-hashes --no-compile --no-deps --upgrade --target $(VENV)/distributed -r requirements/distributed.lock
+	@$(PIP) install --require-hashes --no-deps --upgrade --target $(VENV)/distributed -r requirements/distributed.lock
 	@touch $@
 
 test-distributed: $(VENV)/.distributed ## a Ray cluster of this machine, an S3 server, manifests by Kubernetes' schemas and by `make kubernetes`
