@@ -36,6 +36,8 @@ class Session:
     def __init__(self, request: Request) -> None:
         self._socket = Protocol(SERVER, max_size=None)
         self._parts: list[bytes] = []
+        self._replies: list[bytes] = []
+        """Messages that answer no request."""
         self.stop: Callable[[], bool] = lambda: False
 
     @property
@@ -52,7 +54,8 @@ class Session:
                     yield from self.asked(message)
 
     def outgoing(self) -> bytes:
-        return b"".join(self._socket.data_to_send())
+        replies, self._replies = self._replies, []
+        return b"".join((*self._socket.data_to_send(), *replies))
 
     def asked(self, message: bytes) -> Iterable[bytes]:
         """Return the bodies of the requests that a message makes."""
@@ -73,11 +76,7 @@ class RealtimeSession(Session):
         self._model = parse_qs(urlsplit(request.target).query)["model"][0]
         self._session: dict[str, Any] = {"type": "realtime", "output_modalities": ["audio"]}
         self._items: list[Any] = []
-        self._replies = [self._event("session.created", session=self._session)]
-
-    def outgoing(self) -> bytes:
-        replies, self._replies = self._replies, []
-        return super().outgoing() + b"".join(replies)
+        self._replies.append(self._event("session.created", session=self._session))
 
     def asked(self, message: bytes) -> Iterable[bytes]:
         try:
@@ -113,11 +112,7 @@ class TranscriptionSession(Session):
         super().__init__(request)
         self._settings: dict[str, Any] = {}
         self._size = 0
-        self._replies = [text_frame(orjson.dumps({"type": "session.created", "id": "sess-0", "created": 0}))]
-
-    def outgoing(self) -> bytes:
-        replies, self._replies = self._replies, []
-        return super().outgoing() + b"".join(replies)
+        self._replies.append(text_frame(orjson.dumps({"type": "session.created", "id": "sess-0", "created": 0})))
 
     def asked(self, message: bytes) -> Iterable[bytes]:
         try:
