@@ -133,12 +133,10 @@ def read_calls(path: Path, run_id: str) -> Iterator[StoredCall]:
     """Yield the requests of a run by the moments at which they ended. Raises ConfigError when it is no run file."""
     with reading(path) as db:
         packed = "content FROM packed_result" if columns_of(db, "packed_result") else _PACKED_OF_SCHEMA_1
+        one = f"SELECT record, chunks, request, {packed} WHERE rowid = ?"  # ours
         order = db.execute("SELECT rowid FROM result WHERE run_id = ? ORDER BY completed_time, rowid", (run_id,))
         for (row,) in order:  # rows are long: ordering them themselves would copy all of them
-            text, blob, request, content = db.execute(
-                f"SELECT record, chunks, request, {packed} WHERE rowid = ?",
-                (row,),  # ours
-            ).fetchone()
+            text, blob, request, content = db.execute(one, (row,)).fetchone()
             record = msgspec.structs.replace(from_json(text), chunks=Chunks.from_bytes(blob))
             yield StoredCall(record, request, content)
 

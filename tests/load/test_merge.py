@@ -7,7 +7,6 @@ import subprocess
 import sys
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -37,6 +36,7 @@ from otel_llm.sinks.sqlite import RunFile
 from otel_llm.sinks.stored_run import StoredCall, read_answers, read_calls, read_records, read_run
 from otel_llm.wire.repeats import Content
 from otel_llm.wire.target import Target
+from tests.load.schema_1 import make_schema_1
 from tests.load.test_exchange import PLAN
 from tests.load.test_report import check
 
@@ -143,11 +143,7 @@ def test_answers_of_both_schemas_come_through(tmp_path: Path) -> None:
     """Before schema 2, `result` was a table."""
     records = [record(index, SECOND * (2 + index), [20, 10]) for index in range(4)]
     files = [write(tmp_path / f"{which}.db", Shard(which, 2), records[which::2], 4) for which in range(2)]
-    with closing(sqlite3.connect(files[1])) as db:
-        db.executescript(
-            "CREATE TABLE old AS SELECT * FROM result; DROP VIEW result; DROP TABLE packed_result;"
-            "ALTER TABLE old DROP COLUMN rowid; ALTER TABLE old RENAME TO result; UPDATE run SET schema = 1"
-        )
+    make_schema_1(files[1])
     merged(tmp_path, files)
     into = tmp_path / "merged-2.db"
     answers = [json.loads(each.messages or "") for each in read_answers(into, read_run(into)["id"])]

@@ -15,6 +15,7 @@ from otel_llm.cli import main
 from otel_llm.load.show.rows import milliseconds
 from otel_llm.sinks.stored_run import read_records, read_runs
 from tests.load.conftest import Perf
+from tests.load.schema_1 import make_schema_1
 from tests.load.study_of_points import Told, study_of
 from tests.load.test_perf import chat, wait_until
 from tests.truthserver.process import TruthServer
@@ -91,11 +92,7 @@ def test_a_run_file_of_schema_1_is_read_and_not_continued(
     with closing(sqlite3.connect(run.run_file)) as db:
         db.executescript("UPDATE run SET summary = NULL")
     said = [_all_of(run.run_file, tmp_path / "new.csv", capsys)]
-    with closing(sqlite3.connect(run.run_file)) as db:
-        db.executescript(
-            "CREATE TABLE old AS SELECT * FROM result; DROP VIEW result; DROP TABLE packed_result;"
-            "ALTER TABLE old DROP COLUMN rowid; ALTER TABLE old RENAME TO result; UPDATE run SET schema = 1"
-        )
+    make_schema_1(run.run_file)
     said.append(_all_of(run.run_file, tmp_path / "old.csv", capsys))
     assert said[0] == said[1]
     assert "completion:  tok tok tok" in said[0]

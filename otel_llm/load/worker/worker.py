@@ -68,6 +68,8 @@ class _Worker:
         self.pool = Pool(plan, _SPARE if plan.moments is None else self.burst)  # of given moments, bursts come again
         self.pacing = Pacing(plan, share, self.pool, self.perform)
         self.exchange = _EXCHANGES[plan.target.carrier]
+        asked = ((plan.leaving, self.leave), (plan.barge_in, self.barge_in))
+        self.early_ends = [(early, end) for early, end in asked if early is not None]
         self.echo = None if plan.session_echo is None else plan.session_echo.lower().encode()
         self.live: dict[Exchange, Connection] = {}
         self.ended: list[Raw] = []
@@ -247,8 +249,8 @@ class _Worker:
         self.loop.call_soon(self.pacing.stock.refill)
         ends = [
             self.loop.call_later(early.after_s, end, exchange, connection)
-            for early, end in ((plan.leaving, self.leave), (plan.barge_in, self.barge_in))
-            if early is not None and early.takes(plan.seed, raw.index)
+            for early, end in self.early_ends
+            if early.takes(plan.seed, raw.index)
         ]
         try:
             await done
