@@ -1,6 +1,5 @@
 """One observation, one record, exactly once."""
 
-import gc
 import logging
 import sys
 import threading
@@ -12,6 +11,7 @@ from otel_llm.observation import StreamObservation, error_type
 from otel_llm.record import KIND_NAMES, StreamRecord
 from otel_llm.testing import FakeClock, timeline
 from otel_llm.wire.said import Said
+from tests.garbage import garbage_of
 
 
 @pytest.mark.parametrize(
@@ -150,17 +150,12 @@ def test_a_field_that_no_record_has_is_refused_at_once() -> None:
 
 
 def test_an_observation_that_is_dropped_leaves_no_cycle() -> None:
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(100):
-            obs = StreamObservation(stream=True)
-            obs.mark()
-            obs.end()
-        del obs
-        assert gc.collect() == 0
-    finally:
-        gc.enable()
+    def observe() -> None:
+        obs = StreamObservation(stream=True)
+        obs.mark()
+        obs.end()
+
+    assert garbage_of(observe) == 0
 
 
 def test_error_types_are_qualified_names_without_builtins() -> None:

@@ -25,6 +25,7 @@ from otel_llm.wire.connection import note_reads
 from otel_llm.wire.protocol import Ask
 from otel_llm.wire.repeats import Content
 from otel_llm_plugins.openai_chat import OpenAIChat
+from tests.garbage import garbage_of
 from tests.load.test_exchange import PLAN
 
 EVENT = (
@@ -132,13 +133,11 @@ def test_a_mark_costs_less_than_parsing_an_event() -> None:
 
 def test_nothing_of_a_request_needs_a_garbage_collection() -> None:
     """Collections are off while packets come: whatever is cyclic would stay."""
-    for number in range(50):
-        if number == 1:
-            gc.collect()  # what the first one imported
-        one, _ = exchange()
-        one.fail("disconnect", "cut")
-    del one
-    assert gc.collect() == 0
+
+    def fail() -> None:
+        exchange()[0].fail("disconnect", "cut")
+
+    assert garbage_of(fail) == 0
 
 
 NEEDED_BY_SOME = {
