@@ -261,6 +261,27 @@ def test_parse_is_measured_too(sim: str, seen_live: Seen) -> None:
     assert [attributes(seen_live)["gen_ai.usage." + name] for name in counts] == [9, 5, 4, 2]
 
 
+def test_an_answer_that_parse_refuses_is_counted_by_its_usage(seen_live: Seen) -> None:
+    from pydantic import BaseModel
+
+    class City(BaseModel):
+        name: str
+
+    choice = {"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": '{"name": '}}
+    body = {
+        "id": "1", "object": "chat.completion", "created": 1, "model": "tiny-2", "choices": [choice],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14},
+    }  # fmt: skip
+    server, refused = _answering(body), pytest.raises(openai.LengthFinishReasonError)
+    with server, openai.OpenAI(base_url=server.url, api_key="none") as client, refused:
+        client.chat.completions.parse(model="tiny", messages=MESSAGES, response_format=City)
+    found = attributes(seen_live)
+    assert found["error.type"] == "openai.LengthFinishReasonError"
+    assert [found["gen_ai.usage." + name] for name in ("input_tokens", "output_tokens")] == [9, 5]
+    assert found["gen_ai.response.finish_reasons"] == ("length",)
+    assert found["gen_ai.response.model"] == "tiny-2"
+
+
 def _answering(body: Any, kind: str = "application/json") -> ScriptedServer:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n\r\n".encode()

@@ -230,10 +230,13 @@ class Call:
         if self.observation is None or not self.open:
             return
         now = self.now_ns()
-        guarded("result", self._read_result, value, self.observation)
+        self._take_answer(value, self.observation)
+        self._conclude(lambda observation: observation.end(now))
+
+    def _take_answer(self, value: Any, observation: StreamObservation) -> None:
+        guarded("result", self._read_result, value, observation)
         if self._content is not None:
             guarded("content", self._content.take, value)
-        self._conclude(lambda observation: observation.end(now))
 
     def _read_result(self, value: Any, observation: StreamObservation) -> None:
         count, hooks = self.options.tokens, self.hooks
@@ -266,7 +269,16 @@ class Call:
         else:
             now = self.now_ns()
             kind = error.kind if isinstance(error, RemoteError) else error
+            self._take_answer_in(error)
             self._conclude(lambda o: o.fail(kind, str(error), at_ns=(o.last_ns if outside else None) or now))
+
+    def _take_answer_in(self, error: BaseException) -> None:
+        """Read the answer that `error` carries. That of a stream is made of items that were read as they came."""
+        answer_in, observation = self.hooks.answer_in, self.observation
+        if answer_in is None or observation is None or self.items is not None or not self.open:
+            return
+        if (answer := guarded("answer in an error", answer_in, error)) is not None:
+            self._take_answer(answer, observation)
 
     def close_early(self) -> None:
         """It was closed before its end. No error."""

@@ -94,6 +94,7 @@ class Hooks:
     Its result:
     wrap:           (call, result) -> what the caller gets in the result's place, None for the usual, `GOES_ON`
     result:         (call, what was returned) -> anything, in place of `answers.read_result`
+    answer_in:      exception -> the answer that it carries, which is read as a result is; None where there is none
     counter:        object -> what counts the tokens of its results, None when it has no tokenizer
     tell:           (object, finished call, result) -> anything; called when the call has ended
 
@@ -115,6 +116,7 @@ class Hooks:
     keeps_inside: bool = False
     wrap: Callable[[MeasuredCall, Any], Any] | None = None
     result: Callable[[MeasuredCall, Any], object] | None = None
+    answer_in: Callable[[BaseException], Any] | None = None
     counter: Callable[[Any], Callable[[Any], int] | None] | None = None
     tell: Callable[[Any, FinishedCall, Any], object] | None = None
     item: Callable[[Any, StreamObservation], int] | None = None

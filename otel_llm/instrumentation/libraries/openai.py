@@ -38,7 +38,7 @@ def targets(settings: Settings) -> Iterable[LibraryTarget]:
         leaf=True,
         inner=stainless.forwarded_by,
     )
-    chats = replace(common, has_text=stainless.has_text)
+    chats = replace(common, has_text=stainless.has_text, answer_in=_answer_in)
     responses = replace(common, item=kind_of_event, result=_result_of_response)
     for module, owner, names, operation, hooks in (
         ("chat.completions.completions", "Completions", ("create", "parse"), "chat", chats),
@@ -59,6 +59,11 @@ def _describe(resource: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def _provider_of(host: str) -> str:
     return next((name for end, name in _PROVIDERS.items() if host == end or host.endswith("." + end)), "openai")
+
+
+def _answer_in(error: BaseException) -> Any:
+    """Return what `parse` could not parse, as too long or filtered: it was answered, and billed."""
+    return getattr(error, "completion", None)
 
 
 def _result_of_response(call: MeasuredCall, response: Any) -> None:
