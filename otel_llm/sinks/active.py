@@ -4,7 +4,7 @@ A call puts itself into a set when it begins and takes itself out when it ends: 
 SDK, a tenth of the price of two additions to a counter. Once out it is out, so nothing is counted down twice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
@@ -20,6 +20,10 @@ class ActiveCalls(dict[tuple[tuple[str, Any], ...], set[object]]):
     Add a call to its set as it begins, and discard it as it ends.
     """
 
+    def __init__(self, collecting: Callable[[], object]) -> None:
+        """collecting: called when somebody collects, before what the SDK holds is read"""
+        self._collecting = collecting
+
     def __missing__(self, attributes: tuple[tuple[str, Any], ...]) -> set[object]:
         return self.setdefault(attributes, set())
 
@@ -28,4 +32,5 @@ class ActiveCalls(dict[tuple[tuple[str, Any], ...], set[object]]):
         meter.create_observable_up_down_counter(name, [self._observe], wanted.unit, wanted.description)
 
     def _observe(self, _: CallbackOptions) -> Iterable[Observation]:
+        self._collecting()
         return [Observation(len(calls), dict(attributes)) for attributes, calls in tuple(self.items())]

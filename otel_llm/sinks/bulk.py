@@ -35,10 +35,12 @@ try:
 except ImportError:  # pragma: no cover  # an SDK that was rearranged: the public way is left
     MERGES = {}  # type: ignore[misc]  # said to be final where it is made
 
-__all__ = ["record_many"]
+__all__ = ["Offer", "record_many"]
 
 Floats = NDArray[np.float64]
 Values = Sequence[float] | Floats
+Offer = tuple[float, int, Context]
+"""What may become an exemplar: a value, when it was measured in nanoseconds since 1970, and the context of its span."""
 
 _log = logging.getLogger("otel_llm")
 _warned: Final[set[str]] = set()
@@ -64,13 +66,19 @@ class _Few:
 
 
 def record_many(
-    histogram: Histogram, values: Values, attributes: Mapping[str, Any] | None = None, context: Context | None = None
+    histogram: Histogram,
+    values: Values,
+    attributes: Mapping[str, Any] | None = None,
+    context: Context | None = None,
+    *,
+    offers: Sequence[Offer] = (),
 ) -> None:
     """Record every value with the same attributes, as a loop of `histogram.record(value, attributes, context)` would.
 
     values:  any number of finite values >= 0 in the instrument's unit, float64[n] or a sequence; what the SDK would
              refuse is handed to it one by one, so that it refuses it itself
     context: of the *largest* value, which alone is offered as an exemplar; the current one when None
+    offers:  what is offered as exemplars in its place
 
     Equal are counts, zero count, minimum and maximum, and the sum up to float rounding. An exponential histogram may
     end in fewer empty buckets, and keeps its scale through a cycle of nothing but zeros.
@@ -90,11 +98,11 @@ def record_many(
         array = np.asarray(values, np.float64)
         batch = Batch(array)
     if batch.recordable:
-        _merge(found, batch, attributes or {}, context)
+        _merge(found, batch, attributes or {}, context, offers)
         return
     ordinary = np.isfinite(array) & (array >= 0)
     _loop(found, array[~ordinary], attributes, context)
-    record_many(found, array[ordinary], attributes, context)
+    record_many(found, array[ordinary], attributes, context, offers=offers)
 
 
 def _resolve(histogram: Histogram) -> Histogram | None:
@@ -115,20 +123,23 @@ class _Point:
 
     __slots__ = ("attributes", "context", "time_unix_nano", "value")
 
-    def __init__(self, value: float, attributes: Any, context: Context) -> None:
-        self.value, self.attributes, self.context, self.time_unix_nano = value, attributes, context, 0
+    def __init__(self, value: float, attributes: Any, context: Context, at_unix_ns: int = 0) -> None:
+        self.value, self.attributes, self.context, self.time_unix_nano = value, attributes, context, at_unix_ns
 
 
-def _merge(histogram: Any, batch: Any, attributes: Mapping[str, Any], context: Context | None) -> None:
+def _merge(
+    histogram: Any, batch: Any, attributes: Mapping[str, Any], context: Context | None, offers: Sequence[Offer]
+) -> None:
     """Add the batch to every metric stream that readers and views make of the histogram."""
     enabled = getattr(histogram, "_is_enabled", None)
     if enabled is not None and not enabled():
         return
     cleaned, key = _cleaned(attributes)
-    largest = _Point(batch.max, cleaned, get_current() if context is None else context)
-    largest.time_unix_nano = SYSTEM.wall_ns(SYSTEM.now_ns())
+    if not offers:
+        offers = ((batch.max, SYSTEM.wall_ns(SYSTEM.now_ns()), get_current() if context is None else context),)
+    points = [_Point(value, cleaned, where, at) for value, at, where in offers]
     try:
-        sampled, matches = _streams(histogram, largest)
+        sampled, matches = _streams(histogram, points)
     except Exception:
         _warn(histogram.name)
         _loop(histogram, batch.values, attributes, context)
@@ -136,21 +147,24 @@ def _merge(histogram: Any, batch: Any, attributes: Mapping[str, Any], context: C
     for match in matches:
         try:
             kind = match._aggregation.__class__
-            offered = largest if sampled and batch.max > 0 else None  # of zeros the SDK keeps no exemplar either
-            merged = kind in MERGES and agrees(kind, _merge_array) and _merge_one(match, batch, cleaned, key, offered)
+            merged = kind in MERGES and agrees(kind, _merge_array) and _merge_one(match, batch, cleaned, key, sampled)
         except Exception:
             _warn(match._name)
             merged = False
         if not merged:
-            _one_by_one(match, histogram, batch.values, attributes, largest, sampled)
+            largest = max(points, key=lambda point: point.value)
+            _one_by_one(match, histogram, batch.values, attributes, largest, bool(sampled))
 
 
-def _streams(histogram: Any, largest: _Point) -> tuple[bool, list[Any]]:
-    """Return whether the largest value may be an exemplar, and what the SDK keeps per reader and view."""
+def _streams(histogram: Any, points: list[_Point]) -> tuple[list[_Point], list[Any]]:
+    """Return which points may be exemplars, and what the SDK keeps per reader and view."""
     consumer = histogram._measurement_consumer
-    sampled: bool = consumer._sdk_config.exemplar_filter.should_sample(
-        largest.value, largest.time_unix_nano, largest.attributes, largest.context
-    )
+    sample = consumer._sdk_config.exemplar_filter.should_sample
+    sampled = [  # of zeros the SDK keeps no exemplar either
+        point
+        for point in points
+        if point.value > 0 and sample(point.value, point.time_unix_nano, point.attributes, point.context)
+    ]
     matches = [
         match
         for storage in consumer._reader_storages.values()
@@ -166,7 +180,7 @@ def _warn(name: str) -> None:
         _log.warning("could not merge values into %s; they are recorded one by one", name, exc_info=True)
 
 
-def _merge_one(match: Any, batch: Any, attributes: Any, key: Any, exemplar: _Point | None = None) -> bool:
+def _merge_one(match: Any, batch: Any, attributes: Any, key: Any, exemplars: Sequence[_Point] = ()) -> bool:
     """Add the batch to one metric stream. Returns True: it was done, or an exception says that nothing was."""
     attributes, key = _seen(match, attributes, key)
     with match._lock:  # a delta reader may take the aggregations away: none, while values are added to one
@@ -179,7 +193,7 @@ def _merge_one(match: Any, batch: Any, attributes: Any, key: Any, exemplar: _Poi
                 aggregation.aggregate(point, False)
         else:
             MERGES[type(aggregation)](aggregation, batch)
-        if exemplar is not None:
+        for exemplar in exemplars:
             _offer(match, aggregation, exemplar)
     return True
 

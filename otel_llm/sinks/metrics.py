@@ -10,20 +10,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from opentelemetry import metrics
 from opentelemetry.context import Context
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
 from otel_llm import conventions as names
 from otel_llm import measures
 from otel_llm.measures import Facts
 from otel_llm.record import StreamRecord
 from otel_llm.sinks.active import ActiveCalls
-from otel_llm.sinks.bulk import Values, record_many
+from otel_llm.sinks.bulk import Offer, Values, record_many
+from otel_llm.sinks.probe import asks_before_it_reads
+from otel_llm.sinks.waiting import WaitingCalls
 
-__all__ = ["Metrics"]
+__all__ = ["EndedCall", "Metrics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,9 @@ def _output(record: StreamRecord) -> float | None:
     return record.output_tokens
 
 
+_LONG: Final = 256
+"""A call of more chunks takes too much memory to wait until somebody collects."""
+_NOWHERE: Final = Context()
 _DEAF: Final = metrics.NoOpMeterProvider.get_meter
 _MANY: Final = 4096
 """How many kinds of records are remembered."""
@@ -147,6 +154,14 @@ _FEEDS: Final = (
 )
 
 
+class EndedCall(NamedTuple):
+    """A call that ended. Of its span only the ids are kept. ended_unix_ns: nanoseconds since 1970"""
+
+    facts: Facts
+    span: SpanContext
+    ended_unix_ns: int
+
+
 class Metrics:
     """The instruments of one meter provider, each made when it is first fed.
 
@@ -160,63 +175,95 @@ class Metrics:
         profiles: tuple[names.Profile, ...],
         version: str,
         schema: str | None,
+        failed: Callable[[], None],
     ) -> None:
-        """provider: None for the global one, looked up when first needed; version, schema: of the scope"""
+        """provider: None for the global one, looked up when first needed; version, schema: of the scope
+
+        failed: called where calls that waited could not be recorded, while the exception is handled
+        """
         self._provider, self._heard_by, self._profiles = provider, provider, profiles
         self._version, self._schema = version, schema
         self._feeds = tuple(feed for feed in _FEEDS if names.instrument(feed.key).names(profiles))
         self._fed_by: dict[Any, tuple[tuple[Feed, Mapping[str, Any]], ...]] = {}
         """What records are like -> the feeds that take them, with their attributes."""
         self._made: dict[str, tuple[Callable[..., None], ...]] = {}
-        self._active: ActiveCalls | None = None
+        self._waiting, self._failed = WaitingCalls(self._record_waiting), failed
+        self._active = ActiveCalls(self._waiting.record)
+        self._counted = False
         self._lock = threading.Lock()
 
     def feed(
-        self, key: str, values: Values, attributes: Mapping[str, Any] | None = None, context: Context | None = None
+        self,
+        key: str,
+        values: Values,
+        attributes: Mapping[str, Any] | None = None,
+        context: Context | None = None,
+        offers: Sequence[Offer] = (),
     ) -> None:
-        """Give values, in the instrument's unit: to a histogram each, to a counter their sum, to a gauge the last."""
+        """Give values, in the instrument's unit: to a histogram each, to a counter their sum, to a gauge the last.
+
+        context, offers: where exemplars point, see `record_many`
+        """
         if not len(values):
             return
         made = self._made.get(key)
         for take in self._make(key) if made is None else made:
-            take(values, attributes, context)
+            take(values, attributes, context, offers)
 
     def heard(self) -> bool:
         """Return whether somebody listens. Without an SDK nobody does, until one is set up."""
+        provider = self._listening()
+        return provider is not None and type(provider).get_meter is not _DEAF
+
+    def _listening(self) -> Any:
         if self._heard_by is None:
             self._heard_by = metrics.get_meter_provider()  # a proxy, where none is set up yet
-        provider: Any = getattr(self._heard_by, "_real_meter_provider", self._heard_by)
-        return provider is not None and type(provider).get_meter is not _DEAF
+        return getattr(self._heard_by, "_real_meter_provider", self._heard_by)
 
     def active(self, attributes: Mapping[str, Any]) -> set[object]:
         """Return the calls under way that count under `attributes`: add one as it begins, discard it as it ends."""
-        active = self._make_active() if self._active is None else self._active
-        return active[tuple(attributes.items())]
+        if not self._counted:
+            self._count_active()
+        return self._active[tuple(attributes.items())]
 
     def prepare(self) -> None:
         """Make every instrument that a call may feed. The SDK exports nothing of one that was not fed."""
-        self._make_active()
+        self._count_active()
+        asks_before_it_reads()
         for feed in self._feeds:
             if feed.takes is not _load:
                 self._make(feed.key)
 
-    def record(self, facts: Sequence[Facts], contexts: Sequence[Context]) -> None:
+    def record_soon(self, call: EndedCall) -> None:
+        """Feed every instrument from a call, at the latest when somebody collects."""
+        if self._counted and type(self._listening()) is MeterProvider and asks_before_it_reads():
+            self._waiting.add(call, long=len(call.facts.record.chunks.at_ns) > _LONG)
+        else:
+            self._record_waiting([call])
+
+    def _record_waiting(self, calls: Sequence[EndedCall]) -> None:
+        try:
+            contexts = [set_span_in_context(NonRecordingSpan(call.span), _NOWHERE) for call in calls]
+            self.record([call.facts for call in calls], contexts, [call.ended_unix_ns for call in calls])
+        except Exception:
+            self._failed()
+
+    def record(
+        self, facts: Sequence[Facts], contexts: Sequence[Context], ended_unix_ns: Sequence[int] | None = None
+    ) -> None:
         """Feed every instrument from all records, once for those that are alike.
 
-        contexts: of the span of each record, to which the exemplars point
+        contexts:      of the span of each record, to which the exemplars point
+        ended_unix_ns: when each ended. Given, the largest value of each is offered as an exemplar; else that of all
         """
-        if len(facts) == 1:
-            for feed, attributes in self._feeds_of(_likeness(facts[0].record), facts[0].record):
-                self._feed_all(feed, attributes, facts, contexts)
-            return
-        groups: dict[Any, tuple[list[Facts], list[Context]]] = {}
-        for fact, context in zip(facts, contexts, strict=True):
-            alike = groups.setdefault(_likeness(fact.record), ([], []))
-            alike[0].append(fact)
-            alike[1].append(context)
+        groups: dict[Any, list[int]] = {}
+        for i, fact in enumerate(facts):
+            groups.setdefault(_likeness(fact.record), []).append(i)
         for likeness, alike in groups.items():
-            for feed, attributes in self._feeds_of(likeness, alike[0][0].record):
-                self._feed_all(feed, attributes, *alike)
+            some, where = [facts[i] for i in alike], [contexts[i] for i in alike]
+            ended = None if ended_unix_ns is None else [ended_unix_ns[i] for i in alike]
+            for feed, attributes in self._feeds_of(likeness, some[0].record):
+                self._feed_all(feed, attributes, some, where, ended)
 
     def _feeds_of(self, likeness: Any, record: StreamRecord) -> tuple[tuple[Feed, Mapping[str, Any]], ...]:
         found = self._fed_by.get(likeness)
@@ -228,11 +275,15 @@ class Metrics:
         return found
 
     def _feed_all(
-        self, feed: Feed, attributes: Mapping[str, Any], facts: Sequence[Facts], contexts: Sequence[Context]
+        self,
+        feed: Feed,
+        attributes: Mapping[str, Any],
+        facts: Sequence[Facts],
+        contexts: Sequence[Context],
+        ended: Sequence[int] | None,
     ) -> None:
         if len(facts) == 1:
-            if len(alone := feed.values(facts[0])):
-                self.feed(feed.key, alone, attributes, contexts[0])
+            self.feed(feed.key, feed.values(facts[0]), attributes, contexts[0])
             return
         each = [feed.values(fact) for fact in facts]
         ends = np.cumsum([len(values) for values in each])
@@ -242,7 +293,11 @@ class Metrics:
         many = isinstance(each[0], np.ndarray)
         values = np.concatenate(each) if many else np.fromiter(chain.from_iterable(each), np.float64)
         worst = int(np.searchsorted(ends, np.argmax(values), side="right"))
-        self.feed(feed.key, values, attributes, contexts[worst])
+        offers = []
+        if ended is not None:
+            own = zip(each, ended, contexts, strict=True)
+            offers = [(float(max(some)), at, context) for some, at, context in own if len(some)]
+        self.feed(feed.key, values, attributes, contexts[worst], offers)
 
     def _make(self, key: str) -> tuple[Callable[..., None], ...]:
         with self._lock:
@@ -251,14 +306,13 @@ class Metrics:
                 self._made[key] = tuple(_make_instrument(meter, wanted, name) for name in wanted.names(self._profiles))
             return self._made[key]
 
-    def _make_active(self) -> ActiveCalls:
+    def _count_active(self) -> None:
         with self._lock:
-            if self._active is None:
-                wanted, meter, made = names.instrument("active_requests"), self._meter(), ActiveCalls()
+            if not self._counted:
+                wanted, meter = names.instrument("active_requests"), self._meter()
                 for name in wanted.names(self._profiles):
-                    made.make_instrument(meter, wanted, name)
-                self._active = made
-            return self._active
+                    self._active.make_instrument(meter, wanted, name)
+                self._counted = True
 
     def _meter(self) -> metrics.Meter:
         provider = self._provider or metrics.get_meter_provider()
@@ -266,17 +320,19 @@ class Metrics:
 
 
 def _make_instrument(meter: metrics.Meter, wanted: names.Instrument, name: str) -> Callable[..., None]:
-    """Return what takes (values, attributes, context) for a new instrument."""
+    """Return what takes (values, attributes, context, offers) for a new instrument."""
     if wanted.kind == "histogram":
         histogram = meter.create_histogram(
             name, wanted.unit, wanted.description, explicit_bucket_boundaries_advisory=wanted.boundaries
         )
-        return lambda values, attributes, context: record_many(histogram, values, attributes, context)
+        return lambda values, attributes, context, offers: record_many(
+            histogram, values, attributes, context, offers=offers
+        )
     if wanted.kind == "gauge":
         gauge = meter.create_gauge(name, wanted.unit, wanted.description)
-        return lambda values, attributes, context: gauge.set(values[-1], attributes, context)
+        return lambda values, attributes, context, _: gauge.set(values[-1], attributes, context)
     counter = meter.create_counter(name, wanted.unit, wanted.description)
-    return lambda values, attributes, context: counter.add(sum(values), attributes, context)
+    return lambda values, attributes, context, _: counter.add(sum(values), attributes, context)
 
 
 # -- attributes ----------------------------------------------------------------------------------------------------

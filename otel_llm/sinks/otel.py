@@ -32,7 +32,7 @@ from otel_llm.record import NESTED, NOT_STREAMED, StreamRecord
 from otel_llm.sinks import Ended
 from otel_llm.sinks.bulk import Values
 from otel_llm.sinks.finished_spans import FinishedSpans
-from otel_llm.sinks.metrics import Metrics
+from otel_llm.sinks.metrics import EndedCall, Metrics
 
 __all__ = ["OTelSink", "OpenSpan", "described"]
 
@@ -89,7 +89,7 @@ class OTelSink:
         self._scope = InstrumentationScope(*scope)
         self._tracer = provider.get_tracer(*scope)
         self._finished = provider if isinstance(provider, FinishedSpans) else None
-        self._metrics = Metrics(meter_provider, self._profiles, *scope[1:])
+        self._metrics = Metrics(meter_provider, self._profiles, *scope[1:], self._failed)
 
     @classmethod
     def prepared(cls) -> "OTelSink":
@@ -139,16 +139,17 @@ class OTelSink:
             return
         counts = opened._active is not None and self._metrics.heard()
         self.uncount(opened)
+        # from the start of the span on, not from the clock's anchor of now: the wall clock may have been stepped
+        ended_unix_ns = opened.start_unix_ns + record.ended_ns - opened.start_ns
         try:
             if counts or opened.span.is_recording():
                 (facts,) = Facts.of(record)
                 if counts:
-                    self._metrics.record([facts], [opened.context])
+                    self._metrics.record_soon(EndedCall(facts, opened.span.get_span_context(), ended_unix_ns))
                 self._describe(opened.span, facts, opened._name, opened._known)
         except Exception:
             self._failed()
-        # from the start of the span on, not from the clock's anchor of now: the wall clock may have been stepped
-        opened.span.end(opened.start_unix_ns + record.ended_ns - opened.start_ns)
+        opened.span.end(ended_unix_ns)
 
     def _traces(self) -> bool:
         """Return whether spans are made. Without an SDK none are, until one is set up."""

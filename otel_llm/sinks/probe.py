@@ -17,7 +17,7 @@ from opentelemetry.sdk.metrics.view import (
 )
 from opentelemetry.sdk.resources import Resource
 
-__all__ = ["agrees"]
+__all__ = ["agrees", "asks_before_it_reads"]
 
 Merge = Callable[[Any, NDArray[np.float64], Any, Any], bool]
 """(metric stream, values, attributes, their key) -> whether the values were added."""
@@ -48,6 +48,23 @@ def agrees(kind: Any, merge: Merge) -> bool:
             "cannot merge values into %s of this OpenTelemetry SDK: they are recorded one by one", kind.__name__
         )
     return same
+
+
+@lru_cache
+def asks_before_it_reads() -> bool:
+    """Return whether a collection has what the callbacks of observable instruments record while it asks them."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], resource=Resource.get_empty(), shutdown_on_exit=False)
+    try:
+        meter = provider.get_meter("otel_llm.probe")
+        recorded = meter.create_histogram("recorded")
+        meter.create_observable_counter("asked", [lambda _: recorded.record(1.0) or ()])
+        (metric,) = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics  # type: ignore[union-attr]
+        return [point.count for point in metric.data.data_points] == [1]  # type: ignore[union-attr]
+    except Exception:
+        return False
+    finally:
+        provider.shutdown()
 
 
 def _compare(kind: type, merge: Merge) -> bool:

@@ -505,7 +505,7 @@ def test_what_nobody_hears_of_is_not_computed(monkeypatch):
 
 def test_an_sdk_that_comes_later_is_heard_by_the_same_instruments():
     later = _ProxyMeterProvider()
-    metrics = Metrics(later, (LATEST,), "", None)
+    metrics = Metrics(later, (LATEST,), "", None, pytest.fail)
     metrics.prepare()
     before = metrics.heard()
     later.on_set_meter_provider(MeterProvider([InMemoryMetricReader()]))
