@@ -38,77 +38,7 @@ def board() -> Board:
         "LLM engines",
         "What inference engines, gateways and frontends report about themselves: queue, running requests, caches, "
         "tokens. Is an engine overloaded, and which replica?",
-        rows=(
-            Row(
-                "Right now",
-                (running_now(), waiting_now(), cache_now(), tokens_now(), lost_now(), up_now()),
-                folded=False,
-            ),
-            Row(
-                "Load and queue",
-                (
-                    engine_load.running(),
-                    engine_load.waiting(),
-                    engine_load.share(),
-                    engine_load.queue("0.5"),
-                    engine_load.queue("0.99"),
-                ),
-                folded=False,
-            ),
-            Row(
-                "Queue, prefill or decode",
-                (
-                    phases.parts(),
-                    engine_load.queue_seen(),
-                    phases.phase(PREFILL, "from when a request first ran to its first token."),
-                    phases.phase(DECODE, "from a request's first token to its last."),
-                ),
-                folded=False,
-            ),
-            Row(
-                "Which replica",
-                (
-                    replicas.first_token(),
-                    replicas.gaps(),
-                    replicas.load(),
-                    engine_load.replicas(),
-                    replicas.failures(),
-                    replicas.restarts(),
-                ),
-                folded=False,
-            ),
-            Row("How requests ended", (finished(), failed()), folded=False),
-            Row("Caches", (engine_load.cache(), engine_load.prefix(), engine_load.preemptions(), phases.cached())),
-            Row(
-                "Tokens",
-                (
-                    engine_load.prompt(),
-                    engine_load.generated(),
-                    phases.lengths("server_request_prompt_tokens", "Prompt tokens"),
-                    phases.lengths("server_request_generation_tokens", "Generated tokens"),
-                ),
-            ),
-            Row("GPUs", (gpus.utilization(), gpus.memory(), gpus.power(), gpus.temperature(), gpus.energy())),
-            Row("Speculative decoding", (phases.accepted(), phases.step_length())),
-            Row(
-                "Prefill and decode in engines of their own",
-                (phases.roles(), phases.transfers(), phases.transfer_failures()),
-            ),
-            Row(
-                "Latency as engines see it",
-                [latency.breakdown(m, "engine and model", _SEEN_BY, HAS_ENGINE) for m in WAITED_FOR],
-            ),
-            Row(
-                "Means of engines that have no percentiles",
-                (
-                    engine_load.mean_duration(),
-                    engine_load.mean_queue(),
-                    engine_load.mean_prompt(),
-                    engine_load.mean_token(),
-                ),
-            ),
-            Row("Scrapes", (answering(), slow_scrapes())),
-        ),
+        rows=(*_when_called(), *_in_depth()),
         variables=[
             *variables.data_sources(),
             *variables.scope(),
@@ -116,6 +46,87 @@ def board() -> Board:
             variables.quantile(),
         ],
         links=slow_calls(TTFT, TTFT),
+    )
+
+
+def _when_called() -> tuple[Row, ...]:
+    """Return the rows that whoever is on call reads first: they are open."""
+    return (
+        Row(
+            "Right now",
+            (running_now(), waiting_now(), cache_now(), tokens_now(), lost_now(), up_now()),
+            folded=False,
+        ),
+        Row(
+            "Load and queue",
+            (
+                engine_load.running(),
+                engine_load.waiting(),
+                engine_load.share(),
+                engine_load.queue("0.5"),
+                engine_load.queue("0.99"),
+            ),
+            folded=False,
+        ),
+        Row(
+            "Queue, prefill or decode",
+            (
+                phases.parts(),
+                engine_load.queue_seen(),
+                phases.phase(PREFILL, "from when a request first ran to its first token."),
+                phases.phase(DECODE, "from a request's first token to its last."),
+            ),
+            folded=False,
+        ),
+        Row(
+            "Which replica",
+            (
+                replicas.first_token(),
+                replicas.gaps(),
+                replicas.load(),
+                engine_load.replicas(),
+                replicas.failures(),
+                replicas.restarts(),
+            ),
+            folded=False,
+        ),
+        Row("How requests ended", (finished(), failed()), folded=False),
+    )
+
+
+def _in_depth() -> tuple[Row, ...]:
+    """Return the rows that explain what the first ones show: they are folded."""
+    return (
+        Row("Caches", (engine_load.cache(), engine_load.prefix(), engine_load.preemptions(), phases.cached())),
+        Row(
+            "Tokens",
+            (
+                engine_load.prompt(),
+                engine_load.generated(),
+                phases.lengths("server_request_prompt_tokens", "Prompt tokens"),
+                phases.lengths("server_request_generation_tokens", "Generated tokens"),
+            ),
+        ),
+        Row("GPUs", (gpus.utilization(), gpus.memory(), gpus.power(), gpus.temperature(), gpus.energy())),
+        Row("Speculative decoding", (phases.accepted(), phases.step_length())),
+        Row(
+            "Prefill and decode in engines of their own",
+            (phases.roles(), phases.transfers(), phases.transfer_failures()),
+        ),
+        Row(
+            "Latency as engines see it",
+            [latency.breakdown(m, "engine and model", _SEEN_BY, HAS_ENGINE) for m in WAITED_FOR],
+        ),
+        Row(
+            "Means of engines that have no percentiles",
+            (
+                engine_load.mean_duration(),
+                engine_load.mean_queue(),
+                engine_load.mean_prompt(),
+                engine_load.mean_token(),
+            ),
+        ),
+        Row("Scrapes", (answering(), slow_scrapes())),
     )
 
 

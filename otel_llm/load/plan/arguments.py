@@ -83,6 +83,20 @@ def _add_ask(add: Add) -> None:
         metavar="KEY=VALUE",
         help="options of the dataset format",
     )
+    _add_made_prompts(add)
+    _add_replayed(add)
+    add("--max-prompt-length", type=int, default=sys.maxsize, metavar="N", help="only shorter prompts, characters")
+    add("--min-prompt-length", type=int, default=0, metavar="N", help="only longer prompts, characters")
+    _add_conversations(add)
+    add("--parser", metavar="NAME|FILE", help="build requests and count tokens as llmuses perf did (docs/parsers.md)")
+    add("--tokenizer-path", metavar="PATH", help="count tokens where the server does not, and check it where it does")
+    add(
+        "--parameters", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        help="merged into the request body: numbers, JSON, text; KEY=null removes KEY",
+    )  # fmt: skip
+
+
+def _add_made_prompts(add: Add) -> None:
     add(
         "--input-tokens",
         metavar="LENGTHS",
@@ -105,6 +119,9 @@ def _add_ask(add: Add) -> None:
     )
     add("--audio", metavar="TIME", help="a recording of noise with each prompt, such as 5s; or a file, or a folder")
     add("--video", metavar="FILE", help="a video with each prompt: a file, or a folder")
+
+
+def _add_replayed(add: Add) -> None:
     add(
         "--classes", metavar="FILE",
         help="classes of requests by weight, each with prompts, lengths, parameters and a model of its own "
@@ -116,20 +133,15 @@ def _add_ask(add: Add) -> None:
     add("--from", dest="trace_from", type=seconds, metavar="TIME", help="begin so far into the trace")
     add("--to", dest="trace_to", type=seconds, metavar="TIME", help="end so far into the trace")
     add("--sample", type=share, metavar="SHARE", help="replay this share of the trace's sessions, each of them whole")
-    add("--max-prompt-length", type=int, default=sys.maxsize, metavar="N", help="only shorter prompts, characters")
-    add("--min-prompt-length", type=int, default=0, metavar="N", help="only longer prompts, characters")
+
+
+def _add_conversations(add: Add) -> None:
     add(
         "--turns", metavar="N|all",
         help="hold conversations of N turns, or uniform:A..B, or all that are recorded; -n, --parallel, --rate and "
         "--max-concurrency then count conversations",
     )  # fmt: skip
     add("--recorded-answers", action="store_true", help="carry on with a conversation's recorded answers")
-    add("--parser", metavar="NAME|FILE", help="build requests and count tokens as llmuses perf did (docs/parsers.md)")
-    add("--tokenizer-path", metavar="PATH", help="count tokens where the server does not, and check it where it does")
-    add(
-        "--parameters", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
-        help="merged into the request body: numbers, JSON, text; KEY=null removes KEY",
-    )  # fmt: skip
 
 
 def _add_machines(add: Add) -> None:

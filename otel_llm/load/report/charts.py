@@ -1,19 +1,17 @@
 """The charts of a run. What they show is in the model, exactly."""
 
 from collections.abc import Iterator, Sequence
-from math import isnan
 from typing import Any, Final
 
 import numpy as np
 from bokeh.models import ColumnDataSource, NumeralTickFormatter
-from bokeh.models.annotations import BoxAnnotation, Span
+from bokeh.models.annotations import Span
 
 from otel_llm.load.report.drawing import (
     AMBER,
     BLUE,
     CRIMSON,
     GREY,
-    TEAL,
     Chart,
     Key,
     chart,
@@ -22,7 +20,8 @@ from otel_llm.load.report.drawing import (
     label,
     new_figure,
 )
-from otel_llm.load.report.model import Distribution, OverTime, RunReport, TimelineRow
+from otel_llm.load.report.model import Distribution, RunReport, TimelineRow
+from otel_llm.load.report.over_time_charts import over_time_charts
 from otel_llm.load.show.rows import milliseconds
 from otel_llm.visible import on_one_line
 
@@ -41,7 +40,7 @@ def charts_of(report: RunReport) -> Iterator[Chart]:
         yield _histogram(distribution)
         yield _curve(distribution)
     if report.over_time is not None:
-        yield from _over_time(report.over_time)
+        yield from over_time_charts(report.over_time)
     if report.timeline:
         yield _timeline(report.timeline, report.figures["requests"]["sent"])
 
@@ -117,85 +116,6 @@ def _share_of_axis(distribution: Distribution, value: float) -> float:
     if distribution.logarithmic:
         low, high, value = np.log(low), np.log(high), np.log(value)
     return float((value - low) / (high - low))
-
-
-def _over_time(over: OverTime) -> Iterator[Chart]:
-    late = [Key(GREY, "this client was late")] if over.limited else []
-    middle = over.starts + over.width / 2
-    end = float(over.starts[-1] + over.width)
-
-    def begin(**options: Any) -> Any:
-        made = new_figure(x_range=(0, end), **options)
-        made.xaxis.axis_label = "seconds"
-        made.y_range.start = 0
-        for low, high in over.limited:
-            made.add_layout(BoxAnnotation(left=low, right=high, fill_color=GREY, fill_alpha=0.3, line_color=None))
-        return made
-
-    def said(values: Any, unit: str) -> list[str]:
-        return [
-            f"{start:g} – {start + over.width:g} s: {value:,.4g} {unit}" if not isnan(value) else ""
-            for start, value in zip(over.starts.tolist(), values.tolist(), strict=True)
-        ]
-
-    def bars(made: Any, values: Any, unit: str, color: str, bottom: Any = 0) -> None:
-        data = {"x": middle, "top": values + bottom, "bottom": values * 0 + bottom, "text": said(values, unit)}
-        made.vbar(
-            "x", over.width * 0.92, "top", "bottom", source=ColumnDataSource(data), fill_color=color, line_color=None,
-            fill_alpha=0.85,
-        )  # fmt: skip
-
-    def lines(made: Any, values: Any, unit: str, color: str, dash: str = "solid") -> Any:
-        source = ColumnDataSource({"x": middle, "y": values, "text": said(values, unit)})
-        made.line("x", "y", source=source, line_color=color, line_width=2, line_dash=dash)
-        return made.scatter("x", "y", source=source, size=4 if len(middle) < 40 else 2, color=color)
-
-    made = begin()
-    bars(made, over.succeeded, "succeeded a second", TEAL)
-    if over.failed.any():
-        bars(made, over.failed, "failed a second", CRIMSON, over.succeeded)
-    hover(made, "@text", mode="vline")
-    keys = [Key(TEAL, "succeeded"), *([Key(CRIMSON, "failed")] if over.failed.any() else []), *late]
-    yield chart(
-        "requests", "over-time", "Requests a second", "Requests that ended, per second, over the run.", made, keys
-    )
-
-    made = begin()
-    bars(made, over.tokens, "tokens a second", BLUE)
-    hover(made, "@text", mode="vline")
-    yield chart(
-        "tokens", "over-time", "Output tokens a second", "Output tokens as they arrived, per second, over the run.",
-        made, late,
-    )  # fmt: skip
-
-    for name, title, series in (
-        ("first-token", "Time to first token", over.first_token),
-        ("latency", "Request latency", over.latency),
-    ):
-        if all(np.isnan(values).all() for values in series.values()):
-            continue
-        made = begin()
-        shown = [
-            lines(made, values * 1e3, f"ms {quantile}", color)
-            for (quantile, values), color in zip(series.items(), (BLUE, AMBER), strict=True)
-        ]
-        hover(made, "@text", renderers=shown, mode="vline")
-        made.yaxis.axis_label = "ms"
-        keys = [Key(color, quantile) for quantile, color in zip(series, (BLUE, AMBER), strict=True)]
-        about = f"{title} of requests by the moment they were sent: {' and '.join(series)} over the run."
-        yield chart(name, "over-time", title, about, made, [*keys, *late])
-
-    made = begin()
-    bars(made, over.in_flight, "in progress", AMBER)
-    hover(made, "@text", mode="vline")
-    yield chart(
-        "in-flight",
-        "over-time",
-        "Requests in progress",
-        "Requests in progress at the same time, over the run.",
-        made,
-        late,
-    )
 
 
 def _timeline(rows: Sequence[TimelineRow], sent: int) -> Chart:
