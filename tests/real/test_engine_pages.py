@@ -80,6 +80,12 @@ PAGES = {
         'nv_inference_request_failure{model="m",version="1",reason="REJECTED"} 40',
         'nv_inference_request_failure{model="m",version="1",reason="CANCELED"} 10',
     ),
+    "tei": page(
+        {"te_request_success": "counter", "te_request_failure": "counter"},
+        'te_request_success{method="single"} 7',
+        'te_request_success{method="batch"} 2',
+        'te_request_failure{err="overloaded"} 3',
+    ),
     "lmdeploy": page(
         {"lmdeploy:request_success_total": "counter"},
         'lmdeploy:request_success_total{model_name="m",engine="0",finished_reason="ResponseType.FINISH"} 60',
@@ -139,6 +145,7 @@ PAGES = {
     ),
 }
 ENDED = {
+    "tei": {"": 9, "overloaded": 3},
     "aibrix": {"": 20, "503": 4},
     "ray_serve": {"": 60, "error": 4},
     "vllm": {"": 77, "error": 5, "max_num_queued_reqs": 3, "4xx": 7},
