@@ -75,10 +75,18 @@ PAGES = {
         'tgi_request_failure{err="overloaded"} 1',
     ),
     "triton": page(
-        {"nv_inference_request_success": "counter", "nv_inference_request_failure": "counter"},
+        {
+            "nv_inference_request_success": "counter",
+            "nv_inference_request_failure": "counter",
+            "nv_trt_llm_kv_cache_block_metrics": "gauge",
+        },
         'nv_inference_request_success{model="m",version="1"} 50',
         'nv_inference_request_failure{model="m",version="1",reason="REJECTED"} 40',
         'nv_inference_request_failure{model="m",version="1",reason="CANCELED"} 10',
+        *(
+            f'nv_trt_llm_kv_cache_block_metrics{{model="m",version="1",kv_cache_block_type="{kind}"}} {count}'
+            for kind, count in (("max", 400), ("used", 100), ("tokens_per", 64), ("fraction", 0.25))
+        ),
     ),
     "tei": page(
         {"te_request_success": "counter", "te_request_failure": "counter"},
@@ -214,6 +222,11 @@ def test_replicas_on_one_page_of_ray_are_ranks(store: Prometheus) -> None:
 def test_requests_in_flight_are_not_all_running(store: Prometheus) -> None:
     assert value(store, 'otel_llm:requests_running:sum{job="dynamo"}') == 0
     assert value(store, 'otel_llm:requests_waiting:ratio{job="dynamo"}') == 1
+
+
+def test_share_of_the_cache_is_taken_from_a_metric_of_many_things(store: Prometheus) -> None:
+    assert value(store, 'otel_llm_server_kv_cache_utilization_ratio{job="triton"}') == 0.25
+    assert len(store.query('otel_llm_server_kv_cache_utilization_ratio{job="triton"}')) == 1
 
 
 def test_model_of_a_gateway_is_the_one_that_was_asked_for(store: Prometheus) -> None:
