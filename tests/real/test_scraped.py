@@ -91,7 +91,8 @@ def test_every_metric_of_an_engine_has_its_common_name(name: str, store: Prometh
     for metric in TABLES[name].metrics:
         if is_taken(metric) and metric.name in shown:
             suffix = "_bucket" if metric.type == "histogram" else ""
-            assert store.query(f'{series_name(metric.instrument)}{suffix}{{otel_llm_engine="{name}"}}'), metric.name
+            taken = f'{series_name(metric.instrument)}{suffix}{{otel_llm_engine="{name}"}}'
+            assert until(lambda asked=taken: store.query(asked), ARRIVES_S), metric.name
 
 
 def test_edges_of_the_tables_are_known(store: Prometheus) -> None:
