@@ -270,12 +270,12 @@ def each_token_latencies(records: Sequence[StreamRecord]) -> list[tuple[Floats, 
     gap_s, tokens, _, owner = token_gaps(*records)
     values = np.repeat(gap_s / np.maximum(tokens, 1), tokens)
     ends = np.searchsorted(owner, np.arange(len(records) + 1))
-    counts = np.concatenate(([0], np.cumsum(tokens)))
-    found: list[tuple[Floats, float | None]] = []
-    for start, stop in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
-        longest = float(gap_s[start:stop].max()) if stop - start > 1 else None
-        found.append((values[counts[start] : counts[stop]], longest))
-    return found
+    longest = np.maximum.reduceat(np.append(gap_s, 0.0), ends[:-1]).tolist()  # a record's first gap is 0
+    cuts = np.concatenate(([0], np.cumsum(tokens)))[ends].tolist()
+    return [
+        (values[start:stop], most if reads > 1 else None)
+        for start, stop, most, reads in zip(cuts, cuts[1:], longest, np.diff(ends).tolist(), strict=False)
+    ]
 
 
 def inter_chunk_latencies(*records: StreamRecord) -> Floats:
@@ -308,11 +308,12 @@ def time_per_output_token(record: StreamRecord) -> float | None:
         return None
     chunks = record.chunks
     bears = chunks.kind.tobytes().translate(_BEARS)
-    first, last, tokens = bears.find(1), bears.rfind(1), np.frombuffer(chunks.tokens, np.uint32)
-    rest = int(tokens.sum()) - chunks.tokens[first] if first >= 0 else 0
+    first, last = bears.find(1), bears.rfind(1)
+    rest = sum(chunks.tokens) - chunks.tokens[first] if first >= 0 else 0
     if rest <= 0:
         return None
-    last = max(last, int(np.flatnonzero(tokens)[-1]))  # the last token may come without text
+    later = [last + number for number, tokens in enumerate(chunks.tokens[last + 1 :], 1) if tokens]
+    last = later[-1] if later else last  # the last token may come without text
     return (chunks.at_ns[last] - chunks.at_ns[first]) / 1e9 / rest
 
 
@@ -358,7 +359,7 @@ def corrected_time_to_first_token(record: StreamRecord) -> float | None:
 
     Source: Gil Tene, wrk2, on coordinated omission.
     """
-    first = _first_token_ns(record)
+    first = None if record.intended_ns is None else _first_token_ns(record)
     return None if first is None or record.intended_ns is None else (first - record.intended_ns) / 1e9
 
 

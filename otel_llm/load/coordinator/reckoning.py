@@ -29,7 +29,7 @@ _NEVER: Final = -(1 << 62)  # an offset by which a stamp is from the future, and
 _LENGTH: Final = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
 _LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
 _NESTED: Final = ("parameters", "options", "sampling_params")
-_BEARS: Final = bytes(kind in CONTENT_KINDS for kind in range(256))
+_BEARS_TOKENS: Final = np.array([kind in CONTENT_KINDS for kind in range(256)], np.uint32)
 
 Ints = NDArray[np.int64]
 
@@ -79,25 +79,32 @@ class Reckoning:
         counts = [sum(map(len, raw.kind)) for raw in raws]
         read = _joined(raws, "read", np.uint32)
         which = read + np.repeat(np.array(before[:-1], np.int64), counts)
-        columns = {
+        kind = _joined(raws, "kind", np.uint8)
+        columns: dict[str, NDArray[Any]] = {
             "at_ns": arrived[which],
             "read": read,
-            "kind": _joined(raws, "kind", np.uint8),
+            "kind": kind,
             "size": _joined(raws, "size", np.uint32),
             "tokens": _joined(raws, "tokens", np.uint32),
             "lag_ns": waited[which],
             "length": _joined(raws, "length", np.uint32),
+            "bears": _BEARS_TOKENS[kind],
         }
+        arrays = {name: array(_CODES[x.itemsize], x.tobytes()) for name, x in columns.items()}
         found = []
         for raw, first, (start, stop) in zip(raws, before, pairwise(accumulate(counts, initial=0)), strict=False):
-            mine = {name: array(_CODES[x.itemsize], x[start:stop].tobytes()) for name, x in columns.items()}
+            mine = {name: column[start:stop] for name, column in arrays.items()}
             headers_ns = int(arrived[first + raw.head]) if raw.head else None
-            found.append(self._finish(raw, self._record(raw, headers_ns, mine.pop("length"), Chunks(**mine))))
+            length, bears = mine.pop("length"), mine.pop("bears")
+            found.append(self._finish(raw, self._record(raw, headers_ns, length, bears, Chunks(**mine))))
         return found
 
-    def _record(self, raw: Raw, headers_ns: int | None, length: "array[int]", chunks: Chunks) -> StreamRecord:
+    def _record(
+        self, raw: Raw, headers_ns: int | None, length: "array[int]", bears: "array[int]", chunks: Chunks
+    ) -> StreamRecord:
+        """length, bears: of each chunk, the characters of its text, and 1 for one that bears tokens"""
         said, error, message = raw.said, raw.error_type, raw.error_message
-        shares, output, source, flags = _count_tokens(said, length, chunks)
+        shares, output, source, flags = _count_tokens(said, length, bears, chunks)
         ended_ns = raw.ended_ns
         if raw.outcome == "cancelled":  # ends at its last chunk: when it was *noticed* to be unfinished is an accident
             ended_ns, error = chunks.at_ns[-1] if chunks.at_ns else ended_ns, "interrupted"
@@ -157,15 +164,19 @@ class Reckoning:
 
 
 def _count_tokens(
-    said: Said, length: "array[int]", chunks: Chunks
+    said: Said, length: "array[int]", bears: "array[int]", chunks: Chunks
 ) -> tuple["array[int]", int | None, TokenSource | None, tuple[str, ...]]:
     """Return what `tokens.resolve` does; at once for the usual answer, each chunk of which brought one token."""
-    bears, total = chunks.kind.tobytes().translate(_BEARS), said.output_tokens
-    count = bears.count(1)
+    count, total = _bearing(chunks.kind.tobytes()), said.output_tokens
     if not said.reasoning_tokens and count and (total == count or (total is None and not any(chunks.tokens))):
-        return array("I", list(bears)), count, "chunks" if total is None else "provider", ()
+        return bears, count, "chunks" if total is None else "provider", ()
     size = int(np.frombuffer(chunks.size, np.uint32).sum())
     return tokens.resolve(chunks.kind, chunks.tokens, length, provider=total, hidden=said.reasoning_tokens, size=size)
+
+
+def _bearing(kinds: bytes) -> int:
+    """Return how many chunks of these kinds bear tokens."""
+    return sum(map(kinds.count, CONTENT_KINDS))
 
 
 def moments(answers: Sequence[Arrivals]) -> tuple[Ints, Ints]:
@@ -209,9 +220,8 @@ def _joined(raws: Sequence[Raw], column: str, dtype: type) -> Ints:
 
 def _oddities(record: StreamRecord, body: bytes, *, streams: bool) -> Iterator[str]:
     """Yield what is odd about an answer that arrived whole. See `figures.flags`."""
-    output = record.output_tokens
-    bearing = record.chunks.kind.tobytes().translate(_BEARS).count(1)
-    media = not MEDIA_KINDS.isdisjoint(record.chunks.kind)
+    output, kinds = record.output_tokens, record.chunks.kind.tobytes()
+    bearing, media = _bearing(kinds), any(kind in kinds for kind in MEDIA_KINDS)
     if not output and not bearing:
         if streams and record.audio_s is None and not media:  # embeddings have no token to miss
             yield "no_tokens"

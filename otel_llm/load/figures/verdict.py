@@ -67,20 +67,29 @@ class ClientError:
             self._reads(table, opens, streamed)
 
     def _reads(self, table: ChunkTable, opens: Bools, streamed: Bools) -> None:
-        self._receive.extend(table.lag_ns[opens] / 1e9)
-        keys = _keys(table.owner, table.read)
-        merged = _merged(table, keys)
+        starts = np.flatnonzero(opens)
+        lag_ns, seconds = table.lag_ns[starts], table.at_ns[starts] // _WINDOW_NS
+        self._receive.extend(lag_ns / 1e9)
+        merged = _merged(table, opens)
+        bad = merged | (lag_ns > _RECEIVE_LAG_S * 1e9)
+        runs = np.flatnonzero(_changes(seconds))
+        counts = np.diff(runs, append=len(seconds)), np.add.reduceat(bad, runs, dtype=np.int64)
+        for second, reads, late in zip(*(each.tolist() for each in (seconds[runs], *counts)), strict=True):
+            so_far = self._late.setdefault(second, [0, 0])
+            so_far[0] += reads
+            so_far[1] += late
+        if merged.any():
+            self._doubt(table, starts[merged], streamed)
+
+    def _doubt(self, table: ChunkTable, merged: Ints, streamed: Bools) -> None:
+        """Note the inter-token latencies of merged reads, each given by its first chunk."""
         self.merged += len(merged)
-        bad = opens & ((table.lag_ns > _RECEIVE_LAG_S * 1e9) | np.isin(keys, merged))
-        seconds = table.at_ns // _WINDOW_NS
-        for column, rows in enumerate((opens, bad)):
-            for second, count in zip(*(x.tolist() for x in np.unique(seconds[rows], return_counts=True)), strict=True):
-                self._late.setdefault(second, [0, 0])[column] += count
-        if len(merged):
-            gap_s, tokens, read, owner = gaps_in(table, streamed)
-            doubtful = np.isin(_keys(owner, read), merged)
-            gaps, tokens = gap_s[doubtful], tokens[doubtful]
-            self._doubtful.frombytes(np.repeat(gaps / np.maximum(tokens, 1), tokens).tobytes())
+        having = np.zeros(len(streamed), np.bool_)
+        having[table.owner[merged]] = True
+        gap_s, tokens, read, owner = gaps_in(table, streamed & having)
+        doubtful = np.isin(_keys(owner, read), _keys(table.owner[merged], table.read[merged]))
+        gaps, tokens = gap_s[doubtful], tokens[doubtful]
+        self._doubtful.frombytes(np.repeat(gaps / np.maximum(tokens, 1), tokens).tobytes())
 
     def report(self, health: Health, start_ns: int | None = None, itl: Values | None = None) -> dict[str, Any]:
         """Return the `client` member of a report; times in seconds, windows of one second from `start_ns`.
@@ -127,10 +136,14 @@ class ClientError:
         return {"total": len(self._late), "limited": len(limited), "first_limited_at": since}
 
 
+def _changes(values: Ints) -> Bools:
+    """Return which values differ from the one before them; the first one does."""
+    return np.concatenate(([True], values[1:] != values[:-1]))
+
+
 def _opens(table: ChunkTable) -> Bools:
     """Return which chunks are the first of their read."""
-    other = (table.read[1:] != table.read[:-1]) | (table.owner[1:] != table.owner[:-1])
-    return np.concatenate(([True], other))
+    return _changes(table.read) | _changes(table.owner)
 
 
 def _keys(owner: Ints, read: Ints) -> Ints:
@@ -138,23 +151,28 @@ def _keys(owner: Ints, read: Ints) -> Ints:
     return (owner << 32) | read
 
 
-def _merged(table: ChunkTable, keys: Ints) -> Ints:
-    """Return the keys of reads that may have merged tokens which had arrived one by one.
+def _merged(table: ChunkTable, opens: Bools) -> Bools:
+    """Return which of the reads may have merged tokens which had arrived one by one.
 
     Several chunks in a read are normal where the server wrote them together. They were merged in the socket when the
     read had waited longer than the mean gap of its stream. Chunks without tokens do not matter: no figure is made of
     the gap between the last token and the end.
     """
-    bearing = bears_tokens(table)
-    owner, at_ns, lag_ns, keys = table.owner[bearing], table.at_ns[bearing], table.lag_ns[bearing], keys[bearing]
-    if not len(keys):
-        return keys
-    starts = np.flatnonzero(np.concatenate(([True], owner[1:] != owner[:-1])))
-    ends = np.concatenate((starts[1:], [len(owner)])) - 1
-    mean = (at_ns[ends] - at_ns[starts]) / np.maximum(ends - starts, 1)
-    usual = np.repeat(np.clip(mean, _TOGETHER_NS, _STALE_NS), ends - starts + 1)
-    together = np.concatenate(([False], keys[1:] == keys[:-1]))
-    return np.unique(keys[together & (lag_ns > usual)])
+    found = np.zeros(int(opens.sum()), np.bool_)
+    if not (~opens & (table.lag_ns > _TOGETHER_NS)).any():  # as nearly always, where each read has a chunk
+        return found
+    bearing = np.flatnonzero(bears_tokens(table))
+    number, owner = np.cumsum(opens)[bearing] - 1, table.owner[bearing]
+    if not len(bearing):
+        return found
+    starts = np.flatnonzero(_changes(owner))
+    ends = np.append(starts[1:], len(owner)) - 1
+    mean = (table.at_ns[bearing[ends]] - table.at_ns[bearing[starts]]) / np.maximum(ends - starts, 1)
+    usual = np.zeros(owner[-1] + 1)
+    usual[owner[starts]] = np.clip(mean, _TOGETHER_NS, _STALE_NS)
+    again = np.flatnonzero(~_changes(number))  # they came with the one before
+    found[number[again[table.lag_ns[bearing[again]] > usual[owner[again]]]]] = True
+    return found
 
 
 def _without(ordered: Floats, some: Floats) -> Floats:
