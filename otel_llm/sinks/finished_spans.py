@@ -106,7 +106,7 @@ _PLAIN: Final = frozenset((str, int, float, bool))
 
 def _plain(attributes: Mapping[str, Any]) -> bool:
     """Return whether no value is of a kind that the SDK would have to look into: lists are of strings here."""
-    kinds = {value.__class__ for value in attributes.values()}
+    kinds = set(map(type, attributes.values()))
     if not kinds <= _PLAIN and kinds - _PLAIN == {tuple}:
         inside = itertools.chain.from_iterable(v for v in attributes.values() if v.__class__ is tuple)
         return all(value.__class__ is str for value in inside)

@@ -73,8 +73,9 @@ class Batch:
         position -= index
         found: Ints = index.astype(np.int64)
         if np.minimum.reduce(position) < tolerance or self.min <= float_info.min:
-            for i in np.flatnonzero((position < tolerance) | (self.positive <= float_info.min)):
-                found[i] = mapping.map_to_index(float(self.positive[i]))
+            near = np.flatnonzero((position < tolerance) | (self.positive <= float_info.min))
+            values, which = np.unique(self.positive[near], return_inverse=True)  # lengths of answers are often alike
+            found[near] = np.array([mapping.map_to_index(value) for value in values.tolist()])[which]
         return found
 
 

@@ -321,7 +321,7 @@ def _attributes_at_end(facts: Facts, profiles: tuple[names.Profile, ...]) -> dic
     if record.server is not None:
         found |= {name: getattr(record.server, part) for part, name in names.SERVER_SAID.items()}
     if len(facts.inter_token_latencies):
-        ordered = np.sort(facts.inter_token_latencies).tolist()
+        ordered = np.sort(facts.inter_token_latencies)
         found |= {name: measures.percentile(ordered, q) for q, name in _ITL_PERCENTILES.items()}
         found[names.ITL_MAX] = facts.max_inter_token_latency
     return {name: value for name, value in found.items() if value is not None}

@@ -136,7 +136,8 @@ def _texts(key: str, values: tuple[str, ...]) -> bytes:
 def _number(key: str, value: int) -> bytes:
     if value.bit_length() > 63:
         raise ValueError(value)
-    return _attribute(key, _INT + _varint(value & 0xFFFF_FFFF_FFFF_FFFF))
+    number = _VARINTS[value] if 0 <= value < len(_VARINTS) else _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
+    return _before_number(key, len(number)) + number
 
 
 def _bool(key: str, value: bool) -> bytes:
@@ -150,6 +151,11 @@ def _float(key: str, value: float) -> bytes:
 @lru_cache(4096)
 def _before_float(key: str) -> bytes:
     return _attribute(key, _DOUBLE + bytes(8))[:-8]
+
+
+@lru_cache(4096)
+def _before_number(key: str, size: int) -> bytes:
+    return _attribute(key, _INT + bytes(size))[:-size]
 
 
 @lru_cache(4096)
