@@ -89,8 +89,8 @@ def test_a_row_that_cannot_be_is_one_line(row: str, message: str, tmp_path: Path
     [
         ({}, r"histograms of lengths in .*chunk-1-dataset\.json, got 'none'"),
         (
-            {"0": {"text_tokens": "{1: 1}", "output_tokens": "{1: 1}"}},
-            "got 'no input_tokens'; take clients of language",
+            {"0": {"tokens": "{1: 1}", "output_tokens": "{1: 1}"}},
+            r"a histogram of input_tokens or text_tokens at .*, got 'none'; correct it",
         ),
         ({"0": {"input_tokens": "{-1: 1}", "output_tokens": "{1: 1}"}}, "lengths from -1 to -1"),
         ({"0": {"input_tokens": "{1: 0}", "output_tokens": "{1: 1}"}}, "shares of 0 in all"),
@@ -105,6 +105,19 @@ def test_lengths_that_cannot_be_are_one_line(lengths: object, message: str, tmp_
     with pytest.raises(ConfigError, match=message) as error:
         open_trace(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_client_with_images_sends_text_of_as_many_tokens(tmp_path: Path) -> None:
+    lengths = {
+        "text_tokens": "{10: 1.0}", "image_count": "{0: 0.5, 2: 0.5}", "image_tokens": "{100: 0.5, 300: 0.5}",
+        "audio_count": "{0: 1.0}", "audio_tokens": "{0: 1.0}", "output_tokens": "{7: 1.0}",
+    }  # fmt: skip
+    (tmp_path / "chunk-1-trace.csv").write_text("0,10,1,Gamma,1,1\n")
+    (tmp_path / "chunk-1-dataset.json").write_text(json.dumps({"0": lengths}))
+    trace = open_trace(tmp_path)
+    shares = {length: count / len(trace) for length, count in Counter(trace.input_tokens.tolist()).items()}
+    assert shares == pytest.approx({10: 0.5, 210: 0.125, 410: 0.25, 610: 0.125}, abs=0.025)
+    assert set(trace.output_tokens.tolist()) == {7}
 
 
 def test_a_single_window_lasts_ten_minutes(tmp_path: Path) -> None:

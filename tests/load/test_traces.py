@@ -83,6 +83,14 @@ def test_of_spans_the_innermost_calls_are_replayed() -> None:
     assert len({engine, first, alone}) == 3
 
 
+def test_a_batch_task_has_no_times_and_answers_or_blocks() -> None:
+    asked, answered = open_trace(SAMPLES / "batch.jsonl"), open_trace(SAMPLES / "batch_answered.jsonl")
+    assert rows(asked) == [(0, 70, None, [0, 1, 2, 3, 4]), (0, 48, None, [0, 1, 5]), (0, 80, None, [0, 1, 2, 6, 7])]
+    assert (asked.block_tokens, asked.timed, answered.timed) == (16, False, False)
+    assert rows(answered) == [(0.0, 61, 12, []), (0.0, 300, 5, [])]
+    assert answered.left_out == 1, "nothing was answered"
+
+
 def test_every_format_has_a_sample_and_is_on_the_page() -> None:
     page = (Path(__file__).parents[2] / "docs" / "workloads.md").read_text("utf-8")
     assert all(f"| `{name}` | {each.about}" in page for name, each in FORMATS.items())
@@ -153,7 +161,7 @@ def test_a_file_that_is_no_trace_says_what_it_is(tmp_path: Path, text: str, mess
 
 
 def test_a_format_that_is_named_is_the_one_that_reads() -> None:
-    with pytest.raises(ConfigError, match=r"out of mooncake, bailian, .*, otlp, servegen, weka, got 'csv'"):
+    with pytest.raises(ConfigError, match=r"out of mooncake, bailian, .*, otlp, servegen, weka, batch, got 'csv'"):
         open_trace(SAMPLES / "azure.csv", "csv")
     with pytest.raises(ConfigError, match=r"columns .*Request tokens.*, got 'no Timestamp'"):
         open_trace(SAMPLES / "azure.csv", "burstgpt")
@@ -333,6 +341,19 @@ def test_a_replay_has_the_times_the_lengths_and_the_blocks_of_its_trace(perf: Ru
     assert bodies(run) == bodies(again), "any worker makes the same request"
 
 
+def test_a_batch_task_is_sent_as_it_is_told(perf: Run) -> None:
+    with SimServer(Behaviour(cache_block=16)) as sim:
+        to = ["--url", sim.url, "--model", "m", "--trace"]
+        run = perf(*to, str(SAMPLES / "batch.jsonl"), "--parallel", "1")
+        found = [(row["prompt_tokens"], row["cached_tokens"], row["tokens"]) for row in sim.log]
+        sim.reset()
+        perf(*to, str(SAMPLES / "batch_answered.jsonl"), "--rate", "50")
+        answered = [(row["prompt_tokens"], row["tokens"]) for row in sim.log]
+    assert found == [(70, 0, 16), (48, 32, 16), (80, 48, 16)]
+    assert answered == [(61, 12), (300, 5)]
+    assert "replayed batch.jsonl: 3 requests, which have no times of their own" in run.report["notes"]
+
+
 @pytest.mark.parametrize(
     ("name", "to_s", "shared"),
     [("mooncake.jsonl", 1, 5), ("bailian.jsonl", 1, 2), ("weka", 1, 7), ("azure.csv", 1, 0), ("burstgpt.csv", 30, 0)],
@@ -393,6 +414,11 @@ def test_a_run_is_replayed_from_its_file(perf: Run, tmp_path: Path) -> None:
         (["--trace", "x", "--from", "-3"], "expected --from to be 0 or more"),
         (["--trace", str(SAMPLES / "mooncake.jsonl"), "--cache-bust"], "whose prompts share text, got 'both'"),
         (["--trace", str(SAMPLES / "none")], "expected a readable trace at"),
+        (["--trace", str(SAMPLES / "batch.jsonl")], "expected --parallel N or --rate X with a trace without times"),
+        (
+            ["--trace", str(SAMPLES / "batch.jsonl"), "--rate", "9", "--speedup", "2"],
+            "expected a trace with times for --speedup",
+        ),
     ],
 )
 def test_what_cannot_be_replayed_is_one_line(

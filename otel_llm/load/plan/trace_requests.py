@@ -63,6 +63,9 @@ def replay(args: Namespace, protocol: type[Protocol], parameters: Mapping[str, A
     from otel_llm.load.traces.opening import open_trace  # one module a format: for those who replay one
 
     whole = open_trace(Path(args.trace).expanduser(), args.trace_format, Part(*_part(args), args.seed))
+    timed = args.rate is None and args.parallel is None
+    if not whole.timed:
+        _check_untimed(args, timed=timed)
     trace = whole
     if args.trace_from is not None or args.trace_to is not None:
         trace = trace.between(*_part(args))
@@ -70,7 +73,6 @@ def replay(args: Namespace, protocol: type[Protocol], parameters: Mapping[str, A
         trace = trace.sampled(args.sample, args.seed)
     if args.speedup is not None:
         trace = trace.faster(args.speedup)
-    timed = args.rate is None and args.parallel is None
     tokenizer = load_tokenizer(args.tokenizer_path) if args.tokenizer_path else None
     stream = not args.no_stream
     form = Form(protocol=protocol, model=args.model, stream=stream, parameters=parameters, tokenizer=tokenizer)
@@ -81,6 +83,17 @@ def replay(args: Namespace, protocol: type[Protocol], parameters: Mapping[str, A
         return held._replace(counts=counts, notes=(said, *held.notes), moments=held.moments if timed else None)
     requests, notes = _requests(args, form, trace, tokenizer)
     return Requests(requests, counts, (said, *notes), moments=trace.moments() if timed else None)
+
+
+def _check_untimed(args: Namespace, *, timed: bool) -> None:
+    """Raise ConfigError where the times are asked for of a trace that has none."""
+    if timed:
+        raise ConfigError(
+            "--parallel N or --rate X with a trace without times", args.trace, "a batch task came at once, as one file"
+        )
+    if given := next((name for name in ("trace_from", "trace_to", "speedup") if getattr(args, name) is not None), None):
+        option = given.removeprefix("trace_")
+        raise ConfigError(f"a trace with times for --{option}", args.trace, "-n takes the first requests")
 
 
 def _part(args: Namespace) -> tuple[float, float]:
@@ -126,7 +139,9 @@ def _conversations(args: Namespace, form: Form, trace: "Trace", text: TokenText)
 def _said(args: Namespace, whole: "Trace", trace: "Trace", *, timed: bool) -> str:
     """Return the note that says what of the trace is replayed, and when."""
     rows = f"{len(trace):,} of {len(whole):,} requests" if len(trace) < len(whole) else f"{len(whole):,} requests"
-    when = f"over {trace.at_ns[-1] / 1e9:,.6g} s" if timed else "not at its times"
+    when = f" over {trace.at_ns[-1] / 1e9:,.6g} s" if timed else " not at its times"
+    if not whole.timed:
+        when = ", which have no times of their own"
     fast = f", {args.speedup:g} times as fast" if timed and args.speedup is not None else ""
     left = f"; left out, as they asked or answered nothing: {whole.left_out:,}" if whole.left_out else ""
-    return f"replayed {Path(args.trace).name}: {rows} {when}{fast}{left}"
+    return f"replayed {Path(args.trace).name}: {rows}{when}{fast}{left}"

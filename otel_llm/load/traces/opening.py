@@ -11,6 +11,7 @@ import msgspec
 from otel_llm.errors import ConfigError
 from otel_llm.load.traces.azure import AZURE
 from otel_llm.load.traces.bailian import BAILIAN
+from otel_llm.load.traces.batch import BATCH
 from otel_llm.load.traces.burstgpt import BURSTGPT
 from otel_llm.load.traces.format import Head, Part, TraceFormat
 from otel_llm.load.traces.mooncake import MOONCAKE
@@ -31,6 +32,7 @@ FORMATS: Final[Mapping[str, TraceFormat]] = {
     "otlp": OTLP,
     "servegen": SERVEGEN,
     "weka": WEKA,
+    "batch": BATCH,
 }
 _HEAD: Final = 1 << 20
 _SHOWN: Final = 8

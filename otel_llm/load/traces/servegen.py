@@ -2,7 +2,8 @@
 
 A folder has two files for each client. `chunk-N-trace.csv` has a row for every ten minutes: start in seconds, requests
 per second, coefficient of variation of the gaps, their law, its shape and scale; without a law there are no requests.
-`chunk-N-dataset.json` has histograms of lengths for every six hours.
+`chunk-N-dataset.json` has histograms of lengths for every six hours; of clients that send images also of how many, and
+of the tokens of each.
 """
 
 import ast
@@ -30,7 +31,9 @@ Tokens = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 _TRACE: Final = re.compile(r"chunk-(\d+)-trace\.csv")
-_NEEDED: Final = ("input_tokens", "output_tokens")
+_NEEDED: Final = (("input_tokens", "text_tokens"), ("output_tokens",))
+"""The lengths of prompts, under the name of clients with media too, and of answers."""
+_MEDIA: Final = ("image", "audio", "video")
 _LAWS: Final[Mapping[str, Callable[[np.random.Generator, float, int], Floats]]] = {
     "Gamma": lambda rng, shape, number: rng.gamma(shape, size=number),
     "Weibull": lambda rng, shape, number: rng.weibull(shape, size=number),
@@ -39,7 +42,6 @@ _MOST_REQUESTS: Final = 5_000_000
 _CELLS: Final = 6
 _SHAPES: Final = (1e-4, 1e4)
 _ONLY_WINDOW_S: Final = 600.0
-_OF_TEXT: Final = "take clients of language or reason"
 _REMEDY: Final = "correct it, or leave the client's files out"
 
 
@@ -75,6 +77,21 @@ class _Histogram(NamedTuple):
         return self.lengths[np.minimum(np.searchsorted(self.shares, rng.random(number)), len(self.lengths) - 1)]
 
 
+class _Prompts(NamedTuple):
+    """Lengths of prompts. media: of each kind, how many a prompt has, and the tokens of one"""
+
+    text: _Histogram
+    media: Sequence[tuple[_Histogram, _Histogram]]
+
+    def draw(self, rng: np.random.Generator, number: int) -> Tokens:
+        """Draw the tokens of so many prompts; an image or a recording is text of as many tokens."""
+        tokens = self.text.draw(rng, number)
+        for count, each in self.media:
+            of = np.repeat(np.arange(number), count.draw(rng, number))
+            tokens = tokens + np.bincount(of, each.draw(rng, len(of)), minlength=number).astype(np.int32)
+        return np.maximum(tokens, 1)
+
+
 class _Lengths:
     """The lengths of a client's requests over time. Raises ConfigError where its file does not say them."""
 
@@ -85,9 +102,9 @@ class _Lengths:
         except (OSError, msgspec.MsgspecError) as error:
             raise ConfigError(f"histograms of lengths in {self._file}", error, _REMEDY) from error
         self._texts = {begins: texts for begins, texts in sorted(found.items()) if "{}" not in texts.values()}
-        self._read = dict[float, Sequence[_Histogram]]()
+        self._read = dict[float, tuple[_Prompts, _Histogram]]()
 
-    def at(self, begins_s: float) -> Sequence[_Histogram]:
+    def at(self, begins_s: float) -> tuple[_Prompts, _Histogram]:
         """Return the lengths of prompts, and of answers, in a window: the last that were stated, or else the first."""
         if not self._texts:
             raise ConfigError(f"histograms of lengths in {self._file}", "none", _REMEDY)
@@ -96,10 +113,18 @@ class _Lengths:
             self._read[stated] = self._histograms(self._texts[stated], f"{self._file}, {stated:g} s")
         return self._read[stated]
 
-    def _histograms(self, texts: Mapping[str, str], place: str) -> Sequence[_Histogram]:
-        if missing := [name for name in _NEEDED if name not in texts]:
-            raise ConfigError(f"histograms of {' and '.join(_NEEDED)} at {place}", f"no {missing[0]}", _OF_TEXT)
-        return [_histogram(texts[name], place) for name in _NEEDED]
+    def _histograms(self, texts: Mapping[str, str], place: str) -> tuple[_Prompts, _Histogram]:
+        found = [next((texts[name] for name in names if name in texts), None) for names in _NEEDED]
+        if None in found:
+            names = " or ".join(_NEEDED[found.index(None)])
+            raise ConfigError(f"a histogram of {names} at {place}", "none", _REMEDY)
+        asked, answered = (_histogram(text or "", place) for text in found)
+        media = [
+            (_histogram(texts[f"{kind}_count"], place), _histogram(texts[f"{kind}_tokens"], place))
+            for kind in _MEDIA
+            if f"{kind}_count" in texts and f"{kind}_tokens" in texts
+        ]
+        return _Prompts(asked, media), answered._replace(lengths=np.maximum(answered.lengths, 1))
 
 
 def _draw(path: Path, part: Part) -> Trace:
@@ -178,7 +203,7 @@ def _histogram(text: str, place: str) -> _Histogram:
             raise ValueError(f"lengths from {lengths[0]:,} to {lengths[-1]:,}, shares of {shares.sum():g} in all")
     except (ValueError, SyntaxError, TypeError, AttributeError, MemoryError, RecursionError) as error:
         raise ConfigError(f"a histogram as {{LENGTH: SHARE}} at {place}", error, _REMEDY) from error
-    return _Histogram(np.maximum(lengths, 1).astype(np.int32), np.cumsum(shares) / shares.sum())
+    return _Histogram(lengths.astype(np.int32), np.cumsum(shares) / shares.sum())
 
 
 SERVEGEN: Final = TraceFormat(

@@ -33,6 +33,7 @@ class Trace(Lengths):
     links:         what each row waits for; None where the trace does not say
     bodies:        the bodies that were sent, of a trace that was recorded with them
     left_out:      rows of the file that cannot be replayed: nothing was asked, or nothing answered
+    timed:         whether the trace says when its requests came; else all of `at_ns` is 0
     """
 
     at_ns: Ints
@@ -45,6 +46,7 @@ class Trace(Lengths):
     links: Links | None = None
     bodies: Sequence[bytes] | None = None
     left_out: int = 0
+    timed: bool = True
 
     def __len__(self) -> int:
         return len(self.at_ns)
