@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from otel_llm.errors import ConfigError
 from otel_llm_collector.deployments.fragment import fragment
 from otel_llm_collector.deployments.kubernetes_files import kubernetes_files
 from otel_llm_collector.engine_tables.declared import declared_page
@@ -35,8 +36,13 @@ def generate_files() -> Mapping[str, str]:
 
 
 def main() -> int:
-    """Write the files; print the paths of those that changed."""
-    for name, text in generate_files().items():
+    """Write the files; print the paths of those that changed. Return 2 for a table that cannot be used."""
+    try:
+        files = generate_files()
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    for name, text in files.items():
         path = _ROOT / name
         if not path.exists() or path.read_text("utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,15 +4,27 @@ import functools
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib.resources import files
-from typing import Any, Final, Literal, cast
+from importlib.resources.abc import Traversable
+from typing import Any, Final, Literal, cast, get_args
 
 from otel_llm import conventions
 from otel_llm.errors import ConfigError
 
-__all__ = ["ATTRIBUTES", "BucketProfile", "EngineTable", "Metric", "engine_tables", "find_engine_table", "read_table"]
+__all__ = [
+    "ATTRIBUTES",
+    "BucketProfile",
+    "EngineTable",
+    "Metric",
+    "engine_tables",
+    "find_engine_table",
+    "read_file",
+    "read_table",
+]
 
 Type = Literal["histogram", "counter", "gauge", "summary"]
+Vantage = Literal["engine", "frontend", "gateway", "device"]
 
 ATTRIBUTES: Final[Mapping[str, str]] = {
     "model": conventions.REQUEST_MODEL,
@@ -84,7 +96,7 @@ class EngineTable:
 
     name: str
     title: str
-    vantage: Literal["engine", "frontend", "gateway", "device"]
+    vantage: Vantage
     port: int
     path: str
     enable: str
@@ -123,7 +135,15 @@ def find_engine_table(name: str) -> EngineTable:
 def engine_tables() -> tuple[EngineTable, ...]:
     """Return all tables, in the order of their names."""
     found = sorted(files("otel_llm_collector").joinpath("engines").iterdir(), key=lambda file: file.name)
-    return tuple(read_table(file.read_text("utf-8"), file.name) for file in found if file.name.endswith(".toml"))
+    return tuple(read_file(file) for file in found if file.name.endswith(".toml"))
+
+
+def read_file(file: Traversable) -> EngineTable:
+    """Return the table in a TOML file, which bears its name; ConfigError as of `read_table`."""
+    table = read_table(file.read_text("utf-8"), file.name)
+    if file.name != f"{table.name}.toml":
+        raise ConfigError(f"{file.name}: the file's name as `name`", table.name, f'name = "{file.name[:-5]}"')
+    return table
 
 
 def read_table(text: str, where: str = "the table") -> EngineTable:
@@ -164,21 +184,45 @@ def _versions(edges: Any, raw: Mapping[str, Any]) -> Mapping[str, tuple[float, .
 
 def _check(table: EngineTable, where: str) -> None:
     """Raise ConfigError for values that parse and mean nothing."""
+    if table.vantage not in get_args(Vantage):
+        raise ConfigError(f"{where}: vantage out of {', '.join(get_args(Vantage))}", table.vantage)
+    if not isinstance(table.port, int) or not 0 < table.port < 65536:
+        raise ConfigError(f"{where}: port as a number of 1 to 65535", table.port)
+    for name, versions in table.buckets.items():
+        for edges in versions.values():
+            if list(edges) != sorted(set(edges)):
+                raise ConfigError(f"{where}: the edges {name} in rising order", list(edges))
+    seen = set[str]()
     for metric in table.metrics:
-        ways = (bool(metric.to), bool(metric.cannot), metric.passed)
-        if sum(ways) != 1:
-            raise ConfigError(f"{where}: {metric.name} to have one of `to`, `cannot`, `passed`", ways)
-        if metric.to and not _fits(metric, table):
-            raise ConfigError(f"{where}: {metric.name} to fit {metric.to}", metric.type, "type, unit and buckets count")
+        if metric.name in seen:
+            raise ConfigError(f"{where}: each metric once", metric.name, "put what is said of it into one [[metric]]")
+        seen.add(metric.name)
+        _check_metric(metric, table, f"{where}: {metric.name}")
     if unknown := {*table.labels.values(), *table.says} - set(ATTRIBUTES):
         raise ConfigError(f"{where}: labels to become one of {', '.join(ATTRIBUTES)}", sorted(unknown))
 
 
-def _fits(metric: Metric, table: EngineTable) -> bool:
+def _check_metric(metric: Metric, table: EngineTable, where: str) -> None:
+    """Raise ConfigError for a metric that cannot become what its table says."""
+    ways = [name for name in ("to", "cannot", "passed") if getattr(metric, name)]
+    if len(ways) != 1:
+        raise ConfigError(f"{where} to have one of `to`, `cannot`, `passed`", ", ".join(ways) or None)
+    if metric.type not in get_args(Type):
+        raise ConfigError(f"{where} to be of type {', '.join(get_args(Type))}", metric.type)
+    if metric.unit not in ("", *_TO_BASE):
+        raise ConfigError(f"{where} to have a unit out of {', '.join(_TO_BASE)}, or none", metric.unit)
+    if not metric.to:
+        return
     known: Mapping[str, conventions.Instrument] = conventions.INSTRUMENTS
     if metric.to not in known or known[metric.to].v1_41 is None:
-        return False
-    if metric.type == "histogram":
-        listed = metric.buckets in table.buckets or (not metric.buckets and known[metric.to].unit == "{token}")
-        return listed and known[metric.to].kind == "histogram"
-    return metric.type == {"updowncounter": "gauge"}.get(known[metric.to].kind, known[metric.to].kind)
+        near = get_close_matches(metric.to, known, 1, 0.7)
+        hint = f"did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"{where}: `to` as a key of INSTRUMENTS in otel_llm/conventions.py", metric.to, hint)
+    kind = {"updowncounter": "gauge"}.get(known[metric.to].kind, known[metric.to].kind)
+    if metric.type != kind:
+        raise ConfigError(f"{where} to be a {kind}, as {metric.to} is", metric.type, "choose another `to`, or `cannot`")
+    if metric.type == "histogram" and metric.buckets not in table.buckets:
+        if metric.buckets:
+            raise ConfigError(f"{where}: buckets out of {', '.join(table.buckets)}", metric.buckets)
+        if known[metric.to].unit != "{token}":  # the edges of lengths follow the model
+            raise ConfigError(f"{where} to name its `buckets`", next_step="list the edges in [buckets]")

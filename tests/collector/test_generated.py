@@ -9,8 +9,9 @@ import pytest
 
 from otel_llm import conventions
 from otel_llm.errors import ConfigError
+from otel_llm_collector import generate
 from otel_llm_collector.engine_tables.exposition import find_mismatches
-from otel_llm_collector.engine_tables.table import EngineTable, engine_tables, find_engine_table, read_table
+from otel_llm_collector.engine_tables.table import EngineTable, engine_tables, find_engine_table, read_file, read_table
 from otel_llm_collector.generate import generate_files
 from otel_llm_collector.rule_sources.attainment import PROMISES
 from otel_llm_collector.rule_sources.catalog import recorded_names
@@ -164,12 +165,15 @@ def test_base_uses_the_vocabulary() -> None:
 
 
 def table_text(**changes: str) -> str:
-    fields = {"name": '"x"', "to": 'to = "server_requests_running"', "type": '"gauge"', "label": '"model"'} | changes
+    fields = {
+        "name": '"x"', "to": 'to = "server_requests_running"', "type": '"gauge"', "label": '"model"',
+        "vantage": '"engine"', "port": "1", "more": "", "buckets": "",
+    } | changes  # fmt: skip
     return f"""
 name = {fields["name"]}
 title = "X"
-vantage = "engine"
-port = 1
+vantage = {fields["vantage"]}
+port = {fields["port"]}
 path = "/metrics"
 enable = "always"
 versions = ["1"]
@@ -177,11 +181,17 @@ source = "x"
 gives = "load"
 [labels]
 model_name = {fields["label"]}
+[buckets]
+{fields["buckets"]}
 [[metric]]
 name = "x:running"
 type = {fields["type"]}
 {fields["to"]}
+{fields["more"]}
 """
+
+
+FIRST_TOKEN = {"to": 'to = "server_time_to_first_token"', "type": '"histogram"', "more": 'buckets = "tens"'}
 
 
 def test_smallest_table_is_read() -> None:
@@ -191,9 +201,18 @@ def test_smallest_table_is_read() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"to": ""}, "one of `to`, `cannot`, `passed`"),
-        ({"to": 'to = "no_such"'}, "to fit no_such"),
-        ({"type": '"histogram"'}, "to fit server_requests_running"),
+        ({"to": ""}, "one of `to`, `cannot`, `passed`, got None"),
+        ({"more": "passed = true"}, "one of `to`, `cannot`, `passed`, got 'to, passed'"),
+        ({"to": 'to = "server_requests_runing"'}, "INSTRUMENTS .*; did you mean server_requests_running"),
+        ({"type": '"histogram"'}, "x:running to be a gauge, as server_requests_running is, got 'histogram'"),
+        ({"type": '"gage"'}, "of type histogram, counter, gauge, summary, got 'gage'"),
+        ({**FIRST_TOKEN, "more": ""}, "x:running to name its `buckets`; list the edges"),
+        ({**FIRST_TOKEN, "buckets": "other = [1, 2]"}, "buckets out of other, got 'tens'"),
+        ({**FIRST_TOKEN, "buckets": "tens = [2, 1]"}, "edges tens in rising order"),
+        ({"more": 'unit = "msec"'}, "unit out of s, ms"),
+        ({"more": '[[metric]]\nname = "x:running"\ntype = "gauge"\npassed = true'}, "each metric once"),
+        ({"vantage": '"server"'}, "vantage out of engine, frontend, gateway, device, got 'server'"),
+        ({"port": '"80"'}, "port as a number of 1 to 65535, got '80'"),
         ({"label": '"user"'}, "labels to become one of"),
         ({"name": ""}, "to be an engine table"),
     ],
@@ -201,3 +220,22 @@ def test_smallest_table_is_read() -> None:
 def test_table_that_means_nothing_is_refused(changes: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         read_table(table_text(**changes))
+
+
+def test_a_table_bears_the_name_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(table_text(name='"other"'))
+    with pytest.raises(
+        ConfigError, match=r"^expected tiny.toml: the file's name as `name`, got 'other'; name = \"tiny\"$"
+    ):
+        read_file(tmp_path / "tiny.toml")
+
+
+def test_a_table_that_cannot_be_used_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> None:
+        raise ConfigError("x.toml: port as a number of 1 to 65535", "80")
+
+    monkeypatch.setattr(generate, "generate_files", refuse)
+    assert generate.main() == 2
+    assert capsys.readouterr().err == "expected x.toml: port as a number of 1 to 65535, got '80'\n"
