@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.stale_installation import differences
 from tests.truthserver.process import TruthServer, build
 
 # Hundreds of tests start programs. Where bytecode is not kept, as in many containers, each of them compiles everything.
@@ -38,6 +39,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fast", action="store_true", help="leave out tests that start processes, servers, a Collector or a browser"
     )
     parser.addoption("--engines", action="store_true", help="also start real model servers, in tests/engines")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say at once what pyproject.toml names and is not installed: its tests would fail for no visible reason."""
+    if not hasattr(session.config, "workerinput") and (differ := differences()):
+        raise pytest.UsageError(
+            f"expected the entry points of pyproject.toml to be installed, got others: {', '.join(differ)}; "
+            f"{sys.executable} -m pip install --no-deps --no-build-isolation -e ."
+        )
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -206,10 +206,23 @@ def test_an_adapter_that_fails_as_its_library_is_imported_breaks_no_import(
 
 
 def test_each_adapter_waits_for_the_package_that_it_measures() -> None:
-    assert sorted(measuring.OURS) == sorted(installed(measuring.ADAPTERS))
+    assert sorted(measuring.OURS) == sorted(installed(measuring.ADAPTERS)), "next step: its line in OURS"
     for name, package in measuring.OURS.items():
         targets = import_module(f"otel_llm.instrumentation.libraries.{name}").targets(Settings())
         assert {target.module for target in targets if not f"{target.module}.".startswith(f"{package}.")} == set()
+
+
+def test_an_adapter_of_this_package_that_nobody_listed_yet_is_found_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(measuring.OURS, "ollama")
+    client = import_module("ollama").Client
+    measuring.measure_libraries(include=["ollama"])
+    try:
+        assert hasattr(client.chat, "last_metrics")
+    finally:
+        measuring.stop_measuring()
+    assert not hasattr(client.chat, "last_metrics")
 
 
 # -- adapters of other packages ------------------------------------------------------------------------------------

@@ -237,10 +237,11 @@ def _names(given: Iterable[str] | None, variable: str) -> frozenset[str]:
 
 
 def _others() -> "dict[str, EntryPoint]":
-    """Return the adapters that other packages bring, in alphabetical order."""
+    """Return the adapters that are not in `OURS`, such as those of other packages, in alphabetical order."""
     from otel_llm.entry_points import installed
 
-    return {name: point for name, point in installed(ADAPTERS).items() if not point.value.startswith(_HERE)}
+    ours = {f"{_HERE}{name}:targets" for name in OURS}
+    return {name: point for name, point in installed(ADAPTERS).items() if point.value not in ours}
 
 
 def _guarded(what: str, function: Callable[..., Any], *args: Any) -> Any:
