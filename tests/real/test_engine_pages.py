@@ -115,12 +115,22 @@ PAGES = {
         'dynamo_frontend_queued_requests{model="m"} 10',
     ),
     "aibrix": page(
-        {"gateway_request_model_success_total": "counter", "gateway_request_model_fail_total": "counter"},
+        {
+            "gateway_request_model_success_total": "counter",
+            "gateway_request_model_fail_total": "counter",
+            "gateway_output_tokens_total": "counter",
+            "time_to_first_token_seconds": "histogram",
+        },
         # a request that ended well, and the stages of it
         'gateway_request_model_success_total{model="m",status="gateway_request_success",status_code="200"} 20',
         'gateway_request_model_success_total{model="m",status="gateway_req_headers",status_code="200"} 27',
         'gateway_request_model_fail_total{model="m",status="gateway_resp_error",status_code="503"} 4',
         'gateway_request_model_fail_total{model="m",status="client_cancelled_eof",status_code="499"} 3',
+        *(f'gateway_output_tokens_total{{model="m",pod="{pod}",gateway_pod="g"}} 500' for pod in ("a", "b")),
+        # what it repeats of an engine
+        'time_to_first_token_seconds_bucket{model="m",pod="a",le="+Inf"} 9',
+        'time_to_first_token_seconds_sum{model="m",pod="a"} 9',
+        'time_to_first_token_seconds_count{model="m",pod="a"} 9',
     ),
     "ray_serve": page(
         {"ray_vllm_request_success_total": "counter", "ray_vllm_num_requests_running": "gauge"},
@@ -227,6 +237,11 @@ def test_requests_in_flight_are_not_all_running(store: Prometheus) -> None:
 def test_share_of_the_cache_is_taken_from_a_metric_of_many_things(store: Prometheus) -> None:
     assert value(store, 'otel_llm_server_kv_cache_utilization_ratio{job="triton"}') == 0.25
     assert len(store.query('otel_llm_server_kv_cache_utilization_ratio{job="triton"}')) == 1
+
+
+def test_what_a_gateway_repeats_of_engines_is_not_taken(store: Prometheus) -> None:
+    assert value(store, 'otel_llm_server_generation_tokens_total{job="aibrix"}') == 1000
+    assert store.query('{__name__=~".*time_to_first_token.*", job="aibrix"}') == []
 
 
 def test_model_of_a_gateway_is_the_one_that_was_asked_for(store: Prometheus) -> None:
