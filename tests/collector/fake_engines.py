@@ -117,7 +117,8 @@ MISTRALRS_HTTP = (
     *(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
     *(600, 1200),
 )
-BIFROST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+BIFROST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 45, 60, 90, 120, 180, 300, 600, 900)
+BIFROST_FIRST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
 
 
 class Histogram:
@@ -409,10 +410,10 @@ def _pages() -> dict[str, Exposition]:
             ),
         ),
         "bifrost": Exposition(
-            'model="gpt-4o-mini",provider="openai",virtual_key_id="88dc28",customer_id="u1",team_id="t"',
+            'model="gpt-4o-mini",alias="",provider="openai",virtual_key_id="88dc28",customer_id="u1",team_id="t"',
             {
-                "bifrost_upstream_latency_seconds": (*BIFROST, 15, 30, 45, 60, 90),
-                "bifrost_stream_first_token_latency_seconds": BIFROST,
+                "bifrost_upstream_latency_seconds": BIFROST,
+                "bifrost_stream_first_token_latency_seconds": BIFROST_FIRST,
             },
             dict.fromkeys(
                 (
@@ -423,7 +424,10 @@ def _pages() -> dict[str, Exposition]:
                 ),
                 "counter",
             ),
-            {"bifrost_upstream_latency_seconds": 'is_success="true"', "bifrost_error_requests_total": 'reason="no"'},
+            {
+                "bifrost_upstream_latency_seconds": 'is_success="true"',
+                "bifrost_error_requests_total": 'error_type="rate_limit"',
+            },
         ),
         "aibrix": Exposition(
             'model="llama-8b",pod_name="gateway-0"',

@@ -145,6 +145,23 @@ PAGES = {
             for replica in ("a", "b")
         ),
     ),
+    "bifrost": page(
+        {
+            "bifrost_success_requests_total": "counter",
+            "bifrost_error_requests_total": "counter",
+            "bifrost_cache_read_input_tokens_total": "counter",
+            "bifrost_active_requests": "gauge",
+        },
+        'bifrost_success_requests_total{provider="openai",model="gpt-4o",alias="fast",team_id="a"} 20',
+        'bifrost_success_requests_total{provider="openai",model="gpt-4o",alias="fast",team_id="b"} 5',
+        'bifrost_success_requests_total{provider="openai",model="gpt-4o",alias="",team_id="b"} 10',
+        'bifrost_error_requests_total{provider="openai",model="gpt-4o",alias="fast",error_type="rate_limit"} 4',
+        # an older release
+        'bifrost_error_requests_total{provider="openai",model="gpt-4o",reason="Rate limit reached for ..."} 1',
+        'bifrost_cache_read_input_tokens_total{provider="openai",model="gpt-4o",alias="fast"} 300',
+        'bifrost_active_requests{method="chat_completion"} 2',
+        'bifrost_active_requests{method="chat_completion_stream"} 3',
+    ),
     "litellm": page(
         {
             "litellm_proxy_total_requests_metric_total": "counter",
@@ -163,6 +180,7 @@ PAGES = {
     ),
 }
 ENDED = {
+    "bifrost": {"": 35, "rate_limit": 4, "_OTHER": 1},
     "tei": {"": 9, "overloaded": 3},
     "aibrix": {"": 20, "503": 4},
     "ray_serve": {"": 60, "error": 4},
@@ -229,6 +247,10 @@ def test_replicas_on_one_page_of_ray_are_ranks(store: Prometheus) -> None:
     assert ranks == {"a": 4, "b": 4}
 
 
+def test_requests_in_flight_of_all_kinds_are_added(store: Prometheus) -> None:
+    assert value(store, 'otel_llm_server_requests_in_flight{job="bifrost"}') == 5
+
+
 def test_requests_in_flight_are_not_all_running(store: Prometheus) -> None:
     assert value(store, 'otel_llm:requests_running:sum{job="dynamo"}') == 0
     assert value(store, 'otel_llm:requests_waiting:ratio{job="dynamo"}') == 1
@@ -245,6 +267,10 @@ def test_what_a_gateway_repeats_of_engines_is_not_taken(store: Prometheus) -> No
 
 
 def test_model_of_a_gateway_is_the_one_that_was_asked_for(store: Prometheus) -> None:
+    asked = "sum by (gen_ai_request_model) (otel_llm_server_requests_total{job='bifrost'})"
+    assert by("gen_ai_request_model", store, asked) == {"fast": 29, "gpt-4o": 11}
+    cached = by("gen_ai_request_model", store, 'otel_llm_server_prompt_cached_tokens_total{job="bifrost"}')
+    assert cached == {"fast": 300}
     tokens = by("gen_ai_request_model", store, 'otel_llm_server_prompt_tokens_total{job="litellm"}')
     assert tokens == {"alias": 300, "plain": 7}
     failed = by("gen_ai_request_model", store, 'otel_llm_server_requests_total{job="litellm", error_type="429"}')
