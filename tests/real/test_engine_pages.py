@@ -132,6 +132,18 @@ PAGES = {
         'time_to_first_token_seconds_sum{model="m",pod="a"} 9',
         'time_to_first_token_seconds_count{model="m",pod="a"} 9',
     ),
+    "smg": page(
+        {
+            "smg_router_requests_total": "counter",
+            "smg_router_request_errors_total": "counter",
+            "smg_admission_queue_depth": "gauge",
+            "smg_admission_inflight": "gauge",
+        },
+        'smg_router_requests_total{model="m",router_type="http",endpoint="chat",streaming="true"} 50',
+        'smg_router_request_errors_total{model="m",router_type="http",endpoint="chat",error_type="no_workers"} 6',
+        "smg_admission_queue_depth 4",
+        "smg_admission_inflight 12",
+    ),
     "ray_serve": page(
         {"ray_vllm_request_success_total": "counter", "ray_vllm_num_requests_running": "gauge"},
         *(
@@ -180,6 +192,7 @@ PAGES = {
     ),
 }
 ENDED = {
+    "smg": {"": 50},
     "bifrost": {"": 35, "rate_limit": 4, "_OTHER": 1},
     "tei": {"": 9, "overloaded": 3},
     "aibrix": {"": 20, "503": 4},
@@ -227,8 +240,9 @@ def test_failures_have_their_type(name: str, store: Prometheus) -> None:
 
 
 def test_failures_counted_beside_all_requests_are_no_more_requests(store: Prometheus) -> None:
-    apart = 'otel_llm_server_requests_failed_total{job="sglang"}'
-    assert by("error_type", store, apart) == {"abort": 10}
+    apart = "otel_llm_server_requests_failed_total"
+    assert by("error_type", store, f'{apart}{{job="sglang"}}') == {"abort": 10}
+    assert by("error_type", store, f'{apart}{{job="smg"}}') == {"no_workers": 6}
 
 
 def test_total_is_not_added_to_its_priorities_nor_ranks_that_share_a_request(store: Prometheus) -> None:
@@ -264,6 +278,11 @@ def test_share_of_the_cache_is_taken_from_a_metric_of_many_things(store: Prometh
 def test_what_a_gateway_repeats_of_engines_is_not_taken(store: Prometheus) -> None:
     assert value(store, 'otel_llm_server_generation_tokens_total{job="aibrix"}') == 1000
     assert store.query('{__name__=~".*time_to_first_token.*", job="aibrix"}') == []
+
+
+def test_gateway_with_a_queue_tells_what_waits_in_it(store: Prometheus) -> None:
+    load = 'otel_llm_server_requests_{}{{job="smg"}}'
+    assert [value(store, load.format(name)) for name in ("waiting", "running")] == [4, 12]
 
 
 def test_model_of_a_gateway_is_the_one_that_was_asked_for(store: Prometheus) -> None:
