@@ -111,6 +111,8 @@ PAGES = {
         'dynamo_frontend_requests_total{model="m",endpoint="chat",status="error",error_type="overload"} 9',
         # a release without the label
         'dynamo_frontend_requests_total{model="m",endpoint="chat",status="error"} 1',
+        # a client that left
+        'dynamo_frontend_requests_total{model="m",endpoint="chat",status="error",error_type="cancelled"} 8',
         'dynamo_frontend_inflight_requests{model="m"} 10',
         'dynamo_frontend_queued_requests{model="m"} 10',
     ),
