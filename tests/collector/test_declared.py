@@ -24,6 +24,7 @@ NOT_DECLARED = {
             "newer than this release",
         ),
     },
+    "dcgm": {"DCGM_FI_DEV_FB_TOTAL": "a field that its default file does not name"},
     "litellm": {"litellm_in_flight_requests": "made by the proxy itself, not by its callback"},
 }
 """What a table lists and the release's list lacks, and why."""
