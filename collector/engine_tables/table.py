@@ -151,7 +151,8 @@ def read_table(text: str, where: str = "the table") -> EngineTable:
     try:
         raw = tomllib.loads(text)
         if like := raw.pop("like", None):
-            raw = {**_renamed(**like), **raw}
+            other = _renamed(**like)
+            raw = {**other, **raw, "metric": [*other["metric"], *raw.get("metric", ())]}
         table = EngineTable(
             metrics=tuple(Metric(**entry) for entry in raw.pop("metric", ())),
             labels=raw.pop("labels", {}),

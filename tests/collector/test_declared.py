@@ -11,19 +11,18 @@ from otel_llm_collector.engine_tables.reading import samples_of
 
 PAGES = Path(__file__).parent.parent / "server" / "pages"
 ALL = list(declared_metrics())
+NEWER_THAN_VLLM = (
+    "mooncake_num_failed_recvs_total",
+    "mooncake_num_failed_transfers_total",
+    "mooncake_num_kv_expired_reqs_total",
+    "mooncake_xfer_time_seconds",
+)
 NOT_DECLARED = {
     "vllm": {
         "http_requests_total": "made by the library that counts its web server's answers",
-        **dict.fromkeys(
-            (
-                "vllm:mooncake_num_failed_recvs_total",
-                "vllm:mooncake_num_failed_transfers_total",
-                "vllm:mooncake_num_kv_expired_reqs_total",
-                "vllm:mooncake_xfer_time_seconds",
-            ),
-            "newer than this release",
-        ),
+        **dict.fromkeys((f"vllm:{name}" for name in NEWER_THAN_VLLM), "newer than this release"),
     },
+    "ray_serve": dict.fromkeys((f"ray_vllm_{name}" for name in NEWER_THAN_VLLM), "newer than this release"),
     "dcgm": {"DCGM_FI_DEV_FB_TOTAL": "a field that its default file does not name"},
     "litellm": {"litellm_in_flight_requests": "made by the proxy itself, not by its callback"},
 }

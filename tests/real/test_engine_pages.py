@@ -147,7 +147,12 @@ PAGES = {
         "smg_admission_inflight 12",
     ),
     "ray_serve": page(
-        {"ray_vllm_request_success_total": "counter", "ray_vllm_num_requests_running": "gauge"},
+        {
+            "ray_vllm_request_success_total": "counter",
+            "ray_vllm_num_requests_running": "gauge",
+            "ray_serve_deployment_queued_queries": "gauge",
+        },
+        'ray_serve_deployment_queued_queries{application="llm",deployment="LLMServer:m",handle="h"} 11',
         *(
             f'ray_vllm_request_success_total{{model_name="m",engine="0",finished_reason="{reason}",'
             f'ReplicaId="{replica}",WorkerId="{replica}f"}} {count}'
@@ -285,6 +290,10 @@ def test_what_a_gateway_repeats_of_engines_is_not_taken(store: Prometheus) -> No
 def test_gateway_with_a_queue_tells_what_waits_in_it(store: Prometheus) -> None:
     load = 'otel_llm_server_requests_{}{{job="smg"}}'
     assert [value(store, load.format(name)) for name in ("waiting", "running")] == [4, 12]
+
+
+def test_queue_before_a_replica_of_ray_passes_as_it_is(store: Prometheus) -> None:
+    assert value(store, 'ray_serve_deployment_queued_queries{job="ray_serve", deployment="LLMServer:m"}') == 11
 
 
 def test_model_of_a_gateway_is_the_one_that_was_asked_for(store: Prometheus) -> None:
