@@ -1,6 +1,6 @@
 """Every metric that a release of an engine declares, and what becomes of it: mapped, passed on, or left out and why.
 
-One file for each engine whose package or source could be read whole, `declared/NAME.toml`. The tables say what becomes
+One file for each engine, `declared/NAME.toml`. The tables say what becomes
 of a metric; the file says why what no table lists is left out.
 """
 
@@ -34,7 +34,7 @@ class Declared:
 
 
 def declared_metrics() -> Iterator[Declared]:
-    """Yield what is known of each engine, in the order of their names."""
+    """Yield what is known of each engine that has a file, in the order of their names."""
     folder = files("otel_llm_collector").joinpath("declared")
     for table in engine_tables():
         file = folder.joinpath(f"{table.name}.toml")
@@ -57,8 +57,8 @@ def fate(declared: Declared, name: str) -> str:
 _ABOUT: Final = """# Every metric of a release, and what becomes of it
 Mapped to a common name, passed on under its own, or left out and why. [engines.md](engines.md) says more of those \
 that are mapped. The lists are of all that a release declares, whether or not a server of yours shows it: much comes \
-only with an option. Of engines that are not here the whole source was not read; what their tables do not list is left \
-out as well.
+only with an option. Beside them, most pages have what the client library tells of its process (`process_*`, \
+`python_*`, `go_*`), which is left out.
 
 What is left out stays on the engine's own page. An entry with `passed = true` in the engine's table makes the \
 Collector keep it."""

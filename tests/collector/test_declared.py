@@ -8,7 +8,9 @@ import pytest
 
 from otel_llm_collector.engine_tables.declared import Declared, declared_metrics, fate
 from otel_llm_collector.engine_tables.reading import samples_of
+from otel_llm_collector.engine_tables.table import engine_tables
 
+COLLECTOR = Path(__file__).parent.parent.parent / "collector"
 PAGES = Path(__file__).parent.parent / "server" / "pages"
 ALL = list(declared_metrics())
 NEWER_THAN_VLLM = (
@@ -27,6 +29,11 @@ NOT_DECLARED = {
     "litellm": {"litellm_in_flight_requests": "made by the proxy itself, not by its callback"},
 }
 """What a table lists and the release's list lacks, and why."""
+
+
+def test_every_table_has_a_list_and_every_list_a_table() -> None:
+    files = {file.stem for file in (COLLECTOR / "declared").glob("*.toml")}
+    assert files == {table.name for table in engine_tables()} == {each.table.name for each in ALL}
 
 
 @pytest.mark.parametrize("declared", ALL, ids=lambda each: each.table.name)
