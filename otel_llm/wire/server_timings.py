@@ -2,7 +2,8 @@
 
 Sources: vLLM 0.32 and 0.33 (`--enable-per-request-metrics`), llama.cpp's server and Ollama 0.17 were run and compared
 with clients; SGLang 0.5.23 (`--enable-metrics`) and Text Generation Inference were read; Groq and Cerebras by their
-documentation. Envoy, Kong, LiteLLM and OpenAI say in a header how long they waited for an answer to begin.
+documentation. Envoy, Kong and OpenAI say in a header how long they waited for an answer to begin; LiteLLM says how
+long it took itself.
 """
 
 from collections.abc import Mapping

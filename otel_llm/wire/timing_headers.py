@@ -12,7 +12,7 @@ _IN_MS: Final[Mapping[bytes, tuple[str, str]]] = {
     b"x-total-time": ("tgi", "total"),
     b"x-envoy-upstream-service-time": ("envoy", "upstream"),
     b"x-kong-upstream-latency": ("kong", "upstream"),
-    b"x-litellm-response-duration-ms": ("litellm", "upstream"),
+    b"x-litellm-overhead-duration-ms": ("litellm", "proxy"),
     b"openai-processing-ms": ("openai", "upstream"),
 }
 _SERVER_TIMING: Final = b"server-timing"

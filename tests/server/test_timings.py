@@ -109,6 +109,16 @@ def test_headers_of_servers_and_proxies() -> None:
     assert times_of_headers([(b"x-queue-time", b"inf")]) is None
 
 
+def test_of_litellm_its_own_time_is_taken() -> None:
+    """Of its proxy 1.108.7, a stream. Its head comes with the first token, so that the wait for it is no network's."""
+    said = [
+        *((b"x-litellm-response-duration-ms", b"76.92313194274902"), (b"x-litellm-overhead-duration-ms", b"61.7011")),
+        (b"x-litellm-callback-duration-ms", b"0.0"),
+    ]
+    assert times_of_headers(said) == {"source": ("litellm",), "proxy": pytest.approx(0.0617011)}
+    assert times_of_headers([(b"x-litellm-overhead-duration-ms", b"None")]) is None
+
+
 def test_the_engine_s_word_comes_before_the_proxy_s() -> None:
     said = Said(server={"source": ("vllm",), "queue": 0.5})
     said.add_times({"source": ("envoy",), "queue": 9.0, "upstream": 1.0})
@@ -159,4 +169,6 @@ def test_outside_is_a_difference_of_two_accounts_of_the_same_thing() -> None:
     assert split_of(ServerTimes(total=1.75))["outside"] == 0.25
     assert split_of(ServerTimes(total=1.75), outcome="error")["outside"] is None
     head = {"headers_ns": ONE_AND_TWO_SECONDS.sent_ns + 500_000_000}
-    assert split_of(ServerTimes(upstream=0.375), **head)["outside"] == 0.125
+    assert split_of(ServerTimes(upstream=0.375, proxy=0.0625), **head)["outside"] == 0.125
+    own = split_of(ServerTimes(proxy=0.0625), **head)
+    assert (own["outside"], own["unexplained"]) == (0.0625, 0.9375)
