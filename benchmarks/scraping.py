@@ -1,11 +1,13 @@
 """What looking at a server's metrics costs: CPU of the process that looks, on a page as long as vLLM's.
 
-python -m benchmarks.scraping [SECONDS]
+python -m benchmarks.scraping [--seconds N]
+python -m benchmarks.scraping --beside N   # runs with --server-metrics and without, in turns: their own error
 """
 
-import sys
+import argparse
 import threading
 
+from benchmarks import own_error
 from otel_llm.load.server.scraper import Scraper
 from otel_llm.load.server.source import Source
 from otel_llm.sim.exposition import Exposition
@@ -30,22 +32,33 @@ def page() -> bytes:
     return listed + other * ((BYTES - len(listed)) // len(other))
 
 
-def main(seconds: float) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of looking (default: %(default)s)")
+    parser.add_argument("--beside", type=int, metavar="N", help="pairs of runs, with and without --server-metrics")
+    args = parser.parse_args()
     body = page()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
     with ScriptedServer([head + body]) as server:
-        scraper = Scraper([Source((f"{server.url}/metrics",))])
-        scraper.start()
-        first = scraper.cpu_s
-        threading.Event().wait(seconds)
-        scraper.stop()
-        looks = len(scraper.scrapes) - 1
-        scraper.close()
+        url = f"{server.url}/metrics"
+        if args.beside:
+            own_error.compare(args.beside, "--server-metrics", url)
+        else:
+            look(url, args.seconds, len(body))
+
+
+def look(url: str, seconds: float, size: int) -> None:
+    """Print what looking at a page once a second takes."""
+    scraper = Scraper([Source((url,))])
+    scraper.start()
+    first = scraper.cpu_s
+    threading.Event().wait(seconds)
+    scraper.stop()
+    looks = len(scraper.scrapes) - 1
+    scraper.close()
     each = (scraper.cpu_s - first) / looks
-    print(
-        f"a page of {len(body):,} bytes, {looks} looks: {each * 1e3:.2f} ms of CPU each, {each:.2%} of a core at 1 Hz"
-    )
+    print(f"a page of {size:,} bytes, {looks} looks: {each * 1e3:.2f} ms of CPU each, {each:.2%} of a core at 1 Hz")
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0)
+    main()

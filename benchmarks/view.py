@@ -9,7 +9,6 @@ prints how late reads were taken and first tokens seen in each: what the page do
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -23,14 +22,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from benchmarks.bench import INSTALLED
+from benchmarks import own_error
 from otel_llm.clock import now_ns
 from otel_llm.load.outputs.otlp import Export
 from otel_llm.providers import build_providers
 from otel_llm.record import TEXT, Chunks, StreamRecord
 from otel_llm.sinks import Ended
 from otel_llm.sinks.otel import OTelSink
-from tests.truthserver.process import TruthServer, build
 
 _TOKENS = 64
 _LOOK_S = 2.0
@@ -58,7 +56,7 @@ def main() -> int:
     parser.add_argument("--beside", type=int, metavar="N", help="pairs of runs, with and without --view")
     args = parser.parse_args()
     if args.beside:
-        beside(args.beside)
+        own_error.compare(args.beside, "--view", beside=look)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         ports = ("--port", "0", "--grpc-port", "0", "--http-port", "0")
@@ -97,34 +95,6 @@ def measure(process: psutil.Process, page: str, grpc: str, args: argparse.Namesp
             printed, used = now, cpu(process)
         time.sleep(0.25)
     providers.shutdown()
-
-
-def beside(pairs: int) -> None:
-    """Print the own error of runs beside a page, and of runs without one."""
-    found: dict[str, list[tuple[float, float, float]]] = {"without": [], "--view": []}
-    with tempfile.TemporaryDirectory() as folder, TruthServer(build(), Path(folder) / "log") as truth:
-        for _ in range(pairs):
-            for which, errors in found.items():
-                errors.append(own_error(truth, *(["--view"] if which == "--view" else [])))
-                told = "  ".join(f"{value * 1e3:.3f}" for value in errors[-1])
-                print(f"{which:8} receive lag p50, p99, first token p50, ms: {told}", flush=True)
-    middle = [np.median(errors, axis=0) for errors in found.values()]
-    print("with --view / without, medians:", "  ".join(f"{ratio:.2f}" for ratio in middle[1] / middle[0]))
-
-
-def own_error(truth: TruthServer, *more: str) -> tuple[float, float, float]:
-    """Return a run's receive lag, p50 and p99, and its first tokens' p50 of a server that sends them after 20 ms."""
-    url = f"{truth.url}/x/ttft_ms=20;itl_ms=10;tokens=60/v1/chat/completions"
-    options = ("--parallel", "50", "-n", "1000", "--json", "report.json", "--name", "run.db", *more)
-    command = [sys.executable, "-m", "otel_llm.cli", "perf", "--url", url, "--model", "m", "--prompt", "Why?", *options]
-    with tempfile.TemporaryDirectory() as folder:
-        child = subprocess.Popen(
-            command, cwd=folder, env=INSTALLED, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        look(child)
-        report = json.loads((Path(folder) / "report.json").read_text())
-    lag = report["client"]["receive_lag"]
-    return lag["p50"], lag["p99"], report["measures"]["time_to_first_token"]["p50"]
 
 
 def look(child: "subprocess.Popen[str]") -> None:

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from otel_llm.cli import main
+from otel_llm.load.report.study_charts import charts_of_study
 from otel_llm.load.report.study_page import page_of_study
 from otel_llm.load.study.result import result_in
 from tests.browser import Page
@@ -105,6 +106,19 @@ def test_a_search_shows_its_bracket(found: Path, capsys: pytest.CaptureFixture[s
     ]  # fmt: skip
     (command,) = re.findall(r"<pre>(.*)</pre>", text)
     assert shlex.split(command)[:6] == ["otel-llm", "find", "--start", "4", "--precision", "0.05"]
+
+
+def test_a_percentile_that_no_point_has_is_not_in_the_key_of_a_chart(sweep: Path) -> None:
+    study = result_in(sweep)
+    assert study is not None
+
+    def keys() -> list[list[str]]:
+        return [[key.means for key in chart.keys] for chart in charts_of_study(study) if chart.group == "curve"]
+
+    assert keys() == [["p50", "p99"]] * 3
+    for row in study.rows:
+        row["request_latency"]["p99"] = None
+    assert keys() == [["p50", "p99"], ["p50", "p99"], ["p50"]]
 
 
 def test_verdicts_are_a_suite_of_junit(run: Perf, found: Path) -> None:

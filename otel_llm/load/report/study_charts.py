@@ -66,7 +66,8 @@ def _keys(result: StudyResult, *keys: Key) -> list[Key]:
 
 
 def _latency(result: StudyResult, rows: Rows, name: str, title: str) -> Chart:
-    shown = [(row[name][each], *row[name]["ci95"][each]) for row in rows for each, _ in _PERCENTILES]
+    drawn = [(each, color) for each, color in _PERCENTILES if any(row[name][each] is not None for row in rows)]
+    shown = [(row[name][each], *row[name]["ci95"][each]) for row in rows for each, _ in drawn]
     values = [_ms(value) for ends in shown for value in ends if value]
     low, high = min(values), max(values)
     wide = high >= low * _WIDE
@@ -75,12 +76,12 @@ def _latency(result: StudyResult, rows: Rows, name: str, title: str) -> Chart:
     made.y_range.start, made.y_range.end = (low / 1.2, high * 1.2) if wide else (0, high * 1.08)
     if wide:
         made.yaxis.ticker = decade_ticks(low / 1.2, high * 1.2)
-    for percentile, color in _PERCENTILES:
+    for percentile, color in drawn:
         texts = [f"{_load(row)}: {percentile} {_shown(row[name], percentile)}, {_came_of(row)}" for row in rows]
         _series(made, rows, [_ms(row[name][percentile]) for row in rows], color, texts)
         _intervals(made, rows, name, percentile, color)
-    about = f"{title} against the load: p50 and p99 with their 95 % intervals."
-    return chart(name, "curve", title, about, made, _keys(result, *(Key(color, each) for each, color in _PERCENTILES)))
+    about = f"{title} against the load: {' and '.join(each for each, _ in drawn)} with their 95 % intervals."
+    return chart(name, "curve", title, about, made, _keys(result, *(Key(color, each) for each, color in drawn)))
 
 
 def _throughput(result: StudyResult, rows: Rows) -> Chart:
