@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["DURATION", "SHARE", "parse_seconds", "parse_share"]
+__all__ = ["DURATION", "SHARE", "parse_limit", "parse_seconds", "parse_share"]
 
 DURATION: Final = "seconds, or a number with us, ms, s, min or h"
 """What `parse_seconds` takes, in words."""
@@ -23,6 +23,20 @@ def parse_seconds(text: str) -> float:
         raise ValueError(f"expected {DURATION}, got {text!r}")
     value = number * _SECONDS[unit]
     return round(value, 12) if unit else value  # 300 * 1e-3 is a little more than 0.3
+
+
+def parse_limit(text: str, below: float) -> float:
+    """Return the seconds of a limit, which has a unit unless it is below so many. Raises ValueError.
+
+    Other tools take such limits in milliseconds. Read as seconds, a plain 500 would be a limit that everything keeps.
+
+    >>> parse_limit("500ms", below=100), parse_limit("0.5", below=100)
+    (0.5, 0.5)
+    """
+    value = parse_seconds(text)
+    if below <= value < float("inf") and not _split(text)[1]:
+        raise ValueError(f"without a unit it is {text.strip()} seconds: write {text.strip()}ms or {text.strip()}s")
+    return value
 
 
 def parse_share(text: str) -> float:

@@ -332,7 +332,9 @@ def test_an_endpoint_may_have_the_path_of_a_signal(receiver):
     assert receiver.histogram(TTFT).count == 3
 
 
-@pytest.mark.parametrize("name", ["my-service", "http://", "localhost:http", "http://localhost:99999", 4317])
+@pytest.mark.parametrize(
+    "name", ["my-service", "http://", "localhost:http", "http://localhost:99999", "htp://here:4317", 4317]
+)
 def test_what_is_no_address_is_refused_with_the_word_for_a_name(name):
     with pytest.raises(ConfigError, match=r"base URL of an OTLP receiver.*a service is named by service_name"):
         build_providers(endpoint=name)

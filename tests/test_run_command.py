@@ -231,6 +231,11 @@ def test_what_cannot_be_run_is_one_line_and_exit_code_2(words: tuple[str, ...], 
     assert said in done.stderr
 
 
+def test_an_endpoint_without_a_scheme_is_plain_http_for_the_program_too(tmp_path: Path) -> None:
+    told = program(tmp_path, "import os\nprint(os.environ['OTEL_EXPORTER_OTLP_ENDPOINT'])\n")
+    assert run("--otlp-endpoint", "127.0.0.1:9", told, folder=tmp_path).stdout == "http://127.0.0.1:9\n"
+
+
 def test_a_program_runs_where_telemetry_cannot(tmp_path: Path) -> None:
     done = run(program(tmp_path, NESTED), folder=tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="ftp:x")
     assert done.stdout.startswith("__main__")

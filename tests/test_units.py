@@ -2,7 +2,7 @@
 
 import pytest
 
-from otel_llm.units import parse_seconds, parse_share
+from otel_llm.units import parse_limit, parse_seconds, parse_share
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,10 @@ def test_what_is_no_duration_is_said(text: str) -> None:
 def test_what_is_no_share_is_said(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         parse_share(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("99", 99.0), ("0.5", 0.5), ("100s", 100.0), ("500 ms", 0.5)])
+def test_a_limit_needs_its_unit_only_where_it_may_be_meant_in_milliseconds(text: str, seconds: float) -> None:
+    assert parse_limit(text, below=100) == seconds
+    with pytest.raises(ValueError, match="without a unit it is 500 seconds: write 500ms or 500s"):
+        parse_limit("500", below=100)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from otel_llm.errors import ConfigError
-from otel_llm.sinks.exporters import ExportTarget
+from otel_llm.sinks.exporters import ExportTarget, with_scheme
 
 __all__ = ["add_arguments", "run"]
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> NoReturn:
     os.environ["OTEL_SERVICE_NAME"] = named
     if args.otlp_endpoint:
         ExportTarget(args.otlp_endpoint, None, {})  # raises for what is no address
-        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = args.otlp_endpoint
+        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = with_scheme(args.otlp_endpoint)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_PRELOAD), os.environ.get("PYTHONPATH"))))
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606  # there is no shell, and is to be none

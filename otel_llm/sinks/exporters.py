@@ -27,6 +27,7 @@ __all__ = [
     "make_metric_reader",
     "make_span_exporter",
     "silent_exporters",
+    "with_scheme",
 ]
 
 Histograms = Literal["exponential", "explicit"]
@@ -35,6 +36,8 @@ OtlpProtocol = Literal["grpc", "http/protobuf"]
 _HTTP_PORT: Final = 4318
 _SIGNAL: Final = re.compile(r"/v1/(traces|metrics|logs)$")
 """What some give with the base URL, and exporters append."""
+_GRPC_SCHEMES: Final = ("unix", "unix-abstract", "dns", "ipv4", "ipv6")
+"""Of what is no URL of HTTP, and gRPC connects to."""
 _AGGREGATIONS: Final = {
     "exponential": ExponentialBucketHistogramAggregation,
     "explicit": ExplicitBucketHistogramAggregation,
@@ -60,7 +63,7 @@ class ExportTarget:
         chosen = self.protocol or _variable(signal, "PROTOCOL")
         if chosen is None:
             url = self.endpoint or _variable(signal, "ENDPOINT")
-            return bool(url) and urlsplit(_with_scheme(url)).port == _HTTP_PORT
+            return bool(url) and urlsplit(with_scheme(url)).port == _HTTP_PORT
         if chosen not in ("grpc", "http/protobuf"):
             raise ConfigError("the OTLP protocol to be grpc or http/protobuf", chosen)
         return chosen == "http/protobuf"
@@ -69,7 +72,7 @@ class ExportTarget:
         """Return what an OTLP exporter is made with; what is left out it reads from the environment itself."""
         found: dict[str, Any] = {"headers": self.headers} if self.headers else {}
         if self.endpoint:
-            base = _SIGNAL.sub("", _with_scheme(self.endpoint).rstrip("/"))
+            base = _SIGNAL.sub("", with_scheme(self.endpoint).rstrip("/"))
             found["endpoint"] = f"{base}/v1/{signal}" if http else base
         return found
 
@@ -77,14 +80,15 @@ class ExportTarget:
 def _is_address(url: str) -> bool:
     """Return whether `url` can be an address: with a scheme, a port or a dot, and no port that is no number."""
     try:
-        parts = urlsplit(_with_scheme(url))
+        parts = urlsplit(with_scheme(url))
         said = parts.port is not None or "://" in url or "." in url or url == "localhost"
     except ValueError:
         return False
-    return said and (bool(parts.hostname) or parts.scheme not in ("http", "https"))
+    return said and (bool(parts.hostname) if parts.scheme in ("http", "https") else parts.scheme in _GRPC_SCHEMES)
 
 
-def _with_scheme(url: str | None) -> str:
+def with_scheme(url: str | None) -> str:
+    """Return the address with its scheme: without one it is plain HTTP, where OpenTelemetry's exporter takes TLS."""
     return url if url and "://" in url else f"http://{url}"
 
 

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _LOCKED_S: Final = 0.2
+_LOOK: Final = "look for the .db file that the run named at its end"
 _NEXT: Final = "try again when nothing else writes to it"
 _JSON: Final = ("arguments", "versions", "summary")
 _PACKED_OF_SCHEMA_1: Final = "'[' || response_messages || ']' FROM result"
@@ -168,7 +169,7 @@ def reading(path: Path, mode: Literal["ro", "rw"] = "ro") -> Iterator[sqlite3.Co
     Reading writes nothing beside it: a file without a log is read as one that does not change.
     """
     if not path.is_file():
-        raise ConfigError("a run file", str(path), "look for the .db file that the run named at its end")
+        raise ConfigError("a run file", str(path), _LOOK)
     still = mode == "ro" and not path.with_name(f"{path.name}-wal").exists()
     uri = f"{path.absolute().as_uri()}?mode={mode}" + ("&immutable=1" if still else "")
     try:
@@ -179,6 +180,8 @@ def reading(path: Path, mode: Literal["ro", "rw"] = "ro") -> Iterator[sqlite3.Co
     except sqlite3.OperationalError as error:
         raise ConfigError("a run file", f"{path} ({error})", _NEXT if "locked" in str(error) else "") from error
     except (sqlite3.Error, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
+        if "not a database" in str(error):
+            raise ConfigError("a run file", f"{path} (no SQLite file)", _LOOK) from error
         raise ConfigError(
             "a run file", f"{path} (damaged: {error})", "the rest of it may be read with sqlite3"
         ) from error

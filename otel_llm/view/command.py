@@ -87,9 +87,10 @@ class _View:
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError):
                 loop.add_signal_handler(number, self._ended.set)
+        shown = None if self._args.run_file is None else RunFileSource(self._args.run_file)
         listening = self._listen("--port", self._args.port)
         url = f"http://{_HOST}:{listening.getsockname()[1]}/"
-        runner = web.AppRunner(page_app(self._answers(), self._about, self._looked), access_log=None)
+        runner = web.AppRunner(page_app(self._answers(shown), self._about, self._looked), access_log=None)
         await runner.setup()
         try:
             await web.SockSite(runner, listening).start()
@@ -109,10 +110,10 @@ class _View:
             if self._store is not None:
                 self._store.refresh()
 
-    def _answers(self) -> Answers:
+    def _answers(self, run_file: RunFileSource | None) -> Answers:
         """Open what is shown. Raises ConfigError."""
-        if self._args.run_file is not None:
-            return Answers([RunFileSource(self._args.run_file)])
+        if run_file is not None:
+            return Answers([run_file])
         sources: list[Source] = []
         if self._args.beside is not None:
             folder = self._stack.enter_context(TemporaryDirectory(prefix="otel-llm-view-"))

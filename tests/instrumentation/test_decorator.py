@@ -695,6 +695,19 @@ def test_a_class_is_refused_with_what_to_write_instead(decorate: Any) -> None:
         decorate(OfTheirs)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"kind": "sever"}, r"metrics\(kind=…\) to be 'client' or 'internal', got 'sever'"),
+        ({"returns": "text"}, r"metrics\(returns=…\) to be 'result' or 'report', got 'text'"),
+        ({"tokens": 7}, r"metrics\(tokens=…\) to be a function of the result, got 7"),
+    ],
+)
+def test_an_option_that_means_nothing_is_refused_where_it_is_written(given: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        otel_llm.metrics(**given)
+
+
 def test_a_name_in_the_place_of_a_function_is_refused_with_what_to_write_instead() -> None:
     with pytest.raises(ConfigError, match=r"write @otel_llm\.metrics\(model='my-model'\)"):
         otel_llm.metrics("my-model")  # type: ignore[call-overload]

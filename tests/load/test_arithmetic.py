@@ -210,7 +210,9 @@ def test_a_term_that_there_is_not_is_answered_with_those_that_there_are() -> Non
     )
 
 
-@pytest.mark.parametrize("text", ["ttft", "ttft=x", "speed=1", "ttft=0", "ttft=-1", "ttft=nan"])
+@pytest.mark.parametrize(
+    "text", ["ttft", "ttft=x", "speed=1", "ttft=0", "ttft=-1", "ttft=nan", "ttft=500", "tpot=50", "itl_p99=10"]
+)
 def test_terms_that_cannot_be(text: str) -> None:
     with pytest.raises(ConfigError, match="NAME=TIME"):
         parse_term(text)
@@ -234,6 +236,10 @@ def test_headers_stay_text() -> None:
 def test_an_item_without_equals_is_refused_and_a_header_not_repeated_in_the_message() -> None:
     with pytest.raises(ConfigError, match="--parameters KEY=VALUE, got 'top_k'"):
         parse_key_values("--parameters", ["top_k"])
+    with pytest.raises(ConfigError, match="--parameters KEY=VALUE, got 'temperature:…'; write temperature=…"):
+        parse_key_values("--parameters", ["temperature:0"])
+    with pytest.raises(ConfigError, match="got 'an item without ='"):
+        parse_key_values("--parameters", ["sk-secret:0"])
     with pytest.raises(ConfigError) as caught:
         parse_key_values("--headers", ["sk-secret"], typed=False)
     assert "sk-secret" not in str(caught.value)

@@ -18,10 +18,11 @@ from benchmarks.coverage import CASES
 from benchmarks.known_shift import CASES as SHIFTED
 from benchmarks.known_shift import kept
 from otel_llm.cli import main
-from otel_llm.load.compare.comparison import compare
+from otel_llm.load.compare.comparison import Compared, compare
 from otel_llm.load.compare.difference import difference_of, share_estimate
 from otel_llm.load.compare.estimate import Estimate
 from otel_llm.load.compare.pairing import correlation_of, pair
+from otel_llm.load.compare.views import cells_of
 from otel_llm.load.figures.health import Health
 from otel_llm.load.figures.run_figures import RunFigures
 from otel_llm.measures import Facts
@@ -47,6 +48,15 @@ def test_a_difference_is_put_together_of_two_intervals() -> None:
     assert (found.low, found.high) == pytest.approx((10 - np.hypot(4, 4), 10 + np.hypot(3, 3)))
     assert found.visible == pytest.approx((np.hypot(4, 4) + np.hypot(3, 3)) / 2 * 1.4294, rel=1e-4)
     assert found.verdict == "worse"
+
+
+def test_an_interval_with_one_end_shows_it_where_the_verdict_rests_on_it() -> None:
+    first, second = Estimate(0.1, 0.09, 0.11), Estimate(0.2, 0.18, None)
+    for one, other, reach in ((first, second, "above +77.64"), (second, first, "below −77.64")):
+        found = difference_of(one, other, comparisons=1, less_is_better=True)
+        cells = cells_of(Compared("time to first token p90", "s", one, other, found))
+        assert (cells[4], cells[-1]) == (reach, found.verdict)
+        assert found.verdict in ("worse", "better")
 
 
 def test_figures_of_runs_of_one_size_differ_where_their_narrower_intervals_are_apart() -> None:

@@ -273,6 +273,8 @@ def test_a_search_is_run_once_and_then_remembered(truth: TruthServer, tmp_path: 
         (["--slo", "ttft=1s", "-n", "5", "--precision", "0"], "--precision of 0.5% to 100%"),
         (["--slo", "ttft=1s", "-n", "5", "--start", "0"], "--start and --highest above 0"),
         (["--slo", "tttf=1s", "-n", "5"], "did you mean ttft?"),
+        (["--slo", "ttft=1s", "-n", "5", "--precision", "5"], "got 5.0; write 5% for a percentage"),
+        (["--slo", "ttft=1s", "-n", "5", "--rate", "5"], "did you mean --start R (the rate is what it finds)?"),
     ],
 )
 def test_bad_usage_is_exit_code_2(tmp_path: Path, words: list[str], said: str) -> None:

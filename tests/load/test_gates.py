@@ -92,6 +92,9 @@ def test_a_gate_on_errors_takes_the_place_of_the_rule_on_errors() -> None:
         ("p97_ttft>1s", "did you mean"), ("speed>1", "docs/gates.md"), ("p99_ttft>1%", "'1%'"),
         ("p99_ttft>soon", "expected seconds"), ("error_rate>1ms", "a share"), ("goodput<fast", "could not convert"),
         ("p99_ttft>nan", "finite"), ("error_rate>inf", "finite"),
+        ("p99_ttft>500", "without a unit it is 500 seconds: write 500ms or 500s"), ("mean_itl>30", "write 30ms or 30s"),
+        ("p90_time_per_output_token>50", "write 50ms"), ("error_rate>5", "write 5%"),
+        ("attainment<101%", "at most 100%"),
     ],
 )  # fmt: skip
 def test_what_is_no_gate_is_said_with_what_may_be_meant(text: str, words: str) -> None:

@@ -38,6 +38,15 @@ def test_a_number_that_cannot_be_is_one_line_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_percentage_without_its_sign_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["perf", "--model", "m", "--prompt", "x", "--url", "http://127.0.0.1:9/v1/chat/completions"]
+    assert main([*words, "--slo", "ttft=1s", "--slo-attainment", "99"]) == 2
+    assert capsys.readouterr().err.endswith("at most 1, got 99.0; write 99% for a percentage\n")
+
+
 @pytest.mark.parametrize(
     ("option", "ours"),
     [

@@ -291,6 +291,7 @@ def test_a_prompt_of_a_file_and_before_a_dataset(perf: Run, truth: TruthServer, 
     ((body,),) = db.execute("SELECT request FROM result").fetchall()
     db.close()
     assert json.loads(body)["messages"] == [{"role": "user", "content": "from the file"}]
+    assert "note  --prompt comes before --dataset, which was not read" in run.out
 
 
 def test_a_url_without_a_scheme_says_what_one_looks_like() -> None:

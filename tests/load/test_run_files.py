@@ -138,6 +138,8 @@ def test_a_file_of_another_kind_is_one_line_and_exit_code_2(
         assert main(words) == 2
         said = capsys.readouterr().err
         assert "expected a run file" in said
+        if content == b"no database":
+            assert "other.db (no SQLite file)'; look for the .db file" in said
         assert said.count("\n") == 1
 
 

@@ -282,6 +282,11 @@ def test_a_port_that_is_taken_is_one_line(serving: Serving, tmp_path: Path) -> N
             f"otel-llm view: expected a free port for {option} {port}, got 'Address already in use'; "
             f"choose another, or {option} 0\n"
         )
+    none = subprocess.run(
+        [*command, "--port", port, "none.db"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (none.returncode, none.stderr.count("\n")) == (2, 1)
+    assert "expected a run file, got 'none.db'" in none.stderr
     got = subprocess.run([*command, "--keep", "5 bananas"], capture_output=True, text=True, timeout=300, check=False)
     assert (got.returncode, got.stderr.count("\n")) == (2, 1)
     assert json.dumps("5 bananas").strip('"') in got.stderr

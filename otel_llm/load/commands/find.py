@@ -8,7 +8,7 @@ from typing import Final
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.slo import parse_term
 from otel_llm.load.plan.option_values import share
-from otel_llm.load.plan.other_tools import OTHER_NAMES
+from otel_llm.load.plan.other_tools import OTHER_NAMES as OF_OTHER_TOOLS
 from otel_llm.load.show.console import console
 from otel_llm.load.show.result_file import write_json
 from otel_llm.load.study.bracket import outcome_of
@@ -22,6 +22,11 @@ from otel_llm.load.study.study_file import StudyFile, digest_of
 
 __all__ = ["OTHER_NAMES", "add_arguments", "run"]
 
+OTHER_NAMES: Final = {
+    **OF_OTHER_TOOLS,
+    "rate": "--start R (the rate is what it finds)",
+    "parallel": "--in-parallel (their number is what it finds)",
+}
 _INTERRUPTED: Final = 130
 
 
@@ -82,7 +87,8 @@ def _check(args: argparse.Namespace) -> None:
     if args.number is None and args.duration is None:
         raise ConfigError("-n or --duration", next_step="say how long a point lasts at most: --duration 2min")
     if not 0.005 <= args.precision <= 1:
-        raise ConfigError("--precision of 0.5% to 100%", args.precision)
+        hint = f"write {args.precision:g}% for a percentage" if 1 < args.precision <= 100 else ""
+        raise ConfigError("--precision of 0.5% to 100%", args.precision, hint)
     if not 0 < args.first < math.inf or not args.highest > 0 or (args.in_parallel and args.first < 1):
         raise ConfigError("--start and --highest above 0", f"{args.first:g} and {args.highest:g}")
     check_files(args)

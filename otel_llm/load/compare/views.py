@@ -72,15 +72,14 @@ def cells_of(each: Compared) -> list[str]:
     """Return the cells of a figure, the verdict last."""
     difference = each.difference
     share = f" ({difference.share:+.1%})".replace("-", "−") if difference.share is not None else ""
-    reach = "–"
-    if difference.low is not None and difference.high is not None:
-        reach = f"{_signed(difference.low, each.unit)} … {_signed(difference.high, each.unit)}"
+    low, high = (None if end is None else _signed(end, each.unit) for end in (difference.low, difference.high))
+    reach = "–" if low is high is None else f"below {high}" if low is None else f"above {low}" if high is None else ""
     return [
         f"{each.figure}, {_UNITS[each.unit]}",
         _shown(each.first.value, each.unit),
         _shown(each.second.value, each.unit),
         f"{_signed(difference.by, each.unit)}{share}",
-        reach,
+        reach or f"{low} … {high}",
         "–" if difference.visible is None else _shown(difference.visible, each.unit),
         difference.verdict,
     ]

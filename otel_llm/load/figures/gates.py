@@ -13,9 +13,10 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from otel_llm.errors import ConfigError
+from otel_llm.load.figures.slo import most_without_unit
 from otel_llm.measures import MEASURES
 from otel_llm.percentiles import REPORTED, percentile_name
-from otel_llm.units import parse_seconds, parse_share
+from otel_llm.units import parse_limit, parse_share
 
 __all__ = ["FIGURES", "SHORT_NAMES", "STATISTICS", "TOLERATED", "Gate", "judge", "parse_gates"]
 
@@ -160,9 +161,14 @@ def _parse(text: str) -> Gate:
 
 
 def _limit(figure: str, text: str) -> float:
-    if figure in FIGURES:
-        return parse_share(text) if FIGURES[figure].unit == "%" else float(text.removesuffix("/s"))
-    return parse_seconds(text) if _is_time(figure) else float(text)
+    if figure not in FIGURES:
+        return parse_limit(text, most_without_unit(figure)) if _is_time(figure) else float(text)
+    if FIGURES[figure].unit != "%":
+        return float(text.removesuffix("/s"))
+    value = parse_share(text)
+    if 1 < value < math.inf:
+        raise ValueError(f"a share is at most 1: write {text}%" if "%" not in text else "a share is at most 100%")
+    return value
 
 
 def _is_time(figure: str) -> bool:

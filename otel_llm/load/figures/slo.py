@@ -20,9 +20,9 @@ from otel_llm.measures import (
     request_latency,
 )
 from otel_llm.percentiles import BRIEF, percentile_name
-from otel_llm.units import parse_seconds
+from otel_llm.units import parse_limit
 
-__all__ = ["QUANTITIES", "Slo", "Term", "parse_term"]
+__all__ = ["QUANTITIES", "Slo", "Term", "most_without_unit", "parse_term"]
 
 
 class Quantity(NamedTuple):
@@ -82,6 +82,11 @@ class Term:
         return value is None or value <= self.limit_s
 
 
+def most_without_unit(name: str) -> float:
+    """Return from how many seconds on a limit of the figure `name` needs its unit: a gap is shorter than an answer."""
+    return 10 if any(word in name for word in ("tpot", "itl", "inter_", "per_output_token")) else 100
+
+
 def parse_term(text: str) -> Term:
     """Return the term of `NAME=TIME`, such as `ttft=300ms`. Raises ConfigError for anything else."""
     name, _, limit = (part.strip() for part in text.partition("="))
@@ -90,7 +95,7 @@ def parse_term(text: str) -> Term:
         near = _OTHER_NAMES.get(name.lower()) or next(iter(get_close_matches(name.lower(), QUANTITIES, 1, 0.6)), None)
         raise ConfigError(wanted, text, f"did you mean {near}? A term bounds each request" if near else "")
     try:
-        limit_s = parse_seconds(limit)
+        limit_s = parse_limit(limit, most_without_unit(name))
     except ValueError as error:
         raise ConfigError(wanted, text, str(error)) from None
     if not limit_s > 0:
@@ -103,7 +108,8 @@ class Slo:
 
     def __init__(self, terms: Sequence[Term], attainment: float = 0.99) -> None:
         if not 0 < attainment <= 1:
-            raise ConfigError("--slo-attainment to be above 0 and at most 1", attainment)
+            hint = f"write {attainment:g}% for a percentage" if 1 < attainment <= 100 else ""
+            raise ConfigError("--slo-attainment to be above 0 and at most 1", attainment, hint)
         self.terms, self.attainment = tuple(terms), attainment
         self.good = 0
         self._within = dict.fromkeys(self.terms, 0)

@@ -59,6 +59,8 @@ def plan_of(args: argparse.Namespace) -> Planned:
     classes, mixture = _mixed(args)
     several = mixture is not None or (classes is not None and classes.name_models)
     targets, protocol, notes = _endpoints(args, several_models=several)
+    if args.prompt is not None and args.dataset is not None:
+        notes.append("--prompt comes before --dataset, which was not read")
     check_trace(args, protocol)
     ends = _ends(args)
     most = args.number if args.number is not None else None if ends is None else ENDLESS

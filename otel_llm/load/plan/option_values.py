@@ -79,10 +79,19 @@ def parse_key_values(option: str, items: Sequence[str], *, typed: bool = True) -
     for item in items:
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
-            got = key if option != "--headers" and _NAME.fullmatch(key) else "an item without ="
-            raise ConfigError(f"{option} KEY=VALUE", got, "quote it where the shell would split it")
+            raise _no_item(option, key)
         out[key.strip()] = _typed(text) if typed else text
     return out
+
+
+def _no_item(option: str, item: str) -> ConfigError:
+    """Return the error of an item without `=`. It repeats a name, and never what may be a key."""
+    name, colon, _ = item.partition(":")
+    if option == "--headers" or not _NAME.fullmatch(name):
+        return ConfigError(f"{option} KEY=VALUE", "an item without =", "quote it where the shell would split it")
+    if colon:
+        return ConfigError(f"{option} KEY=VALUE", f"{name}:…", f"write {name}=…")
+    return ConfigError(f"{option} KEY=VALUE", name, "quote it where the shell would split it")
 
 
 def parse_headers(items: Sequence[str]) -> dict[str, str]:
