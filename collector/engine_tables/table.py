@@ -61,6 +61,7 @@ class Metric:
     only: Mapping[str, str] = field(default_factory=dict)  # label → pattern of the series to keep; absent is empty
     error_when: Mapping[str, str] = field(default_factory=dict)  # label → pattern of the values that are an error.type
     error: str = ""  # the error.type of all its series that have none from a label
+    apart: bool = False  # prompt tokens from the cache that are not among those of `server_prompt_tokens`
     optional: str = ""  # why a /metrics page may lack it
     note: str = ""
 

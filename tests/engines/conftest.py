@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests.engines.llama_server import LlamaServer
 from tests.engines.triton import Triton
 from tests.engines.vllm import VLLM
 from tests.load.conftest import Perf
@@ -15,7 +16,7 @@ START_S = 500.0
 """An engine compiles and imports for a minute, on a machine that is busy for several."""
 
 Run = Callable[..., Perf]
-_Server = TypeVar("_Server", Triton, VLLM)
+_Server = TypeVar("_Server", LlamaServer, Triton, VLLM)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,6 +39,11 @@ def _started(name: str, kind: type[_Server], folders: pytest.TempPathFactory) ->
         yield server.start(START_S)
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaServer]:
+    yield from _started("llama-server", LlamaServer, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

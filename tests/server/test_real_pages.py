@@ -4,12 +4,16 @@ A file's name has the engine and its version. Each was written by it on 28 Novem
 describes, on a machine where others had most of the two cores; of a page, what no table lists was left out.
 """
 
+import re
 from pathlib import Path
 
 import pytest
 
+from otel_llm.load.server.said import server_report
+from otel_llm.load.server.scrape import Scrape
 from otel_llm.record import ServerTimes
 from otel_llm.wire.protocol_files import find_protocol
+from otel_llm.wire.said import Said
 from otel_llm_collector.engine_tables.exposition import find_mismatches
 from otel_llm_collector.engine_tables.reading import Reading, read_page, recognise
 from otel_llm_collector.engine_tables.table import engine_tables, find_engine_table
@@ -64,12 +68,36 @@ def test_vllm_s_histograms_are_the_means_of_what_its_answers_said() -> None:
     assert VLLM_RUN["queue"] + VLLM_RUN["prefill"] < first.sum / first.count < VLLM_RUN["first_token"]
 
 
-def test_vllm_s_last_event() -> None:
+def said_in(name: str) -> Said:
+    """Return what an event of OpenAI's chat protocol says."""
     plugin = find_protocol("openai_chat")()
-    plugin.decode((PAGES / "vllm_0.32.0_last_event.json").read_bytes())
+    plugin.decode((PAGES / name).read_bytes())
     plugin.said.settle()
-    said = plugin.said
+    return plugin.said
+
+
+def test_vllm_s_last_event() -> None:
+    said = said_in("vllm_0.32.0_last_event.json")
     assert (said.input_tokens, said.output_tokens, said.flags) == (7, 24, ())
     assert ServerTimes.of(said.server) == ServerTimes(
         source=("vllm",), queue=0.00004624899884220213, prefill=0.956251705003524, decode=15.487954285999876
     )
+
+
+def test_llama_server_counts_tokens_from_its_cache_apart() -> None:
+    """After 24 requests of 77 tokens each, whose prompt was the same; the client of one left after its first token."""
+    name = "llamacpp_b10434.txt"
+    before = read_page(re.sub(r"\S+$", "0", page(name), flags=re.MULTILINE), find_engine_table("llamacpp"))
+    looks = [
+        Scrape("http://it/metrics", tick, tick, "llamacpp", whole=True, reading=reading)
+        for tick, reading in enumerate((before, read(name)))
+    ]
+    report = server_report(looks, output_tokens=184)
+    assert (report["requests"], report["input_tokens"], report["output_tokens"]) == (None, 24 * 77, 23 * 8 + 3)
+    assert report["prefix_cache"] == {"hits": 1672, "of": 24 * 77, "share": 1672 / 1848}
+
+
+def test_llama_server_s_last_event() -> None:
+    said = said_in("llamacpp_b10434_last_event.json")
+    assert (said.input_tokens, said.output_tokens, said.cached_tokens, said.flags) == (56, 4, 0, ())
+    assert ServerTimes.of(said.server) == ServerTimes(source=("llama.cpp",), prefill=0.148167, decode=0.055455)

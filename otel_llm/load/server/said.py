@@ -36,7 +36,7 @@ def server_report(scrapes: Sequence[Scrape], output_tokens: int) -> dict[str, An
     counted = list(_counted(by_source, tables))
     ticks = [list(group) for _, group in groupby(_of(scrapes, counted), key=lambda each: each.tick)]
     inside = [tick for tick in ticks if not any(each.whole for each in tick)] or ticks
-    spans = [_Span(by_source[url]) for url in counted]
+    spans = [_Span(by_source[url], tables[_engine(by_source[url])]) for url in counted]
     return {
         "sources": [_source(url, rows, tables) for url, rows in by_source.items()],
         "counted": counted,
@@ -54,17 +54,17 @@ def _of(scrapes: Sequence[Scrape], urls: Sequence[str]) -> list[Scrape]:
 
 def _counted(by_source: Mapping[str, Sequence[Scrape]], tables: Mapping[str, EngineTable]) -> Iterator[str]:
     """Yield the sources whose counts are added up: those of the vantage closest to the model."""
-    vantages = {
-        url: tables[engine].vantage
-        for url, rows in by_source.items()
-        if (engine := next((row.engine for row in rows if row.engine), ""))
-    }
+    vantages = {url: tables[engine].vantage for url, rows in by_source.items() if (engine := _engine(rows))}
     closest = next((vantage for vantage in _CLOSEST if vantage in vantages.values()), None)
     yield from (url for url, vantage in vantages.items() if vantage == closest)
 
 
+def _engine(rows: Sequence[Scrape]) -> str:
+    return next((row.engine for row in rows if row.engine), "")
+
+
 def _source(url: str, rows: Sequence[Scrape], tables: Mapping[str, EngineTable]) -> dict[str, Any]:
-    engine = next((row.engine for row in rows if row.engine), None)
+    engine = _engine(rows) or None
     errors = [row.error for row in rows if row.error is not None]
     return {
         "url": url,
@@ -80,7 +80,8 @@ def _source(url: str, rows: Sequence[Scrape], tables: Mapping[str, EngineTable])
 class _Span:
     """What one source counted between its first look and its last."""
 
-    def __init__(self, rows: Sequence[Scrape]) -> None:
+    def __init__(self, rows: Sequence[Scrape], table: EngineTable) -> None:
+        self._apart = {metric.to for metric in table.metrics if metric.apart}
         self._readings = [row.reading for row in rows if row.reading is not None]
         whole = [row.reading for row in rows if row.reading is not None and row.whole]
         self.first = whole[0] if len(whole) > 1 else None
@@ -99,6 +100,11 @@ class _Span:
                 more = value - of(before).get(name, 0.0)
                 grown[name] = grown.get(name, 0.0) + (more if more >= 0 else value)
         return grown
+
+    def from_cache(self) -> float:
+        """Return the prompt tokens that it had cached and left out of its prompt tokens."""
+        grown = self.counted(lambda reading: reading.counters)
+        return sum(grown.get(name, 0.0) for name in self._apart)
 
     def histogram(self, key: str) -> Buckets | None:
         """Return what came into a histogram; None where there is none, or where it was begun anew."""
@@ -124,6 +130,10 @@ def _totals(spans: Sequence[_Span]) -> dict[str, Any]:
     counters = _added(span.counted(lambda reading: reading.counters) for span in spans)
     failed = _added(span.counted(lambda reading: reading.failed) for span in spans)
     reasons = _added(span.counted(lambda reading: reading.reasons) for span in spans)
+    if from_cache := sum(span.from_cache() for span in spans):
+        prompt = counters.get("server_prompt_tokens", 0.0) + from_cache
+        counters |= {"server_prompt_tokens": prompt, "server_prefix_cache_queries": prompt}
+        counters["server_prefix_cache_hits"] = from_cache
 
     def whole(key: str) -> int | None:
         return round(counters[key]) if key in counters else None
