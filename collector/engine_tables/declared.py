@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import Final
 
+from otel_llm.errors import ConfigError
 from otel_llm_collector.engine_tables.table import EngineTable, engine_tables
 from otel_llm_collector.yaml_text import header
 
@@ -39,9 +40,16 @@ def declared_metrics() -> Iterator[Declared]:
     for table in engine_tables():
         file = folder.joinpath(f"{table.name}.toml")
         if file.is_file():
-            raw = tomllib.loads(file.read_text("utf-8"))
-            left_out = {why: tuple(patterns) for why, patterns in raw["left_out"].items()}
-            yield Declared(table, raw["version"], raw["source"], tuple(raw["names"]), left_out)
+            try:
+                raw = tomllib.loads(file.read_text("utf-8"))
+                left_out = {why: tuple(patterns) for why, patterns in raw["left_out"].items()}
+                found = Declared(table, raw["version"], raw["source"], tuple(raw["names"]), left_out)
+            except (tomllib.TOMLDecodeError, KeyError, AttributeError) as error:
+                raise ConfigError(
+                    f"declared/{file.name} to have version, source, names and [left_out]", error,
+                    "compare it with declared/tei.toml",
+                ) from error  # fmt: skip
+            yield found
 
 
 def fate(declared: Declared, name: str) -> str:

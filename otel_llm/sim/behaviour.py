@@ -130,7 +130,7 @@ class Behaviour:
             ("incident", INCIDENTS),
         ):
             if getattr(self, name) not in choices:
-                raise _refused(name, "one of " + ", ".join(repr(c) for c in choices), getattr(self, name))
+                raise _refused(name, "one of " + ", ".join(c or "none" for c in choices), getattr(self, name))
         for field in fields(self):
             value = getattr(self, field.name)
             least = 1 if field.name in ("tok_per_event", "ev_per_write", "split") else 0
@@ -194,12 +194,16 @@ _READERS: Final[dict[type, tuple[str, Callable[[Any], Any]]]] = {
     float: ("a number", float),
     str: ("a text", str),
 }
+_OR_NONE: Final = ("fault", "times", "engine", "incident")
+"""Knobs with a list of values, of which the empty one is called none."""
 _TYPES: Final = {field.name: type(field.default) for field in fields(Behaviour)}
 
 
 def _read(name: str, value: Any) -> Any:
     if name not in _TYPES:
         raise ConfigError("the name of a knob", name, "see the knobs in `otel-llm sim --help`")
+    if value == "none" and name in _OR_NONE:
+        return ""
     expected, reader = _READERS[_TYPES[name]]
     try:
         return reader(value)

@@ -1,5 +1,6 @@
 """Finding a protocol: by its name, or by the path of a URL."""
 
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint
 from typing import Any, Final
@@ -22,10 +23,9 @@ def load_protocol(name: str) -> type[Protocol]:
     """Return the protocol of that name. Raises ConfigError when there is none, PluginError when it cannot be used."""
     points = protocols()
     if name not in points:
-        raise ConfigError(
-            f"a protocol out of {', '.join(points)}, or the name of a file", name,
-            "see what is installed: `otel-llm plugins`",
-        )  # fmt: skip
+        near = get_close_matches(name, points, 1, 0.7)
+        next_step = f"did you mean {near[0]}?" if near else "see what is installed: `otel-llm plugins`"
+        raise ConfigError(f"a protocol out of {', '.join(points)}, or the name of a file", name, next_step)
     return _load(points[name])
 
 

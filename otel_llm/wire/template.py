@@ -149,7 +149,7 @@ def read_template(path: Path) -> dict[str, Any]:
     try:
         file = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File)
     except OSError as error:
-        raise ConfigError("a file after --protocol", error, "check its path") from None
+        raise ConfigError("a file after --protocol", f"{path} ({error.strerror})", "check its path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path} to describe a protocol", error, _NEXT) from None
     if not {"{prompt}", "{messages}"} & {

@@ -38,6 +38,17 @@ def test_a_number_that_cannot_be_is_one_line_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dash_is_no_name_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "a.db", "b.db", "--json", "-"]) == 2
+    assert capsys.readouterr().err == (
+        "otel-llm compare: expected a file for the JSON report, got '-'; "
+        "give --json a name: the terminal has the report\n"
+    )
+
+
 def test_a_percentage_without_its_sign_is_told_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -117,6 +117,13 @@ def test_a_file_that_is_not_there() -> None:
             find_protocol(name)
 
 
+def test_a_name_that_no_protocol_has_is_answered_with_one_like_it() -> None:
+    with pytest.raises(ConfigError, match=r"got 'openai_cht'; did you mean openai_chat\?$"):
+        find_protocol("openai_cht")
+    with pytest.raises(ConfigError, match=r"got 'zzz'; see what is installed: `otel-llm plugins`$"):
+        find_protocol("zzz")
+
+
 def test_placeholders_are_values_where_they_stand_alone_and_text_where_they_do_not(tmp_path: Path) -> None:
     text = '[body]\nall = ["{messages}", "{stream}", 1]\nq = "Q: {prompt} ({model})"\n[body.more]\nk = "v"\n'
     top = 'parameters = "more.inner"\nmax_tokens = "n"\n'

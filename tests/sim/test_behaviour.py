@@ -39,7 +39,7 @@ def test_flags_are_on_or_off(said: str) -> None:
         ("tokens=1.5", "expected a whole number for the knob tokens, got '1.5'; see"),
         ("tok_per_event=0", "expected a number of at least 1 for the knob tok_per_event, got 0; see"),
         ("done=maybe", "expected on or off for the knob done, got 'maybe'; see"),
-        ("jitter=big", "expected one of 'none', 'uniform', 'exp', 'lognormal' for the knob jitter, got 'big'"),
+        ("jitter=big", "expected one of none, uniform, exp, lognormal for the knob jitter, got 'big'"),
         ("usage=some", "for the knob usage, got 'some'"),
         ("fault=418", "for the knob fault, got '418'"),
     ],
@@ -91,3 +91,8 @@ def test_the_fault_rate_is_the_share_of_ids_that_fail() -> None:
     assert hit == [draw_fault(behaviour, str(i)) for i in range(1000)]
     assert draw_fault(Behaviour(fault="429"), "x") == "429"
     assert draw_fault(Behaviour(fault="429", fault_rate=0), "x") == ""
+
+
+@pytest.mark.parametrize("knob", ["fault", "times", "engine", "incident", "jitter"])
+def test_none_is_a_value_where_the_help_says_so(knob: str) -> None:
+    assert Behaviour().with_text(f"{knob}=none") == Behaviour()

@@ -16,6 +16,8 @@ __all__ = ["check_writable", "result_file", "write_json", "write_result_file"]
 
 def check_writable(path: Path, option: str, what: str) -> None:
     """Check, before what takes long, that a report can be written. Raises ConfigError, which names the option."""
+    if path == Path("-"):
+        raise ConfigError(f"a file for the {what} report", "-", f"give {option} a name: the terminal has the report")
     if path.is_dir():
         raise ConfigError(f"a file for the {what} report", f"{path}, which is a folder", f"look at {option}")
     if not os.access(path.parent, os.W_OK | os.X_OK):
