@@ -53,8 +53,8 @@ def event_of(plugin: type[Protocol], text: str, finish: str | None) -> dict[str,
     return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
 
 
-def noted(plugin: type[Protocol], reads: Sequence[bytes], together: int) -> list[Any]:
-    """Return everything that is noted of an answer; `together` reads at a time are handed over, after the first."""
+def received(plugin: type[Protocol], reads: Sequence[bytes], together: int) -> Raw:
+    """Return what is noted of an answer; `together` reads at a time are handed over, after the first."""
     raw, arrivals = Raw(0, content=Content()), Arrivals()
     exchange = Exchange(raw, plugin(), lambda: None)
     parts = [reads[:1], *(reads[i : i + together] for i in range(1, len(reads), together))]
@@ -62,6 +62,12 @@ def noted(plugin: type[Protocol], reads: Sequence[bytes], together: int) -> list
         for _ in part:
             note_reads(arrivals, (arrivals.count + 1,))
         exchange.received(part, arrivals)
+    return raw
+
+
+def noted(plugin: type[Protocol], reads: Sequence[bytes], together: int) -> list[Any]:
+    """Return everything that is noted of an answer, in a form that can be compared."""
+    raw = received(plugin, reads, together)
     assert raw.content is not None
     columns = (raw.read, raw.size, raw.length, raw.tokens, raw.kind)
     return [
@@ -118,3 +124,36 @@ def test_bytes_that_are_no_text_are_the_servers_error_on_both_ways(said: list[by
     chunks = [b"%x\r\n%b\r\n" % (len(frame), frame) for frame in frames]
     reads = [HEAD + chunks[0], *chunks[1:], END]
     assert noted(OpenAIChat, reads, together) == noted(PlainChat, reads, together)
+
+
+@pytest.mark.parametrize("plugin", list(PLAIN))
+@settings(max_examples=200)
+@given(st.lists(texts, min_size=1, max_size=4), dumps, st.integers(1, 48))
+def test_many_events_in_a_read_are_noted_the_same(
+    plugin: type[Protocol], said: list[list[str]], dump: Any, in_a_read: int
+) -> None:
+    """What is around the texts changes now and then, as a time does."""
+    events = [event_of(plugin, text, None) | {"at": at} for at, some in enumerate(said) for text in some]
+    events.append(event_of(plugin, "", "length"))
+    frames = [f"data: {dump(one)}\n\n".encode("utf-8", "surrogatepass") for one in events]
+    writes = [b"".join(frames[at : at + in_a_read]) for at in range(0, len(frames), in_a_read)]
+    first, *chunks = [b"%x\r\n%b\r\n" % (len(write), write) for write in writes]
+    compared, decoded = (noted(each, [HEAD + first, *chunks, END], 1) for each in (plugin, PLAIN[plugin]))
+    assert compared == decoded
+    assert compared[7] == "complete", compared[8:10]
+
+
+def test_only_what_has_to_be_decoded_is_kept_whole() -> None:
+    """In prose and code, one text in fifty has a quote or a line end, which JSON escapes."""
+    said = [" tok"] * 100
+    said[30], said[60] = "\n\n", ' "'
+    events = [event_of(OpenAIChat, text, None) for text in said] + [event_of(OpenAIChat, "", "length")]
+    frames = [json.dumps(one).encode() for one in events]
+    chunks = [b"%x\r\ndata: %b\n\n\r\n" % (len(frame) + 8, frame) for frame in frames]
+    one_by_one, at_once = [HEAD + chunks[0], *chunks[1:], END], [HEAD + b"".join(chunks) + END]
+    for reads, first in ((one_by_one, 1), (at_once, 4)):  # of a long read, four events are decoded before the others
+        content = received(OpenAIChat, reads, 16).content
+        assert content is not None
+        parts = json.loads(content.to_json())
+        whole = [event for part in parts if isinstance(part, list) for event in part]
+        assert whole == [frame.decode() for frame in (*frames[:first], frames[30], frames[60], frames[-1])]

@@ -5,7 +5,7 @@ the middle of a stream several packets are handed in together, and each step is 
 """
 
 from collections.abc import Callable, Sequence
-from itertools import compress
+from itertools import compress, groupby
 from struct import pack
 from typing import Final
 
@@ -177,16 +177,32 @@ class Exchange:
 
     def _decode(self, events: Sequence[bytes], read: Sequence[int]) -> None:
         """Turn events into chunks: the protocol."""
-        kind, texts = self._repeats.kind, self._repeats.texts(events)
-        if all(texts):
-            self._content.add_texts(texts)
-            self._note(events, read, _lengths(texts), bytes((kind,)) * len(events))
-            return
+        while events and self.open:
+            taken = self._take(events, read)
+            events, read = events[taken:], read[taken:]
+
+    def _take(self, events: Sequence[bytes], read: Sequence[int]) -> int:
+        """Take events, until something is learnt that those after it may repeat; return how many."""
+        start, learnt = 0, len(self._content.around)
+        for known, run in groupby(self._repeats.texts(events), bool):
+            texts = list(run)
+            part = slice(start, start := start + len(texts))
+            if known:
+                self._content.add_texts(texts)
+                self._note(events[part], read[part], _lengths(texts), bytes((self._repeats.kind,)) * len(texts))
+            else:
+                self._parse(events[part], read[part])
+                if not self.open or len(self._content.around) > learnt:
+                    break
+        return start
+
+    def _parse(self, events: Sequence[bytes], read: Sequence[int]) -> None:
+        """Turn events into chunks by having each decoded."""
         deltas: list[_Delta | None] = []
         error: Exception | None = None
         try:
-            for event, text, number in zip(events, texts, read, strict=True):
-                deltas.append((kind, len(text.decode()), 0) if text else self._ask(event, number))
+            for event, number in zip(events, read, strict=True):
+                deltas.append(self._ask(event, number))
         except Exception as broken:  # a server's nonsense, or a plugin's bug: it must not take the run with it
             error = broken.with_traceback(None)  # it would refer to this frame, as would those that led to it
             error.__context__ = error.__cause__ = None
