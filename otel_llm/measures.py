@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from otel_llm.first_token_split import FirstTokenSplit, split_first_token
 from otel_llm.record import (
     AUDIO,
-    CHUNK_COLUMNS,
     CONTENT_KINDS,
     IMAGE,
     NOT_STREAMED,
@@ -64,7 +63,6 @@ Floats = NDArray[np.float64]
 _BEARS: Final = bytes(kind in CONTENT_KINDS for kind in range(256))
 _NOTHING: Final[Floats] = np.empty(0)
 _NO_CHUNKS: Final = Chunks()
-_HEAD: Final = len(_NO_CHUNKS.to_bytes())
 
 
 def _seconds(ns: int | None) -> float | None:
@@ -103,44 +101,6 @@ class ChunkTable(NamedTuple):
             joined([each.lag_ns for each in answers], np.int64),
             np.repeat(np.arange(len(answers)), [len(each.at_ns) for each in answers]),
         )
-
-    @classmethod
-    def from_bytes(cls, blobs: Sequence[bytes], *, lags: bool = True) -> "ChunkTable":
-        """Return the chunks of answers, of which each blob is what `Chunks.to_bytes` wrote. Raises ValueError.
-
-        lags: whether `lag_ns` is read; else it is empty
-        """
-        data, lengths = b"".join(blobs), np.fromiter(map(len, blobs), np.int64, len(blobs))
-        if (lengths < _HEAD).any():
-            raise ValueError("expected two counts, got a part of them")
-        starts = np.cumsum(lengths) - lengths
-        heads = _gathered(data, "I", starts, np.full(len(blobs), 2)).astype(np.int64)
-        counts, stamped = heads[::2], heads[1::2]
-        ends = starts + lengths
-        starts += _HEAD
-        columns: dict[str, Ints] = {}
-        for name, code, size in CHUNK_COLUMNS:
-            many = stamped if name == "lag_ns" else counts
-            if (starts + size * many > ends).any():
-                raise ValueError("expected whole columns of chunks, got a part of them")
-            if name in cls._fields and (lags or name != "lag_ns"):
-                columns[name] = _gathered(data, code, starts, many)
-            starts = starts + size * many
-        columns.setdefault("lag_ns", np.empty(0, np.int64))
-        return cls(**columns, owner=np.repeat(np.arange(len(counts)), counts))
-
-
-def _gathered(data: bytes, code: str, starts: Ints, counts: Ints) -> Ints:
-    """Return the numbers of runs that stand somewhere in bytes, one run after the other.
-
-    code: of the numbers; starts, counts: the byte at which each run begins, and how many numbers it has
-    """
-    kind = np.dtype(f"<{code}")
-    places = max(len(data) - kind.itemsize + 1, 0)
-    everywhere: Ints = np.ndarray((places,), kind, data, strides=(1,))  # the number that begins at each byte
-    shift = starts - kind.itemsize * (np.cumsum(counts) - counts)
-    found: Ints = everywhere[np.repeat(shift, counts) + kind.itemsize * np.arange(counts.sum())]
-    return found
 
 
 def bears_tokens(table: ChunkTable) -> Bools:

@@ -8,6 +8,7 @@ import sys
 from array import array
 from collections.abc import Mapping
 from functools import partial
+from itertools import accumulate, islice
 from struct import Struct
 from typing import Any, Final, Literal
 
@@ -19,19 +20,24 @@ __all__ = [
     "CACHED",
     "CHUNK_COLUMNS",
     "CONTENT_KINDS",
+    "DIFFERENCES",
     "IMAGE",
     "KIND_NAMES",
     "MEDIA_KINDS",
     "NESTED",
     "NOT_STREAMED",
     "OTHER",
+    "PACKED",
+    "PACKED_HEAD",
     "PADDING",
+    "PLAIN_HEAD",
     "REASONING",
     "SCHEMA",
     "SERVER_PARTS",
     "TEXT",
     "TOOL",
     "UNCOUNTED",
+    "WIDTH_CODES",
     "Chunks",
     "Outcome",
     "ServerTimes",
@@ -74,8 +80,16 @@ _MOMENTS: Final = ("intended_ns", "due_ns", "sent_ns", "headers_ns", "stop_ns", 
 _CODES: Final = {"at_ns": "q", "read": "I", "kind": "B", "size": "I", "tokens": "I", "lag_ns": "q"}
 """The columns of chunks, in the order in which they are stored, with their type codes."""
 CHUNK_COLUMNS: Final = tuple((name, code, array(code).itemsize) for name, code in _CODES.items())
-"""Name, type code and bytes of a number of each column, in the order in which `Chunks.to_bytes` writes them."""
-_COUNTS: Final = Struct("<2I")
+"""Name, type code and bytes of a number of each column, in the order in which they are stored."""
+DIFFERENCES: Final = frozenset(("at_ns", "read"))
+"""Columns whose numbers, where they are stored in fewer bytes, are differences from the one before."""
+WIDTH_CODES: Final = {1: "B", 2: "H", 4: "I", 8: "q"}
+"""Bytes of a stored number, with the type code of such numbers."""
+PACKED: Final = b"\xff" * 4
+"""How a blob of packed columns begins: no answer has so many chunks."""
+PACKED_HEAD: Final = Struct("<4s2Iq6B2x")
+"""`PACKED`, the counts of chunks and lags, the first arrival, and the bytes of a number of each column."""
+PLAIN_HEAD: Final = Struct("<2I")
 _BIG_ENDIAN: Final = sys.byteorder == "big"
 
 
@@ -107,33 +121,36 @@ class Chunks(msgspec.Struct, frozen=True):
         """Return chunks that differ from these in their tokens alone; the other columns are shared."""
         return msgspec.structs.replace(self, tokens=tokens)
 
-    def to_bytes(self) -> bytes:
-        """Return the columns as one little-endian blob: uint32 counts of chunks and lags, then column by column."""
-        columns = [array("I", (len(self.at_ns), len(self.lag_ns))), *(getattr(self, name) for name in _CODES)]
-        return b"".join(map(_little_endian, columns))
-
     @classmethod
     def from_bytes(cls, blob: bytes) -> "Chunks":
-        """Return what `to_bytes` wrote. Raises ValueError when the blob was cut."""
-        if len(blob) < _COUNTS.size:
-            raise ValueError(f"expected {_COUNTS.size} bytes or more of chunk columns, got {len(blob)}")
-        count, lags = _COUNTS.unpack_from(blob)
-        start, columns = _COUNTS.size, []
-        for name, code, size in CHUNK_COLUMNS:
-            stop = start + (lags if name == "lag_ns" else count) * size
-            if stop > len(blob):
+        """Return the chunks of a blob of the run file. Raises ValueError when it was cut.
+
+        It has a head (`PACKED_HEAD`) and then column by column, little-endian; of `at_ns` and `read`, numbers that are
+        narrower than here are differences, the first of `at_ns` from the first arrival. In run files of before, the
+        head is the counts of chunks and lags, and all numbers are as here.
+        """
+        packed = blob.startswith(PACKED)
+        head = PACKED_HEAD if packed else PLAIN_HEAD
+        if len(blob) < head.size:
+            raise ValueError(f"expected {head.size} bytes or more of chunk columns, got {len(blob)}")
+        first, widths = 0, [size for _, _, size in CHUNK_COLUMNS]
+        if packed:
+            _, count, lags, first, *widths = head.unpack_from(blob)
+        else:
+            count, lags = head.unpack_from(blob)
+        start, columns = head.size, []
+        for (name, code, size), width in zip(CHUNK_COLUMNS, widths, strict=True):
+            stop = start + (lags if name == "lag_ns" else count) * width
+            if stop > len(blob) or width not in WIDTH_CODES:
                 raise ValueError(f"expected {stop} bytes or more of chunk columns, got {len(blob)}")
-            columns.append(array(code, blob[start:stop]))
+            column = array(WIDTH_CODES[width], blob[start:stop])
+            if _BIG_ENDIAN:
+                column.byteswap()
+            if width < size and name in DIFFERENCES:
+                column = array(code, islice(accumulate(column, initial=first if name == "at_ns" else 0), 1, None))
+            columns.append(array(code, column))
             start = stop
-        return cls(*(map(_little_endian, columns) if _BIG_ENDIAN else columns))
-
-
-def _little_endian(column: "array[int]") -> "array[int]":
-    """Return the column with the bytes of its numbers as a little-endian machine has them; or from there back."""
-    if _BIG_ENDIAN:
-        column = column[:]
-        column.byteswap()
-    return column
+        return cls(*columns)
 
 
 class ServerTimes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,15 +1,27 @@
 """Reads run files, of any schema: the runs in a file, their requests, and what was kept beside them."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from otel_llm.errors import ConfigError
-from otel_llm.record import Chunks, StreamRecord, from_json
+from otel_llm.record import (
+    CHUNK_COLUMNS,
+    DIFFERENCES,
+    PACKED_HEAD,
+    PLAIN_HEAD,
+    WIDTH_CODES,
+    Chunks,
+    StreamRecord,
+    from_json,
+)
 
 __all__ = [
     "AnsweredRequest",
@@ -25,10 +37,19 @@ __all__ = [
     "read_runs",
     "read_scrapes",
     "reading",
+    "unpack",
+    "unpack_each",
 ]
 
+Ints = NDArray[Any]
+
+_OF_TABLE: Final = ("at_ns", "read", "kind", "tokens")
+_FULL: Final = np.array([size for _, _, size in CHUNK_COLUMNS])
+_FIRST_AT, _WIDTHS_AT = 12, 20
+"""Where `PACKED_HEAD` has the first arrival, and the widths of the columns."""
 _LOCKED_S: Final = 0.2
 _LOOK: Final = "look for the .db file that the run named at its end"
+_TOGETHER: Final = 64
 _NEXT: Final = "try again when nothing else writes to it"
 _JSON: Final = ("arguments", "versions", "summary")
 _PACKED_OF_SCHEMA_1: Final = "'[' || response_messages || ']' FROM result"
@@ -69,8 +90,11 @@ def read_records(path: Path, run_id: str | None = None) -> Iterator[StreamRecord
     """
     where, values = ("", ()) if run_id is None else ("WHERE run_id = ?", (run_id,))
     with reading(path) as db:
-        for text, blob in db.execute(f"SELECT record, chunks FROM result {where} ORDER BY rowid", values):  # noqa: S608
-            yield msgspec.structs.replace(from_json(text), chunks=Chunks.from_bytes(blob))
+        found = db.execute(f"SELECT record, chunks FROM result {where} ORDER BY rowid", values)  # noqa: S608
+        while rows := found.fetchmany(_TOGETHER):
+            texts, blobs = zip(*rows, strict=True)
+            for text, chunks in zip(texts, unpack_each(blobs), strict=True):
+                yield msgspec.structs.replace(from_json(text), chunks=chunks)
 
 
 def read_columns(path: Path, columns: str, where: str, values: Sequence[Any], many: int) -> Iterator[list[Any]]:
@@ -185,3 +209,98 @@ def reading(path: Path, mode: Literal["ro", "rw"] = "ro") -> Iterator[sqlite3.Co
         raise ConfigError(
             "a run file", f"{path} (damaged: {error})", "the rest of it may be read with sqlite3"
         ) from error
+
+
+# -- chunks, many answers at once ------------------------------------------------------------------------------------
+
+
+def unpack(blobs: Sequence[bytes], *, lags: bool = True) -> dict[str, Ints]:
+    """Return the fields of a `ChunkTable` of the chunks of answers; without `lags`, its `lag_ns` is empty.
+
+    Raises ValueError for blobs that were cut.
+    """
+    columns, counts, _ = _unpacked(blobs, (*_OF_TABLE, "lag_ns") if lags else _OF_TABLE)
+    return {"lag_ns": np.empty(0, np.int64), **columns, "owner": np.repeat(np.arange(len(counts)), counts)}
+
+
+def unpack_each(blobs: Sequence[bytes]) -> list[Chunks]:
+    """Return the chunks of each answer, as `Chunks.from_bytes` does one by one. Raises ValueError as it does."""
+    names = [name for name, *_ in CHUNK_COLUMNS]
+    columns, counts, lags = _unpacked(blobs, names)
+    whole = {name: array(code, columns[name].tobytes()) for name, code, _ in CHUNK_COLUMNS}
+    found, start, lag_start = [], 0, 0
+    for count, stamped in zip(counts.tolist(), lags.tolist(), strict=True):
+        mine = slice(start, start := start + count)
+        late = slice(lag_start, lag_start := lag_start + stamped)
+        found.append(Chunks(*(whole[name][late if name == "lag_ns" else mine] for name in names)))
+    return found
+
+
+def _unpacked(blobs: Sequence[bytes], names: Sequence[str]) -> tuple[Mapping[str, Ints], Ints, Ints]:
+    """Return columns of the chunks of answers, one answer after the other, and how many chunks and lags each has.
+
+    Raises ValueError for blobs that were cut.
+    """
+    data, lengths = b"".join(blobs), np.fromiter(map(len, blobs), np.int64, len(blobs))
+    if (lengths < PLAIN_HEAD.size).any():
+        raise ValueError("expected two counts, got a part of them")
+    starts = np.cumsum(lengths) - lengths
+    ends, each = starts + lengths, np.ones(len(blobs), np.int64)
+    packed = _gathered(data, "I", starts, each) == 0xFFFF_FFFF
+    if (lengths[packed] < PACKED_HEAD.size).any():
+        raise ValueError("expected a head of packed columns, got a part of it")
+    heads = _gathered(data, "I", starts + 4 * packed, 2 * each).astype(np.int64)
+    counts, stamped = heads[::2], heads[1::2]
+    widths, first = np.tile(_FULL, (len(blobs), 1)), np.zeros(len(blobs), np.int64)
+    some = each[packed]
+    widths[packed] = _gathered(data, "B", starts[packed] + _WIDTHS_AT, len(_FULL) * some).reshape(-1, len(_FULL))
+    first[packed] = _gathered(data, "q", starts[packed] + _FIRST_AT, some)
+    starts = starts + np.where(packed, PACKED_HEAD.size, PLAIN_HEAD.size)
+    found: dict[str, Ints] = {}
+    for (name, code, _), width in zip(CHUNK_COLUMNS, widths.T, strict=True):
+        many = stamped if name == "lag_ns" else counts
+        if (starts + width * many > ends).any() or not np.isin(width, list(WIDTH_CODES)).all():
+            raise ValueError("expected whole columns of chunks, got a part of them")
+        if name in names:
+            column = _column(data, code, starts, many, width)
+            if name in DIFFERENCES:
+                column = _added_up(column, many, width < column.itemsize, first if name == "at_ns" else 0 * first)
+            found[name] = column
+        starts = starts + width * many
+    return found, counts, stamped
+
+
+def _column(data: bytes, code: str, starts: Ints, counts: Ints, widths: Ints) -> Ints:
+    """Return a column of all answers, as numbers of type `code`."""
+    found = np.empty(counts.sum(), code)
+    each = np.unique(widths).tolist()
+    for width in each:
+        mine = widths == width
+        numbers = _gathered(data, WIDTH_CODES[width], starts[mine], counts[mine])
+        if len(each) == 1:  # as nearly always
+            return numbers.astype(code)
+        found[np.repeat(mine, counts)] = numbers
+    return found
+
+
+def _added_up(column: Ints, counts: Ints, differs: Ints, first: Ints) -> Ints:
+    """Return numbers where an answer has differences (`differs`). first: what those of each answer begin from"""
+    if not differs.any():
+        return column
+    sums = np.cumsum(column, dtype=np.int64)
+    before = np.concatenate(([0], sums))[np.cumsum(counts) - counts]
+    sums += np.repeat(first - before, counts)
+    return (sums if differs.all() else np.where(np.repeat(differs, counts), sums, column)).astype(column.dtype)
+
+
+def _gathered(data: bytes, code: str, starts: Ints, counts: Ints) -> Ints:
+    """Return the numbers of runs that stand somewhere in bytes, one run after the other.
+
+    code: of the numbers; starts, counts: the byte at which each run begins, and how many numbers it has
+    """
+    kind = np.dtype(f"<{code}")
+    places = max(len(data) - kind.itemsize + 1, 0)
+    everywhere: Ints = np.ndarray((places,), kind, data, strides=(1,))  # the number that begins at each byte
+    shift = starts - kind.itemsize * (np.cumsum(counts) - counts)
+    found: Ints = everywhere[np.repeat(shift, counts) + kind.itemsize * np.arange(counts.sum())]
+    return found

@@ -19,7 +19,7 @@ import numpy as np
 from otel_llm.load.figures.dependence import inflation
 from otel_llm.load.prompts.wording import prompt_text_of
 from otel_llm.measures import ChunkTable, Floats, Ints, gaps_in
-from otel_llm.sinks.stored_run import read_columns
+from otel_llm.sinks.stored_run import read_columns, unpack
 
 __all__ = ["FAILED", "Paired", "correlation_of", "pair"]
 
@@ -122,7 +122,7 @@ def _signs(columns: Sequence[Sequence[Any]], measures: Mapping[str, Any]) -> Ite
     for measure, each in values.items():
         for percentile, at in _percentiles(measures[measure]):
             yield (measure, percentile), np.where(np.isnan(each), np.nan, each <= at)
-    gap_s, tokens, _, owner = gaps_in(ChunkTable.from_bytes(blobs), ok & np.array(streamed, bool))
+    gap_s, tokens, _, owner = gaps_in(ChunkTable(**unpack(blobs)), ok & np.array(streamed, bool))
     gaps, sizes = gap_s / np.maximum(tokens, 1), _sums(owner, tokens, len(ok))
     for percentile, at in _percentiles(measures["inter_token_latency"]):
         within = _sums(owner, tokens * (gaps <= at), len(ok))

@@ -14,7 +14,7 @@ from otel_llm.load.figures.verdict import ClientError
 from otel_llm.load.report.model import Distribution, OverTime, SlowRequest, TimelineRow
 from otel_llm.measures import Bools, ChunkTable, Floats, Ints, gaps_in, percentile
 from otel_llm.percentiles import BRIEF, percentile_name
-from otel_llm.sinks.stored_run import read_columns
+from otel_llm.sinks.stored_run import read_columns, unpack
 
 __all__ = ["Collected", "collect"]
 
@@ -114,7 +114,7 @@ def _read(rows: Sequence[Sequence[Any]], start: float, *, lags: bool) -> tuple[_
     end = np.array(ended_as, np.int8)
     planned, begun, over, first = (np.array(each, np.float64) for each in columns)
     found = _Requests(np.array(row), end >= _WHOLE, end == _FAILED, planned - start, begun - start, over - start, first)
-    return found, end == _STREAMED, ChunkTable.from_bytes(blobs, lags=lags)
+    return found, end == _STREAMED, ChunkTable(**unpack(blobs, lags=lags))
 
 
 class _Counter:
