@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from otel_llm.load.server.said import server_report
-from otel_llm.load.server.scrape import Scrape
+from otel_llm.load.server.scrape import Look, Scrape
+from otel_llm.load.server.source import Source
 from otel_llm.record import ServerTimes
+from otel_llm.testing import ScriptedServer
 from otel_llm.wire.protocol_files import find_protocol
 from otel_llm.wire.said import Said
 from otel_llm_collector.engine_tables.exposition import find_mismatches
@@ -66,6 +68,25 @@ def test_vllm_s_histograms_are_the_means_of_what_its_answers_said() -> None:
     assert queue.sum / queue.count == pytest.approx(VLLM_RUN["queue"])
     assert prefill.sum / prefill.count == pytest.approx(VLLM_RUN["prefill"])
     assert VLLM_RUN["queue"] + VLLM_RUN["prefill"] < first.sum / first.count < VLLM_RUN["first_token"]
+
+
+def test_a_page_that_begins_with_the_first_request_counts_from_zero() -> None:
+    """LiteLLM's, before and after the 24 requests that it was ever sent."""
+    before, after = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(text), text)
+        for text in (b"python_info 1\n", page("litellm_1.108.7.txt").encode())
+    )
+    with ScriptedServer([before], [after]) as server:
+        look = Look(Source([f"{server.url}/metrics"]))
+        looks = [look(tick, whole=True) for tick in (0, 1)]
+    report = server_report(looks, output_tokens=24 * 8)
+    assert report["complete"]
+    (source,) = report["sources"]
+    assert (source["engine"], source["failed"], source["error"]) == ("litellm", 0, None)
+    assert (report["requests"], report["input_tokens"], report["output_tokens"]) == (24, 24 * 77, 24 * 8)
+    nobody = server_report(looks[:1], output_tokens=0)
+    assert "no engine's metrics are in it" in nobody["sources"][0]["error"]
+    assert (nobody["complete"], nobody["sources"][0]["failed"]) == (False, 1)
 
 
 def said_in(name: str) -> Said:

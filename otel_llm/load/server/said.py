@@ -65,7 +65,7 @@ def _engine(rows: Sequence[Scrape]) -> str:
 
 def _source(url: str, rows: Sequence[Scrape], tables: Mapping[str, EngineTable]) -> dict[str, Any]:
     engine = _engine(rows) or None
-    errors = [row.error for row in rows if row.error is not None]
+    errors = [row.error for row in rows if row.error is not None and not (engine and row.reading is not None)]
     return {
         "url": url,
         "engine": engine,

@@ -28,6 +28,7 @@ class Scrape(msgspec.Struct):
     engine:  whose page it is; "" for one that is no engine's
     whole:   whether histograms were read too
     error:   why there is nothing
+    reading: empty and with an error for a page that has nothing of any engine; some have it from their first request on
     """
 
     url: str
@@ -53,16 +54,17 @@ class Look:
 
     def __call__(self, tick: int, *, whole: bool) -> Scrape:
         """Return what it says now. Never raises."""
-        errors = []
+        nothing: list[Scrape] = []
         for url in self._urls:
             try:
                 found = self._at(url, tick, whole=whole)
             except Exception as error:  # whatever a page holds, the run goes on
-                errors.append(_sentence(error))
-                continue
-            self._urls = [url]
-            return found
-        return Scrape(self._urls[0], tick, now_ns(), error=errors[0])
+                found = Scrape(url, tick, now_ns(), error=_sentence(error))
+            if found.error is None:
+                self._urls = [url]
+                return found
+            nothing.append(found)
+        return next((each for each in nothing if each.reading is not None), nothing[0])
 
     def _at(self, url: str, tick: int, *, whole: bool) -> Scrape:
         if url == NVML:
@@ -77,7 +79,8 @@ class Look:
         if self._table is None:
             if gpus:
                 return Scrape(url, tick, at, gpus=gpus)
-            raise ValueError("no engine's metrics are in it that a table of ours lists (docs/engines.md)")
+            why = "no engine's metrics are in it that a table of ours lists (docs/engines.md)"
+            return Scrape(url, tick, at, whole=whole, reading=Reading(), error=why)
         reading = read_page(text, self._table, histograms=whole)
         return Scrape(url, tick, at, self._table.name, whole, reading, gpus)
 
