@@ -65,8 +65,9 @@ def test_ours_and_the_raw_client_are_held_against_what_was_sent(tmp_path: Path) 
 def test_an_environment_is_of_the_version_that_is_asked_for_and_every_package_has_its_hash(
     environment: Environment,
 ) -> None:
-    asked = environment.lock.with_suffix(".in").read_text().split()[0]
-    assert asked.endswith(f"=={environment.version}")
+    if environment.program is None:
+        asked = environment.lock.with_suffix(".in").read_text().split()[0]
+        assert asked.endswith(f"=={environment.version}")
     text = environment.lock.read_text()
     pinned = [line for line in text.splitlines() if "==" in line and not line.startswith((" ", "#"))]
     assert text.count("\n    --hash=") >= len(pinned) > 1

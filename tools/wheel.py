@@ -44,10 +44,15 @@ def _digest() -> str:
     return hashlib.sha256(decides + SOURCE.read_bytes() + BUILDERS.read_bytes()).hexdigest()[:8]
 
 
-def _build(folder: Path, log: Path) -> None:
-    """Build in a throw-away virtual environment, everything in it checked against its lock."""
+def find_compiler() -> None:
+    """Raise ToolsError where no C++ compiler is on PATH."""
     if not any(shutil.which(name) for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++") if name):
         raise ToolsError("a C++ compiler on PATH", "none", "install one (Debian: apt-get install g++)")
+
+
+def _build(folder: Path, log: Path) -> None:
+    """Build in a throw-away virtual environment, everything in it checked against its lock."""
+    find_compiler()
     environment = folder / "venv"
     python = str(environment / "bin" / "python")
     pip = [python, "-m", "pip", "--disable-pip-version-check"]

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.engines.llama_server import LlamaServer
+from tests.engines.ollama import Ollama
 from tests.engines.triton import Triton
 from tests.engines.vllm import VLLM
 from tests.load.conftest import Perf
@@ -16,7 +17,7 @@ START_S = 500.0
 """An engine compiles and imports for a minute, on a machine that is busy for several."""
 
 Run = Callable[..., Perf]
-_Server = TypeVar("_Server", LlamaServer, Triton, VLLM)
+_Server = TypeVar("_Server", LlamaServer, Ollama, Triton, VLLM)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,6 +45,13 @@ def _started(name: str, kind: type[_Server], folders: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaServer]:
     yield from _started("llama-server", LlamaServer, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ollama]:
+    for server in _started("ollama", Ollama, tmp_path_factory):
+        server.create()
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ class LiteLLMProxy(PartProcess):
         super().__init__(data)
         self.port = free()
         self.url = f"http://{HOST}:{self.port}"
-        self.ready_url = f"{self.url}/health/liveliness"
+        self.ready_url = f"{self.url}/metrics/"
         to = {"model": f"openai/{served}", "api_base": f"{upstream}/v1", "api_key": "none"}
         self._configuration = data / "litellm.json"  # every JSON is YAML
         self._configuration.write_text(

@@ -89,9 +89,9 @@ def test_a_page_that_begins_with_the_first_request_counts_from_zero() -> None:
     assert (nobody["complete"], nobody["sources"][0]["failed"]) == (False, 1)
 
 
-def said_in(name: str) -> Said:
-    """Return what an event of OpenAI's chat protocol says."""
-    plugin = find_protocol("openai_chat")()
+def said_in(name: str, protocol: str = "openai_chat") -> Said:
+    """Return what an event says."""
+    plugin = find_protocol(protocol)()
     plugin.decode((PAGES / name).read_bytes())
     plugin.said.settle()
     return plugin.said
@@ -122,3 +122,12 @@ def test_llama_server_s_last_event() -> None:
     said = said_in("llamacpp_b10434_last_event.json")
     assert (said.input_tokens, said.output_tokens, said.cached_tokens, said.flags) == (56, 4, 0, ())
     assert ServerTimes.of(said.server) == ServerTimes(source=("llama.cpp",), prefill=0.148167, decode=0.055455)
+
+
+def test_ollama_s_last_line() -> None:
+    """Of a request that waited for nobody: what its total has besides is 1.7 ms."""
+    said = said_in("ollama_0.17.4_last_line.json", "ollama_chat")
+    assert (said.input_tokens, said.output_tokens, said.finish_reasons, said.flags) == (14, 4, ("length",), ())
+    assert ServerTimes.of(said.server) == ServerTimes(
+        source=("ollama",), load=0.002553868, prefill=0.011857717, decode=0.052728918, total=0.068883032
+    )
