@@ -120,22 +120,44 @@ def test_only_telemetry_reaches_the_gateway_and_a_node_can_be_drained() -> None:
     assert by_kind["OpenTelemetryCollector"]["podDisruptionBudget"]["maxUnavailable"] == 1
 
 
+def may_read(account: str) -> set[str]:
+    """What a service account of the kit may list and watch, and nothing else may it do."""
+    named = {(found["kind"], found["metadata"]["name"]): found for found in objects()}
+    assert ("ServiceAccount", account) in named
+    binding = named["ClusterRoleBinding", account]
+    (subject,) = binding["subjects"]
+    assert ("Namespace", subject["namespace"]) in named
+    assert (subject["kind"], subject["name"]) == ("ServiceAccount", account)
+    rules = named["ClusterRole", binding["roleRef"]["name"]]["rules"]
+    assert all(set(rule["verbs"]) == {"get", "list", "watch"} for rule in rules)
+    return {resource for rule in rules for resource in rule["resources"]}
+
+
 def test_target_allocator_may_read_what_it_allocates() -> None:
     """The operator gives it no rights: without these it finds neither monitors nor pods, and nothing is scraped."""
-    by_kind = {found["kind"]: found for found in objects()}
-    account = by_kind["OpenTelemetryCollector"]["spec"]["targetAllocator"]["serviceAccount"]
-    assert by_kind["ServiceAccount"]["metadata"]["name"] == account
-    (subject,) = by_kind["ClusterRoleBinding"]["subjects"]
-    assert (subject["name"], subject["namespace"]) == (account, by_kind["Namespace"]["metadata"]["name"])
-    assert by_kind["ClusterRoleBinding"]["roleRef"]["name"] == by_kind["ClusterRole"]["metadata"]["name"]
-    granted = {
-        resource
-        for rule in by_kind["ClusterRole"]["rules"]
-        if {"list", "watch"} <= set(rule["verbs"])
-        for resource in rule["resources"]
-    }
-    assert {"podmonitors", "pods", "namespaces"} <= granted
-    assert all(set(rule["verbs"]) == {"get", "list", "watch"} for rule in by_kind["ClusterRole"]["rules"])
+    (agent,) = (found["spec"] for found in objects() if found["kind"] == "OpenTelemetryCollector")
+    assert {"podmonitors", "pods", "namespaces"} <= may_read(agent["targetAllocator"]["serviceAccount"])
+
+
+def test_gateway_is_told_which_pod_sends_and_may_read_no_more_than_that() -> None:
+    (pod,) = (found["spec"]["template"]["spec"] for found in objects() if found["kind"] == "StatefulSet")
+    assert pod["automountServiceAccountToken"]
+    assert may_read(pod["serviceAccountName"]) == {"pods", "namespaces"}
+    (container,) = pod["containers"]
+    assert "--config=/etc/otel_llm/kubernetes.yaml" in container["args"]
+    said = {each["name"]: each.get("value") for each in container["env"]}
+    assert said["TRACES_PROCESSORS"] == "[memory_limiter, k8s_attributes, tail_sampling]"
+
+
+def test_who_sends_is_looked_up_before_anything_else_and_agents_are_not_what_they_scrape() -> None:
+    base, added = (yaml_files.read(COLLECTOR / "config" / name) for name in ("base.yaml", "kubernetes.yaml"))
+    first, *others = base["service"]["pipelines"]["metrics/otlp"]["processors"]
+    pipelines = added["service"]["pipelines"]
+    assert pipelines == {"metrics/otlp": {"processors": [first, "k8s_attributes", *others]}}
+    (agent,) = (found for found in objects() if found["kind"] == "OpenTelemetryCollector")
+    (excluded,) = (each["name"] for each in added["processors"]["k8s_attributes"]["exclude"]["pods"])
+    assert re.match(excluded, f"{agent['metadata']['name']}-collector-0")
+    assert not re.match(excluded, "my-app-7c9d4-x2x")
 
 
 def test_no_object_is_larger_than_what_kubectl_annotates() -> None:
