@@ -15,7 +15,7 @@ from rich.console import Console
 from benchmarks.find import ENGINE, NEAR, QUEUES, bad_share, bisect, find
 from otel_llm.load.study.bracket import OUTCOMES, outcome_of, print_bracket
 from otel_llm.load.study.limit import Share, limit_of
-from otel_llm.load.study.rows import limited_at, reasons_of
+from otel_llm.load.study.rows import limited_at, limits_shown, reasons_of
 from otel_llm.load.study.search import Answer, Outcome, Search
 from tests.in_process import command
 from tests.load.test_perf import chat
@@ -221,7 +221,9 @@ def test_a_point_at_which_the_client_was_the_limit_says_why() -> None:
         {"load": load, "loop": "rate", "outcome": outcome, "verdict": "missed", "client_reasons": ["reads were late"]}
         for load, outcome in ((9.0, "holds"), (12.0, "void"))
     ]
-    assert list(limited_at(rows)) == ["12/s: reads were late"]
+    assert list(limited_at(rows)) == [("12/s", ["reads were late"])]
+    rows[1]["client_reasons"] = ["reads were late", "requests left late"]
+    assert list(limits_shown(rows)) == ["12/s: reads were late", "      requests left late"]
 
 
 def test_the_answer_says_where_the_limit_most_likely_is_in_one_line_of_a_terminal() -> None:

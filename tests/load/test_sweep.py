@@ -256,7 +256,7 @@ def test_the_table_fits_and_says_what_its_marks_mean(width: int) -> None:
     assert "…" not in text
     for verdict in ("overload", "void"):
         assert f"{verdict}  {VERDICTS[verdict]}" in text
-    assert "      4/s: reads were late; requests left late\n" in text
+    assert "      4/s: reads were late\n           requests left late\n" in text
     assert "2/s:" not in text
     assert "*  too few independent values" in text
 

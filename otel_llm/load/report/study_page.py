@@ -107,7 +107,7 @@ def _verdict(rows: Sequence[Mapping[str, Any]]) -> Verdict:
         )
     loads = ", ".join(dict.fromkeys(str(Load(row["loop"], row["load"])) for row in void))
     title = f"The client was the limit at {len(void)} of {len(rows)} points"
-    why = "".join(f" At {line}." for line in limited_at(rows))
+    why = "".join(f" At {load}: {'; '.join(reasons)}." for load, reasons in limited_at(rows))
     return Verdict("doubtful", title, f"They say nothing of the server: {loads}.{why}")
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from otel_llm.load.study.cells import coloured_table, per_second
 from otel_llm.load.study.loads import Load, Loop
-from otel_llm.load.study.rows import limited_at
+from otel_llm.load.study.rows import limits_shown
 from otel_llm.load.study.search import Answer
 
 __all__ = ["OUTCOMES", "answer_of", "bracket_table", "limit_line", "outcome_of", "print_bracket"]
@@ -59,7 +59,7 @@ def print_bracket(
     for outcome in OUTCOMES:
         if any(row["outcome"] == outcome for row in rows):
             console.print(f"[{_COLOURS[outcome]}]{outcome}[/]  {OUTCOMES[outcome]}", soft_wrap=True)
-    for line in limited_at(rows):
+    for line in limits_shown(rows):
         console.print(f"      {line}", soft_wrap=True)
     console.print(f"[dim]{ASSUMED}[/]", soft_wrap=True)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from otel_llm.load.study.loads import Load
 from otel_llm.load.study.point import Point
 
-__all__ = ["COLOURS", "VERDICTS", "limited_at", "reasons_of", "row_of", "verdict_of_run"]
+__all__ = ["COLOURS", "VERDICTS", "limited_at", "limits_shown", "reasons_of", "row_of", "verdict_of_run"]
 
 _TOLERATED: Final = 0.01
 
@@ -76,11 +76,18 @@ def reasons_of(verdict: str, reasons: Sequence[str]) -> str:
     return f"{verdict}: {reasons[0]}" if verdict == "void" and reasons else verdict
 
 
-def limited_at(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield a line for each load at which this client was the limit: the load, and all that shows it."""
+def limited_at(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield each load at which this client was the limit, and all that shows it."""
     for row in rows:
         if row.get("outcome", row["verdict"]) == "void" and row["client_reasons"]:
-            yield f"{Load(row['loop'], row['load'])}: {'; '.join(row['client_reasons'])}"
+            yield str(Load(row["loop"], row["load"])), row["client_reasons"]
+
+
+def limits_shown(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the same as lines, one for each reason; the first of a load begins with it."""
+    for load, reasons in limited_at(rows):
+        for number, reason in enumerate(reasons):
+            yield f"{' ' * len(load)}  {reason}" if number else f"{load}: {reason}"
 
 
 def verdict_of_run(report: Mapping[str, Any]) -> str:

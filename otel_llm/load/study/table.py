@@ -9,7 +9,7 @@ from otel_llm.load.show.rows import milliseconds
 from otel_llm.load.study.capacity import model_lines
 from otel_llm.load.study.cells import coloured_table, per_second
 from otel_llm.load.study.loads import Load, Loop
-from otel_llm.load.study.rows import COLOURS, VERDICTS, limited_at
+from otel_llm.load.study.rows import COLOURS, VERDICTS, limits_shown
 
 __all__ = ["legend_of", "print_sweep", "summary_of", "sweep_table"]
 
@@ -66,7 +66,7 @@ def print_sweep(
         colour = "yellow" if sign == "*" else COLOURS.get(sign)
         console.print(f"[{colour}]{sign}[/]  {about}" if colour else line, soft_wrap=True)
         if sign == _PROVES_NOTHING:
-            for reason in limited_at(rows):
+            for reason in limits_shown(rows):
                 console.print(f"      {reason}", soft_wrap=True)
 
 
