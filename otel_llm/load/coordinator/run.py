@@ -198,6 +198,9 @@ class Run:
             display = stack.enter_context(self._display())
 
             def finished(batch: Sequence[FinishedCall], machine: Machine | None) -> None:
+                if batch and not display.logs:
+                    self._take(batch, delivery, machine)  # whole: what is taken together costs less
+                    return
                 while batch:
                     part, batch = batch[: self._until_log], batch[self._until_log :]
                     self._take(part, delivery, machine)

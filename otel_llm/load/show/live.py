@@ -76,9 +76,14 @@ class Display:
             with suppress(OSError):
                 self._live.stop()
 
+    @property
+    def logs(self) -> bool:
+        """Whether `log` writes lines, as it does where no terminal shows the run."""
+        return self._live is None or self._both
+
     def log(self) -> None:
         """Log where the run stands, unless a terminal shows it."""
-        if self._live is None or self._both:
+        if self.logs:
             log.info(log_line(log_fields(self._stats, self._concurrency)))
 
     def turn(self, sent: int, in_flight: int) -> None:
