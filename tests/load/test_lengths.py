@@ -121,6 +121,7 @@ LIMITS = {
     "sglang_grpc": {"sampling_params": {"max_new_tokens": 7, "min_new_tokens": 7, "ignore_eos": True}},
     "tgi_generate": {"parameters": {"max_new_tokens": 7}},
     "triton_generate": {"max_tokens": 7},
+    "vllm_batch": {"max_tokens": 7, "min_tokens": 7, "ignore_eos": True},
     "vllm_generate": {"sampling_params": {"max_tokens": 7, "min_tokens": 7, "ignore_eos": True}},
     "vllm_realtime": {},
     "vllm_grpc": {"sampling_params": {"max_tokens": 7, "min_tokens": 7, "ignore_eos": True}},

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from otel_llm.sim import Behaviour, SimProcess
-from otel_llm.wire.discovery import load_protocol, protocols
 from tests.load.conftest import Perf
 
 Run = Callable[..., Perf]
@@ -31,7 +30,7 @@ def test_a_whole_answer_is_asked_for_where_the_protocol_has_it(perf: Run, sim: S
     assert not sim.log()[0]["path"].endswith(("stream", "streamGenerateContent"))
 
 
-@pytest.mark.parametrize("name", [name for name in protocols() if not load_protocol(name).streams])
+@pytest.mark.parametrize("name", ["openai_embeddings", "rerank"])
 def test_what_makes_no_token_has_a_latency_and_no_first_token(
     perf: Run, sim: SimProcess, name: str, tmp_path: Path
 ) -> None:
@@ -49,6 +48,26 @@ def test_what_makes_no_token_has_a_latency_and_no_first_token(
     }  # fmt: skip
     assert measures["request_latency"]["min"] >= TTFT
     assert all(row["tokens"] == 0 for row in sim.log())
+
+
+def test_a_batch_has_the_tokens_of_all_its_answers_and_no_first_token(
+    perf: Run, sim: SimProcess, tmp_path: Path
+) -> None:
+    sim.reset()
+    texts = tmp_path / "batches.jsonl"
+    texts.write_text('{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}\n')
+    run = perf(
+        "--url", f"{sim.url}/v1/chat/completions/batch", "--model", "m", "--dataset", str(texts),
+        "--dataset-format", "jsonl_messages", "-n", "6", "--parallel", "3",
+    )  # fmt: skip
+    assert run.code == 0, run.err
+    measures = run.report["measures"]
+    assert (measures["output_tokens"]["count"], measures["output_tokens"]["mean"]) == (6, 22)
+    assert measures["request_latency"]["min"] >= TTFT + 10 * ITL
+    timed = ("time_to_first_token", "inter_token_latency", "time_per_output_token")
+    assert [measures[name]["count"] for name in timed] == [0, 0, 0]
+    assert [row["tokens"] for row in sim.log()] == [22] * 6
+    assert run.report["flags"] == {}
 
 
 def test_an_embedding_without_a_token_is_nothing_odd(perf: Run, sim: SimProcess) -> None:

@@ -63,10 +63,12 @@ def measured(run: Path, name: str, url: str) -> dict[str, Any]:
 def count(measures: dict[str, Any], rows: list[dict[str, Any]], name: str) -> None:
     """Compare what was counted with what was sent."""
     protocol = load_protocol(name)
-    tokens = 0 if not protocol.streams or name in WITHOUT_TOKENS else TOKENS
-    assert [row["tokens"] for row in rows] == [TOKENS if protocol.streams else 0] * REQUESTS
-    assert measures["time_to_first_token"]["count"] == (REQUESTS if tokens else 0)
-    assert measures["inter_token_latency"]["count"] == REQUESTS * max(tokens - 1, 0)
+    made = TOKENS if protocol.streams or protocol.finishes else 0
+    tokens = 0 if name in WITHOUT_TOKENS else made
+    timed = tokens if protocol.streams else 0
+    assert [row["tokens"] for row in rows] == [made] * REQUESTS
+    assert measures["time_to_first_token"]["count"] == (REQUESTS if timed else 0)
+    assert measures["inter_token_latency"]["count"] == REQUESTS * max(timed - 1, 0)
     assert measures["output_tokens"]["count"] == (REQUESTS if tokens else 0)
     assert measures["output_tokens"]["mean"] == (tokens or None)
 

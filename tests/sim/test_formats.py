@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from otel_llm.record import KIND_NAMES
+from otel_llm.record import KIND_NAMES, TEXT
 from otel_llm.sim import Behaviour, SimServer
 from otel_llm.wire.discovery import load_protocol, protocols
 from otel_llm.wire.framing import framer_of
@@ -160,7 +160,18 @@ def test_a_path_that_no_protocol_has_is_refused_with_those_that_are_there() -> N
     assert ":streamGenerateContent" in json.loads(heard.body)["error"]["message"]
 
 
-@pytest.mark.parametrize("name", [name for name in SPOKEN if not load_protocol(name).streams])
+def test_a_batch_has_an_answer_for_each_conversation() -> None:
+    protocol = load_protocol("vllm_batch")
+    ask = Ask(model="m", messages=[{"role": "user", "content": text} for text in "abc"], parameters={"max_tokens": 4})
+    with SimServer() as sim, Client(sim.url) as client:
+        heard = client.ask("POST", protocol.path("m", stream=False), protocol.encode(ask).body)
+        (row,) = sim.log
+    plugin = protocol()
+    assert plugin.decode(heard.body) == (TEXT, " tok" * 12, 12)
+    assert (plugin.said.finish_reasons, plugin.said.output_tokens, row["tokens"]) == (("length",) * 3, 12, 12)
+
+
+@pytest.mark.parametrize("name", ["openai_embeddings", "rerank"])
 def test_what_makes_no_token_answers_at_once(name: str) -> None:
     protocol = load_protocol(name)
     request = protocol.encode(Ask(model="m", messages=[{"role": "user", "content": text} for text in "abc"]))

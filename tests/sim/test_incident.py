@@ -91,4 +91,4 @@ def test_an_incident_begins_by_itself_after_its_time() -> None:
 
 def test_an_unknown_incident_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sim", "--incident", "flood"]) == 2
-    assert "'slow-replica' for the knob incident, got 'flood'" in capsys.readouterr().err
+    assert "slow-replica for the knob incident, got 'flood'" in capsys.readouterr().err

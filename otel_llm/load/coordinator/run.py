@@ -196,13 +196,11 @@ class Run:
             coordinator.start()  # before anything here starts a thread
             delivery = Delivery(*self._open_sinks(coordinator.health), interrupts, self.stats)
             display = stack.enter_context(self._display())
+            logs = display.logs
 
             def finished(batch: Sequence[FinishedCall], machine: Machine | None) -> None:
-                if batch and not display.logs:
-                    self._take(batch, delivery, machine)  # whole: what is taken together costs less
-                    return
-                while batch:
-                    part, batch = batch[: self._until_log], batch[self._until_log :]
+                while batch:  # whole where nothing is logged: what is taken together costs less
+                    part, batch = (batch[: self._until_log], batch[self._until_log :]) if logs else (batch, ())
                     self._take(part, delivery, machine)
                     self._until_log -= len(part)
                     if not self._until_log:

@@ -1,6 +1,7 @@
 """The text of a request and of an answer, taken from what was sent and received."""
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, Final
 
 from otel_llm.wire.protocol import Protocol
@@ -38,14 +39,17 @@ def _text_in(value: Any) -> str:
 
 
 def messages_of(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the messages of a request body of any protocol; a prompt is one message of the user's."""
+    """Return the messages of a request body of any protocol, of a batch those of all its conversations.
+
+    A prompt is one message of the user's.
+    """
     for name in ("input", "response"):
         if isinstance(inside := body.get(name), Mapping):
             return messages_of(inside)
     system = [{"role": "system", "content": text}] if isinstance(text := body.get("system"), str) else []
     for name in ("messages", "input"):
         if isinstance(found := body.get(name), list):
-            return [*system, *found]
+            return [*system, *chain.from_iterable(each if isinstance(each, list) else [each] for each in found)]
     return [*system, {"role": "user", "content": prompt_text_of(body)}]
 
 

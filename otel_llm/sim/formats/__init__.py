@@ -20,7 +20,7 @@ from otel_llm.sim.formats.engines import (
 from otel_llm.sim.formats.format import Format, Json, Question, object_in
 from otel_llm.sim.formats.images import Images
 from otel_llm.sim.formats.messages import AnthropicMessages, CohereChat
-from otel_llm.sim.formats.openai import ChatCompletions, Completions, Responses
+from otel_llm.sim.formats.openai import ChatBatch, ChatCompletions, Completions, Responses
 from otel_llm.sim.formats.pooling import Embeddings, Rerank
 from otel_llm.sim.formats.running import DashScope, Gemini
 from otel_llm.sim.formats.speech import Speech
@@ -30,6 +30,7 @@ __all__ = ["FORMATS", "Format", "Question", "read_question"]
 
 FORMATS: Final[Mapping[str, tuple[type[Format], ...]]] = {
     "/chat/completions": (ChatCompletions,),
+    "/chat/completions/batch": (ChatBatch,),
     "/completions": (Completions,),
     "/responses": (Responses,),
     "/messages": (AnthropicMessages,),

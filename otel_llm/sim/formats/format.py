@@ -142,6 +142,11 @@ class Format:
         """Return an error inside a stream."""
         return {"error": {"message": message, "type": "server_error", "code": 500}}
 
+    @property
+    def made(self) -> int:
+        """How many tokens the whole answer has: to one question, or to all of them where a request may hold several."""
+        return self.question.tokens if self.generates else 0
+
     def count(self, tokens: int) -> int:
         """Return the number of output tokens as it is to be stated, which a knob may make a lie."""
         return tokens + self._lie

@@ -7,7 +7,7 @@ from otel_llm.sim.formats.format import Format, Json, Question, object_in
 from otel_llm.sim.formats.times import llamacpp_times, vllm_times
 from otel_llm.sim.truth import Took
 
-__all__ = ["ChatCompletions", "Completions", "Responses"]
+__all__ = ["ChatBatch", "ChatCompletions", "Completions", "Responses"]
 
 
 class Completions(Format):
@@ -89,6 +89,23 @@ class ChatCompletions(Completions):
     def _whole(self, text: str, thought: str) -> Json:
         thoughts = {self.behaviour.reasoning_field: thought} if thought else {}
         return {"message": {"role": "assistant", "content": text, **thoughts}}
+
+
+class ChatBatch(ChatCompletions):
+    """Many conversations at once, as vLLM has them: a whole answer with a choice for each, and one usage."""
+
+    @classmethod
+    def streams(cls, fields: Json, path: str, headers: Mapping[str, str]) -> bool:
+        return False
+
+    @property
+    def made(self) -> int:
+        return self.question.tokens * self.question.inputs
+
+    def body(self, text: str, thought: str, tokens: int, finish: str) -> Json:
+        whole = self._whole(text, thought)
+        choices = [{"index": i, **whole, "finish_reason": finish} for i in range(self.question.inputs)]
+        return {**self._head, "choices": choices, **(self._usage(self.made) if self.states_usage else {})}
 
 
 class Responses(Format):
