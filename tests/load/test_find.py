@@ -5,7 +5,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -186,8 +186,15 @@ def report(**more: object) -> dict[str, object]:
     certainty = {"verdict": "holds", "requests": 99, "good": 99, "independent": 50.0, "attainment": 1.0}
     return {
         "slo": {"certainty": certainty, "required_attainment": 0.99}, "load": {"overload": None},
-        "client": {"saturated": False, "reasons": []}, **more,
+        "client": {"saturated": False, "reasons": []}, "run": {"arguments": {"rate": 9.0}}, **more,
     }  # fmt: skip
+
+
+def limited(verdict: str | None, terms: Sequence[str], rate: float | None = 9.0) -> dict[str, object]:
+    """Return what a report says of a point at which this client was late."""
+    certainty = {"verdict": verdict, "requests": 99, "good": 99, "independent": 50.0, "attainment": 1.0}
+    slo = {"certainty": certainty, "required_attainment": 0.99, "terms": dict.fromkeys(terms)}
+    return {"client": {"saturated": True}, "slo": slo, "run": {"arguments": {"rate": rate}}}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +203,12 @@ def report(**more: object) -> dict[str, object]:
         ({}, "holds"),
         ({"load": {"overload": {"overloaded": True, "by_client": False}}}, "breaks"),
         ({"load": {"overload": {"overloaded": True, "by_client": True}}}, "void"),
-        ({"client": {"saturated": True}}, "void"),
+        (limited("holds", ["ttft"]), "holds"),
+        (limited("holds", ["ttft", "latency"]), "holds"),
+        (limited("holds", ["ttft", "itl_p99"]), "void"),
+        (limited("holds", ["ttft"], None), "void"),
+        (limited("breaks", ["ttft"]), "void"),
+        (limited(None, ["ttft"]), "void"),
     ],
 )
 def test_a_point_of_an_overloaded_server_breaks_and_one_of_a_limited_client_says_nothing(

@@ -20,6 +20,8 @@ OUTCOMES: Final[Mapping[str, str]] = {
 }
 WORTH: Final = "worth: independent requests that those looked at are worth, as one waits like the one before"
 ASSUMED: Final = "assumed: what holds at a load holds at every lower one, and the server stays as it is meanwhile"
+_FROM_DUE: Final = frozenset(("ttft", "latency"))
+"""Terms of an SLO that, in an open loop, count from when a request was due."""
 _COLOURS: Final = {"holds": "green", "breaks": "red", "unsure": "yellow", "void": "yellow"}
 
 
@@ -29,11 +31,23 @@ def outcome_of(load: float, report: Mapping[str, Any]) -> Answer:
     allowed = 1 - report["slo"]["required_attainment"]
     bad = (certainty["requests"] - certainty["good"] + allowed / 2) / (certainty["requests"] + 1)
     grew = overload is not None and overload["overloaded"]
-    if (grew and overload["by_client"]) or (report["client"]["saturated"] and not grew):
+    late = (
+        report["client"]["saturated"] and not grew and not (certainty["verdict"] == "holds" and _lateness_adds(report))
+    )
+    if (grew and overload["by_client"]) or late:
         return Answer(load, "void", bad)
     if grew:
         return Answer(load, "breaks", max(bad, 0.5))
     return Answer(load, certainty["verdict"] or "unsure", bad, certainty["independent"])
+
+
+def _lateness_adds(report: Mapping[str, Any]) -> bool:
+    """Return whether this client's lateness can only have made worse what the SLO is about.
+
+    It is so where each term counts from the moment at which a request was due: what is sent or read late is late in it.
+    Gaps between tokens may look better where reads were merged, and a closed loop that is late has fewer in progress.
+    """
+    return report["run"]["arguments"]["rate"] is not None and _FROM_DUE.issuperset(report["slo"]["terms"])
 
 
 def print_bracket(
