@@ -1,7 +1,8 @@
 """vLLM's `/v1/chat/completions/batch`: many conversations in one request, all answers in one, when the last is there.
 
-Source: vllm/entrypoints/openai/chat_completion/batch_serving.py, read in 2026. An answer has a choice for each
-conversation, in their order, and one usage for all. One that fails fails them all. There are no streams, and no tools.
+Source: vllm/entrypoints/openai/chat_completion/batch_serving.py, read in 2026, and a real vLLM 0.32. An answer has a
+choice for each conversation, in their order, and one usage for all. One that fails fails them all. There are no
+streams, and no tools. vLLM counts each conversation as a request.
 """
 
 from collections.abc import Mapping

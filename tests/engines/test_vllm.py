@@ -1,5 +1,8 @@
 """`otel-llm perf` against a real vLLM: its times of each request, and its metrics in the same seconds."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from tests.engines.conftest import Run
@@ -50,3 +53,19 @@ def test_token_ids_go_in_and_come_out(run: Run, vllm: VLLM) -> None:
     assert (measures["input_tokens"]["mean"], measures["output_tokens"]["mean"]) == (3, TOKENS)
     rows = {row["what"]: row for row in done.report["server"]["accounts"]}
     assert all(rows[what]["verdict"] == "same" for what in ("requests", "input tokens", "output tokens"))
+
+
+def test_many_conversations_of_one_request_have_an_answer_each(run: Run, vllm: VLLM, tmp_path: Path) -> None:
+    batches = tmp_path / "batches.jsonl"
+    texts = ("one token after another", "and another", "and the last")
+    batches.write_text(json.dumps({"messages": [{"role": "user", "content": text} for text in texts]}) + "\n")
+    done = run(
+        *("--url", f"{vllm.url}/v1/chat/completions/batch", "--model", vllm.model, "--dataset", str(batches)),
+        *("--dataset-format", "jsonl_messages", "-n", "4", "--parallel", "2"),
+        *("--parameters", f"max_tokens={TOKENS}", "ignore_eos=true", "temperature=0"),
+    )
+    assert done.code == 0, done.err
+    measures = done.report["measures"]
+    assert (measures["output_tokens"]["count"], measures["output_tokens"]["mean"]) == (4, len(texts) * TOKENS)
+    assert measures["request_latency"]["count"] == 4
+    assert measures["time_to_first_token"]["count"] == 0
