@@ -10,7 +10,7 @@ import threading
 from benchmarks import own_error
 from otel_llm.load.server.scraper import Scraper
 from otel_llm.load.server.source import Source
-from otel_llm.sim.exposition import Exposition
+from otel_llm.sim.exposition import Exposition, Load
 from otel_llm.sim.truth import SentRow
 from otel_llm.testing import ScriptedServer
 
@@ -20,14 +20,14 @@ BYTES = 55_000
 
 def page() -> bytes:
     """Return a page of vLLM's length: what a table lists, and as much again that none does."""
-    exposition = Exposition()
+    exposition = Exposition("vllm", "m")
     for number in range(1, 200):
         row = SentRow(
             "id", "/v1/chat/completions", "", recv=0, prompt_bytes=9, start=number, end=9 * number * 1_000_000
         )
         row.stamps.extend((number * 1_000_000, 0, 1, 1, 0, 2 * number * 1_000_000, 0, 2, 2, 0))
         exposition.add(row)
-    listed = exposition.page(running=3, waiting=1)
+    listed = exposition.page(Load(0, 0, 0.5))  # idle: at its end it is looked at but once more
     other = b'python_gc_objects_collected_total{generation="0",of="another metric of the process"} 12345.0\n'
     return listed + other * ((BYTES - len(listed)) // len(other))
 
