@@ -36,9 +36,10 @@ def error_writes(answer: Format, status: int, request_id: str, *, close: bool) -
 def whole_writes(answer: Format, request_id: str, fault: str, *, close: bool) -> Iterator[Write]:
     """Return the one write of an answer that is not streamed. It is due with the answer's last token."""
     question, behaviour = answer.question, answer.behaviour
-    each = question.tokens if answer.generates else 0
-    due = next(islice(token_times(behaviour, request_id), max(each - 1, 0), None))
-    tokens, body = answer.made, answer.whole(each, question.finish)
+    tokens = question.tokens if answer.generates else 0
+    due = next(islice(token_times(behaviour, request_id), max(tokens - 1, 0), None))
+    body: bytes = answer.whole(tokens, question.finish)
+    tokens *= answer.answers
     if fault == "disconnect":
         yield due, None, 0, 0
         return

@@ -139,9 +139,8 @@ def _conversations(args: Namespace, form: Form, trace: "Trace", text: TokenText)
 def _said(args: Namespace, whole: "Trace", trace: "Trace", *, timed: bool) -> str:
     """Return the note that says what of the trace is replayed, and when."""
     rows = f"{len(trace):,} of {len(whole):,} requests" if len(trace) < len(whole) else f"{len(whole):,} requests"
-    when = f" over {trace.at_ns[-1] / 1e9:,.6g} s" if timed else " not at its times"
-    if not whole.timed:
-        when = ", which have no times of their own"
+    untimed = " not at its times" if whole.timed else ", which have no times of their own"
+    when = f" over {trace.at_ns[-1] / 1e9:,.6g} s" if timed else untimed
     fast = f", {args.speedup:g} times as fast" if timed and args.speedup is not None else ""
     left = f"; left out, as they asked or answered nothing: {whole.left_out:,}" if whole.left_out else ""
     return f"replayed {Path(args.trace).name}: {rows}{when}{fast}{left}"

@@ -143,9 +143,9 @@ class Format:
         return {"error": {"message": message, "type": "server_error", "code": 500}}
 
     @property
-    def made(self) -> int:
-        """How many tokens the whole answer has: to one question, or to all of them where a request may hold several."""
-        return self.question.tokens if self.generates else 0
+    def answers(self) -> int:
+        """How many answers a whole one holds, all of one length: more where a request has several questions."""
+        return 1
 
     def count(self, tokens: int) -> int:
         """Return the number of output tokens as it is to be stated, which a knob may make a lie."""

@@ -99,13 +99,13 @@ class ChatBatch(ChatCompletions):
         return False
 
     @property
-    def made(self) -> int:
-        return self.question.tokens * self.question.inputs
+    def answers(self) -> int:
+        return self.question.inputs
 
     def body(self, text: str, thought: str, tokens: int, finish: str) -> Json:
         whole = self._whole(text, thought)
-        choices = [{"index": i, **whole, "finish_reason": finish} for i in range(self.question.inputs)]
-        return {**self._head, "choices": choices, **(self._usage(self.made) if self.states_usage else {})}
+        choices = [{"index": i, **whole, "finish_reason": finish} for i in range(self.answers)]
+        return {**self._head, "choices": choices, **(self._usage(tokens * self.answers) if self.states_usage else {})}
 
 
 class Responses(Format):
