@@ -3,7 +3,7 @@
 import itertools
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -80,7 +80,8 @@ class _Looking:
         self._parts = {name: mean(of, SERVICE, window) for name, of in PARTS.items()}
         self._now = {name: store.at(asked, until) for name, asked in self._parts.items()}
         self._before = {name: store.at(asked, self._then) for name, asked in self._parts.items()}
-        self._replicas = {name: store.at(mean(of, (*SERVICE, *REPLICA), window), until) for name, of in PARTS.items()}
+        self._parts_at = {name: mean(of, (*SERVICE, *REPLICA), window) for name, of in PARTS.items()}
+        self._replicas = {name: store.at(asked, until) for name, asked in self._parts_at.items()}
         self._failures, self._requests = failures(SERVICE, window), requests(SERVICE, window)
         self._failed, self._all = store.at(self._failures, until), store.at(self._requests, until)
         self._failed_at = store.at(failures((*SERVICE, *REPLICA), window), until)
@@ -116,11 +117,13 @@ class _Looking:
         gone = [dict(labels)["instance"] for labels in self._down if _only(labels, SERVICE) == of]
         if gone:
             finding.cause, finding.replicas = "down", gone
-            finding.since = self._began(f"1 - up{_matching(of, 'job')}", of, 0.5, gone)
+            asked = f"1 - up{_matching(of, 'job')}"
+            finding.since = self._began(asked, 0.5, lambda labels: dict(labels).get("instance") in gone)
         elif finding.failed > _FAILING:
             finding.cause = "errors"
             self._place(finding, self._by_replica(self._failed_at, of))
-            finding.since = self._began(f"sum by ({', '.join(SERVICE)}) ({self._failures})", of, every * _FAILING)
+            asked = f"sum by ({', '.join(SERVICE)}) ({self._failures})"
+            finding.since = self._began(asked, every * _FAILING, lambda labels: _only(labels, SERVICE) == of)
         else:
             self._judge_times(finding)
 
@@ -133,15 +136,32 @@ class _Looking:
         if told:
             name = max(told, key=grew.__getitem__)
             level = (finding.now[name] * max(finding.before.get(name, 0.0), 1e-3)) ** 0.5
-            finding.since = self._began(self._parts[name], of, level)
+            finding.since = self._began(self._parts[name], level, lambda labels: _only(labels, SERVICE) == of)
+            self._place(finding, self._by_replica(self._replicas[name], of))
         else:
-            apart = {name: _outliers(self._by_replica(self._replicas[name], of)) for name in finding.now}
-            name = next((name for name, found in apart.items() if found), "")
+            name = self._apart(finding)
         if not name:
             return
-        self._place(finding, self._by_replica(self._replicas[name], of))
         full = [replica for replica, share in finding.caches.items() if share > _FULL]
         finding.cause = "cache" if name == "queue" and full else name
+
+    def _apart(self, finding: Finding) -> str:
+        """Return the part of the time that is longer at a replica than at the others, "" if none is."""
+        of = finding.service
+        for name in finding.now:
+            values = self._by_replica(self._replicas[name], of)
+            self._place(finding, values)
+            if len(values) > 1 and finding.replicas:
+                usual = statistics.median(each for replica, each in values.items() if replica not in finding.replicas)
+                level = (min(values[replica] for replica in finding.replicas) * max(usual, 1e-3)) ** 0.5
+                finding.since = self._began(
+                    self._parts_at[name],
+                    level,
+                    lambda labels: _only(labels, SERVICE) == of and _replica(labels) in finding.replicas,
+                )
+                return name
+        finding.alike, finding.replicas = 0, []
+        return ""
 
     @staticmethod
     def _place(finding: Finding, values: Mapping[str, float]) -> None:
@@ -154,16 +174,15 @@ class _Looking:
         found: dict[str, float] = defaultdict(float)
         for labels, value in answer.items():
             if _only(labels, SERVICE) == of:
-                known = dict(labels)
-                found[next((known[name] for name in reversed(REPLICA) if name in known), "")] += value
+                found[_replica(labels)] += value
         return dict(found)
 
-    def _began(self, asked: str, of: Labels, level: float, replicas: Iterable[str] = ()) -> float | None:
-        """Return when a value last rose above a level; None when it was above all the time."""
-        wanted, step = set(replicas), self._window_s / _STEPS
+    def _began(self, asked: str, level: float, concerned: Callable[[Labels], bool]) -> float | None:
+        """Return when a value last rose above a level, of the series concerned; None when it was above all the time."""
+        step = self._window_s / _STEPS
         began: list[float] = []
         for labels, line in self._store.over(asked, self._then - self._window_s, self._until, step).items():
-            if dict(labels).get("instance") in wanted if wanted else _only(labels, SERVICE) == of:
+            if concerned(labels):
                 before = [(self._then, 0.0)] if line and line[0][0] > self._then else []  # it was not there
                 began += [at for (_, low), (at, high) in itertools.pairwise(before + line) if low <= level < high]
         return max(began, default=None)
@@ -187,6 +206,12 @@ def _outliers(values: Mapping[str, float]) -> list[str]:
         if (others := [other for key, other in values.items() if key != name])
         and value > _OUTLIER * max(statistics.median(others), 1e-3)
     ]
+
+
+def _replica(labels: Labels) -> str:
+    """Return the pod, where one is known, else the address."""
+    known = dict(labels)
+    return next((known[name] for name in reversed(REPLICA) if name in known), "")
 
 
 def _only(labels: Labels, names: Iterable[str]) -> Labels:

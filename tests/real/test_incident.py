@@ -1,4 +1,4 @@
-"""The drill: seven incidents of known engines in a real Prometheus, and what `otel-llm incident` says of each."""
+"""The drill: eight incidents of known engines in a real Prometheus, and what `otel-llm incident` says of each."""
 
 import datetime
 import re
@@ -12,6 +12,8 @@ import pytest
 
 from otel_llm import conventions
 from otel_llm.cli import main
+from otel_llm_collector.incident import asking
+from otel_llm_collector.incident.findings import find
 from tests.real.accuracy import RealProgram
 from tests.vocabulary import metric_name
 from tools.services import Prometheus
@@ -53,6 +55,7 @@ INCIDENTS = {
     "slow-replica": Incident(
         {"server_decode_duration": 40.0, "server_inter_token_latency": 0.2}, where=("gpu-2:8000",)
     ),
+    "hidden-replica": Incident({"server_decode_duration": 9.8}, where=("gpu-2:8000",)),  # the mean of all grows 1.48×
     "down": Incident(where=("gpu-3:8000",), up=0),
     "well": Incident(),
 }
@@ -180,6 +183,14 @@ def test_each_incident_is_named_with_its_beginning_and_its_runbook(model: str, s
     found = true.replace(**dict(zip(("hour", "minute", "second"), map(int, began.split(":")), strict=True)))
     assert -STEP_S <= (found - true).total_seconds() % 86_400 <= 75  # the window of a mean is a minute
     assert f"runbook   runbooks/{RUNBOOKS[model]}.md" in text
+
+
+def test_a_replica_apart_has_its_own_beginning_where_the_mean_of_all_hides_it(store: Prometheus, end: int) -> None:
+    found = find(asking.Prometheus(store.url, {}), end, 600.0)
+    (hidden,) = [each for each in found if ("gen_ai_request_model", "hidden-replica") in each.service]
+    assert (hidden.cause, hidden.replicas, hidden.alike) == ("decode", ["gpu-2:8000"], 3)
+    assert hidden.since is not None
+    assert -STEP_S <= hidden.since - (end - BEGAN_S_AGO) <= 75
 
 
 def test_the_replica_is_named_where_it_is_one(screen: str) -> None:
