@@ -1,6 +1,7 @@
 """Real model servers, started for these tests alone: `make test-engines`."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -12,12 +13,13 @@ from tests.engines.vllm import VLLM
 from tests.load.conftest import Perf
 from tests.load.conftest import perf as perf  # a fixture
 from tools.engines import ENGINES
+from tools.process import PartProcess
 
 START_S = 500.0
 """An engine compiles and imports for a minute, on a machine that is busy for several."""
 
 Run = Callable[..., Perf]
-_Server = TypeVar("_Server", LlamaServer, Ollama, Triton, VLLM)
+_Server = TypeVar("_Server", bound=PartProcess)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,7 +34,8 @@ def run(perf: Any) -> Run:
     return lambda *arguments: perf.start(*arguments).wait(timeout_s=400)
 
 
-def _started(name: str, kind: type[_Server], folders: pytest.TempPathFactory) -> Iterator[_Server]:
+def started(name: str, kind: Callable[[Path], _Server], folders: pytest.TempPathFactory) -> Iterator[_Server]:
+    """Yield a server of the engine that is called `name` there, made of a folder of its own and started."""
     if not ENGINES[name].installed:
         pytest.skip(f"needs a real {name}: make engines ARGS={name}")
     server = kind(folders.mktemp(name))
@@ -44,21 +47,21 @@ def _started(name: str, kind: type[_Server], folders: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaServer]:
-    yield from _started("llama-server", LlamaServer, tmp_path_factory)
+    yield from started("llama-server", LlamaServer, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ollama]:
-    for server in _started("ollama", Ollama, tmp_path_factory):
+    for server in started("ollama", Ollama, tmp_path_factory):
         server.create()
         yield server
 
 
 @pytest.fixture(scope="session")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
-    yield from _started("triton", Triton, tmp_path_factory)
+    yield from started("triton", Triton, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLM]:
-    yield from _started("vllm", VLLM, tmp_path_factory)
+    yield from started("vllm", VLLM, tmp_path_factory)

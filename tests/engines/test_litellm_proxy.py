@@ -7,9 +7,8 @@ import pytest
 
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sinks.stored_run import read_records
-from tests.engines.conftest import START_S, Run
+from tests.engines.conftest import Run, started
 from tests.engines.litellm_proxy import KEY, LiteLLMProxy
-from tools.engines import LITELLM
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -25,13 +24,7 @@ def sim() -> Iterator[SimProcess]:
 
 @pytest.fixture(scope="module")
 def proxy(sim: SimProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiteLLMProxy]:
-    if not LITELLM.installed:
-        pytest.skip("needs a real litellm: make engines ARGS=litellm")
-    server = LiteLLMProxy(tmp_path_factory.mktemp("litellm"), sim.url, "m")
-    try:
-        yield server.start(START_S)
-    finally:
-        server.stop()
+    yield from started("litellm", lambda data: LiteLLMProxy(data, sim.url, "m"), tmp_path_factory)
 
 
 def asked(proxy: LiteLLMProxy) -> list[str]:

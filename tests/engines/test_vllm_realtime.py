@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.conftest import START_S, Run
+from tests.engines.conftest import Run, started
 from tests.engines.vllm import environment
 from tools.engines import VLLM as ENVIRONMENT
 from tools.ports import HOST, free
@@ -32,13 +32,7 @@ class Endpoint(PartProcess):
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    if not ENVIRONMENT.installed:
-        pytest.skip("needs a real vllm: make engines ARGS=vllm")
-    server = Endpoint(tmp_path_factory.mktemp("realtime"))
-    try:
-        yield server.start(START_S)
-    finally:
-        server.stop()
+    yield from started("vllm", Endpoint, tmp_path_factory)
 
 
 def test_recordings_go_in_and_words_come_out(run: Run, endpoint: Endpoint) -> None:
