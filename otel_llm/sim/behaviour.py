@@ -60,7 +60,7 @@ class Behaviour:
     done:             whether `data: [DONE]` is sent
     crlf:             whether lines end in CR LF
     times:            a streamed answer says how long it really took: in the words of `vllm` or `llamacpp` where its
-                      protocol is OpenAI's; Ollama's and llama.cpp's own say it in theirs, whichever is named
+                      protocol is OpenAI's; Ollama's, llama.cpp's and SGLang's own say it in theirs, whichever is named
     header_ms:        when the headers leave; below 0: with the first byte of the body
     fault:            `429`, `500`, `503`: answered so, at header_ms, with retry_after seconds;
                       before the event with the token fault_at (the first is 0): `disconnect`, `stall` for stall_ms,

@@ -3,17 +3,33 @@
 import asyncio
 import contextlib
 import threading
-from typing import Self
+import time
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 
+class Held(NamedTuple):
+    """What was passed on at once: when it was read and written, ns of the clock of all stamps; `there`: to the server.
+
+    link: the number of the connection
+    """
+
+    link: int
+    there: bool
+    data: bytes
+    read: int
+    written: int
+
+
 class DelayingProxy:
-    """Forwards to `upstream`, a URL, inside a `with` block; its own URL is `url`."""
+    """Forwards to `upstream`, a URL, inside a `with` block; its own URL is `url`, and `log` is what it held back."""
 
     def __init__(self, upstream: str, delay_s: float) -> None:
         parts = urlsplit(upstream)
         self._upstream, self._delay_s = (parts.hostname, parts.port), delay_s
         self._loop = asyncio.new_event_loop()
+        self._links = 0
+        self.log: list[Held] = []
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -36,14 +52,28 @@ class DelayingProxy:
         self._loop.run_until_complete(_cancel_all())
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._links += 1
+        link = self._links
         far_reader, far_writer = await asyncio.open_connection(*self._upstream)
-        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        there, back = (
+            self._pump(link, reader, far_writer, there=True),
+            self._pump(link, far_reader, writer, there=False),
+        )
+        await asyncio.gather(there, back)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, link: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, there: bool
+    ) -> None:
         """Pass on each read when its time has come; what comes meanwhile is read meanwhile."""
         with contextlib.suppress(OSError):
             while data := await reader.read(1 << 16):
-                self._loop.call_later(self._delay_s, writer.write, data)
+                read = time.perf_counter_ns()
+
+                def write(data: bytes = data, read: int = read) -> None:
+                    self.log.append(Held(link, there, data, read, time.perf_counter_ns()))
+                    writer.write(data)
+
+                self._loop.call_later(self._delay_s, write)
         self._loop.call_later(self._delay_s, writer.close)
 
 

@@ -110,6 +110,39 @@ def test_where_the_server_says_its_total_the_network_is_a_part_of_its_own(run: R
     assert "nobody tells queue" in done.out
 
 
+def test_where_the_server_says_its_first_token_every_part_is_known_and_the_network_s_is_what_was_held_back(
+    run: Run, sim: SimProcess
+) -> None:
+    with DelayingProxy(sim.url, NETWORK_S) as far:
+        done = run("--url", far.url, "--protocol", "sglang_generate", *ASK)
+    found = truths(done, sim)
+    assert len(found) == 24
+    more = []
+    for fact, split, row in found:
+        said = fact.record.server
+        assert said is not None
+        assert (said.source, fact.record.output_tokens, fact.record.finish_reasons) == (("sglang",), 8, ("stop",))
+        assert split.queue == pytest.approx((row["start"] - row["recv"]) / 1e9, abs=ROUNDING)
+        assert split.prefill == pytest.approx((row["first_token"] - row["start"]) / 1e9, abs=ROUNDING)
+        assert row["last_token"] - row["first_token"] <= (said.decode or 0) * 1e9 + 1 <= row["end"] - row["first_token"]
+        assert split.outside == pytest.approx(split.whole - (row["first_token"] - row["recv"]) / 1e9, abs=ROUNDING)
+        assert split.unexplained == pytest.approx(0, abs=ROUNDING)
+        there = next(each for each in far.log if (fact.record.trace_id or "").encode() in each.data)
+        back = next(
+            each for each in far.log
+            if each.link == there.link and not each.there and each.read >= row["first_token"]
+        )  # fmt: skip
+        assert fact.record.sent_ns <= there.read
+        assert back.written <= fact.record.sent_ns + round(split.whole * 1e9)
+        held = (there.written - there.read + back.written - back.read) / 1e9
+        assert 2 * NETWORK_S <= held <= split.outside
+        more.append(split.outside / held - 1)
+    assert min(more) < 0.05, "the least disturbed of them waited for hardly anything else"
+    first = done.report["first_token"]
+    assert first["told"] == {"outside": 24, "queue": 24, "load": 0, "prefill": 24, "unexplained": 24}
+    assert "nobody tells" not in done.out
+
+
 def test_a_run_whose_server_says_nothing_has_no_such_table(run: Run, sim: SimProcess) -> None:
     done = run("--url", f"{sim.url}/x/times=/v1/chat/completions", *ASK)
     assert done.report["first_token"] is None

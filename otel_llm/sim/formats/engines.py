@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from otel_llm.sim.formats.format import Format, Json, object_in
-from otel_llm.sim.formats.times import llamacpp_times, ollama_times
+from otel_llm.sim.formats.times import llamacpp_times, ollama_times, sglang_times
 from otel_llm.sim.truth import Took
 
 __all__ = [
@@ -95,14 +95,23 @@ class TGIGenerate(Format):
 
 
 class SGLangGenerate(Format):
-    """Each event repeats all the text."""
+    """Each event repeats all the text. Where its times are told, they stand in an event behind the last token."""
 
     prompt = "text"
     limits = ("sampling_params.max_new_tokens",)
     counts = marker = True
 
     def piece(self, text: str, *, thought: bool, so_far: int, finish: str | None) -> list[Json]:
-        return [self.body(self.behaviour.text * so_far, "", so_far, finish)]
+        return [self.body(self.behaviour.text * so_far, "", so_far, None if self.behaviour.times else finish)]
+
+    def closing(self, tokens: int, finish: str) -> list[Json]:
+        if not self.behaviour.times:
+            return []
+        ended = self.body(self.behaviour.text * tokens, "", tokens, finish)
+        return [{**ended, "meta_info": ended["meta_info"] | self.times()}]
+
+    def own_times(self, took: Took) -> Json:
+        return sglang_times(took)
 
     def body(self, text: str, thought: str, tokens: int, finish: str | None) -> Json:
         counts = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.count(tokens), "cached_tokens": 0}

@@ -8,8 +8,9 @@ from typing import Any
 
 from otel_llm.sim.truth import Took
 
-__all__ = ["llamacpp_times", "ollama_times", "vllm_times"]
+__all__ = ["llamacpp_times", "ollama_times", "sglang_times", "vllm_times"]
 
+_S = 1e9
 _MS = 1e6
 
 
@@ -42,3 +43,16 @@ def ollama_times(took: Took, tokens: int) -> dict[str, Any]:
     """Return durations in ns; that of the tokens after the first is left out where there are none."""
     spent = {"eval_duration": took.decode} if tokens > 1 else {}
     return {"total_duration": took.total, "load_duration": 0, "prompt_eval_duration": took.prefill, **spent}
+
+
+def sglang_times(took: Took) -> dict[str, Any]:
+    """Return what `meta_info` has with `--enable-metrics`, in seconds; its moments count from the request's arrival."""
+    first = (took.queue + took.prefill) / _S
+    return {
+        "queue_time": took.queue / _S,
+        "num_retractions": 0,
+        "forward_entry_time": took.queue / _S,
+        "prefill_finished_time": first,
+        "first_token_latency": first,
+        "e2e_latency": took.total / _S,
+    }
