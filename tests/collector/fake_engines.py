@@ -363,7 +363,7 @@ def _pages() -> dict[str, Exposition]:
             'route="/v1/chat/completions"',
             {},
             dict.fromkeys(("vllm_router_requests_total", "vllm_router_request_errors_total"), "counter"),
-            {"vllm_router_request_errors_total": 'error_type="request_failed"'},
+            {"vllm_router_request_errors_total": 'error_type="non_retryable_error"'},
         ),
         "nim": Exposition(
             'model_name="llama-8b"',

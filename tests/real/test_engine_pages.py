@@ -138,13 +138,32 @@ PAGES = {
         {
             "smg_router_requests_total": "counter",
             "smg_router_request_errors_total": "counter",
+            "smg_worker_retries_exhausted_total": "counter",
             "smg_admission_queue_depth": "gauge",
             "smg_admission_inflight": "gauge",
         },
         'smg_router_requests_total{model="m",router_type="http",endpoint="chat",streaming="true"} 50',
         'smg_router_request_errors_total{model="m",router_type="http",endpoint="chat",error_type="no_workers"} 6',
+        *(  # with prefill and decode apart it counts a request at both
+            f'smg_worker_retries_exhausted_total{{worker_type="{worker}",endpoint="chat"}} {count}'
+            for worker, count in (("regular", 5), ("prefill", 3), ("decode", 3))
+        ),
         "smg_admission_queue_depth 4",
         "smg_admission_inflight 12",
+    ),
+    "vllm_router": page(
+        {
+            "vllm_router_requests_total": "counter",
+            "vllm_router_request_errors_total": "counter",
+            "vllm_router_retries_exhausted_total": "counter",
+        },
+        'vllm_router_requests_total{route="/v1/chat/completions"} 40',
+        'vllm_router_request_errors_total{route="/v1/chat/completions",error_type="non_retryable_error"} 2',
+        # five tries of one request, which is among those that failed at all of them
+        'vllm_router_request_errors_total{route="/v1/chat/completions",error_type="no_available_workers"} 5',
+        # who asked for the engine's version
+        'vllm_router_request_errors_total{route="/version",error_type="backend_error"} 7',
+        'vllm_router_retries_exhausted_total{route="/v1/chat/completions"} 3',
     ),
     "ray_serve": page(
         {
@@ -200,6 +219,7 @@ PAGES = {
 }
 ENDED = {
     "smg": {"": 50},
+    "vllm_router": {"": 40, "non_retryable_error": 2, "_OTHER": 3},
     "bifrost": {"": 35, "rate_limit": 4, "_OTHER": 1},
     "tei": {"": 9, "overloaded": 3},
     "aibrix": {"": 20, "503": 4},
@@ -249,7 +269,7 @@ def test_failures_have_their_type(name: str, store: Prometheus) -> None:
 def test_failures_counted_beside_all_requests_are_no_more_requests(store: Prometheus) -> None:
     apart = "otel_llm_server_requests_failed_total"
     assert by("error_type", store, f'{apart}{{job="sglang"}}') == {"abort": 10}
-    assert by("error_type", store, f'{apart}{{job="smg"}}') == {"no_workers": 6}
+    assert by("error_type", store, f'{apart}{{job="smg"}}') == {"no_workers": 6, "_OTHER": 8}
 
 
 def test_total_is_not_added_to_its_priorities_nor_ranks_that_share_a_request(store: Prometheus) -> None:

@@ -28,14 +28,14 @@ def page(name: str) -> str:
 
 
 def read(name: str) -> Reading:
-    return read_page(page(name), find_engine_table(name.partition("_")[0]))
+    return read_page(page(name), find_engine_table(name.rpartition("_")[0]))
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in PAGES.glob("*.txt")))
 def test_a_real_page_is_of_the_engine_that_wrote_it_and_has_what_its_table_lists(name: str) -> None:
     found = recognise(page(name), engine_tables())
     assert found is not None
-    assert found.name == name.partition("_")[0]
+    assert found.name == name.rpartition("_")[0]
     assert find_mismatches(found, page(name)) == []
 
 
@@ -103,6 +103,13 @@ def test_vllm_s_last_event() -> None:
     assert ServerTimes.of(said.server) == ServerTimes(
         source=("vllm",), queue=0.00004624899884220213, prefill=0.956251705003524, decode=15.487954285999876
     )
+
+
+@pytest.mark.parametrize("name", ["smg_0.3.2.txt", "vllm_router_0.1.17.txt"])
+def test_routers_count_requests_and_nothing_that_only_asks_for_a_version_as_failed(name: str) -> None:
+    """After 24 answers of 28 November 2026, and questions for the engine's version that it had no answer to."""
+    found = read(name)
+    assert (found.counters["server_requests"], found.failed) == (24, {})
 
 
 def test_llama_server_counts_tokens_from_its_cache_apart() -> None:
