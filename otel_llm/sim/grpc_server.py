@@ -21,6 +21,21 @@ __all__ = ["GrpcListening"]
 _OPTIONS: Final = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1))
 _CUT: Final = orjson.dumps({"status": "UNAVAILABLE", "details": "the connection was cut"})
 
+_HEALTH: Final = frozenset(
+    (
+        "/grpc.health.v1.Health/Check",
+        "/inference.GRPCInferenceService/ModelReady",
+        "/inference.GRPCInferenceService/ServerLive",
+        "/inference.GRPCInferenceService/ServerReady",
+        "/sglang.grpc.scheduler.SglangScheduler/HealthCheck",
+        "/vllm.grpc.engine.VllmEngine/HealthCheck",
+    )
+)
+"""Methods that ask whether the server, or a model of whatever name, is ready."""
+
+_READY: Final = b"\x08\x01"
+"""What all of them are answered: the first field is 1, which is true, and to the first of them SERVING."""
+
 Reply = tuple[bool, bytes]
 """(whether it is a status, what it says)"""
 
@@ -93,6 +108,8 @@ class GrpcListening(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has
 
     def service(self, call: Any) -> Any:
         """Return what answers a method, which need not be one of a stream: on the wire one message is a stream too."""
+        if call.method in _HEALTH:
+            return grpc.unary_unary_rpc_method_handler(_ready)
         spoken = GRPC_FORMATS.get(call.method)
         if spoken is None:
             return None
@@ -123,3 +140,7 @@ class GrpcListening(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has
                 yield said
         finally:
             call.left()
+
+
+async def _ready(*_: object) -> bytes:
+    return _READY

@@ -1,14 +1,19 @@
 """`otel-llm perf` against a real Triton: what it counts, and what it does not."""
 
+import json
+import subprocess
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from otel_llm.sim import Behaviour, SimProcess
 from otel_llm_collector.engine_tables.reading import read_page
 from otel_llm_collector.engine_tables.table import find_engine_table
 from tests.engines.conftest import Run
 from tests.engines.triton import GAP_S, Triton
+from tools.engines import TRITON
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -63,3 +68,20 @@ def test_its_duration_is_without_the_stream(run: Run, triton: Triton) -> None:
     requests, seconds = (now - then for now, then in zip(told(), before, strict=True))
     assert requests == REQUESTS
     assert seconds / requests < done.report["measures"]["request_latency"]["p50"] / 2
+
+
+def heard_by_its_client(address: str, model: str) -> Any:
+    script = Path(__file__).with_name("triton_client.py")
+    done = subprocess.run(
+        [TRITON.python, str(script), address, model, str(TOKENS)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_its_client_finds_it_ready_and_reads_its_stream_and_those_of_the_simulated_server(triton: Triton) -> None:
+    with SimProcess(Behaviour(text="t "), grpc=True) as sim:
+        simulated = heard_by_its_client(sim.grpc_url.removeprefix("grpc://"), "m")
+    assert simulated == {"ready": [True] * 3, "texts": ["t "] * TOKENS}
+    real = heard_by_its_client(triton.grpc_address, triton.model)
+    assert real == {"ready": [True] * 3, "texts": [f"t{number} " for number in range(TOKENS)]}

@@ -30,6 +30,7 @@ from otel_llm.wire.target import Target
 from tests.asking import ask_of
 from tests.load.conftest import Perf
 from tests.load.engine_servers import TOKENS, EngineServer
+from tests.load.grpc_server import put
 from tests.load.test_exchange import PLAN
 from tests.load.tokenizers_made import byte_level
 
@@ -195,6 +196,29 @@ def test_the_simulated_server_is_measured_and_the_gateways_stubs_read_it(perf: R
         "stop", 11 if "sglang" in name else 1,
     )  # fmt: skip
     assert [len(each.complete.output_ids) for each in whole] == [11]
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_gateways_find_the_simulated_server_well(sim: SimProcess, name: str) -> None:
+    stub, messages, _ = CALLS[name]
+    with grpc.insecure_channel(sim.grpc_url.removeprefix("grpc://")) as channel:
+        assert stub(channel).HealthCheck(messages.HealthCheckRequest()).healthy
+
+
+@pytest.mark.parametrize(
+    ("method", "asked"),
+    [
+        ("grpc.health.v1.Health/Check", b""),
+        ("inference.GRPCInferenceService/ServerLive", b""),
+        ("inference.GRPCInferenceService/ServerReady", b""),
+        ("inference.GRPCInferenceService/ModelReady", put(1, "m")),
+    ],
+)
+def test_the_simulated_server_is_ready_and_that_is_no_request(sim: SimProcess, method: str, asked: bytes) -> None:
+    sim.reset()
+    with grpc.insecure_channel(sim.grpc_url.removeprefix("grpc://")) as channel:
+        assert channel.unary_unary(f"/{method}")(asked, timeout=30) == put(1, 1)
+    assert sim.log() == []
 
 
 @pytest.mark.parametrize("stream", [True, False])
