@@ -8,6 +8,8 @@ import asyncio
 import ctypes
 import os
 from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, Final
 
 from otel_llm.clock import now_ns
@@ -95,22 +97,28 @@ def make_alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> T
 
 
 class Sleeper:
-    """Lets one task sleep until a moment, as finely as the platform's alarm is. Close it before the loop."""
+    """Lets tasks sleep until moments, as finely as the platform's alarm is. Close it before the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop, self._alarm = loop, make_alarm(loop, self._ring)
-        self._woken: asyncio.Future[None] = loop.create_future()
+        self._asleep: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._order = count()
 
     async def until(self, at_ns: int) -> None:
         """Return at `at_ns` of the monotonic clock, or soon after, never before."""
-        self._woken = self._loop.create_future()
-        self._alarm.set(at_ns)
-        await self._woken
+        woken = self._loop.create_future()
+        heappush(self._asleep, (at_ns, next(self._order), woken))
+        if self._asleep[0][2] is woken:
+            self._alarm.set(at_ns)
+        await woken
 
     def close(self) -> None:
         self._alarm.close()
 
     def _ring(self) -> None:
-        self._alarm.set(None)
-        if not self._woken.done():
-            self._woken.set_result(None)
+        now = now_ns()
+        while self._asleep and self._asleep[0][0] <= now:
+            woken = heappop(self._asleep)[2]
+            if not woken.done():  # whose task was cancelled
+                woken.set_result(None)
+        self._alarm.set(self._asleep[0][0] if self._asleep else None)

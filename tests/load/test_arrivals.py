@@ -4,6 +4,7 @@ import asyncio
 import math
 from array import array
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice, pairwise, takewhile
 from typing import Any, cast
@@ -15,14 +16,16 @@ from otel_llm.clock import now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.plan.arrivals import arrival_moments
 from otel_llm.load.plan.plan import LoadPlan
+from otel_llm.load.plan.share import Share
 from otel_llm.load.plan.stages import Floats, Stages
-from otel_llm.load.worker import pacing, worker
+from otel_llm.load.worker import open_loop, worker
+from otel_llm.load.worker.open_loop import OpenLoop
 from otel_llm.load.worker.pacing import Pacing
 from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
 from otel_llm.load.worker.stock import deal
 from otel_llm.sinks.stored_run import read_records
-from otel_llm.wire import alarm
+from otel_llm.wire.alarm import Sleeper, make_alarm
 from otel_llm.wire.loop import new_loop
 from tests.load.conftest import Perf
 from tests.load.test_dealing import NoPool
@@ -165,35 +168,120 @@ def test_no_request_is_sent_before_its_moment(loop: Callable[[], asyncio.Abstrac
     assert max(early) <= 0
 
 
-def test_what_has_waited_for_its_moment_is_sent_before_anything_that_came_later(
+def test_what_is_due_is_sent_in_the_callback_of_the_timer_before_anything_that_came_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    happened = list[str]()
+    sent, in_callback = list[int](), list[int]()
 
-    class Sleeper(alarm.Sleeper):
-        def _ring(self) -> None:
-            super()._ring()
-            asyncio.get_running_loop().call_soon(happened.append, "later")
+    def watched(loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> Any:
+        def rung() -> None:
+            before = len(sent)
+            ring()
+            in_callback.extend(sent[before:])
 
-    async def perform(prepared: Prepared, _connection: Any, due: int, intended: int | None) -> tuple[None, Raw]:
-        happened.append("sent")
-        return None, Raw(prepared.index)
+        return make_alarm(loop, rung)
+
+    def perform(prepared: Prepared, _connection: Any, due: int, intended: int | None) -> Any:
+        sent.append(prepared.index)
+        return answered(prepared)
 
     async def run() -> None:
         pool: Any = NoPool()
         plan = replace(PLAN, rate=Stages.steady(200), arrival_process="constant", number=20)
         (share,) = deal(plan)
-        await Pacing(plan, share, pool, perform).run(now_ns() + 10 * MS)
+        await Pacing(plan, share, pool, perform).run(now_ns() + 100 * MS)
 
-    monkeypatch.setattr(pacing, "Sleeper", Sleeper)
+    monkeypatch.setattr(open_loop, "make_alarm", watched)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(run())
-    assert happened.count("sent") == 20
-    rang = happened.count("later")
-    assert rang, "some moments had not passed before anything could wait for them"
-    assert happened[0] == "sent"
-    before = [one for one, after in pairwise(happened) if after == "later"]
-    assert before == ["sent"] * rang
+    assert in_callback == sent == list(range(20))
+
+
+def beginning(moments: Sequence[int], places: int | None, began: list[tuple[int, int]], answer_s: float) -> OpenLoop:
+    """A loop that begins nothing but pauses."""
+
+    def begin(due: int, intended: int) -> Any:
+        began.append((due, intended))
+        return asyncio.sleep(answer_s)
+
+    return OpenLoop(iter(moments), places, begin, lambda: False)
+
+
+def test_a_wait_for_a_place_is_not_held_against_the_schedule() -> None:
+    began = list[tuple[int, int]]()
+    start = now_ns()
+    moments = [start, start, start + 300 * MS]
+
+    async def run() -> None:
+        await beginning(moments, 1, began, 0.05).run()
+
+    asyncio.run(run())
+    (first, second, third), intended = zip(*began, strict=True)
+    assert intended == tuple(moments)
+    assert first == start
+    assert second - start >= 50 * MS  # due when the place was free
+    assert third == moments[2] or second > moments[2]
+
+
+def test_what_fails_to_begin_ends_the_loop_with_its_error() -> None:
+    def begin(due: int, intended: int) -> Any:
+        raise ZeroDivisionError
+
+    with pytest.raises(ExceptionGroup) as raised:
+        asyncio.run(OpenLoop(iter([now_ns() + 20 * MS]), None, begin, lambda: False).run())
+    assert raised.group_contains(ZeroDivisionError)
+
+
+def test_packets_are_read_between_the_sends_of_a_schedule_that_is_far_behind() -> None:
+    turns = list[int]()
+    began = list[tuple[int, int]]()
+
+    def begin(due: int, intended: int) -> Any:
+        until = now_ns() + 2 * MS  # longer than is sent in a row
+        while now_ns() < until:
+            pass
+        began.append((due, intended))
+        return asyncio.sleep(0)
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+
+        def turn() -> None:
+            turns.append(len(began))
+            loop.call_soon(turn)
+
+        loop.call_soon(turn)
+        await OpenLoop(iter([now_ns()] * 10), None, begin, lambda: False).run()
+
+    asyncio.run(run())
+    assert set(range(1, 10)) <= set(turns)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, new_loop])
+def test_many_tasks_sleep_on_one_alarm_each_until_its_own_moment(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    woken = list[tuple[int, int]]()
+
+    async def sleep(sleeper: Sleeper, at: int) -> None:
+        await sleeper.until(at)
+        woken.append((at, now_ns()))
+
+    async def run() -> None:
+        start = now_ns() + 20 * MS
+        moments = [start + each * MS for each in (30, 5, 5, 20, 0, -40)]
+        with closing(Sleeper(asyncio.get_running_loop())) as sleeper:
+            left = asyncio.create_task(sleep(sleeper, start))
+            asyncio.get_running_loop().call_soon(left.cancel)
+            await asyncio.gather(*(sleep(sleeper, at) for at in moments), left, return_exceptions=True)
+        assert sorted(at for at, _ in woken) == sorted(moments)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run())
+    assert [at for at, _ in woken] == sorted(at for at, _ in woken)
+    assert all(now >= at for at, now in woken)
+
+
+async def answered(prepared: Prepared) -> tuple[None, Raw]:
+    return None, Raw(prepared.index)
 
 
 def of_moments(*at_ms: float) -> LoadPlan:
@@ -323,3 +411,30 @@ def test_moments_that_are_none_are_refused(moments: Sequence[int], rate: float |
     with pytest.raises(ConfigError) as refused:
         replace(PLAN, moments=moments, number=2, rate=None if rate is None else Stages.steady(rate))
     assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize(("due_in", "ticks"), [(1 * MS, 6), (50 * MS, 1), (None, 1)])
+def test_batches_are_handed_over_when_nothing_is_due_soon_or_after_five_ticks(
+    due_in: int | None, ticks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def next_ns(_: Pacing) -> int | None:
+        return None if due_in is None else now_ns() + due_in
+
+    monkeypatch.setattr(Pacing, "next_ns", property(next_ns))
+    flushed = list[int]()
+
+    async def run() -> None:
+        each = worker._Worker(PLAN, Share(0, 1))
+        each.loop, each.ended = asyncio.get_running_loop(), [Raw(index) for index in range(64)]
+        rung = list[int]()
+        monkeypatch.setattr(each, "flush", lambda: flushed.append(len(rung)))
+        for number in range(1, 7):
+            rung.append(number)
+            each.tick()
+            if each.next_tick is not None:
+                each.next_tick.cancel()
+            if flushed:
+                break
+
+    asyncio.run(run())
+    assert flushed == [ticks]

@@ -2,12 +2,14 @@
 
 import asyncio
 import gc
+import math
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from otel_llm.clock import now_ns
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.share import Share
+from otel_llm.load.plan.stages import Stages
 from otel_llm.load.prompts.parsers import Source, open_parser
 from otel_llm.load.worker.channel import GO, Batch, Inbox, LastWord, Ready
 from otel_llm.load.worker.raw import Raw
@@ -104,6 +107,38 @@ def test_a_worker_leaves_no_task_no_socket_and_nothing_for_the_collector(truth: 
     assert left[0] == 0
     assert left[1] < 400, "cyclic garbage per request: the collector is off while a run lasts"
     assert len(list(Path("/proc/self/fd").iterdir())) <= files
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning", "error::pytest.PytestUnraisableExceptionWarning")
+def test_a_request_that_is_sent_in_the_turn_in_which_all_is_stopped_is_accounted_for(truth: TruthServer) -> None:
+    url = f"{truth.url}/x/ttft_ms=60000/v1/chat/completions"
+    plan = LoadPlan(
+        target=Target.parse(url), protocol=OpenAIChat, model="m", number=3, rate=Stages.steady(math.inf),
+        requests=(WireRequest(json_body({"messages": []}, {})),),
+    )  # fmt: skip
+    near, far = socket.socketpair()
+    finished: list[Raw] = []
+    listening = threading.Thread(target=coordinate, args=(near, finished))
+
+    class Stopped(_Worker):
+        """Is told to stop as soon as it has sent, before the task of that request has had a turn."""
+
+        def perform(self, *arguments: Any) -> Any:
+            answer = super().perform(*arguments)
+            if self.sent == self.plan.number:
+                self.loop.call_soon(self.word, b"s")
+            return answer
+
+    listening.start()
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(Stopped(plan, Share(0, 1)).run(far))
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        near.close()
+        listening.join()
+    assert sorted((raw.index, raw.outcome) for raw in finished) == [(i, "cancelled") for i in range(3)]
 
 
 def coordinate(sock: socket.socket, finished: list[Raw]) -> None:

@@ -1,5 +1,6 @@
 """Workers as processes of this machine."""
 
+import gc
 import multiprocessing
 import socket
 import sys
@@ -61,6 +62,8 @@ def _overflow() -> IO[bytes] | None:
 def _in_child(
     plan: LoadPlan, share: Share, sock: socket.socket, file: int | None, inherited: list[socket.socket]
 ) -> None:
+    # what lies about of the parent is not for a child to finalize: its threads are not here (grpc would wait for them)
+    gc.freeze()
     # a copy of the coordinator's ends would keep them open, and a worker would not notice that its coordinator is gone
     for other in inherited:
         other.close()

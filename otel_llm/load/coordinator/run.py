@@ -21,6 +21,7 @@ from otel_llm.load.coordinator.coordinator import Coordinator, warm_up
 from otel_llm.load.coordinator.crew import Crew
 from otel_llm.load.coordinator.delivery import Delivery
 from otel_llm.load.coordinator.garbage import rare_collections
+from otel_llm.load.coordinator.giving_way import giving_way
 from otel_llm.load.coordinator.interrupts import Interrupts
 from otel_llm.load.coordinator.local import LOCAL
 from otel_llm.load.coordinator.reckoning import FinishedCall
@@ -194,6 +195,7 @@ class Run:
             self.server.start()  # looks once, before the first request
             stack.enter_context(rare_collections())
             coordinator.start()  # before anything here starts a thread
+            stack.enter_context(giving_way())  # and who was forked does not
             delivery = Delivery(*self._open_sinks(coordinator.health), interrupts, self.stats)
             display = stack.enter_context(self._display())
             logs = display.logs

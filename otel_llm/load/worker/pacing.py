@@ -4,7 +4,7 @@ What a slot or a planned time begins is a session: one request, or a conversatio
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import closing
 from itertools import islice
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 from otel_llm.clock import now_ns
 from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.plan.share import Share
+from otel_llm.load.worker.open_loop import OpenLoop
 from otel_llm.load.worker.pool import Connection, Pool
 from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
@@ -22,11 +23,16 @@ from otel_llm.wire.alarm import Sleeper
 __all__ = ["Pacing"]
 
 _RAMP_GAP_NS: Final = 5_000_000
-_NAP_S: Final = 0.2
+_NAP_NS: Final = 200_000_000
 _NEVER_NS: Final = 1 << 62
 
-_Perform = Callable[[Prepared, Connection | None, int, int | None], Awaitable[tuple[Connection | None, Raw]]]
-"""Sends a request on a connection (None: any) that is due, and was intended, at these times; see `worker`."""
+_Answer = Coroutine[object, object, tuple[Connection | None, Raw]]
+"""Waits for the end of a request, or of a conversation; returns the connection if it is reusable, and its notes."""
+_Perform = Callable[[Prepared, Connection | None, int, int | None], _Answer]
+"""Sends a request on a connection (None: any) that is due, and was intended, at these times; see `worker`.
+
+It is sent by the call itself, where a connection is open; what is returned waits for the answer.
+"""
 
 
 class Pacing:
@@ -43,17 +49,28 @@ class Pacing:
         self.draining = False
         self.first_took_ns: int | None = None
         self._start_ns, self._ends_ns = 0, _NEVER_NS
+        self._arrivals: OpenLoop | None = None
 
     async def run(self, start_ns: int) -> None:
         """Return when every request has ended."""
         self._start_ns = start_ns
         within = self._plan.duration_s
         self._ends_ns = _NEVER_NS if within is None else start_ns + round(within * 1e9)
-        if self._plan.open_loop:
-            with closing(Sleeper(asyncio.get_running_loop())) as sleeper:
-                await self._open_loop(sleeper)
-        else:
-            await self._closed_loop()
+        with closing(Sleeper(asyncio.get_running_loop())) as self._sleeper:
+            await (self._open_loop() if self._plan.open_loop else self._closed_loop())
+
+    async def _open_loop(self) -> None:
+        """Begin each session at its planned time."""
+        planned = enumerate(islice(self._plan.arrivals(), self._plan.number))
+        moments = (self._start_ns + offset for index, offset in planned if self._share.owns(index))
+        places = self._share.own_slots if self._plan.max_concurrency else None
+        self._arrivals = OpenLoop(moments, places, self._begin, lambda: self._over)
+        await self._arrivals.run()
+
+    @property
+    def next_ns(self) -> int | None:
+        """When the next planned session begins; None where nothing is planned."""
+        return None if self._arrivals is None else self._arrivals.next_ns
 
     @property
     def _closing(self) -> bool:
@@ -67,8 +84,8 @@ class Pacing:
 
     async def _until(self, at_ns: int, *, in_session: bool = False) -> None:
         """Sleep until then, or until it is over; an `asyncio.Event` would cost a task switch per request."""
-        while (delay := at_ns - now_ns()) > 0 and not (self._closing if in_session else self._over):  # noqa: ASYNC110
-            await asyncio.sleep(min(delay / 1e9, _NAP_S))
+        while (now := now_ns()) < at_ns and not (self._closing if in_session else self._over):
+            await self._sleeper.until(min(at_ns, now + _NAP_NS))
 
     async def _closed_loop(self) -> None:
         """Keep every slot busy: each sends its next request when the one before has ended."""
@@ -114,15 +131,17 @@ class Pacing:
                 self._pool.put_back(connection, where)
                 connection = None
 
-    async def _converse(
-        self, prepared: Prepared, connection: Connection | None, due: int, intended: int | None
-    ) -> tuple[Connection | None, Raw]:
-        """Hold a conversation: each turn is sent once the answers before it are there. Return as `perform` does."""
-        session = Session(self._plan, prepared, due if intended is None else intended)
+    def _converse(self, prepared: Prepared, connection: Connection | None, due: int, intended: int | None) -> _Answer:
+        """Begin a conversation: each turn is sent once the answers before it are there. Return as `perform` does."""
+        answer = self._perform(prepared, connection, due, intended)
+        return self._conversation(prepared, answer, due if intended is None else intended)
+
+    async def _conversation(self, prepared: Prepared, answer: _Answer, began_ns: int) -> tuple[Connection | None, Raw]:
+        session = Session(self._plan, prepared, began_ns)
         async with asyncio.TaskGroup() as group:
             for number in session.at_once:
                 group.create_task(self._beside(session, number, group))
-            connection, raw = await self._perform(prepared, connection, due, intended)
+            connection, raw = await answer
             connection = await self._follow(session, session.end(prepared, raw), group, connection)
         return connection, session.last or raw
 
@@ -156,52 +175,19 @@ class Pacing:
         if connection is not None:
             self._pool.put_back(connection, session.first.session % self._pool.endpoints)
 
-    async def _open_loop(self, sleeper: Sleeper) -> None:
-        """Begin each session at its planned time, whatever has come back."""
-        limit = asyncio.Semaphore(self._share.own_slots) if self._plan.max_concurrency else None
-        planned = enumerate(islice(self._plan.arrivals(), self._plan.number))
-        moments = (self._start_ns + offset for index, offset in planned if self._share.owns(index))
-        async with asyncio.TaskGroup() as group:
-            await self._arrivals(moments, sleeper, limit, group)
-
-    async def _arrivals(
-        self, moments: Iterator[int], sleeper: Sleeper, limit: asyncio.Semaphore | None, group: asyncio.TaskGroup
-    ) -> None:
-        """Begin a session at each of these moments.
-
-        A task that has slept until a moment sends at once, and another one waits for the moments after it: a task that
-        only started others would have each send wait for one more turn of the loop, and so for what has arrived.
-        """
-        freed_ns = 0
-        for intended in moments:
-            slept = False
-            while (now := now_ns()) < intended and not self._over:
-                await sleeper.until(min(intended, now + round(_NAP_S * 1e9)))
-                slept = True
-            if limit is not None:
-                full = limit.locked()
-                await limit.acquire()
-                if full:
-                    freed_ns = now_ns()
-            due = max(intended, freed_ns)  # a wait for a place, and behind one who waits, is no lateness of ours
-            if (prepared := self._take()) is None:
-                return
-            arrival = self._arrival(prepared, due, intended, limit)
-            if slept and freed_ns <= intended:
-                group.create_task(self._arrivals(moments, sleeper, limit, group))
-                await arrival
-                return
-            group.create_task(arrival)
-
-    async def _arrival(self, prepared: Prepared, due: int, intended: int, limit: asyncio.Semaphore | None) -> None:
+    def _begin(self, due: int, intended: int) -> Coroutine[object, object, None] | None:
+        """Send the first request of a session; return what waits for the session's end, None when there are no more."""
+        if (prepared := self._take()) is None:
+            return None
         where = prepared.session % self._pool.endpoints
-        performing = self._hold(prepared, self._pool.take(where), due, intended)
+        session = self._hold(prepared, self._pool.take(where), due, intended)
         self._pool.keep_spare(where)
-        connection, _ = await performing
+        return self._arrival(session, where)
+
+    async def _arrival(self, session: _Answer, where: int) -> None:
+        connection, _ = await session
         if connection is not None:
             self._pool.put_back(connection, where)
-        if limit is not None:
-            limit.release()
 
     def _take(self) -> Prepared | None:
         """Return the next request; None when there are no more, or no more may begin."""

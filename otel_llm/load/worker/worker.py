@@ -11,10 +11,12 @@ import math
 import signal
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
+
+import msgspec
 
 from otel_llm.clock import cpu_ns, now_ns
 from otel_llm.errors import RemoteError
@@ -29,6 +31,7 @@ from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
 from otel_llm.wire.loop import new_loop
 from otel_llm.wire.repeats import Content
+from otel_llm.wire.turns import take_short_turns
 
 if TYPE_CHECKING:  # its library is loaded by those who use it
     from otel_llm.wire.websocket import WebSocketConnection
@@ -39,8 +42,10 @@ _TICK_S: Final = 0.02
 _SWEEP_TICKS: Final = 5
 _FLUSH_TICKS: Final = 12
 _CHECK_TICKS: Final = 50
-_MANY: Final = 64
+_MANY: Final = 32
 _MOMENT_NS: Final = 250_000
+_SOON_NS: Final = 2_000_000
+_POSTPONED_MOST: Final = 5
 _QUIET_NS: Final = 100_000_000
 _SPARE: Final = 8
 _READY: Final = 64
@@ -57,6 +62,7 @@ def work(plan: LoadPlan, share: Share, sock: socket.socket, file: int | None) ->
     """Run one worker to its end, as a process. `file` takes messages that the coordinator is not ready for."""
     for number in INTERRUPTS:  # Ctrl-C reaches every process; who is to stop is told by the channel
         signal.signal(number, signal.SIG_IGN)
+    take_short_turns()
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_Worker(plan, share).run(sock, file))
 
@@ -71,10 +77,10 @@ class _Worker:
         asked = ((plan.leaving, self.leave), (plan.barge_in, self.barge_in))
         self.early_ends = [(early, end) for early, end in asked if early is not None]
         self.echo = None if plan.session_echo is None else plan.session_echo.lower().encode()
-        self.live: dict[Exchange, Connection] = {}
+        self.live: dict[Exchange, _Asked] = {}
         self.ended: list[Raw] = []
         self.loop_lag_ns: list[int] = []
-        self.sent = self.in_flight = self.failed = self.ticks = 0
+        self.sent = self.in_flight = self.failed = self.ticks = self.postponed = 0
         self.tick_due_ns = 0
         self.began_cpu_ns, self.began_waited_ns = cpu_ns(), _waited_ns()
         """What this process had taken before: one that was not forked has loaded its modules."""
@@ -124,13 +130,13 @@ class _Worker:
             self.pacing.draining, word = True, word[1:]
         if said and not word:
             return
-        self.stopped = True
-        for exchange, connection in list(self.live.items()):
-            connection.settle()
+        self.stopped = self.pacing.draining = True
+        for exchange, asked in list(self.live.items()):
+            asked.connection.settle()
             exchange.cancel()
-            connection.close()
+            asked.connection.close()
         if self.main is not None:
-            self.main.cancel()
+            self.loop.call_soon(self.main.cancel)  # once tasks of what was just sent wait for it
 
     async def warm_up(self) -> Ready:
         """Open the first connections before the run begins, some at a time."""
@@ -146,9 +152,13 @@ class _Worker:
         """Do what no packet triggers: measure the loop's lateness, check timeouts and clock, send what has ended."""
         now = now_ns()
         self.loop_lag_ns.append(max(now - self.tick_due_ns, 0))
-        self.ticks += 1
         self.tick_due_ns = now + round(_TICK_S * 1e9)
         self.next_tick = self.loop.call_later(_TICK_S, self.tick)
+        if self.due_soon(now) and self.postponed < _POSTPONED_MOST:
+            self.postponed += 1
+            return
+        self.postponed = 0
+        self.ticks += 1
         self.settle_some()
         if self.ticks % _CHECK_TICKS == 0:
             self.pool.clock.check()
@@ -156,6 +166,10 @@ class _Worker:
             self.sweep(now)
         if self.ticks % _FLUSH_TICKS == 0 or len(self.ended) >= _MANY:
             self.flush()
+
+    def due_soon(self, now: int) -> bool:
+        """Whether a planned request is to be sent so soon that other work would delay it."""
+        return self.pacing.next_ns is not None and self.pacing.next_ns - now < _SOON_NS
 
     def settle_some(self) -> None:
         """Process held-back reads for a moment; process the rest after the packets that have arrived meanwhile."""
@@ -170,7 +184,8 @@ class _Worker:
         """Process held-back reads of quiet streams; end requests that have waited too long, or taken too long."""
         plan = self.plan
         limit, whole = plan.read_timeout_s * 1e9, (plan.request_timeout_s or math.inf) * 1e9
-        for exchange, connection in list(self.live.items()):
+        for exchange, asked in list(self.live.items()):
+            connection = asked.connection
             quiet = now - connection.last_ns
             if quiet > _QUIET_NS:
                 connection.settle()
@@ -192,31 +207,44 @@ class _Worker:
 
     # -- one request -------------------------------------------------------------------------------------------
 
-    async def perform(
+    def perform(
         self, prepared: Prepared, connection: Connection | None, due: int, intended: int | None
+    ) -> Coroutine[object, object, tuple[Connection | None, Raw]]:
+        """Send one request, at once where a connection is open; return what waits for its end.
+
+        That returns the connection if it is reusable, and what was noted.
+        """
+        raw = Raw(prepared.index, prepared.trace_id, prepared.span_id, due, intended, body=prepared.body)
+        if prepared.problem is not None:
+            return self.answered(prepared, connection, raw, None)
+        if connection is None or not connection.open:
+            connection = self.pool.take(prepared.session % self.pool.endpoints)
+        asked = None if connection is None else self.ask(raw, prepared, connection, kept=True)
+        return self.answered(prepared, connection, raw, asked)
+
+    async def answered(
+        self, prepared: Prepared, connection: Connection | None, raw: Raw, asked: "_Asked | None"
     ) -> tuple[Connection | None, Raw]:
-        """Send one request and wait for its end; return the connection if it is reusable, and what was noted.
+        """Wait for the end of a request that was sent, or (None) still has to be.
 
         A connection that was kept may have been closed by its server meanwhile, as any client finds out only when it
         has sent. Then the request is sent once more, on a new one.
         """
-        where = prepared.session % self.pool.endpoints
-        raw = Raw(prepared.index, prepared.trace_id, prepared.span_id, due, intended, body=prepared.body)
         if prepared.problem is not None:
             return connection, self.unsent(raw, "plugin_error", prepared.problem)
-        if connection is None or not connection.open:
-            connection = self.pool.take(where)
-        if connection is not None:
-            await self.ask(raw, prepared, connection, kept=True)
+        if asked is not None:
+            await self.end(asked)
             if raw.error_type != CLOSED_IDLE:
-                return connection if connection.open else None, raw
-            again = raw.ended_ns
-            raw = Raw(prepared.index, prepared.trace_id, prepared.span_id, again, intended, body=raw.body, resent=True)
+                return asked.connection if asked.connection.open else None, raw
+            again, body = raw.ended_ns, raw.body
+            raw = Raw(
+                prepared.index, prepared.trace_id, prepared.span_id, again, raw.intended_ns, body=body, resent=True
+            )
         try:
-            connection = await self.pool.connect(where)
+            connection = await self.pool.connect(prepared.session % self.pool.endpoints)
         except RemoteError as error:
             return None, self.unsent(raw, error.kind, str(error))
-        await self.ask(raw, prepared, connection)
+        await self.end(self.ask(raw, prepared, connection))
         return connection if connection.open else None, raw
 
     def unsent(self, raw: Raw, kind: str, message: str) -> Raw:
@@ -226,8 +254,8 @@ class _Worker:
         self.hand_over(raw)
         return raw
 
-    async def ask(self, raw: Raw, prepared: Prepared, connection: Connection, *, kept: bool = False) -> None:
-        """Send on a connection and note the answer until its end."""
+    def ask(self, raw: Raw, prepared: Prepared, connection: Connection, *, kept: bool = False) -> "_Asked":
+        """Send on a connection."""
         raw.connect_ns = None if connection.used else connection.connect_ns
         raw.content = Content() if self.plan.keep_events else None
         done: asyncio.Future[None] = self.loop.create_future()
@@ -242,30 +270,37 @@ class _Worker:
         )
         if self.echo is not None:
             exchange.echo(self.echo)
-        self.live[exchange] = connection
+        self.live[exchange] = asked = _Asked(exchange, connection, done)
         self.sent += not raw.resent
         self.in_flight += 1
         raw.sent_ns = connection.send(prepared.wire, exchange)
         self.loop.call_soon(self.pacing.stock.refill)
-        ends = [
-            self.loop.call_later(early.after_s, end, exchange, connection)
-            for early, end in self.early_ends
-            if early.takes(plan.seed, raw.index)
-        ]
+        for early, end in self.early_ends:
+            if early.takes(plan.seed, raw.index):
+                asked.ends.append(self.loop.call_later(early.after_s, end, exchange, connection))
+        return asked
+
+    async def end(self, asked: "_Asked") -> None:
+        """Wait for the end of an answer."""
         try:
-            await done
+            await asked.done
         finally:
-            for end in ends:
-                end.cancel()
-            self.in_flight -= 1
-            del self.live[exchange]
-            connection.settle()
-            connection.peer = None
-            exchange.cancel()
-            if raw.error_type != CLOSED_IDLE:
-                self.hand_over(raw)
-            if not exchange.reusable or self.plan.new_connection:
-                connection.close()
+            self.conclude(asked)
+
+    def conclude(self, asked: "_Asked") -> None:
+        """Hand over the notes of a request that has ended, or ends here."""
+        exchange, connection = asked.exchange, asked.connection
+        for end in asked.ends:
+            end.cancel()
+        self.in_flight -= 1
+        del self.live[exchange]
+        connection.settle()
+        connection.peer = None
+        exchange.cancel()
+        if exchange.raw.error_type != CLOSED_IDLE:
+            self.hand_over(exchange.raw)
+        if not exchange.reusable or self.plan.new_connection:
+            connection.close()
 
     def leave(self, exchange: Exchange, connection: Connection) -> None:
         """End a request whose user has left, with all that has come by now."""
@@ -291,6 +326,15 @@ class _Worker:
             self.failed += 1
             self.flush()  # at once: a server that refuses is asked a thousand times a second
             self.pacing.draining |= self.failed >= self.plan.max_errors
+
+
+class _Asked(msgspec.Struct, frozen=True, eq=False):
+    """A request on its way. `ends` are the timers that end it early."""
+
+    exchange: Exchange
+    connection: Connection
+    done: "asyncio.Future[None]"
+    ends: list[asyncio.TimerHandle] = []  # msgspec makes a list for each
 
 
 def _settle(done: "asyncio.Future[None]") -> None:
