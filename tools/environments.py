@@ -20,6 +20,7 @@ from tools import cache, logged
 from tools.errors import ToolsError
 from tools.packaged import REQUIREMENTS
 
+_PACKAGES = "lib/python3.*/site-packages"
 NEXT_STEP = "see what pip or the compiler says there, then run this again"
 
 Run = Callable[..., None]
@@ -51,6 +52,8 @@ class Environment:
     complete: bool = True
     """Whether the lock holds all that its packages ask for; where not, pip is told not to look for the rest."""
     program: Compiled | None = None
+    over: "Environment | None" = None
+    """One that has to be there, whose packages are found behind its own."""
 
     @property
     def lock(self) -> Path:
@@ -70,12 +73,13 @@ class Environment:
     def folder(self) -> Path:
         decides = repr((platform.system(), platform.machine(), platform.libc_ver())).encode()
         compiled = self.program.decides() if self.program else b""
-        digest = hashlib.sha256(decides + self.lock.read_bytes() + compiled).hexdigest()[:8]
+        below = self.over.folder.name.encode() if self.over else b""
+        digest = hashlib.sha256(decides + self.lock.read_bytes() + compiled + below).hexdigest()[:8]
         return cache.folder(self.kind, f"{self.distribution}-{self.version}-{digest}")
 
     @property
     def installed(self) -> bool:
-        return self.folder.is_dir()
+        return self.folder.is_dir() and (self.over is None or self.over.installed)
 
     @property
     def python(self) -> str:
@@ -84,7 +88,7 @@ class Environment:
     @property
     def packages(self) -> Path:
         """Its site-packages."""
-        (found,) = self.folder.glob("lib/python3.*/site-packages")
+        (found,) = self.folder.glob(_PACKAGES)
         return found
 
     def script(self, name: str) -> list[str]:
@@ -95,7 +99,10 @@ class Environment:
         """Make it unless it is there; return the seconds that took, None when it was."""
         if self.installed:
             return None
-        python = next((found for found in _pythons() if _version(found) >= self.needs), None)
+        if self.over is not None:
+            self.over.make()
+        pythons = _pythons() if self.over is None else [self.over.python]
+        python = next((found for found in pythons if _version(found) >= self.needs), None)
         wanted = ".".join(map(str, self.needs))
         if python is None:
             raise ToolsError(
@@ -119,6 +126,9 @@ class Environment:
 
             run([python, "-m", "venv", str(folder)])
             run([*pip, *partly, "--require-hashes", "-r", str(self.lock)])
+            if self.over is not None:
+                (packages,) = folder.glob(_PACKAGES)
+                (packages / "over.pth").write_text(f"{self.over.packages}\n")
             if self.program is not None:
                 self.program.build(folder, run)
         for left in ("source", "work"):

@@ -1,7 +1,7 @@
 """Reads what answers say of the server's own time: in their body, in the shape of each engine, and in their headers.
 
-Sources: vLLM 0.32 and 0.33 (`--enable-per-request-metrics`), llama.cpp's server and Ollama 0.17 were run and compared
-with clients; SGLang 0.5.23 (`--enable-metrics`) and Text Generation Inference were read; Groq and Cerebras by their
+Sources: vLLM 0.32 and 0.33 (`--enable-per-request-metrics`), llama.cpp's server, Ollama 0.17 and SGLang 0.5.23
+(`--enable-metrics`) were run and compared with clients; Text Generation Inference was read; Groq and Cerebras by their
 documentation. Envoy, Kong and OpenAI say in a header how long they waited for an answer to begin; LiteLLM says how
 long it took itself.
 """

@@ -8,6 +8,7 @@ import pytest
 
 from tests.engines.llama_server import LlamaServer
 from tests.engines.ollama import Ollama
+from tests.engines.sglang import SGLang
 from tests.engines.triton import Triton
 from tests.engines.vllm import VLLM
 from tests.load.conftest import Perf
@@ -55,6 +56,11 @@ def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ollama]:
     for server in started("ollama", Ollama, tmp_path_factory):
         server.create()
         yield server
+
+
+@pytest.fixture(scope="session")
+def sglang(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SGLang]:
+    yield from started("sglang", SGLang, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ describes, on a machine where others had most of the two cores; of a page, what 
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,17 @@ def page(name: str) -> str:
 
 def read(name: str) -> Reading:
     return read_page(page(name), find_engine_table(name.rpartition("_")[0]))
+
+
+def report_of(name: str, output_tokens: int) -> dict[str, Any]:
+    """Return what is reported of a run that began when all of this page's values were 0."""
+    engine = name.rpartition("_")[0]
+    before = read_page(re.sub(r"\S+$", "0", page(name), flags=re.MULTILINE), find_engine_table(engine))
+    looks = [
+        Scrape("http://it/metrics", tick, tick, engine, whole=True, reading=reading)
+        for tick, reading in enumerate((before, read(name)))
+    ]
+    return server_report(looks, output_tokens)
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in PAGES.glob("*.txt")))
@@ -68,6 +80,30 @@ def test_vllm_s_histograms_are_the_means_of_what_its_answers_said() -> None:
     assert queue.sum / queue.count == pytest.approx(VLLM_RUN["queue"])
     assert prefill.sum / prefill.count == pytest.approx(VLLM_RUN["prefill"])
     assert VLLM_RUN["queue"] + VLLM_RUN["prefill"] < first.sum / first.count < VLLM_RUN["first_token"]
+
+
+SGLANG_RUN = {
+    "queue": 1.2778801053328455,
+    "prefill": 0.09272714455922444,
+    "first_token": 1.4661506353333333 - 0.007438958500039517,
+}
+"""Means, s, of 24 answers with `--max-running-requests 2` for six clients; of the first token what was not outside."""
+
+
+def test_sglang_s_histograms_are_the_means_of_what_its_answers_said_and_a_client_who_left_is_in_them() -> None:
+    """After the run one client left behind a second token; who asked for the server's health was counted as waiting."""
+    found = read("sglang_0.5.23.txt")
+    assert found.counters["server_requests"] == 25
+    assert found.failed == {"abort": 1}
+    assert (found.counters["server_prompt_tokens"], found.counters["server_generation_tokens"]) == (25 * 4, 24 * 8 + 2)
+    shared = report_of("sglang_0.5.23.txt", output_tokens=194)["prefix_cache"]
+    assert shared == {"hits": 72, "of": 100, "share": 0.72}, "the cached ones are among its prompt tokens"
+    queue, prefill, first = (
+        found.histograms[f"server_{name}"] for name in ("queue_duration", "prefill_duration", "time_to_first_token")
+    )
+    assert (queue.count, prefill.count, first.count) == (26, 26, 25)
+    assert queue.sum == pytest.approx(24 * SGLANG_RUN["queue"], rel=1e-3)
+    assert first.sum - 24 * SGLANG_RUN["first_token"] == pytest.approx(0.1207, abs=1e-3)
 
 
 def test_a_page_that_begins_with_the_first_request_counts_from_zero() -> None:
@@ -112,15 +148,22 @@ def test_routers_count_requests_and_nothing_that_only_asks_for_a_version_as_fail
     assert (found.counters["server_requests"], found.failed) == (24, {})
 
 
+def test_sglang_s_last_event() -> None:
+    """Of a request that waited for nobody. Between the prefill's end and the first token lies its detokenizer."""
+    said = said_in("sglang_0.5.23_last_event.json", "sglang_generate")
+    assert (said.input_tokens, said.output_tokens, said.cached_tokens) == (4, 4, 3)
+    assert (said.finish_reasons, said.flags) == (("length",), ())
+    times = ServerTimes.of(said.server)
+    assert times is not None
+    assert (times.source, times.queue, times.first_token) == (("sglang",), 0.0013028510002186522, 0.09889784599909035)
+    assert times.prefill == pytest.approx(0.0934458, abs=1e-6)
+    assert times.decode == pytest.approx(0.3119735539985413 - 0.09889784599909035)
+    assert times.total == 0.3119735539985413
+
+
 def test_llama_server_counts_tokens_from_its_cache_apart() -> None:
     """After 24 requests of 77 tokens each, whose prompt was the same; the client of one left after its first token."""
-    name = "llamacpp_b10434.txt"
-    before = read_page(re.sub(r"\S+$", "0", page(name), flags=re.MULTILINE), find_engine_table("llamacpp"))
-    looks = [
-        Scrape("http://it/metrics", tick, tick, "llamacpp", whole=True, reading=reading)
-        for tick, reading in enumerate((before, read(name)))
-    ]
-    report = server_report(looks, output_tokens=184)
+    report = report_of("llamacpp_b10434.txt", output_tokens=184)
     assert (report["requests"], report["input_tokens"], report["output_tokens"]) == (None, 24 * 77, 23 * 8 + 3)
     assert report["prefix_cache"] == {"hits": 1672, "of": 24 * 77, "share": 1672 / 1848}
 

@@ -131,9 +131,10 @@ def _totals(spans: Sequence[_Span]) -> dict[str, Any]:
     failed = _added(span.counted(lambda reading: reading.failed) for span in spans)
     reasons = _added(span.counted(lambda reading: reading.reasons) for span in spans)
     if from_cache := sum(span.from_cache() for span in spans):
-        prompt = counters.get("server_prompt_tokens", 0.0) + from_cache
-        counters |= {"server_prompt_tokens": prompt, "server_prefix_cache_queries": prompt}
-        counters["server_prefix_cache_hits"] = from_cache
+        counters["server_prompt_tokens"] = counters.get("server_prompt_tokens", 0.0) + from_cache
+    cached, prompt = (counters.get(f"server_prompt_{name}") for name in ("cached_tokens", "tokens"))
+    if cached is not None and prompt is not None:
+        counters = {"server_prefix_cache_queries": prompt, "server_prefix_cache_hits": cached} | counters
 
     def whole(key: str) -> int | None:
         return round(counters[key]) if key in counters else None
