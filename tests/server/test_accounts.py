@@ -26,6 +26,7 @@ def client(*records: StreamRecord) -> ClientAccount:
 
 NOTHING: dict[str, Any] = {"time_to_first_token": np.empty(0), "inter_token_latency": np.empty(0)}
 WELL = [record()] * 6
+EMBEDDED = [record(output_tokens=None, token_source=None)] * 6
 LEFT = [record("closed_early")] * 2
 TIMED_OUT = [record("error", error_type="read_timeout")]
 REFUSED = [record("error", error_type="503", status=503)] * 2
@@ -54,6 +55,9 @@ CASES: list[tuple[str, dict[str, Any], list[StreamRecord], str, str, str]] = [
     ("several", server(7), WELL + BROKEN + REFUSED, "requests", "explained", "3 of these: 2 were refused"),
     ("a cache in front", server(4), WELL, "requests", "flagged", "does not know of 2: a cache"),
     ("twice", server(12), WELL, "requests", "flagged", "each request came 2 times"),
+    ("texts", server(18, tokens=(60, 12)), WELL, "requests", "explained", "each text or conversation in a request: 18"),
+    ("texts, answered", server(18, tokens=(60, 12)), WELL, "answered well", "explained", "so here, too"),
+    ("texts, of an embedding", server(18, tokens=(60, 0)), EMBEDDED, "input tokens", "same", ""),
     ("again", server(9, failed=3), WELL, "requests", "explained", "3 failed there and were answered here"),
     ("hidden", server(9, failed=3), WELL, "failed", "flagged", "3 failed there and not here"),
     ("others", server(11), WELL, "requests", "flagged", "5 are not this client's: other traffic"),
@@ -79,6 +83,11 @@ def test_each_cause_has_its_name(
 ) -> None:
     rows = {row["what"]: row for row in hold_against(theirs, client(*ours), NOTHING)}
     assert (rows[what]["verdict"], why in rows[what]["why"]) == (verdict, True), rows[what]
+
+
+def test_answers_without_tokens_have_no_account_of_them() -> None:
+    rows = [row["what"] for row in hold_against(server(6, tokens=(60, 0)), client(*EMBEDDED), NOTHING)]
+    assert rows == ["requests", "answered well", "failed", "input tokens"]
 
 
 def latency(name: str, mean: float, count: int, ours: list[float], **more: Any) -> dict[str, Any]:

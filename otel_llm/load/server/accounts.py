@@ -60,7 +60,7 @@ def hold_against(
         return []
     rows = [*_counts(server, client), *_tokens(server, client)]
     more = server["requests"] is not None and server["requests"] > client.sent
-    rows += _latencies(server, values, mixed=more)
+    rows += _latencies(server, values, mixed=more and not _counts_texts(server, client))
     return [row._asdict() for row in rows]
 
 
@@ -68,11 +68,22 @@ def _counts(server: Mapping[str, Any], client: ClientAccount) -> Iterator[Accoun
     if (requests := server["requests"]) is None:
         return
     failed = sum(server["failed"].values())
-    yield Account("requests", "", requests, client.sent, *_requests(requests, failed, client))
     answered = requests - failed - server["reasons"].get("abort", 0)
-    yield Account("answered well", "", answered, client.succeeded, *_answered(answered, requests, client))
+    if _counts_texts(server, client):
+        why = f"the server counts each text or conversation in a request: {requests:,} in {client.sent:,}"
+        yield Account("requests", "", requests, client.sent, "explained", why)
+        yield Account("answered well", "", answered, client.succeeded, "explained", "so here, too")
+    else:
+        yield Account("requests", "", requests, client.sent, *_requests(requests, failed, client))
+        yield Account("answered well", "", answered, client.succeeded, *_answered(answered, requests, client))
     ours = sum(client.failed.values())
     yield Account("failed", "", failed, ours, *_failed(failed, ours, client))
+
+
+def _counts_texts(server: Mapping[str, Any], client: ClientAccount) -> bool:
+    """Return whether the server has more requests, all of them well, and yet no more prompt tokens than the client."""
+    more = server["requests"] is not None and server["requests"] > client.sent
+    return more and not any(server["failed"].values()) and server["input_tokens"] == client.input_tokens > 0
 
 
 def _requests(server: int, failed: int, client: ClientAccount) -> tuple[Verdict, str]:
@@ -148,7 +159,8 @@ def _tokens(server: Mapping[str, Any], client: ClientAccount) -> Iterator[Accoun
         ("output tokens", client.output_tokens, client.partial_tokens),
     ):
         theirs = server[what.replace(" ", "_")]
-        if theirs is not None:
+        nobody_s = what == "output tokens" and client.succeeded and not ours  # no answer has any
+        if theirs is not None and not nobody_s:
             cached = client.cached_tokens if what == "input tokens" else 0
             yield Account(what, "", theirs, ours, *_of_tokens(theirs - ours, cached, partial, more, client))
 

@@ -23,7 +23,7 @@ class ClientAccount:
     broken:             all others that failed
     input_tokens, output_tokens, cached_tokens: of those that succeeded, by the server's usage
     partial_tokens:     that came of those that did not
-    provider:           whether all counts of tokens are the server's own
+    provider:           whether all counts of tokens that there are are the server's own
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class ClientAccount:
             self.input_tokens += record.input_tokens or 0
             self.output_tokens += record.output_tokens or 0
             self.cached_tokens += record.cached_tokens or 0
-            self.provider &= record.token_source == "provider"
+            self.provider &= record.token_source == "provider" or record.output_tokens is None
             return
         self.partial_tokens += sum(record.chunks.tokens)
         kind = record.error_type or record.outcome
