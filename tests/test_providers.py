@@ -109,6 +109,51 @@ def test_port_4318_is_http_and_any_other_grpc():
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "over_grpc", "over_http"),
+    [
+        ("localhost", "http://localhost:4317", "http://localhost:4318/v1/traces"),
+        ("http://localhost", "http://localhost:4317", "http://localhost/v1/traces"),
+        ("http://localhost/", "http://localhost:4317", "http://localhost/v1/traces"),
+        ("http://me:word@[::1]", "http://me:word@[::1]:4317", "http://me:word@[::1]/v1/traces"),
+        ("https://otlp.example.com/otlp", "https://otlp.example.com/otlp", "https://otlp.example.com/otlp/v1/traces"),
+        ("localhost:9", "http://localhost:9", "http://localhost:9/v1/traces"),
+    ],
+)
+def test_without_a_port_an_endpoint_has_that_of_otlp(given: str, over_grpc: str, over_http: str) -> None:
+    from otel_llm.sinks.exporters import ExportTarget
+
+    target = ExportTarget(given, None, {})
+    assert target.arguments("traces", http=False) == {"endpoint": over_grpc}
+    assert target.arguments("traces", http=True) == {"endpoint": over_http}
+
+
+@pytest.mark.parametrize("url", ["http://localhost", "https://localhost", "http://localhost:9", "//localhost"])
+@pytest.mark.parametrize("http", [False, True])
+def test_the_port_is_the_one_that_the_exporters_of_opentelemetry_connect_to(url: str, http: bool) -> None:
+    """By gRPC a target without a port is one of TLS, whatever its scheme says."""
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from requests.adapters import HTTPAdapter
+    from requests.models import PreparedRequest
+
+    from otel_llm.sinks.exporters import port_of
+
+    if not http:
+        exporter = OTLPSpanExporter(endpoint=url.removeprefix("//"))
+        assert exporter._endpoint.partition(":")[2] == ("9" if ":9" in url else "")
+        assert port_of(url, http=False) == (9 if ":9" in url else 443)
+        return
+    asked = PreparedRequest()
+    if url.startswith("//"):
+        with pytest.raises(ValueError, match="No scheme"):
+            asked.prepare_url(url, None)
+        assert port_of(url, http=True) is None
+        return
+    asked.prepare_url(url, None)
+    host, _ = HTTPAdapter().build_connection_pool_key_attributes(asked, verify=True)
+    assert port_of(url, http=True) == (host["port"] or {"http": 80, "https": 443}[host["scheme"]])
+
+
 def test_nothing_is_exported_unless_somebody_said_where_to(monkeypatch):
     telemetry = build_providers("app")
     assert telemetry.tracer_provider is None

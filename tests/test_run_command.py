@@ -234,6 +234,7 @@ def test_what_cannot_be_run_is_one_line_and_exit_code_2(words: tuple[str, ...], 
 def test_an_endpoint_without_a_scheme_is_plain_http_for_the_program_too(tmp_path: Path) -> None:
     told = program(tmp_path, "import os\nprint(os.environ['OTEL_EXPORTER_OTLP_ENDPOINT'])\n")
     assert run("--otlp-endpoint", "127.0.0.1:9", told, folder=tmp_path).stdout == "http://127.0.0.1:9\n"
+    assert run("--otlp-endpoint", "localhost", told, folder=tmp_path).stdout == "http://localhost:4317\n"
 
 
 def test_a_program_runs_where_telemetry_cannot(tmp_path: Path) -> None:

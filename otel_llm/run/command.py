@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from otel_llm.errors import ConfigError
-from otel_llm.sinks.exporters import ExportTarget, with_scheme
+from otel_llm.sinks.exporters import ExportTarget, whole
 
 __all__ = ["add_arguments", "run"]
 
@@ -35,8 +35,9 @@ def run(args: argparse.Namespace) -> NoReturn:
     named = args.service_name or os.environ.get("OTEL_SERVICE_NAME") or Path(words[0]).stem
     os.environ["OTEL_SERVICE_NAME"] = named
     if args.otlp_endpoint:
-        ExportTarget(args.otlp_endpoint, None, {})  # raises for what is no address
-        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = with_scheme(args.otlp_endpoint)
+        target = ExportTarget(args.otlp_endpoint, None, {})  # raises for what is no address
+        endpoint = whole(args.otlp_endpoint, http=target.speaks_http("traces"))
+        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_PRELOAD), os.environ.get("PYTHONPATH"))))
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606  # there is no shell, and is to be none

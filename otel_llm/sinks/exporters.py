@@ -26,13 +26,16 @@ __all__ = [
     "make_log_exporter",
     "make_metric_reader",
     "make_span_exporter",
+    "port_of",
     "silent_exporters",
+    "whole",
     "with_scheme",
 ]
 
 Histograms = Literal["exponential", "explicit"]
 OtlpProtocol = Literal["grpc", "http/protobuf"]
 
+_GRPC_PORT: Final = 4317
 _HTTP_PORT: Final = 4318
 _SIGNAL: Final = re.compile(r"/v1/(traces|metrics|logs)$")
 """What some give with the base URL, and exporters append."""
@@ -72,7 +75,7 @@ class ExportTarget:
         """Return what an OTLP exporter is made with; what is left out it reads from the environment itself."""
         found: dict[str, Any] = {"headers": self.headers} if self.headers else {}
         if self.endpoint:
-            base = _SIGNAL.sub("", with_scheme(self.endpoint).rstrip("/"))
+            base = _SIGNAL.sub("", whole(self.endpoint, http=http).rstrip("/"))
             found["endpoint"] = f"{base}/v1/{signal}" if http else base
         return found
 
@@ -90,6 +93,30 @@ def _is_address(url: str) -> bool:
 def with_scheme(url: str | None) -> str:
     """Return the address with its scheme: without one it is plain HTTP, where OpenTelemetry's exporter takes TLS."""
     return url if url and "://" in url else f"http://{url}"
+
+
+def whole(url: str, *, http: bool) -> str:
+    """Return the address with its scheme and its port, OTLP's own where it says neither a port nor TLS.
+
+    OpenTelemetry's exporter sends plain gRPC to port 443 then, where only TLS is spoken. A URL by HTTP has a port
+    without saying so, that of its scheme; a name alone has none.
+
+    http: whether OTLP goes over HTTP; over gRPC otherwise
+    """
+    parts = urlsplit(with_scheme(url))
+    if parts.scheme != "http" or parts.port is not None or (http and "://" in url):
+        return with_scheme(url)
+    return parts._replace(netloc=f"{parts.netloc.rstrip(':')}:{_HTTP_PORT if http else _GRPC_PORT}").geturl()
+
+
+def port_of(url: str, *, http: bool) -> int | None:
+    """Return the port that OpenTelemetry's exporter connects to; None for what it connects to otherwise, or not at all.
+
+    url: as the exporter has it; one without a scheme begins with `//`. Raises ValueError where the port is no number.
+    """
+    parts = urlsplit(url)
+    defaults = {"http": 80, "https": 443} if http else {"": 443, "http": 443, "https": 443}
+    return defaults.get(parts.scheme) if parts.port is None else parts.port
 
 
 def _variable(signal: str, what: str) -> str | None:

@@ -49,6 +49,24 @@ def test_that_nothing_listens_is_said_before_the_first_request_and_at_the_end(pe
 
 
 @pytest.mark.parametrize(
+    ("arguments", "env", "where"),
+    [
+        (["--otlp-endpoint", "127.1.2.3"], {}, "127.1.2.3:4317"),
+        (["--otlp-endpoint", "127.1.2.3", "--otlp-protocol", "http/protobuf"], {}, "127.1.2.3:4318"),
+        ([], {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.1.2.3"}, "127.1.2.3:443"),
+    ],
+)
+def test_an_endpoint_without_a_port_is_said_with_the_port_that_it_has(
+    perf: Run, arguments: list[str], env: dict[str, str], where: str
+) -> None:
+    run = asked(perf, *arguments, env={"OTEL_EXPORTER_OTLP_TIMEOUT": "1", **env})
+    assert run.code == 0
+    assert run.err.count(f"nothing listens at {where}: telemetry is lost") == 1
+    (note,) = (note for note in run.report["notes"] if note.startswith("telemetry dropped"))
+    assert note.endswith(f"nothing listens at {where}: connection refused")
+
+
+@pytest.mark.parametrize(
     ("arguments", "env"),
     [
         ([], {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:43l8"}),

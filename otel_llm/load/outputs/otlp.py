@@ -61,13 +61,17 @@ class Export:
 
     def refused_at(self) -> str | None:
         """Return HOST:PORT where connections are refused; None where they are not, or where nobody can tell."""
-        endpoint = self.checked_endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+        from otel_llm.sinks.exporters import ExportTarget, port_of, whole
+
         try:
-            parts = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
-            if parts.hostname and parts.port and not getproxies():
-                socket.create_connection((parts.hostname, parts.port), _KNOCK_S).close()
+            http = ExportTarget(self.checked_endpoint, self.protocol, {}).speaks_http("traces")
+            given = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+            url = whole(self.endpoint, http=http) if self.endpoint else given if "://" in given else f"//{given}"
+            host, port = urlsplit(url).hostname, port_of(url, http=http)
+            if host and port and not getproxies():
+                socket.create_connection((host, port), _KNOCK_S).close()
         except ConnectionRefusedError:
-            return f"{parts.hostname}:{parts.port}"
+            return f"{host}:{port}"
         except (OSError, ValueError):  # the exporter says more
             pass
         return None
