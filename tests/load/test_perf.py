@@ -295,6 +295,31 @@ def test_what_is_missing_is_asked_for_and_not_called_none(tmp_path: Path, argume
     assert (done.returncode, done.stderr) == (2, f"otel-llm perf: {line}\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["--slo-attainment", "90%"],
+            "--slo-attainment together with --slo, got '--slo-attainment 0.9 alone'; say what: --slo ttft=300ms",
+        ),
+        *(
+            (
+                ["--max-concurrency", "4", *closed],
+                "--max-concurrency together with --rate, got '--max-concurrency 4 alone'; a closed loop has --parallel",
+            )
+            for closed in ([], ["--parallel", "2"])
+        ),
+    ],
+)
+def test_an_option_without_the_one_that_it_qualifies_is_one_line(
+    tmp_path: Path, arguments: list[str], line: str
+) -> None:
+    words = ["--url", "http://127.0.0.1:9/v1/chat/completions", "--model", "m", "--prompt", "x"]
+    done = command("perf", *words, *arguments, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (2, f"otel-llm perf: expected {line}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_append_asks_for_a_name(tmp_path: Path) -> None:
     done = command("perf", "--model", "m", "--prompt", "x", "--append", folder=tmp_path)
     assert done.stderr == "otel-llm perf: expected --name NAME with --append; name the run file to continue\n"

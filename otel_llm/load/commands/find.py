@@ -6,7 +6,7 @@ import sys
 from typing import Final
 
 from otel_llm.errors import ConfigError
-from otel_llm.load.figures.slo import parse_term
+from otel_llm.load.figures.slo import ATTAINMENT, parse_term
 from otel_llm.load.plan.option_values import share
 from otel_llm.load.plan.other_tools import OTHER_NAMES as OF_OTHER_TOOLS
 from otel_llm.load.show.console import console
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         "kind": "find", "loop": loop, "first": args.first, "precision": args.precision,
         "highest": args.highest if math.isfinite(args.highest) else None, "options": digest_of(options),
     }  # fmt: skip
-    search, code = search_of(plan, args.slo_attainment), 0
+    search, code = search_of(plan, args.slo_attainment or ATTAINMENT), 0
     with StudyFile.open(path, plan) as study:
         for point, report in study.points():  # what was learnt before it was stopped
             search.tell(outcome_of(point.load, report))
@@ -82,7 +82,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("--slo NAME=TIME", next_step="say what holds: --slo ttft=300ms")
     for text in args.slo:
         parse_term(text)
-    if not 0 < args.slo_attainment < 1:
+    if args.slo_attainment is not None and not 0 < args.slo_attainment < 1:
         raise ConfigError("--slo-attainment above 0 and below 100% to search for", args.slo_attainment)
     if args.number is None and args.duration is None:
         raise ConfigError("-n or --duration", next_step="say how long a point lasts at most: --duration 2min")

@@ -22,7 +22,10 @@ from otel_llm.measures import (
 from otel_llm.percentiles import BRIEF, percentile_name
 from otel_llm.units import parse_limit
 
-__all__ = ["QUANTITIES", "Slo", "Term", "most_without_unit", "parse_term"]
+__all__ = ["ATTAINMENT", "QUANTITIES", "Slo", "Term", "most_without_unit", "parse_term"]
+
+ATTAINMENT: Final = 0.99
+"""The share of requests that must meet an SLO where none is given."""
 
 
 class Quantity(NamedTuple):
@@ -106,7 +109,7 @@ def parse_term(text: str) -> Term:
 class Slo:
     """Counts how far a run keeps an SLO. The SLO is met when the attainment of every term is at least `attainment`."""
 
-    def __init__(self, terms: Sequence[Term], attainment: float = 0.99) -> None:
+    def __init__(self, terms: Sequence[Term], attainment: float = ATTAINMENT) -> None:
         if not 0 < attainment <= 1:
             hint = f"write {attainment:g}% for a percentage" if 1 < attainment <= 100 else ""
             raise ConfigError("--slo-attainment to be above 0 and at most 1", attainment, hint)

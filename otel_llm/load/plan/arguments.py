@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from otel_llm.load.figures.slo import QUANTITIES
+from otel_llm.load.figures.slo import ATTAINMENT, QUANTITIES
 from otel_llm.load.plan.endpoint import DEFAULT_URL
 from otel_llm.load.plan.option import Group, Option, options_of
 from otel_llm.load.plan.option_values import seconds, share
@@ -184,9 +184,8 @@ def _add_good_enough(add: Add) -> None:
     add(
         "--slo-attainment",
         type=share,
-        default=0.99,
         metavar="SHARE",
-        help="share of requests that must meet the SLO (default: 99%%)",
+        help=f"share of requests that must meet the SLO (default: {100 * ATTAINMENT:g}%%)",
     )
     add(
         "--until-certain", action="store_true",

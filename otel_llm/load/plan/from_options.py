@@ -10,7 +10,7 @@ from otel_llm.clock import SYSTEM, now_ns
 from otel_llm.errors import ConfigError
 from otel_llm.load.figures.counting import Counting
 from otel_llm.load.figures.gates import Gate, parse_gates
-from otel_llm.load.figures.slo import Slo, parse_term
+from otel_llm.load.figures.slo import ATTAINMENT, Slo, parse_term
 from otel_llm.load.plan.arrivals import DEFAULT_PROCESS
 from otel_llm.load.plan.endpoint import DEFAULT_URL, complete_url
 from otel_llm.load.plan.mixed_requests import mixed
@@ -142,6 +142,14 @@ def _endpoints(
 
 def _good_enough(args: argparse.Namespace, plan: LoadPlan) -> tuple[Slo | None, tuple[Gate, ...]]:
     """Return what is good enough for each request, and what fails the run."""
+    if args.max_concurrency is not None and not plan.open_loop:
+        most = f"--max-concurrency {args.max_concurrency} alone"
+        raise ConfigError("--max-concurrency together with --rate", most, "a closed loop has --parallel")
+    if args.slo_attainment is not None and not args.slo:
+        alone = f"--slo-attainment {args.slo_attainment:.12g} alone"
+        raise ConfigError("--slo-attainment together with --slo", alone, "say what: --slo ttft=300ms")
+    if args.slo and args.slo_attainment is None:
+        args.slo_attainment = ATTAINMENT
     slo = Slo([parse_term(text) for text in args.slo], args.slo_attainment) if args.slo else None
     if slo is not None and not plan.stream and (timed := [term.name for term in slo.terms if term.name != "latency"]):
         raise ConfigError(
