@@ -69,8 +69,7 @@ def alerts() -> Iterator[Alert]:
         "{{ $labels.job }} at {{ $labels.instance }} does not answer, so its measures are missing",
     )
     clipped = "\nor\n".join(
-        f'otel_llm:{measure.name}:quantile_clipped5m{{quantile="0.99", {USERS}}} == 1'
-        for measure in (*WAITED_FOR, QUEUE)
+        f"otel_llm:{measure.name}:above_last_edge5m{{{USERS}}} >= 0.01" for measure in (*WAITED_FOR, QUEUE)
     )
     yield Alert(
         "OtelLlmPercentileClipped",

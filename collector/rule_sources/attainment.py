@@ -49,7 +49,7 @@ def slo_rules(measure: Measure) -> Iterator[Rule]:
     native, explicit = f"otel_llm:{name}:rate5m", f"otel_llm:{name}:bucket_rate5m"
     counts = {
         "exponential": f"(histogram_count({native}) > 0)",
-        "explicit": f'(max without (le) ({explicit}{{le="+Inf"}}) > 0)',
+        "explicit": f'max without (le) ({explicit}{{le="+Inf"}})',
     }
     promises = f'otel_llm:slo_threshold:seconds{{measure="{name}", {MODEL}%s""}}'
     groups = f'(count by ({BY}) ({explicit}{{le="+Inf"}}) or count by ({BY}) ({native}))'
@@ -120,7 +120,7 @@ def _within(name: str, buckets: str, families: str) -> str:
 
     Values above the last edge are not known to be within it, so they count as slow.
     """
-    total = f'(max without (le) ({buckets}{{{FAMILY}{families}, le="+Inf"}}) > 0)'
+    total = f'max without (le) ({buckets}{{{FAMILY}{families}, le="+Inf"}})'
     low, high = (
         f'(0 * {total} + on ({MODEL}, {FAMILY}) group_left () otel_llm:{name}:slo_edge{{side="{side}"}})'
         for side in ("low", "high")

@@ -6,7 +6,7 @@ from otel_llm_dashboards.drawing import charts
 from otel_llm_dashboards.drawing.panel import Panel, Query
 from otel_llm_dashboards.drawing.trace_links import slow_calls
 from otel_llm_dashboards.queries.labels import JOB, MODEL, QUANTILE, VANTAGE, legend, selection
-from otel_llm_dashboards.queries.recorded import below, clipped, recorded_series
+from otel_llm_dashboards.queries.recorded import below, clipped, edge_around, recorded_series
 
 __all__ = ["band", "lower_bounds", "width"]
 
@@ -15,10 +15,7 @@ def band(of: Measure) -> Panel:
     """Show the chosen percentile between the edges of the bucket that it falls in."""
     by, at = (JOB, MODEL, FAMILY), f'quantile="{QUANTILE}"'
     shown = recorded_series(f"{of.name}:quantile5m") + selection(at, 'histogram="explicit"')
-    edges = [
-        Query(recorded_series(f"{of.name}:quantile_{edge}5m") + selection(at), f"{edge} {legend(*by)}")
-        for edge in ("upper", "lower")
-    ]
+    edges = [Query(edge_around(side, of, QUANTILE), f"{side} {legend(*by)}") for side in ("upper", "lower")]
     return charts.lines(
         f"{of.heading}: where the truth is",
         f"The chosen percentile of the {of.title} from each explicit histogram, and as dashed lines the edges of the "
@@ -35,12 +32,12 @@ def band(of: Measure) -> Panel:
 
 def width() -> Panel:
     """Show how wide the bucket of a percentile is, relative to its lower edge."""
-    at = f'quantile="{QUANTILE}"'
     by = f"{MODEL}, {VANTAGE}"
     shown = []
     for of in WAITED_FOR:
-        upper, lower = (recorded_series(f"{of.name}:quantile_{edge}5m") + selection(at) for edge in ("upper", "lower"))
-        expr = f"max by ({by}) (({upper} - {lower}) / ({lower} > 0))"
+        upper, lower = (edge_around(side, of, QUANTILE) for side in ("upper", "lower"))
+        # the lower edge of the first bucket is 0, and comes out as a billionth of the upper one
+        expr = f"max by ({by}) (({upper} - {lower}) / ({lower} > 1e-6))"
         shown.append(Query(expr, f"{of.title} {legend(MODEL, VANTAGE)}"))
     return charts.lines(
         "Uncertainty of the percentiles",
@@ -61,7 +58,7 @@ def lower_bounds() -> Panel:
         "lower bound, or below its first one, where it is only an upper bound. Finer or higher edges, or exponential "
         "histograms, fix this.",
         *(
-            Query(f"{clipped(of, QUANTILE)} + 2 * {below(of, QUANTILE)}", f"{of.title} {legend(JOB, MODEL)}")
+            Query(f"({clipped(of, QUANTILE)}) + 2 * ({below(of, QUANTILE)})", f"{of.title} {legend(JOB, MODEL)}")
             for of in MEASURES
         ),
         words={

@@ -19,7 +19,9 @@ RECORDED = {name for file in RULES.glob("*.yaml") for name in re.findall(r"- rec
 TAG = "otel-llm"
 SOURCES = {"datasource": "prometheus", "tempo_datasource": "tempo", "jaeger_datasource": "jaeger"}
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-AS_NUMBER = re.compile(r"\[\$__(?:rate_interval|range)\]|histogram_quantile\(\$quantile,")
+AS_NUMBER = re.compile(
+    r"\[\$__(?:rate_interval|range)\]|histogram_quantile\(\$quantile,|bool (?:1 - )?\$quantile|\(\$quantile \*"
+)
 
 KNOWN = {
     f"{series_name(instrument, name)}{suffix}"

@@ -16,6 +16,7 @@ import pytest
 
 from otel_llm import conventions
 from otel_llm_collector.engine_tables.table import find_engine_table
+from otel_llm_collector.rule_sources.percentiles import Side, bucket_edge
 from otel_llm_collector.vocabulary import bucket_family
 from otel_llm_collector.vocabulary.measures import DECODE, DURATION, ITL, PREFILL, QUEUE, TPOT, TTFT, Measure
 from otel_llm_collector.vocabulary.prometheus_names import label_name, series_for
@@ -266,10 +267,12 @@ def passes(check: Check, mix: Mix) -> str:
         name = {"vantage": "otel_llm_vantage", "engine": "otel_llm_engine"}
         chosen = [f'{name[key]}="{text}"' for key, text in check.chosen.items() if key in name]
         chosen.append(f'{ENVIRONMENT}="{mix.name}"')
-        edges = f"{{{', '.join((f'quantile={json.dumps(q)}', *chosen))}}}"
-        above = f"max(otel_llm:{of.name}:quantile_upper5m{edges}) >= bool {check.truth:.9g}"
-        under = f"min(otel_llm:{of.name}:quantile_lower5m{edges}) <= bool {check.truth:.9g}"
-        clipped = f"max(otel_llm:{of.name}:quantile_clipped5m{edges})"
+        labels = ", ".join(chosen)
+        buckets = f"otel_llm:{of.name}:bucket_rate5m{{{labels}%s}}"
+        sides: tuple[Side, ...] = ("upper", "lower")
+        upper, lower = (bucket_edge(side, q, buckets % "", buckets % ', le="+Inf"') for side in sides)
+        above, under = f"max({upper}) >= bool {check.truth:.9g}", f"min({lower}) <= bool {check.truth:.9g}"
+        clipped = f"max(otel_llm:{of.name}:above_last_edge5m{{{labels}}}) >= bool 1 - {q}"
         near = f"clamp_max(({near}) + ({above} or vector(0)) * ({under}) + ({clipped}) * ({under}), 1)"
     return f"{near} or vector(-1) # {mix.name}: {check.panel} {dict(check.chosen)}"
 

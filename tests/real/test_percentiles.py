@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from otel_llm_collector.engine_tables.reading import samples_of
+from otel_llm_collector.rule_sources.percentiles import Side, bucket_edge
 from tests.collector.fake_engines import FakeEngines
 from tests.real.accuracy import RealProgram, collector, evaluate, fast_prometheus, value
 from tests.real.sending import sending
@@ -89,14 +90,21 @@ def test_two_engines_with_different_edges(quantile: str, loaded: Prometheus, eng
 def test_percentile_lies_between_its_edges(name: str, quantile: str, loaded: Prometheus, engines: FakeEngines) -> None:
     histogram = engines.pages[name].histograms[f"{name}:time_to_first_token_seconds"]
     true = float(np.quantile(histogram.values, float(quantile)))
-    labels = f'{{otel_llm_engine="{name}",quantile="{quantile}"}}'
+    buckets = 'otel_llm:time_to_first_token:bucket_rate5m{otel_llm_engine="%s"%s}'
+    ends: tuple[Side, ...] = ("lower", "upper")
     lower, upper = (
-        value(loaded, f"otel_llm:time_to_first_token:quantile_{edge}5m{labels}") for edge in ("lower", "upper")
+        value(loaded, bucket_edge(end, quantile, buckets % (name, ""), buckets % (name, ', le="+Inf"'))) for end in ends
     )
     edges = (0, *histogram.edges)
     place = int(np.searchsorted(histogram.edges, true))
     assert (lower, upper) == pytest.approx((edges[place], edges[place + 1]), rel=1e-3)
-    assert value(loaded, f"otel_llm:time_to_first_token:quantile_clipped5m{labels}") == 0
+    above, below = (
+        value(loaded, f'otel_llm:time_to_first_token:{share}5m{{otel_llm_engine="{name}"}}')
+        for share in ("above_last_edge", "below_first_edge")
+    )
+    values = np.asarray(histogram.values)
+    assert above == pytest.approx(float(np.mean(values > histogram.edges[-1])), abs=1e-6)
+    assert below == pytest.approx(float(np.mean(values <= histogram.edges[0])), abs=1e-6)
 
 
 @pytest.fixture(scope="module")

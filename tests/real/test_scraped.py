@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from otel_llm_collector.engine_tables.table import engine_tables
+from otel_llm_collector.rule_sources.percentiles import Side, bucket_edge
 from otel_llm_collector.rule_sources.scraped import is_taken
 from otel_llm_collector.vocabulary.prometheus_names import series_name
 from tests.collector.fake_engines import FakeEngines
@@ -50,8 +51,7 @@ def store(
             assert until(lambda: all(_recorded(prometheus, engines, name) for name in ENGINES), ARRIVES_S)
         shown = (
             'otel_llm:inter_token_latency:attainment5m{otel_llm_engine="%s"} > 0',
-            'otel_llm:time_to_first_token:quantile_lower5m{otel_llm_engine="%s", quantile="0.5"}',
-            'otel_llm:time_to_first_token:quantile_upper5m{otel_llm_engine="%s", quantile="0.5"}',
+            'otel_llm:time_to_first_token:quantile5m{otel_llm_engine="%s", quantile="0.99", histogram="explicit"}',
         )
         asked = [each % name for each in shown for name in ENGINES]
         assert until(lambda: all(prometheus.query(each) for each in asked), ARRIVES_S)
@@ -69,10 +69,15 @@ def _recorded(store: Prometheus, engines: FakeEngines, name: str) -> bool:
 @pytest.mark.parametrize("name", ENGINES)
 def test_percentile_lies_between_its_edges(name: str, quantile: str, store: Prometheus, engines: FakeEngines) -> None:
     values = engines.pages[name].histograms[f"{name}:time_to_first_token_seconds"].values
-    labels = f'{{otel_llm_engine="{name}",quantile="{quantile}"}}'
-    ends = ("lower", "upper")
-    lower, upper = (value(store, f"otel_llm:time_to_first_token:quantile_{end}5m{labels}") for end in ends)
-    shown = value(store, f"otel_llm:time_to_first_token:quantile5m{labels}")
+    ends: tuple[Side, ...] = ("lower", "upper")
+    buckets = 'otel_llm:time_to_first_token:bucket_rate5m{otel_llm_engine="%s"%s}'
+    lower, upper = (
+        value(store, bucket_edge(end, quantile, buckets % (name, ""), buckets % (name, ', le="+Inf"'))) for end in ends
+    )
+    shown = value(
+        store,
+        f'otel_llm:time_to_first_token:quantile5m{{otel_llm_engine="{name}",quantile="{quantile}",histogram="explicit"}}',
+    )
     assert lower <= float(np.quantile(values, float(quantile))) <= upper
     assert lower <= shown <= upper
 
