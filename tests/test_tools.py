@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tools import build, cache, cli, find, golang, parts, ports, versions, wheel
+from tools.engines import SGLANG, VLLM
 from tools.errors import ToolsError
 
 ROOT = Path(__file__).parent.parent
@@ -247,3 +248,10 @@ def test_wheel_in_the_cache_is_not_built_again(capsys: pytest.CaptureFixture[str
     (folder / "some.whl").touch()
     assert cli.main(["wheel"]) == 0
     assert capsys.readouterr().out == f"{folder / 'some.whl'}\n"
+
+
+def test_an_environment_on_top_of_another_is_there_when_both_are() -> None:
+    SGLANG.folder.mkdir(parents=True)
+    assert not SGLANG.installed
+    VLLM.folder.mkdir(parents=True)
+    assert SGLANG.installed
