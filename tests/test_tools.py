@@ -73,11 +73,11 @@ def test_old_one_in_front_does_not_hide_a_new_one_behind(tmp_path: Path, monkeyp
 def test_collector_without_what_the_configurations_use_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    core = 'test "$1" = components && echo "name: otlp_http name: health_check" || echo otelcol version 0.160.0'
+    core = 'test "$1" = components && echo "name: otlp_http name: health_check" || echo otelcol version 0.161.0'
     on_path(script(tmp_path / "a" / "otelcol", core), monkeypatch)
     with pytest.raises(ToolsError, match="without span_metrics, tail_sampling"):
         find.program("otelcol")
-    contrib = f'test "$1" = components && echo "{OTELCOL_HAS}" || echo otelcol-contrib version 0.160.0'
+    contrib = f'test "$1" = components && echo "{OTELCOL_HAS}" || echo otelcol-contrib version 0.161.0'
     on_path(mine := script(tmp_path / "b" / "otelcol-contrib", contrib), monkeypatch)
     assert find.program("otelcol").path == mine
 
@@ -106,7 +106,7 @@ def test_version_is_read_from_what_programs_print(text: str, version: versions.V
 def test_cache_lies_in_xdg_cache_home_by_part_and_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = build.cached(parts.COLLECTOR)
     assert folder.parent == tmp_path / "cache" / "otel_llm" / "collector"
-    assert folder.name.startswith("0.155.0-")
+    assert folder.name.startswith("0.161.0-")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/ignored")
     assert cache.root() == tmp_path / "home" / ".cache" / "otel_llm"

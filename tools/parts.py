@@ -34,7 +34,7 @@ class Program:
 
 COLLECTOR = Part(
     name="collector",
-    version="0.155.0",
+    version="0.161.0",
     module="collector",
     packages={"otelcol": "."},
     tags="remove_all_sd,enable_dns_sd",  # without the cloud SDKs of service discovery: 144 MB instead of 200
@@ -102,7 +102,15 @@ PROGRAMS: dict[str, Program] = {
             aliases=("otelcol-contrib",),
             contents_args=("components",),
             # The core distribution has the same name and version, and lacks what our configurations use.
-            needs=("health_check", "otlp_http", "span_metrics", "tail_sampling", "transform", "file_storage"),
+            needs=(
+                "health_check",
+                "otlp_http",
+                "span_metrics",
+                "tail_sampling",
+                "transform",
+                "file_storage",
+                "k8s_attributes",
+            ),
         ),
         Program("prometheus", PROMETHEUS),
         Program("promtool", PROMETHEUS),

@@ -70,7 +70,7 @@ metadata:
 spec:
   mode: statefulset
   replicas: 2
-  image: otel/opentelemetry-collector-contrib:0.155.0
+  image: otel/opentelemetry-collector-contrib:0.161.0
   podDisruptionBudget:
     maxUnavailable: 1
   env:

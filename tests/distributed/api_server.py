@@ -61,6 +61,7 @@ class ApiServer(PartProcess):
         self._port, self._token = free(), secrets.token_hex(16)
         self.url = f"https://{HOST}:{self._port}"
         self.ready_url = f"{self.url}/readyz"
+        self.certificate = data / "certificates" / "apiserver.crt"
         self._types: dict[str, dict[str, Any]] = {}
         key = ec.generate_private_key(ec.SECP256R1())
         pem = (serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
@@ -80,31 +81,32 @@ class ApiServer(PartProcess):
 
     def answers(self) -> bool:
         try:
-            return self._ask("GET", "/readyz").status == 200
+            return self.ask("GET", "/readyz").status == 200
         except OSError:
             return False
 
     def create(self, item: Mapping[str, Any], *, keep: bool = False) -> Answer:
         """Give the server an object, which it is to check strictly. keep: and to keep"""
         where = "fieldValidation=Strict" + ("" if keep else "&dryRun=All")
-        return self._ask("POST", f"{self._path(item)}?{where}", item)
+        return self.ask("POST", f"{self._path(item)}?{where}", item)
 
     def _path(self, item: Mapping[str, Any]) -> str:
         version = item["apiVersion"]
         group = f"/apis/{version}" if "/" in version else f"/api/{version}"
         if group not in self._types:
-            found = self._ask("GET", group).body.get("resources", ())
+            found = self.ask("GET", group).body.get("resources", ())
             self._types[group] = {each["kind"]: each for each in found if "/" not in each["name"]}
         kind = self._types[group][item["kind"]]
         space = f"/namespaces/{item['metadata'].get('namespace', 'default')}" if kind["namespaced"] else ""
         return f"{group}{space}/{kind['name']}"
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+        """Ask the server, as one who may do everything."""
         request = urllib.request.Request(
             self.url + path, None if body is None else json.dumps(body).encode(), method=method,
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
         )  # fmt: skip
-        trust = ssl.create_default_context(cafile=self.data / "certificates" / "apiserver.crt")
+        trust = ssl.create_default_context(cafile=self.certificate)
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
         )

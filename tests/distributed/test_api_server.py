@@ -2,7 +2,6 @@
 
 import copy
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +9,12 @@ import pytest
 import yaml
 
 from otel_llm.cli import main
-from tests.distributed.api_server import ApiServer, Etcd
-from tools import find
-from tools.errors import ToolsError
+from tests.distributed.api_server import ApiServer
 
 COLLECTOR = Path(__file__).parents[2] / "collector" / "kubernetes"
 OF_OPERATORS = {"OpenTelemetryCollector", "PodMonitor", "PrometheusRule"}
 """Kinds that a cluster has once their operators are installed."""
-READY_S = 240
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    try:
-        paths = [find.program(name).path for name in ("etcd", "kube-apiserver")]
-    except ToolsError as error:
-        pytest.skip(str(error))
-    etcd = Etcd(paths[0], tmp_path_factory.mktemp("etcd"))
-    started = ApiServer(paths[1], tmp_path_factory.mktemp("kube-apiserver"), etcd)
-    try:
-        etcd.start(READY_S)
-        yield started.start(READY_S)
-    finally:
-        started.kill()
-        etcd.kill()
 
 
 def manifest(folder: Path, *more: str) -> dict[str, dict[str, Any]]:
