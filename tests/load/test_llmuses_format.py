@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from otel_llm.load.coordinator.run import _count
 from otel_llm.load.figures.stats import Stats
 from otel_llm.load.show import llmuses_format as document
 from otel_llm.measures import Facts
@@ -68,6 +69,16 @@ def test_the_log_line_begins_as_the_guides_did() -> None:
     assert all(re.match(shape, line) for line in LINES)
     fields = re.findall(r"%\((\w+)\)", live._FORMAT)
     assert fields == ["asctime", "name", "filename", "funcName", "lineno", "levelname", "message"]
+
+
+def test_a_line_is_logged_at_every_so_many_requests_whatever_came_together() -> None:
+    stats, facts = Stats(40), Facts.of(*[call(i, 3 + i / 10, 0.2, 90, 20, 92) for i in range(40)])
+    seen = list[tuple[int, int]]()
+    for together in (facts[:25], facts[25:29], facts[29:30], facts[30:37], facts[37:]):
+        _count(stats, together, 10, lambda: seen.append((stats.ended, len(stats.values["request_latency"]))))
+    assert seen == [(10, 10), (20, 20), (30, 30), (40, 40)]
+    _count(stats, facts, 10, None)
+    assert (stats.ended, len(seen)) == (80, 4)
 
 
 def test_time_is_from_the_first_byte_to_the_last_end() -> None:

@@ -146,7 +146,7 @@ class Run:
         self._certainty = (
             Certainty(slo.attainment, open_loop=plan.open_loop) if until_certain and slo is not None else None
         )
-        self._log_every = self._until_log = log_every
+        self._log_every = log_every
         self._counting, self._keep_content = counting, keep_content
         run, self.path = run_name(plan.model, name, shard=plan.shard)
         self._append = append
@@ -198,16 +198,13 @@ class Run:
             stack.enter_context(giving_way())  # and who was forked does not
             delivery = Delivery(*self._open_sinks(coordinator.health), interrupts, self.stats)
             display = stack.enter_context(self._display())
-            logs = display.logs
+            log_line = display.log if display.logs else None
 
             def finished(batch: Sequence[FinishedCall], machine: Machine | None) -> None:
-                while batch:  # whole where nothing is logged: what is taken together costs less
-                    part, batch = (batch[: self._until_log], batch[self._until_log :]) if logs else (batch, ())
-                    self._take(part, delivery, machine)
-                    self._until_log -= len(part)
-                    if not self._until_log:
-                        self._until_log = self._log_every
-                        display.log()
+                batch = self._cleaned(batch)
+                facts = Facts.of(*[call.record for call in batch])
+                _count(self.stats, facts, self._log_every, log_line)
+                self._take(batch, facts, delivery, machine)
 
             def turn() -> None:
                 delivery.add_scrapes(self.server.gather())
@@ -261,14 +258,17 @@ class Run:
         """What the summary of `llmuses perf` calls concurrency."""
         return self.plan.parallel
 
-    def _take(self, batch: Sequence[FinishedCall], delivery: Delivery, machine: Machine | None) -> None:
-        """Give requests that ended to the figures and to every sink."""
+    def _cleaned(self, batch: Sequence[FinishedCall]) -> Sequence[FinishedCall]:
+        """Return requests that ended without what nothing may see."""
         if self._secrets is not None:
             batch = [_without_secrets(call, self._secrets) for call in batch]
-        if not self._keep_content:
-            batch = [_without_echo(call) for call in batch]
-        facts = Facts.of(*[call.record for call in batch])
-        met = self.figures.add(facts)
+        return batch if self._keep_content else [_without_echo(call) for call in batch]
+
+    def _take(
+        self, batch: Sequence[FinishedCall], facts: Sequence[Facts], delivery: Delivery, machine: Machine | None
+    ) -> None:
+        """Give requests that ended, and were counted, to the figures and to every sink."""
+        met = self.figures.add_counted(facts)
         if machine is not None:
             machine.add(facts)
         if self._asked is not None:
@@ -348,6 +348,19 @@ class Run:
         if self._certainty is not None:
             found["slo"]["certainty"] = self._certainty.judgement.report()
         return found
+
+
+def _count(stats: Stats, facts: Sequence[Facts], every: int, log_line: Callable[[], None] | None) -> None:
+    """Count requests that ended; where there is a log, write a line each time that so many more have."""
+    if log_line is None:
+        return stats.add(facts)
+    while facts:
+        missing = every - stats.ended % every
+        part, facts = facts[:missing], facts[missing:]
+        stats.add(part)
+        if len(part) == missing:
+            log_line()
+    return None
 
 
 def _without_secrets(call: FinishedCall, secrets: Secrets) -> FinishedCall:

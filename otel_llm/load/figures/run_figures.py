@@ -44,8 +44,12 @@ class RunFigures:
 
     def add(self, facts: Sequence[Facts]) -> Sequence[bool | None]:
         """Take requests that ended; return, for each, whether it met the SLO, None where there is none."""
-        met = [None] * len(facts) if self.slo is None else self.slo.add(facts)
         self.stats.add(facts)
+        return self.add_counted(facts)
+
+    def add_counted(self, facts: Sequence[Facts]) -> Sequence[bool | None]:
+        """Take requests that `stats` has already, as `add` does."""
+        met = [None] * len(facts) if self.slo is None else self.slo.add(facts)
         self.client.add(facts)
         self._first_tokens.add(facts)
         self._tail.add(facts)

@@ -87,7 +87,8 @@ class ClientError:
         having = np.zeros(len(streamed), np.bool_)
         having[table.owner[merged]] = True
         gap_s, tokens, read, owner = gaps_in(table, streamed & having)
-        doubtful = np.isin(_keys(owner, read), _keys(table.owner[merged], table.read[merged]))
+        of_merged, of_gaps = _keys(table.owner[merged], table.read[merged]), _keys(owner, read)  # both ascend
+        doubtful = of_merged[np.minimum(np.searchsorted(of_merged, of_gaps), len(of_merged) - 1)] == of_gaps
         gaps, tokens = gap_s[doubtful], tokens[doubtful]
         self._doubtful.frombytes(np.repeat(gaps / np.maximum(tokens, 1), tokens).tobytes())
 
