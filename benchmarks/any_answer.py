@@ -16,7 +16,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -59,7 +59,10 @@ ODD: tuple[Any, ...] = (
     *([], {}, [[]], [None], [1, "x", {}], {"a": 1}, {"text": 5}, {"message": "no"}, [{"type": "thinking"}]),
     *("error", "data: x\n\n", {"error": "no"}, {"usage": {"completion_tokens": -3}}, [{"index": 2**40}]),
 )
-FRAMED = {".event_stream": EventStream, ".websocket": lambda: WebSocketFrames("ws://h/", opened=True)}
+FRAMED: dict[str, Callable[[], EventStream | WebSocketFrames]] = {
+    ".event_stream": EventStream,
+    ".websocket": lambda: WebSocketFrames("ws://h/", opened=True),
+}
 TYPES = (b"text/event-stream", b"application/json", b"application/x-ndjson", b"text/html", b"", b"text/plain")
 SOCKETS = 0.2
 """Share of the rounds whose answers come by WebSocket."""

@@ -40,7 +40,7 @@ class Case(NamedTuple):
 class Cell(NamedTuple):
     """Of the series drawn, in how many an interval was given, and how many of those held the truth."""
 
-    count: int
+    values: int
     q: int
     series: int
     given: int

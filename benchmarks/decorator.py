@@ -118,7 +118,11 @@ def plain_call() -> dict[str, float]:
         with tracer.start_as_current_span("chat m", attributes={"gen_ai.request.model": "m"}):
             durations.record(1.0, {"gen_ai.request.model": "m"})
 
-    told = {"with_sdk_us": decorated, "by_hand_us": by_hand, "span_and_point_us": span_and_point}
+    told: dict[str, Callable[[str], object]] = {
+        "with_sdk_us": decorated,
+        "by_hand_us": by_hand,
+        "span_and_point_us": span_and_point,
+    }
     return {"without_sdk_us": without, **{name: per_call(call, spans) for name, call in told.items()}}
 
 

@@ -162,7 +162,7 @@ SEARCHED: Final[Mapping[str, Server]] = {
 @cache
 def _by_brute_force(engine: Engine) -> float:
     """Return the limit of an engine, by the share of bad requests among a million at each load."""
-    full = engine.places / (np.mean(engine.tokens) * (engine.step_s + engine.request_s * engine.places))
+    full = engine.places / (float(np.mean(engine.tokens)) * (engine.step_s + engine.request_s * engine.places))
     low, high = 0.5 * full, full
     while high / low > 1.002:
         middle = (low + high) / 2
@@ -182,7 +182,7 @@ def bad_share(server: Server, load: float, number: int) -> float:
 
 def trial(server: Server, load: float, random: np.random.Generator, budget: int = BUDGET) -> tuple[Answer, int]:
     """Run one point; return what came of it, and how many requests it took."""
-    certainty, number, look = Certainty(server.share), 0, 0
+    certainty, number, look = Certainty(server.share), 0, 0.0
     parts: list[tuple[Floats, Floats]] = []
     for sent, begun, ended in server.requests(load, random):
         good = begun - sent <= server.limit

@@ -129,7 +129,7 @@ def our_client(where: str) -> tuple[float, list[float], list[float]]:
         )  # fmt: skip
         client = done.report["client"]
         records = list(read_records(Path(folder) / "run.db"))
-    gaps = [gap / 1e9 for record in records for gap in np.diff(record.chunks.at_ns[:MESSAGES])]
+    gaps = [gap / 1e9 for record in records for gap in np.diff(record.chunks.at_ns[:MESSAGES]).tolist()]
     firsts = [(record.chunks.at_ns[0] - record.sent_ns) / 1e9 for record in records]
     return client["cpu_seconds"] / (STREAMS * MESSAGES), firsts, gaps
 

@@ -50,7 +50,8 @@ def alarms(runs: int, differ: float, pairs: int = PAIRS, q: int = 50, seed: int 
     by_runs = [_by_runs(one, other, q) for one, other in drawn]
     visible = float(np.median([each.visible for each in by_runs if each.visible is not None]))
     moved = [_by_runs(one, [run + visible for run in other], q) for one, other in drawn]
-    return Alarms(pairs, *(sum(map(is_found, each)) for each in (alone, pooled, by_runs, moved)), visible)
+    found = [sum(map(is_found, each)) for each in (alone, pooled, by_runs, moved)]
+    return Alarms(pairs, found[0], found[1], found[2], found[3], visible)
 
 
 def _runs(random: np.random.Generator, runs: int, differ: float) -> Iterator[Floats]:

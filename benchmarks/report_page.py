@@ -85,7 +85,14 @@ def write_run(file: Path, requests: int) -> None:
         ended = Ended.of(*records)
         figures.add([each.facts for each in ended])
         written.take(ended)
-    more = {"gates": [], "telemetry": None, "notes": [], "ended_by": None, "warmup": None, "server": None}
+    more: dict[str, Any] = {
+        "gates": [],
+        "telemetry": None,
+        "notes": [],
+        "ended_by": None,
+        "warmup": None,
+        "server": None,
+    }
     written.close({"schema": 1, "run": run, **figures.report(Health(1), 0), **more})
 
 

@@ -65,7 +65,7 @@ def sent_late_ms(url: str, rate: float, count: int, law: str, workers: int) -> n
         words += ["-n", str(count), "--workers", str(workers), "--no-content", "--name", str(run)]
         command = [sys.executable, "-m", "otel_llm", "perf", *words]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return np.array([record.sent_ns - record.intended_ns for record in read_records(run)]) / 1e6
+        return np.array([record.sent_ns - (record.intended_ns or 0) for record in read_records(run)]) / 1e6
 
 
 def main() -> None:

@@ -9,8 +9,10 @@ which other load on the machine hardly moves; lateness is what it is on this mac
 import argparse
 import asyncio
 import sys
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import orjson
@@ -26,8 +28,8 @@ class _Counter(asyncio.Protocol):
         self._request, self._left, self._over = request, requests, over
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        transport.write(self._request)
+        self._transport = cast("asyncio.WriteTransport", transport)
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         if data.endswith(b"0\r\n\r\n"):
@@ -47,14 +49,14 @@ async def _client(port: int, streams: int, requests: int, tokens: int, spread_s:
     request = b"POST /v1/chat/completions HTTP/1.1\r\nHost: sim\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     overs = []
     for _ in range(streams):
-        overs.append(asyncio.Event())
-        await loop.create_connection(lambda over=overs[-1]: _Counter(request, requests, over), "127.0.0.1", port)
+        overs.append(over := asyncio.Event())
+        await loop.create_connection(partial(_Counter, request, requests, over), "127.0.0.1", port)
         await asyncio.sleep(spread_s / streams)
     await asyncio.gather(*(over.wait() for over in overs))
 
 
-def _ask(*args: float) -> None:
-    new_loop().run_until_complete(_client(*args))
+def _ask(port: int, streams: int, requests: int, tokens: int, spread_s: float) -> None:
+    new_loop().run_until_complete(_client(port, streams, requests, tokens, spread_s))
 
 
 def _waited_s(pid: int | None) -> float:

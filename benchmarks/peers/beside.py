@@ -38,7 +38,6 @@ __all__ = ["PERCENTILES", "rows_of"]
 
 PERCENTILES: Final = ("p50", "p90", "p99")
 _BEHAVIOUR: Final = Behaviour(ttft_ms=80, itl_ms=10, jitter="lognormal", amp=0.4)
-_SENT: Final = {"streams": 4, "requests": 200, "tokens": 32}
 
 Sent = Mapping[str, Mapping[str, float]]
 """By our measure and the name of a percentile, in ms."""
@@ -85,7 +84,7 @@ def _sent(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 def _beside(name: str, maker: Maker, folder: Path) -> int:
     """Run a tool and print its table; return 1 where it failed."""
     with SimProcess(_BEHAVIOUR, log=True) as sim:
-        done = run(maker.command(Load(url=sim.url, **_SENT), folder), folder)
+        done = run(maker.command(Load(url=sim.url, streams=4, requests=200, tokens=32), folder), folder)
         rows = sim.log()
     result = next(folder.glob(maker.result), None)
     if done.code or result is None:
