@@ -80,7 +80,9 @@ def run(_: argparse.Namespace) -> int:
             except PluginError as error:
                 broken, note = 1, f"[red]{escape(str(error))}[/]"
             table.add_row(f"  {escape(name)}", note)
-        out.print(table)
+        with out.capture() as said:
+            out.print(table)
+        print("\n".join(line.rstrip() for line in said.get().splitlines()))  # a table fills its rows with spaces
     return broken
 
 

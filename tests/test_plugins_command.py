@@ -34,7 +34,8 @@ def test_a_line_for_each_plugin_of_each_group_whole_where_there_is_no_terminal()
         assert first.rstrip() == title
         rows = dict(line.split(None, 1) for line in lines)
         assert list(rows) == list(installed(group))
-        notes |= {name: note.rstrip() for name, note in rows.items()}
+        assert not [line for line in lines if line.endswith(" ")]
+        notes |= rows
     assert notes["dashscope"] == "sse, /text-generation/generation, /multimodal-generation/generation"
     assert notes["kserve_grpc"].startswith("grpc, ")
     assert notes["rerank"] == "json, /v2/rerank, /rerank"
