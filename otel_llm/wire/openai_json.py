@@ -9,6 +9,7 @@ from otel_llm.wire.liberal import load, read
 from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.said import Said
 from otel_llm.wire.server_timings import timings_in
+from otel_llm.wire.timing_headers import times_of_headers
 
 __all__ = [
     "VERSIONS",
@@ -55,14 +56,19 @@ class Timed(msgspec.Struct, gc=False):
     timings: Any = None
     time_info: Any = None
     x_groq: Any = None
+    nvext: Any = None
+    stats: Any = None
+    server_timing: Any = msgspec.field(default=None, name="Server-Timing")
     usage: Usage | None = None
 
 
 def take_timings(said: Said, chunk: Timed) -> None:
     """Write what a chunk says of the server's own time into `said`."""
     billed = chunk.usage is not None and chunk.usage.queue_time is not None
-    if chunk.metrics or chunk.timings or chunk.time_info or chunk.x_groq or billed:
+    if chunk.metrics or chunk.timings or chunk.time_info or chunk.x_groq or chunk.nvext or chunk.stats or billed:
         said.server = timings_in(chunk) or said.server
+    if isinstance(chunk.server_timing, str):  # of TensorRT-LLM: behind the end of a stream, what heads would have said
+        said.add_times(times_of_headers([(b"server-timing", chunk.server_timing.encode())]))
 
 
 def bill(said: Said, usage: Usage) -> int:

@@ -1,9 +1,9 @@
 """Reads what answers say of the server's own time: in their body, in the shape of each engine, and in their headers.
 
 Sources: vLLM 0.32 and 0.33 (`--enable-per-request-metrics`), llama.cpp's server, Ollama 0.17 and SGLang 0.5.23
-(`--enable-metrics`) were run and compared with clients; Text Generation Inference was read; Groq and Cerebras by their
-documentation. Envoy, Kong and OpenAI say in a header how long they waited for an answer to begin; LiteLLM says how
-long it took itself.
+(`--enable-metrics`) were run and compared with clients; Text Generation Inference, TensorRT-LLM and Dynamo were read;
+Groq, Cerebras, NIM 1 and LM Studio by their documentation. Envoy, Kong and OpenAI say in a header how long they waited
+for an answer to begin; LiteLLM says how long it took itself.
 """
 
 from collections.abc import Mapping
@@ -38,6 +38,16 @@ _SHAPES: Final = (
             "total": "total_duration",
         },
     ),
+    _Shape(
+        "dynamo", ("nvext", "timing"), 1e3,
+        {
+            "queue": "prefill_wait_time_ms",
+            "prefill": "prefill_time_ms",
+            "first_token": "ttft_ms",
+            "total": "total_time_ms",
+        },
+    ),
+    _Shape("lm_studio", ("stats",), 1, {"first_token": "time_to_first_token", "decode": "generation_time"}),
     # Groq's total is prefill and decode, without the queue: it is none
     _Shape(
         "groq", ("x_groq", "usage"), 1,
@@ -68,6 +78,8 @@ def timings_in(answer: Any) -> dict[str, Any] | None:
             place = None if place is None else _member(place, name)
         if place is not None and (said := _take(shape, place)) is not None:
             return said
+    if (stats := _member(answer, "stats")) is not None:
+        return _of_nim(stats)
     meta = _member(answer, "meta_info")
     return None if meta is None else _of_sglang(meta)
 
@@ -81,6 +93,12 @@ def _take(shape: _Shape, place: Any) -> dict[str, Any] | None:
 def _said_by(source: str, found: Mapping[str, float | None]) -> dict[str, Any] | None:
     said = {name: value for name, value in found.items() if value is not None and 0 <= value < inf}
     return {"source": (source,), **said} if said else None
+
+
+def _of_nim(stats: Any) -> dict[str, Any] | None:
+    """Return what NIM 1 says. Its first token counts from when the request first ran: it is a prefill."""
+    queue, tokens = _number(_member(stats, "time_in_queue_in_ms"), 1e3), _member(stats, "response_tokens")
+    return _said_by("nim", {"queue": queue, "prefill": _number(_member(tokens, "time_to_first_token_in_ms"), 1e3)})
 
 
 def _of_sglang(meta: Any) -> dict[str, Any] | None:

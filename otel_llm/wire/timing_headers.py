@@ -22,6 +22,11 @@ _ENTRIES: Final[Mapping[str, str]] = {
     "first_token": "first_token",
     "ttft": "first_token",
     "total": "upstream",  # it came with the head: what was to come then is not in it
+    # TensorRT-LLM, of a whole answer that it has made; where servers made it together, the first token of the first one
+    "server_queue": "queue",
+    "server_ttft": "first_token",
+    "server_e2e": "total",
+    "disagg_ttft": "first_token",
 }
 
 HEADERS: Final = frozenset((*_IN_MS, _SERVER_TIMING))

@@ -15,6 +15,8 @@ from otel_llm.wire.protocol_files import find_protocol
 from otel_llm.wire.said import Said
 from otel_llm.wire.server_timings import timings_in
 from otel_llm.wire.timing_headers import times_of_headers
+from tests.load.test_exchange import DONE, END, HEAD, HELLO, STOP, Wire, chunk
+from tests.load.test_exchange import USAGE as USAGE_EVENT
 
 VLLM = {
     "time_to_first_token_ms": 18.0,
@@ -54,6 +56,33 @@ OF_GROQ = ServerTimes(source=("groq",), queue=0.5, prefill=0.25, decode=1.0)
 TIME_INFO = {"queue_time": 0.5, "prompt_time": 0.25, "completion_time": 1.0, "total_time": 2.0, "created": 1}
 OF_CEREBRAS = ServerTimes(source=("cerebras",), queue=0.5, prefill=0.25, decode=1.0, total=2.0)
 
+DYNAMO = {
+    "request_received_ms": 1777312800000, "prefill_wait_time_ms": 12.5, "prefill_time_ms": 70.0, "ttft_ms": 82.5,
+    "total_time_ms": 1000.0, "kv_hit_rate": 0.875,
+}  # fmt: skip
+OF_DYNAMO = ServerTimes(source=("dynamo",), queue=0.0125, prefill=0.07, first_token=0.0825, total=1.0)
+NIM = {
+    "type": "NIM LLM Model Stats", "version": "0.1.0", "llm_input_token_length": 9, "llm_output_token_length": 4,
+    "generation_time_in_ms": 800.0, "time_in_queue_in_ms": 10.0,
+    "response_tokens": {
+        "response_token_length": 4, "time_to_first_token_in_ms": 110.0, "token_to_token_time_in_ms": 12.0,
+        "tokens_per_second": 80.0,
+    },
+}  # fmt: skip
+OF_NIM = ServerTimes(source=("nim",), queue=0.01, prefill=0.11)
+LM_STUDIO = {
+    "tokens_per_second": 51.4,
+    "time_to_first_token": 0.111,
+    "generation_time": 0.954,
+    "stop_reason": "eosFound",
+}
+OF_LM_STUDIO = ServerTimes(source=("lm_studio",), first_token=0.111, decode=0.954)
+TENSORRT_LLM = {
+    "Server-Timing": "server_queue;dur=1.250000, server_ttft;dur=8.500000, server_e2e;dur=24.000000",
+    "X-TRTLLM-Start-End-Time": "server-start;ts=12345.123456789, server-end;ts=12345.147456789",
+}
+OF_TENSORRT_LLM = ServerTimes(source=("server-timing",), queue=0.00125, first_token=0.0085, total=0.024)
+
 LAST_EVENTS: list[tuple[str, dict[str, Any], ServerTimes | None]] = [
     ("openai_chat", {"choices": [], "usage": USAGE, "metrics": VLLM}, OF_VLLM),
     ("openai_completions", {"choices": [], "usage": USAGE, "metrics": VLLM}, OF_VLLM),
@@ -72,7 +101,13 @@ LAST_EVENTS: list[tuple[str, dict[str, Any], ServerTimes | None]] = [
     ("openai_chat", {"choices": [], "x_groq": {"id": "r", "usage": GROQ}}, OF_GROQ),
     ("openai_chat", {"choices": [], "usage": GROQ}, OF_GROQ),
     ("openai_chat", {"choices": [], "time_info": TIME_INFO}, OF_CEREBRAS),
+    ("openai_chat", {"choices": [], "nvext": {"timing": DYNAMO}}, OF_DYNAMO),
+    ("openai_chat", {"choices": [], "usage": USAGE, "stats": NIM}, OF_NIM),
+    ("openai_completions", {"choices": [], "usage": USAGE, "stats": LM_STUDIO}, OF_LM_STUDIO),
+    ("openai_chat", TENSORRT_LLM, OF_TENSORRT_LLM),
+    ("openai_completions", TENSORRT_LLM, OF_TENSORRT_LLM),
     ("openai_chat", {"choices": [], "usage": USAGE}, None),
+    ("openai_chat", {"choices": [], "nvext": {"worker_id": 3}, "stats": "none", "Server-Timing": 4}, None),
     ("openai_chat", {"choices": [], "metrics": ["of another kind"], "timings": "none"}, None),
     ("openai_chat", {"choices": [], "metrics": {"queue_time_ms": -1, "time_to_first_token_ms": 1e300}}, None),
     ("openai_chat", {"choices": [], "x_groq": {"id": "r"}}, None),
@@ -90,6 +125,14 @@ def test_the_last_event_of_each_engine(name: str, event: dict[str, Any], expecte
         for part in SERVER_PARTS:
             assert getattr(found, part) == pytest.approx(getattr(expected, part)), part
     assert "malformed" not in plugin.said.flags
+
+
+def test_what_tensorrt_llm_says_behind_the_end_of_a_stream_is_read() -> None:
+    event = b"event: trtllm.perf_metrics\ndata: %b\n\n" % orjson.dumps(TENSORRT_LLM)
+    record = Wire().read(HEAD + chunk(HELLO), chunk(STOP + USAGE_EVENT + DONE), chunk(event) + END).record
+    assert (record.outcome, record.output_tokens) == ("complete", 2)
+    assert record.server == OF_TENSORRT_LLM
+    assert len(record.chunks) == 3  # text, its end, usage
 
 
 def test_objects_of_a_library_are_read_as_mappings_are() -> None:

@@ -219,10 +219,11 @@ class Exchange:
     def _ask(self, event: bytes, read: int) -> _Delta | None:
         """Have the plugin decode one event, and learn from it."""
         plugin = self._plugin
+        behind = plugin.done
         delta = plugin.decode(event)
         if not self._ended and (plugin.done or plugin.said.error is not None):
             self._ended = read
-        if delta is None:
+        if delta is None or behind:  # what comes behind the end marker may say something, and is no part of the answer
             return None
         self._repeats.learn(event, delta)
         kind, text, tokens = delta
