@@ -413,7 +413,7 @@ def test_moments_that_are_none_are_refused(moments: Sequence[int], rate: float |
     assert str(refused.value).startswith(said)
 
 
-@pytest.mark.parametrize(("due_in", "ticks"), [(1 * MS, 6), (50 * MS, 1), (None, 1)])
+@pytest.mark.parametrize(("due_in", "ticks"), [(-1 * MS, 6), (60_000 * MS, 1), (None, 1)])
 def test_batches_are_handed_over_when_nothing_is_due_soon_or_after_five_ticks(
     due_in: int | None, ticks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,8 +115,8 @@ def test_one_that_dies_is_reported_and_its_requests_are_accounted_for(how: str, 
     run = Run(given, name="run.db", crew=far)
     take = run._take
 
-    def take_and_kill(batch: Any, delivery: Any, machine: Any) -> None:
-        take(batch, delivery, machine)
+    def take_and_kill(*ended: Any) -> None:
+        take(*ended)
         if how == "worker":
             far.agents[1].kill()
         far.agents[1].lost = how == "machine"
