@@ -23,7 +23,12 @@ class _Answer(msgspec.Struct, gc=False):
     error: msgspec.Raw = msgspec.Raw()
 
 
+class _Body(msgspec.Struct):
+    input: str | list[str]
+
+
 _decode = msgspec.json.Decoder(_Answer).decode
+_texts_of = msgspec.json.Decoder(_Body).decode
 
 
 class OpenAIEmbeddings(Protocol):
@@ -44,6 +49,14 @@ class OpenAIEmbeddings(Protocol):
         texts = [message["content"] for message in ask.messages]
         body = {"model": ask.model, "input": texts[0] if len(texts) == 1 else texts}
         return WireRequest(json_body(body, ask.parameters))
+
+    @classmethod
+    def characters_asked(cls, body: bytes) -> int | None:
+        try:
+            texts = _texts_of(body).input
+        except msgspec.MsgspecError:  # a body of a user's own
+            return None
+        return len(texts) if isinstance(texts, str) else sum(map(len, texts))
 
     def decode(self, event: bytes) -> Delta | None:
         said = self.said

@@ -40,7 +40,13 @@ class _Answer(msgspec.Struct, gc=False):
     message: str | None = None
 
 
+class _Body(msgspec.Struct):
+    query: str
+    documents: list[str]
+
+
 _decode = msgspec.json.Decoder(_Answer).decode
+_pairs_of = msgspec.json.Decoder(_Body).decode
 
 
 class Rerank(Protocol):
@@ -66,6 +72,15 @@ class Rerank(Protocol):
             raise ConfigError("documents to rank", "a query alone", given)
         body: dict[str, Any] = {"model": ask.model, "query": query, "documents": documents}
         return WireRequest(json_body(body, ask.parameters))
+
+    @classmethod
+    def characters_asked(cls, body: bytes) -> int | None:
+        """Return those of each document with its query."""
+        try:
+            asked = _pairs_of(body)
+        except msgspec.MsgspecError:  # a body of a user's own
+            return None
+        return sum(len(asked.query) + len(document) for document in asked.documents)
 
     def decode(self, event: bytes) -> Delta | None:
         said = self.said

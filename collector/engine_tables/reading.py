@@ -17,6 +17,7 @@ _SAMPLE: Final = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{((?:[^\"}]|\"(?:[^\"\\]|\\.
 _LABEL: Final = re.compile(r"([a-zA-Z_]\w*)\s*=\s*\"((?:[^\"\\]|\\.)*)\"")
 _ESCAPED: Final = re.compile(r"\\(.)")
 _SUFFIXES: Final = ("_bucket", "_sum", "_count")
+_WEB_SERVER: Final = "http_"
 _REQUESTS: Final = ("server_requests", "server_requests_failed")
 
 
@@ -80,8 +81,12 @@ def _plain(text: str) -> str:
 
 
 def recognise(text: str, tables: Sequence[EngineTable]) -> EngineTable | None:
-    """Return the table that a page has most metrics of; None where it has none of any."""
+    """Return the table that a page has most metrics of; None where it has none of any.
+
+    What a web server says of itself is on the pages of many that are in no table, and makes a page nobody's.
+    """
     there = {line[: _end_of_name(line)] for line in text.splitlines() if line and line[0] != "#"}
+    there = {name for name in there if not name.startswith(_WEB_SERVER)}
     found = {table.name: sum(not there.isdisjoint(_series(metric)) for metric in table.metrics) for table in tables}
     best = max(tables, key=lambda table: found[table.name])
     return best if found[best.name] else None

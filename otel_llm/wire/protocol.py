@@ -172,6 +172,11 @@ class Protocol:
         """Return the seconds of sound that a body asks to be worked through; None where there is none, or no length."""
         return None
 
+    @classmethod
+    def characters_asked(cls, body: bytes) -> int | None:  # for those whose servers may count them
+        """Return the characters of all texts that a body has worked through; None where that cannot be told."""
+        return None
+
     def decode(self, event: bytes) -> Delta | None:
         """Return what one event brought; None when it is no chunk at all (an end marker).
 

@@ -3,12 +3,14 @@
 What streams is in `test_times_are_true.py`.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from otel_llm.sim import Behaviour, SimProcess
+from otel_llm.testing import CLOSE, ScriptedServer
 from tests.load.conftest import Perf
 
 Run = Callable[..., Perf]
@@ -74,3 +76,28 @@ def test_an_embedding_without_a_token_is_nothing_odd(perf: Run, sim: SimProcess)
     run = perf("--url", sim.url, "--protocol", "openai_embeddings", "--model", "m", "--prompt", "x", "-n", "2")
     assert run.report["requests"]["succeeded"] == 2
     assert run.report["flags"] == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "odd"),
+    [
+        ("openai_embeddings", '{"data":[{}],"usage":{"prompt_tokens":40}}', True),  # as infinity counts
+        ("openai_embeddings", '{"data":[{}],"usage":{"prompt_tokens":10}}', False),
+        ("rerank", '{"results":[{}],"usage":{"prompt_tokens":47}}', True),
+        ("rerank", '{"results":[{}],"usage":{"prompt_tokens":39}}', False),
+    ],
+)
+def test_a_count_of_characters_is_said_to_be_one(perf: Run, name: str, answer: str, odd: bool, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.jsonl"
+    said = [{"role": "user", "content": text} for text in ("one token after another", "à la carte", "at last")]
+    assert sum(len(each["content"]) for each in said) == 40
+    texts.write_text(json.dumps({"messages": said}) + "\n")
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\nConnection: close\r\n\r\n"
+    with ScriptedServer([head.encode(), answer.encode(), CLOSE]) as server:
+        run = perf(
+            "--url", server.url, "--protocol", name, "--model", "m", "--dataset", str(texts),
+            "--dataset-format", "jsonl_messages", "-n", "2",
+        )  # fmt: skip
+    assert run.code == 0, run.err
+    assert run.report["flags"] == ({"usage_as_characters": 2} if odd else {})
+    assert run.report["measures"]["input_tokens"]["mean"] == json.loads(answer)["usage"]["prompt_tokens"]

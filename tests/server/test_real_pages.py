@@ -51,6 +51,11 @@ def test_a_real_page_is_of_the_engine_that_wrote_it_and_has_what_its_table_lists
     assert find_mismatches(found, page(name)) == []
 
 
+def test_a_page_with_a_web_server_s_metrics_alone_is_no_engine_s() -> None:
+    """infinity's, whose `http_requests_total` is called as mistral.rs calls its own."""
+    assert recognise(page("others/infinity_0.0.78.txt"), engine_tables()) is None
+
+
 def test_triton_after_thirty_streams_that_ended_and_ten_that_failed() -> None:
     """Every stream took 60 to 160 ms, and 10 of them ended in an error: neither is in its counts."""
     found = read("triton_2.51.0.txt")

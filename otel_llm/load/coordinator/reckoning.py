@@ -19,6 +19,7 @@ from otel_llm.load.plan.plan import LoadPlan
 from otel_llm.load.worker.raw import Raw
 from otel_llm.record import CONTENT_KINDS, MEDIA_KINDS, Chunks, ServerTimes, StreamRecord, TokenSource
 from otel_llm.wire.arrivals import NO_STAMP, OLDEST_NS, Arrivals
+from otel_llm.wire.protocol import Protocol
 from otel_llm.wire.repeats import Content
 from otel_llm.wire.said import Said
 
@@ -29,6 +30,9 @@ _NEVER: Final = -(1 << 62)  # an offset by which a stamp is from the future, and
 _LENGTH: Final = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
 _LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
 _NESTED: Final = ("parameters", "options", "sampling_params")
+_CHARACTERS: Final = 16
+"""So many tokens are not as many as the characters by accident."""
+
 _BEARS_TOKENS: Final = np.array([kind in CONTENT_KINDS for kind in range(256)], np.uint32)
 
 Ints = NDArray[np.int64]
@@ -156,9 +160,7 @@ class Reckoning:
             record = self._counting.recount(record, body, raw.content.events())
         if self._plan.protocol.needs == "audio" and record.audio_s is None:
             record = msgspec.structs.replace(record, audio_s=self._plan.protocol.sound_asked(body))
-        if record.outcome == "complete" and (
-            oddities := tuple(_oddities(record, body, streams=self._plan.protocol.streams))
-        ):
+        if record.outcome == "complete" and (oddities := tuple(_oddities(record, body, self._plan.protocol))):
             record = msgspec.structs.replace(record, flags=(*record.flags, *oddities))
         return FinishedCall(record, body, raw.content)
 
@@ -218,17 +220,20 @@ def _joined(raws: Sequence[Raw], column: str, dtype: type) -> Ints:
     return np.frombuffer(b"".join(chain.from_iterable(getattr(raw, column) for raw in raws)), dtype)
 
 
-def _oddities(record: StreamRecord, body: bytes, *, streams: bool) -> Iterator[str]:
+def _oddities(record: StreamRecord, body: bytes, protocol: type[Protocol]) -> Iterator[str]:
     """Yield what is odd about an answer that arrived whole. See `figures.flags`."""
     output, kinds = record.output_tokens, record.chunks.kind.tobytes()
     bearing, media = _bearing(kinds), any(kind in kinds for kind in MEDIA_KINDS)
     if not output and not bearing:
-        if streams and record.audio_s is None and not media:  # embeddings have no token to miss
+        if protocol.streams and record.audio_s is None and not media:  # embeddings have no token to miss
             yield "no_tokens"
     elif not bearing and not media:
         yield "no_text"
     elif record.token_source == "provider" and record.stream and output is not None and output < bearing:
         yield "usage_below_chunks"
+    counted = 0 if protocol.streams else record.input_tokens or 0
+    if counted >= _CHARACTERS and counted == protocol.characters_asked(body):
+        yield "usage_as_characters"
     if output is not None and not _LENGTH.isdisjoint(record.finish_reasons):
         limit = _limit(body)
         if limit is not None and output < limit:

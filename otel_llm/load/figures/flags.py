@@ -11,6 +11,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "usage_disagrees": "the server's count of output tokens is off by more than a tenth from the tokenizer's",
     "usage_below_chunks": "the server counted fewer output tokens than it sent chunks with content",
     "short": "the answer ended for its length before the tokens that were asked for",
+    "usage_as_characters": "the server counted as many input tokens as characters were sent: it may count those",
     "usage_zero": "the server counted 0 tokens beside text; its usage is left out",
     "usage_refused": "the server's usage holds what is no count (negative, above 100 million, text); it is left out",
     "usage_beyond_answer": "the server billed more tokens than its answer has bytes; the pace is of one a chunk",
