@@ -1,8 +1,8 @@
 """OpenAI's transcription: a recording in, uploaded as a form, and its text out, as it is understood or in one piece.
 
 Source: the reference of the API and openai 3.57; vLLM 0.32, whose events look like those of a chat; read in 2026. The
-real-time factor is the request's latency divided by the length of the recording, as the answer states it, or else as
-the recording itself does.
+real-time factor is the request's latency divided by the length of the recording, as a WAV itself states it, or else as
+the answer does: exactly as `duration`, or as `usage.seconds`, which is rounded up.
 """
 
 import wave
@@ -85,7 +85,12 @@ class OpenAITranscription(Protocol):
     provider = "openai"
     accept = "*/*"
 
-    __slots__ = ()
+    __slots__ = ("_ends",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ends: tuple[str, ...] = ()
+        """Finish reasons of the pieces of 30 s that vLLM cuts a recording into: only its end marker ends the answer."""
 
     @classmethod
     def with_media(cls, text: str, media: Sequence[Media]) -> Mapping[str, Any]:
@@ -130,6 +135,8 @@ class OpenAITranscription(Protocol):
             chunk = _decode(event)
         except ValueError:
             if (found := read_or_end(event, _Event, self)) is None:
+                for reason in self._ends if said.error is None else ():
+                    said.finish(reason)
                 return None
             chunk = found
         said.response_id, said.response_model = chunk.id or said.response_id, chunk.model or said.response_model
@@ -152,7 +159,7 @@ class OpenAITranscription(Protocol):
 
     def _of_chat(self, choice: _Choice) -> Delta:
         if choice.finish_reason:
-            self.said.finish(choice.finish_reason)
+            self._ends += (choice.finish_reason,)
         return text((choice.delta and choice.delta.content) or "")
 
     def _take(self, usage: _Usage, duration: float | None) -> None:

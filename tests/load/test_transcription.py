@@ -5,6 +5,7 @@ import io
 import json
 import wave
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -15,6 +16,7 @@ from otel_llm.errors import ConfigError
 from otel_llm.load import run
 from otel_llm.sim import Behaviour, SimProcess
 from otel_llm.sim.formats.transcription import form_in
+from otel_llm.testing import CLOSE, ScriptedServer
 from otel_llm.wire.discovery import load_protocol
 from otel_llm.wire.protocol import Media
 from tests.asking import ask_of
@@ -48,6 +50,35 @@ def test_a_transcription_is_measured_and_openais_client_reads_the_same(tmp_path:
         assert each["real_time_factor"]["mean"] == pytest.approx(each["request_latency"]["mean"] / 0.5)
     assert whole["measures"]["time_to_first_token"]["count"] == 0
     assert streamed["flags"] == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"text": "Hel lo", "usage": {"type": "duration", "seconds": 1}}, 1),  # as vLLM and OpenAI round it up
+        ({"text": "Hel lo", "duration": 0.51}, 0.51),
+    ],
+)
+def test_the_recording_itself_says_how_long_it_is_and_nobody_how_many_words_an_answer_in_one_piece_has(
+    answer: dict[str, Any], said: float, tmp_path: Path
+) -> None:
+    (tmp_path / "wav").mkdir()
+    (tmp_path / "wav" / "a.wav").write_bytes(recording(0.5))
+    (tmp_path / "mp3").mkdir()
+    (tmp_path / "mp3" / "a.mp3").write_bytes(b"ID3" + bytes(64))
+    body = json.dumps(answer).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
+    with ScriptedServer([head, body, CLOSE]) as server:
+        own, answer_s = (
+            run(
+                url=f"{server.url}/v1/audio/transcriptions", model="m", prompt="", audio=str(tmp_path / kind),
+                number=2, no_stream=True, name=str(tmp_path / f"{kind}.db"),
+            ).report["measures"]
+            for kind in ("wav", "mp3")
+        )  # fmt: skip
+    assert (own["audio_duration"]["mean"], answer_s["audio_duration"]["mean"]) == (0.5, said)
+    assert own["real_time_factor"]["mean"] == pytest.approx(own["request_latency"]["mean"] / 0.5)
+    assert own["output_tokens"]["count"] == 0
 
 
 def recording(seconds: float) -> bytes:

@@ -42,6 +42,14 @@ def server(requests: int, *, failed: int = 0, tokens: tuple[int, int] | None = N
     }  # fmt: skip
 
 
+def vllm(requests: int, tokens: tuple[int, int], engine: str = "vllm") -> dict[str, Any]:
+    return server(requests, tokens=tokens, sources=[{"engine": engine}])
+
+
+SHORT = [record(audio_s=2.5, input_tokens=4 + 250, output_tokens=10)] * 3
+LONG = [record(audio_s=110.0, input_tokens=4 + 11_000, output_tokens=10)] * 3
+"""Four pieces each."""
+
 CASES: list[tuple[str, dict[str, Any], list[StreamRecord], str, str, str]] = [
     ("alike", server(6), WELL, "requests", "same", ""),
     ("left, counted by nobody", server(6), WELL + LEFT, "requests", "explained", "2 were not waited for here, and"),
@@ -72,6 +80,19 @@ CASES: list[tuple[str, dict[str, Any], list[StreamRecord], str, str, str]] = [
     ("too many", server(6, tokens=(60, 13)), WELL, "output tokens", "flagged", "more than the answers' own usage says"),
     ("cached apart", server(6, tokens=(36, 12)), [record(cached_tokens=4)] * 6, "input tokens", "explained",
      "without 24 from its cache"),
+    ("pieces", vllm(12, (48, 30)), LONG, "requests", "explained", "pieces of up to 30 s"),
+    ("pieces, answered", vllm(12, (48, 30)), LONG, "answered well", "explained", "so here, too"),
+    ("tokens of pieces", vllm(12, (48, 30)), LONG, "input tokens", "explained", "a token for each 10 ms of sound"),
+    ("output of pieces", vllm(12, (48, 30)), LONG, "output tokens", "same", ""),
+    ("with languages", vllm(15, (51, 33)), LONG, "requests", "explained", "and its language, unless"),
+    ("tokens of languages", vllm(15, (51, 33)), LONG, "input tokens", "explained", "a token for each 10 ms of sound"),
+    ("output of languages", vllm(15, (51, 33)), LONG, "output tokens", "explained", "one of each language"),
+    ("a language each", vllm(6, (15, 33)), SHORT, "requests", "explained", "and its language, unless"),
+    ("no language", vllm(3, (12, 30)), SHORT, "requests", "same", ""),
+    ("sound in no language", vllm(3, (12, 30)), SHORT, "input tokens", "explained", "a token for each 10 ms of sound"),
+    ("too many pieces", vllm(19, (76, 30)), LONG, "requests", "flagged", "16 are not this client's"),
+    ("other tokens of pieces", vllm(12, (47, 30)), LONG, "input tokens", "flagged", "fewer than the answers'"),
+    ("pieces elsewhere", vllm(12, (48, 30), "sglang"), LONG, "requests", "flagged", "each request came 4 times"),
 ]  # fmt: skip
 
 

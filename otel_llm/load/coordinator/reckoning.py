@@ -108,7 +108,8 @@ class Reckoning:
     ) -> StreamRecord:
         """length, bears: of each chunk, the characters of its text, and 1 for one that bears tokens"""
         said, error, message = raw.said, raw.error_type, raw.error_message
-        shares, output, source, flags = _count_tokens(said, length, bears, chunks)
+        streamed = self._plan.stream and "whole_answer" not in said.flags
+        shares, output, source, flags = _count_tokens(said, length, bears, chunks, streamed=streamed)
         ended_ns = raw.ended_ns
         if raw.outcome == "cancelled":  # ends at its last chunk: when it was *noticed* to be unfinished is an accident
             ended_ns, error = chunks.at_ns[-1] if chunks.at_ns else ended_ns, "interrupted"
@@ -158,18 +159,23 @@ class Reckoning:
         body = raw.body if raw.body is not None else self._plan.request(self._plan.place(raw.index)[0]).body
         if self._counting is not None and raw.content is not None:
             record = self._counting.recount(record, body, raw.content.events())
-        if self._plan.protocol.needs == "audio" and record.audio_s is None:
-            record = msgspec.structs.replace(record, audio_s=self._plan.protocol.sound_asked(body))
+        if self._plan.protocol.needs == "audio" and (seconds := self._plan.protocol.sound_asked(body)) is not None:
+            record = msgspec.structs.replace(record, audio_s=seconds)  # an answer's own may be rounded up, as a bill is
         if record.outcome == "complete" and (oddities := tuple(_oddities(record, body, self._plan.protocol))):
             record = msgspec.structs.replace(record, flags=(*record.flags, *oddities))
         return FinishedCall(record, body, raw.content)
 
 
 def _count_tokens(
-    said: Said, length: "array[int]", bears: "array[int]", chunks: Chunks
+    said: Said, length: "array[int]", bears: "array[int]", chunks: Chunks, *, streamed: bool
 ) -> tuple["array[int]", int | None, TokenSource | None, tuple[str, ...]]:
-    """Return what `tokens.resolve` does; at once for the usual answer, each chunk of which brought one token."""
+    """Return what `tokens.resolve` does; at once for the usual answer, each chunk of which brought one token.
+
+    An answer in one piece of which nobody says how many tokens it had has no count: its piece is not one token.
+    """
     count, total = _bearing(chunks.kind.tobytes()), said.output_tokens
+    if total is None and not streamed and not any(chunks.tokens):
+        return array("I", bytes(4 * len(chunks.kind))), None, None, ()
     if not said.reasoning_tokens and count and (total == count or (total is None and not any(chunks.tokens))):
         return bears, count, "chunks" if total is None else "provider", ()
     size = int(np.frombuffer(chunks.size, np.uint32).sum())

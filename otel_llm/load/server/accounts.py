@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from otel_llm.load.server.client_account import ClientAccount
+from otel_llm.load.server.recordings import counts_pieces, explained_tokens
 from otel_llm.measures import Floats
 
 __all__ = ["Account", "hold_against"]
@@ -25,6 +26,7 @@ _WHY_FEWER: Final = (
     ("refused", "were refused before they ran"),
     ("broken", "broke off"),
 )
+_OF_PIECES: Final = "the server's is of pieces, and of languages"
 _LATENCIES: Final = (
     ("time_to_first_token", "server_time_to_first_token", "time to first token"),
     ("inter_token_latency", "server_inter_token_latency", "inter-token latency"),
@@ -60,7 +62,8 @@ def hold_against(
         return []
     rows = [*_counts(server, client), *_tokens(server, client)]
     more = server["requests"] is not None and server["requests"] > client.sent
-    rows += _latencies(server, values, mixed=more and not _counts_texts(server, client))
+    whose = "" if not more or _counts_texts(server, client) else "the server's is of other requests too"
+    rows += _latencies(server, values, _OF_PIECES if more and _counts_pieces(server, client) else whose)
     return [row._asdict() for row in rows]
 
 
@@ -71,6 +74,10 @@ def _counts(server: Mapping[str, Any], client: ClientAccount) -> Iterator[Accoun
     answered = requests - failed - server["reasons"].get("abort", 0)
     if _counts_texts(server, client):
         why = f"the server counts each text or conversation in a request: {requests:,} in {client.sent:,}"
+        yield Account("requests", "", requests, client.sent, "explained", why)
+        yield Account("answered well", "", answered, client.succeeded, "explained", "so here, too")
+    elif _counts_pieces(server, client) and requests > client.sent:
+        why = "pieces of up to 30 s of each recording, and its language, unless --parameters language names it"
         yield Account("requests", "", requests, client.sent, "explained", why)
         yield Account("answered well", "", answered, client.succeeded, "explained", "so here, too")
     else:
@@ -84,6 +91,10 @@ def _counts_texts(server: Mapping[str, Any], client: ClientAccount) -> bool:
     """Return whether the server has more requests, all of them well, and yet no more prompt tokens than the client."""
     more = server["requests"] is not None and server["requests"] > client.sent
     return more and not any(server["failed"].values()) and server["input_tokens"] == client.input_tokens > 0
+
+
+def _counts_pieces(server: Mapping[str, Any], client: ClientAccount) -> bool:
+    return not any(server["failed"].values()) and counts_pieces(server, client.sent, client.recordings)
 
 
 def _requests(server: int, failed: int, client: ClientAccount) -> tuple[Verdict, str]:
@@ -162,7 +173,11 @@ def _tokens(server: Mapping[str, Any], client: ClientAccount) -> Iterator[Accoun
         nobody_s = what == "output tokens" and client.succeeded and not ours  # no answer has any
         if theirs is not None and not nobody_s:
             cached = client.cached_tokens if what == "input tokens" else 0
-            yield Account(what, "", theirs, ours, *_of_tokens(theirs - ours, cached, partial, more, client))
+            verdict, why = _of_tokens(theirs - ours, cached, partial, more, client)
+            if verdict == "flagged" and _counts_pieces(server, client):
+                found = explained_tokens(what, server, ours, client.recordings)
+                verdict, why = ("explained", found) if found else (verdict, why)
+            yield Account(what, "", theirs, ours, verdict, why)
 
 
 def _of_tokens(more: int, cached: int, partial: int, requests: int, client: ClientAccount) -> tuple[Verdict, str]:
@@ -183,23 +198,24 @@ def _of_tokens(more: int, cached: int, partial: int, requests: int, client: Clie
     return "flagged", "more than the answers' own usage says"
 
 
-def _latencies(server: Mapping[str, Any], values: Mapping[str, Floats], *, mixed: bool) -> Iterator[Account]:
+def _latencies(server: Mapping[str, Any], values: Mapping[str, Floats], whose: str) -> Iterator[Account]:
+    """whose: of which other requests the server's are; "" where of none"""
     for name, key, what in _LATENCIES:
         histogram, ours = server["histograms"].get(key), values[name]
         if histogram is None or not len(ours):
             continue
         counts = histogram["count"], len(ours)
         mean = float(ours.mean())
-        verdict, why = _latency(name, histogram["mean"], mean, counts, mixed=mixed)
+        verdict, why = _latency(name, histogram["mean"], mean, counts, whose)
         yield Account(what, "s", histogram["mean"], mean, verdict, why, counts, _apart(histogram, ours))
 
 
 def _latency(
-    name: str, server: float, client: float, counts: tuple[int, int], *, mixed: bool
+    name: str, server: float, client: float, counts: tuple[int, int], whose: str
 ) -> tuple[Verdict, str]:  # fmt: skip
     theirs, ours = counts
-    if mixed:
-        return "flagged", "the server's is of other requests too"
+    if whose:
+        return "explained" if whose is _OF_PIECES else "flagged", whose
     if name == "inter_token_latency" and theirs * 1.2 < ours:
         return "explained", f"the server counts {theirs:,} steps, of several tokens each, for {ours:,} gaps here"
     different = f"; of {theirs:,} there, of {ours:,} here" if theirs != ours else ""

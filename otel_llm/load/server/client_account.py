@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from otel_llm.load.server.recordings import Recordings
 from otel_llm.measures import Facts
-from otel_llm.record import StreamRecord
+from otel_llm.record import MEDIA_KINDS, StreamRecord
 
 __all__ = ["ClientAccount"]
 
@@ -24,6 +25,7 @@ class ClientAccount:
     input_tokens, output_tokens, cached_tokens: of those that succeeded, by the server's usage
     partial_tokens:     that came of those that did not
     provider:           whether all counts of tokens that there are are the server's own
+    recordings:         what was transcribed
     """
 
     def __init__(self) -> None:
@@ -31,6 +33,7 @@ class ClientAccount:
         self.failed: Counter[str] = Counter()
         self.input_tokens = self.output_tokens = self.cached_tokens = self.partial_tokens = 0
         self.provider = True
+        self.recordings = Recordings()
 
     def add(self, facts: Sequence[Facts]) -> None:
         """Take requests that ended."""
@@ -46,7 +49,12 @@ class ClientAccount:
             self.input_tokens += record.input_tokens or 0
             self.output_tokens += record.output_tokens or 0
             self.cached_tokens += record.cached_tokens or 0
-            self.provider &= record.token_source == "provider" or record.output_tokens is None
+            said = record.token_source == "provider" or (
+                record.output_tokens is None and record.input_tokens is not None
+            )
+            self.provider &= said
+            if record.audio_s and not any(kind in record.chunks.kind for kind in MEDIA_KINDS):
+                self.recordings = self.recordings.plus(record.audio_s)
             return
         self.partial_tokens += sum(record.chunks.tokens)
         kind = record.error_type or record.outcome
