@@ -5,6 +5,7 @@ FastAPI's `{"detail"}`, `{"code", "message"}` and `{"code", "msg"}` of gateways,
 (RFC 9457).
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,6 +18,10 @@ _ANSWERS: Final = frozenset(("choices", "output", "candidates", "content", "resp
 """Members that an answer has and an error has not."""
 
 _SENTENCES: Final = ("message", "msg", "detail", "error_message", "title", "error")
+_DETAIL: Final = re.compile(r'\s*\{\s*"detail"\s*:\s*\[')
+_TEXT: Final = r'"(?:[^"\\]|\\.)*"'
+_PLACE: Final = rf"(?:{_TEXT}|\d+)"
+_FIELD: Final = re.compile(rf'"loc":\s*(\[{_PLACE}(?:,\s*{_PLACE})*\]),\s*"msg":\s*({_TEXT})')
 _KINDS: Final = ("type", "code", "status")
 
 
@@ -48,7 +53,25 @@ def _error_in(body: bytes) -> tuple[str, str] | None:
 def sentence_of(words: str) -> str:
     """Return the sentence of an error body: its message where it is JSON of a known shape, else all of it."""
     found = error_in(words.encode("utf-8", "replace"))
+    if found is None and _DETAIL.match(words):  # cut off, in the request that it repeats
+        return _of_fields(_fields_of(words)) or words.strip()
     return words.strip() if found is None else found[1]
+
+
+def _fields_of(words: str) -> list[dict[str, Any]]:
+    try:
+        return [{"loc": load(loc.encode()), "msg": load(msg.encode())} for loc, msg in _FIELD.findall(words)]
+    except ValueError:  # an escape that JSON has not
+        return []
+
+
+def _of_fields(wrong: object) -> str:
+    """Return what FastAPI's list says of each field, without the field's value: that is what was asked."""
+    said = list[str]()
+    for each in wrong if isinstance(wrong, list) else ():
+        if isinstance(each, Mapping) and isinstance(each.get("loc"), list) and each.get("msg"):
+            said.append(f"{'.'.join(map(str, each['loc']))}: {each['msg']}")
+    return without_surrogates("; ".join(said))
 
 
 def _described(error: Any, around: Mapping[str, Any]) -> tuple[str, str]:
@@ -70,5 +93,5 @@ def _sentence(value: Mapping[str, Any]) -> str:
         if isinstance(said, str) and said:
             return said
         if name == "detail" and said:  # FastAPI's list of what is wrong with the request
-            return str(said)
+            return _of_fields(said) or str(said)
     return ""

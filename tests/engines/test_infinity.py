@@ -67,3 +67,14 @@ def test_a_model_that_it_does_not_have_is_said_in_its_words(run: Run, infinity: 
     done = run("--url", f"{infinity.url}/embeddings", "--model", "another", "--prompt", "x", "-n", "2")
     assert done.report["requests"]["errors"] == {"400": 2}
     assert "Engine for model name `another` not found" in done.out
+
+
+def test_a_refusal_that_repeats_the_texts_is_quoted_without_them(run: Run, infinity: Infinity) -> None:
+    texts = json.dumps([["a text of the user's"] * 200])
+    done = run(
+        *("--url", f"{infinity.url}/embeddings", "--model", "embedder.tokens", "--prompt", "x", "-n", "2"),
+        *("--parameters", f"input={texts}"),
+    )
+    assert done.report["requests"]["errors"] == {"422": 2}
+    assert "body.text.input" in json.dumps(done.report)
+    assert "user's" not in json.dumps(done.report["requests"])
