@@ -438,3 +438,28 @@ def test_batches_are_handed_over_when_nothing_is_due_soon_or_after_five_ticks(
 
     asyncio.run(run())
     assert flushed == [ticks]
+
+
+@pytest.mark.parametrize(
+    ("due_in", "takes", "prepared"),
+    [
+        (None, 0, 2),  # of a closed loop, some after each that is sent
+        (60_000 * MS, 0, 64),
+        (-1 * MS, 0, 0),  # what is due together is sent before more is prepared
+        (60_000 * MS, 40_000 * MS, 0),  # one took so long lately that the next might be late for it
+    ],
+)
+def test_requests_are_prepared_while_nothing_is_due(
+    due_in: int | None, takes: int, prepared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pacing, "next_ns", property(lambda _: None if due_in is None else now_ns() + due_in))
+
+    async def run() -> int:
+        each = worker._Worker(replace(PLAN, number=200), Share(0, 1))
+        each.loop, each.preparing_ns = asyncio.get_running_loop(), takes
+        each.refill_soon()
+        for _ in range(200):
+            await asyncio.sleep(0)
+        return len(each.pacing.stock._ready)
+
+    assert asyncio.run(run()) == prepared

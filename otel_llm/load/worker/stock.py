@@ -61,11 +61,13 @@ class Stock:
         session = prepared.session
         return self._prepared(prepared.index, session, *self._head_and_body(session, self._plan.request(session)))
 
-    def refill(self, most: int = 2) -> None:
-        """Prepare some more, while waiting for packets."""
+    def refill(self, most: int = 2) -> bool:
+        """Prepare some more, while waiting for packets; return whether there is more to prepare, and room for it."""
         for _ in range(most):
-            if len(self._ready) < _KEPT and (prepared := next(self._ahead, None)) is not None:
-                self._ready.append(prepared)
+            if len(self._ready) >= _KEPT or (prepared := next(self._ahead, None)) is None:
+                return False
+            self._ready.append(prepared)
+        return len(self._ready) < _KEPT
 
     def next_turn(
         self, first: Prepared, number: int, before: tuple[Prepared, Raw] | None, echoed: str = ""

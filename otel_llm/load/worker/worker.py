@@ -81,6 +81,9 @@ class _Worker:
         self.ended: list[Raw] = []
         self.loop_lag_ns: list[int] = []
         self.sent = self.in_flight = self.failed = self.ticks = self.postponed = 0
+        self.refilling = False
+        self.preparing_ns = 0
+        """How long a request takes to be prepared: of late ones, the longest."""
         self.tick_due_ns = 0
         self.began_cpu_ns, self.began_waited_ns = cpu_ns(), _waited_ns()
         """What this process had taken before: one that was not forked has loaded its modules."""
@@ -274,7 +277,7 @@ class _Worker:
         self.sent += not raw.resent
         self.in_flight += 1
         raw.sent_ns = connection.send(prepared.wire, exchange)
-        self.loop.call_soon(self.pacing.stock.refill)
+        self.refill_soon()
         for early, end in self.early_ends:
             if early.takes(plan.seed, raw.index):
                 asked.ends.append(self.loop.call_later(early.after_s, end, exchange, connection))
@@ -301,6 +304,22 @@ class _Worker:
             self.hand_over(exchange.raw)
         if not exchange.reusable or self.plan.new_connection:
             connection.close()
+
+    def refill_soon(self) -> None:
+        """Prepare requests to come, after what is ready in this turn of the loop."""
+        if not self.refilling:
+            self.refilling = True
+            self.loop.call_soon(self.refill)
+
+    def refill(self) -> None:
+        """Prepare requests to come, in an open loop while there is time for it before the next one is due."""
+        self.refilling = False
+        due, began = self.pacing.next_ns, now_ns()
+        if due is None:
+            self.pacing.stock.refill()
+        elif due - began > max(2 * self.preparing_ns, _MOMENT_NS) and self.pacing.stock.refill(1):
+            self.preparing_ns = max(now_ns() - began, self.preparing_ns * 7 // 8)
+            self.refill_soon()
 
     def leave(self, exchange: Exchange, connection: Connection) -> None:
         """End a request whose user has left, with all that has come by now."""
