@@ -18,7 +18,6 @@ from otel_llm.sim.formats import FORMATS
 from otel_llm.sim.server import Listening
 from otel_llm.sim.truth import TruthLog
 from otel_llm.wire.loop import new_loop
-from otel_llm.wire.turns import take_short_turns
 
 if TYPE_CHECKING:
     from otel_llm.sim.grpc_server import GrpcListening
@@ -94,7 +93,6 @@ def run(args: argparse.Namespace) -> int:
     behaviour = Behaviour().with_values({name: value for name, value in said.items() if value is not None})
     log = _open_log(args.log)
     loop = new_loop()
-    take_short_turns()
     try:
         gc.freeze()  # a pause of the collector would be a write's lateness; the command has made pauses rare
         loop.run_until_complete(_serve(args, behaviour, log, loop))

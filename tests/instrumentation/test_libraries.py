@@ -70,7 +70,7 @@ ASKED: Any = {"model": "tiny", "messages": MESSAGES, "max_tokens": 9}
 
 def _claude(seen: Seen) -> None:
     found = attributes(seen)
-    assert found["otel_llm.time_to_first_token"] == pytest.approx(0.2, abs=0.1)
+    assert found["otel_llm.time_to_first_token"] >= 0.19, "after the pause: the events before it bring no token"
     assert found["gen_ai.usage.input_tokens"] == 7
     assert found["gen_ai.usage.cache_read.input_tokens"] == 3
     assert found["gen_ai.usage.cache_creation.input_tokens"] == 1
@@ -309,7 +309,7 @@ ANSWER = (
 
 def _llama(seen: Seen) -> None:
     found = attributes(seen)
-    assert found["otel_llm.time_to_first_token"] == pytest.approx(0.1, abs=0.08)
+    assert found["otel_llm.time_to_first_token"] >= 0.09, "after the pause: the line before it brings no token"
     assert (found["gen_ai.usage.input_tokens"], found["gen_ai.usage.output_tokens"]) == (6, 3)
     assert found["gen_ai.response.finish_reasons"] == ("stop",)
     assert found["gen_ai.provider.name"] == "ollama"

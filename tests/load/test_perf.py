@@ -39,10 +39,11 @@ def chat(truth: TruthServer, knobs: str = "") -> list[str]:
 def test_percentiles_are_the_servers_own(perf: Run, truth: TruthServer, knobs: str) -> None:
     """With a role chunk at 0 ms too: a first token is not a first packet.
 
-    The server loses its core between its stamp and its write now and then; so a run that misses is done again, twice.
+    The server loses its core between its stamp and its write now and then; so a run that misses is done again, up to
+    four times.
     """
     missed: list[tuple[str, int, float, float]] = []
-    for _ in range(3):
+    for _ in range(5):
         truth.reset()
         run = perf(*chat(truth, f"ttft_ms=200;itl_ms=20;tokens=64{knobs}"), "--parallel", "16", "-n", "96")
         assert run.code == 0, run.err

@@ -31,7 +31,6 @@ from otel_llm.load.worker.prepared import Prepared
 from otel_llm.load.worker.raw import Raw
 from otel_llm.wire.loop import new_loop
 from otel_llm.wire.repeats import Content
-from otel_llm.wire.turns import take_short_turns
 
 if TYPE_CHECKING:  # its library is loaded by those who use it
     from otel_llm.wire.websocket import WebSocketConnection
@@ -62,7 +61,6 @@ def work(plan: LoadPlan, share: Share, sock: socket.socket, file: int | None) ->
     """Run one worker to its end, as a process. `file` takes messages that the coordinator is not ready for."""
     for number in INTERRUPTS:  # Ctrl-C reaches every process; who is to stop is told by the channel
         signal.signal(number, signal.SIG_IGN)
-    take_short_turns()
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_Worker(plan, share).run(sock, file))
 
