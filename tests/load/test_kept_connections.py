@@ -1,15 +1,17 @@
 """Connections that end without being asked, cannot be had, or never bring an end: what a run makes of them."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from otel_llm.clock import now_ns
 from otel_llm.errors import RemoteError
 from otel_llm.load.plan.share import Share
 from otel_llm.load.worker import pool as pool_module
@@ -185,3 +187,43 @@ def test_an_open_loop_that_runs_out_of_descriptors_loses_no_worker(tmp_path: Pat
     records = list(read_records(tmp_path / "run.db"))
     assert len(records) == 80
     assert {record.error_type for record in records} == {None, "connect"}
+
+
+def test_a_connection_is_open_before_a_request_that_comes_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = list[int]()
+
+    class Idle:
+        """A connection that has nothing to do, used or not."""
+
+        open = True
+
+        def __init__(self, idle_since_ns: int, used: int) -> None:
+            self.idle_since_ns, self.used = idle_since_ns, used
+
+    async def run() -> None:
+        pool = Pool(PLAN, 0)
+
+        async def connect(where: int) -> Any:
+            opened.append(where)
+            return Idle(0, 0)
+
+        monkeypatch.setattr(pool, "connect", connect)
+        second = 1_000_000_000
+        now = now_ns()
+        pool._idle[0].append(cast("Any", Idle(now, 1)))
+        pool.keep_fresh(now + 2 * second)  # the one that is there will do
+        await asyncio.sleep(0)
+        assert opened == []
+        pool.keep_fresh(now + 4 * second)  # its server may be closing it by then
+        pool.keep_fresh(now + 4 * second)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert opened == [0]
+        pool.keep_fresh(now + 4 * second)  # a new one is there
+        pool._idle[0].clear()
+        pool._refusing_since_ns[0] = now  # where nothing can be opened, requests find that out
+        pool.keep_fresh(now + 4 * second)
+        await asyncio.sleep(0)
+        assert opened == [0]
+
+    asyncio.run(run())

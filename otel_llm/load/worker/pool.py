@@ -131,13 +131,21 @@ class Pool:
 
     def take(self, where: int) -> Connection | None:
         """Return an open connection that has not been idle for so long that its server may be closing it."""
-        oldest = now_ns() - _IDLE_LIFE_NS
+        now = now_ns()
         while self._idle[where]:
             connection = self._idle[where].pop()
-            if connection.open and (connection.idle_since_ns > oldest or not connection.used):
+            if _is_fresh(connection, now):
                 return connection
             connection.close()
         return None
+
+    def keep_fresh(self, until_ns: int) -> None:
+        """Open one in the background for each endpoint of which none is left that `take` would return then."""
+        for where, idle in enumerate(self._idle):
+            if self._opening or self._refusing_since_ns[where] is not None:
+                continue
+            if not any(_is_fresh(connection, until_ns) for connection in idle):
+                self._open_one(where)
 
     def put_back(self, connection: Connection, where: int) -> None:
         """Keep a connection for the next request, if it is still open."""
@@ -148,9 +156,12 @@ class Pool:
     def keep_spare(self, where: int) -> None:
         """Open one more in the background where few are idle. A failure shows again at the request that needs it."""
         if len(self._idle[where]) + len(self._opening) < self._spare:
-            task = asyncio.create_task(self._open_spare(where))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            self._open_one(where)
+
+    def _open_one(self, where: int) -> None:
+        task = asyncio.create_task(self._open_spare(where))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
 
     async def _open_spare(self, where: int) -> None:
         try:
@@ -165,3 +176,8 @@ class Pool:
         for connections in self._idle:
             for connection in list(connections):
                 connection.close()
+
+
+def _is_fresh(connection: Connection, at_ns: int) -> bool:
+    """Whether a connection will not have been idle for so long that its server may be closing it."""
+    return connection.open and (at_ns - connection.idle_since_ns < _IDLE_LIFE_NS or not connection.used)

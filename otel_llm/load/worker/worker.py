@@ -44,6 +44,7 @@ _CHECK_TICKS: Final = 50
 _MANY: Final = 32
 _MOMENT_NS: Final = 250_000
 _SOON_NS: Final = 2_000_000
+_AHEAD_NS: Final = 250_000_000
 _POSTPONED_MOST: Final = 5
 _QUIET_NS: Final = 100_000_000
 _SPARE: Final = 8
@@ -155,6 +156,8 @@ class _Worker:
         self.loop_lag_ns.append(max(now - self.tick_due_ns, 0))
         self.tick_due_ns = now + round(_TICK_S * 1e9)
         self.next_tick = self.loop.call_later(_TICK_S, self.tick)
+        if (due := self.pacing.next_ns) is not None and due - now < _AHEAD_NS:
+            self.pool.keep_fresh(due)
         if self.due_soon(now) and self.postponed < _POSTPONED_MOST:
             self.postponed += 1
             return
