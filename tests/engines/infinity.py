@@ -1,32 +1,23 @@
 """infinity on a CPU with two small random models, each under two names: one counts characters, the other tokens."""
 
-import hashlib
 import os
-import subprocess
 from pathlib import Path
 from typing import Final
 
 from tests.engines import random_bert
-from tools import cache
+from tests.engines.serving import EngineServer, made_once
 from tools.engines import INFINITY as ENVIRONMENT
-from tools.ports import HOST, free
-from tools.process import PartProcess
+from tools.ports import HOST
 
 COUNTS: Final = {"characters": "--no-lengths-via-tokenize", "tokens": "--lengths-via-tokenize"}
 """What a name's second half says is counted, and the option that makes it so."""
 
 
-class Infinity(PartProcess):
+class Infinity(EngineServer):
     """A model is asked for as `embedder.characters`, `ranker.tokens` and so on."""
 
     name = "infinity"
     KINDS: Final = {"embeddings": "embedder", "rerank": "ranker"}
-
-    def __init__(self, data: Path) -> None:
-        super().__init__(data)
-        self.port = free()
-        self.url = f"http://{HOST}:{self.port}"
-        self.ready_url = f"{self.url}/health"
 
     def command(self) -> list[str]:
         return [
@@ -52,12 +43,5 @@ class Infinity(PartProcess):
 
 
 def weights() -> Path:
-    """The models, written by the Python of the engine, which has what that takes."""
-    script = Path(random_bert.__file__)
-    target = cache.folder("engines", f"random-bert-{hashlib.sha256(script.read_bytes()).hexdigest()[:8]}")
-    cache.fill(target, lambda folder: _write(script, folder))
-    return target
-
-
-def _write(script: Path, folder: Path) -> None:
-    subprocess.run([ENVIRONMENT.python, str(script), str(folder)], check=True, timeout=600, stdout=subprocess.DEVNULL)
+    """The models."""
+    return made_once("random-bert", random_bert.__file__, ENVIRONMENT)

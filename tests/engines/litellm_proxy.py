@@ -4,24 +4,22 @@ import json
 import os
 from pathlib import Path
 
+from tests.engines.serving import EngineServer
 from tools.engines import LITELLM
-from tools.ports import HOST, free
-from tools.process import PartProcess
+from tools.ports import HOST
 
 KEY = "sk-of-this-test-alone"
 
 
-class LiteLLMProxy(PartProcess):
+class LiteLLMProxy(EngineServer):
     """`upstream` is the address of a server with OpenAI's protocol; `served` is what its model is called there."""
 
     name = "litellm"
     model = "gateway-model"
+    ready_path = "/metrics/"
 
     def __init__(self, data: Path, upstream: str, served: str) -> None:
         super().__init__(data)
-        self.port = free()
-        self.url = f"http://{HOST}:{self.port}"
-        self.ready_url = f"{self.url}/metrics/"
         to = {"model": f"openai/{served}", "api_base": f"{upstream}/v1", "api_key": "none"}
         self._configuration = data / "litellm.json"  # every JSON is YAML
         self._configuration.write_text(

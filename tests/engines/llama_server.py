@@ -4,24 +4,18 @@ import os
 from pathlib import Path
 
 from tests.engines.gguf import weights
+from tests.engines.serving import EngineServer
 from tools.engines import LLAMA_SERVER
-from tools.ports import HOST, free
-from tools.process import PartProcess
+from tools.ports import HOST
 
 SLOTS = 2
 
 
-class LlamaServer(PartProcess):
+class LlamaServer(EngineServer):
     """`model` is what requests ask for."""
 
     name = "llama-server"
     model = "random"
-
-    def __init__(self, data: Path) -> None:
-        super().__init__(data)
-        self.port = free()
-        self.url = f"http://{HOST}:{self.port}"
-        self.ready_url = f"{self.url}/health"
 
     def command(self) -> list[str]:
         return [

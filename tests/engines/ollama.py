@@ -5,24 +5,22 @@ import subprocess
 from pathlib import Path
 
 from tests.engines.gguf import weights
+from tests.engines.serving import EngineServer
 from tools.engines import OLLAMA
-from tools.ports import HOST, free
-from tools.process import PartProcess
+from tools.ports import HOST
 
 SLOTS = 2
 
 
-class Ollama(PartProcess):
+class Ollama(EngineServer):
     """`model` is what requests ask for, once it was `create`d."""
 
     name = "ollama"
     model = "random"
+    ready_path = "/api/version"
 
     def __init__(self, data: Path) -> None:
         super().__init__(data)
-        self.port = free()
-        self.url = f"http://{HOST}:{self.port}"
-        self.ready_url = f"{self.url}/api/version"
         self._program = str(OLLAMA.folder / "bin" / "ollama")
 
     def command(self) -> list[str]:

@@ -3,25 +3,19 @@
 import os
 from pathlib import Path
 
+from tests.engines.serving import EngineServer
 from tests.engines.vllm import weights
 from tools.engines import SGLANG
-from tools.ports import HOST, free
-from tools.process import PartProcess
+from tools.ports import HOST
 
 SLOTS = 2
 
 
-class SGLang(PartProcess):
+class SGLang(EngineServer):
     """`model` is what requests ask for. The weights are those that vLLM has."""
 
     name = "sglang"
     model = "random"
-
-    def __init__(self, data: Path) -> None:
-        super().__init__(data)
-        self.port = free()
-        self.url = f"http://{HOST}:{self.port}"
-        self.ready_url = f"{self.url}/health"
 
     def command(self) -> list[str]:
         return [

@@ -6,21 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.engines.conftest import Run, started
+from tests.engines.serving import EngineServer
 from tests.engines.vllm import environment
 from tools.engines import VLLM as ENVIRONMENT
-from tools.ports import HOST, free
-from tools.process import PartProcess
+from tools.ports import HOST
 
 pytestmark = pytest.mark.timeout(1200)
 
 
-class Endpoint(PartProcess):
+class Endpoint(EngineServer):
     name = "vllm_realtime"
-
-    def __init__(self, data: Path) -> None:
-        super().__init__(data)
-        self.port = free()
-        self.ready_url = f"http://{HOST}:{self.port}/health"
 
     def command(self) -> list[str]:
         script = Path(__file__).with_name("vllm_realtime_endpoint.py")

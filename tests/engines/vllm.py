@@ -1,20 +1,17 @@
 """vLLM on a CPU with a random model, two requests at a time."""
 
-import hashlib
 import os
-import subprocess
 from pathlib import Path
 
 from tests.engines import random_llama
-from tools import cache
+from tests.engines.serving import EngineServer, made_once
 from tools.engines import VLLM as ENVIRONMENT
-from tools.ports import HOST, free
-from tools.process import PartProcess
+from tools.ports import HOST
 
 SLOTS = 2
 
 
-class VLLM(PartProcess):
+class VLLM(EngineServer):
     """`model` is what requests ask for; `more` are options besides. The weights are made once, in the cache."""
 
     name = "vllm"
@@ -22,9 +19,7 @@ class VLLM(PartProcess):
 
     def __init__(self, data: Path, *more: str) -> None:
         super().__init__(data)
-        self.port, self._more = free(), more
-        self.url = f"http://{HOST}:{self.port}"
-        self.ready_url = f"{self.url}/health"
+        self._more = more
 
     def command(self) -> list[str]:
         return [
@@ -53,12 +48,5 @@ def environment() -> dict[str, str]:
 
 
 def weights() -> Path:
-    """The model, written by the Python of the engine, which has what that takes."""
-    script = Path(random_llama.__file__)
-    target = cache.folder("engines", f"random-llama-{hashlib.sha256(script.read_bytes()).hexdigest()[:8]}")
-    cache.fill(target, lambda folder: _write(script, folder))
-    return target
-
-
-def _write(script: Path, folder: Path) -> None:
-    subprocess.run([ENVIRONMENT.python, str(script), str(folder)], check=True, timeout=600, stdout=subprocess.DEVNULL)
+    """The model."""
+    return made_once("random-llama", random_llama.__file__, ENVIRONMENT)

@@ -1,28 +1,19 @@
 """vLLM on a CPU with a random Whisper, two requests at a time."""
 
-import hashlib
-import subprocess
 from pathlib import Path
 
 from tests.engines import random_whisper
+from tests.engines.serving import EngineServer, made_once
 from tests.engines.vllm import SLOTS, environment
-from tools import cache
 from tools.engines import VLLM_AUDIO as ENVIRONMENT
-from tools.ports import HOST, free
-from tools.process import PartProcess
+from tools.ports import HOST
 
 
-class Transcriber(PartProcess):
+class Transcriber(EngineServer):
     """`model` is what requests ask for. It writes of whatever it hears until its tokens are used up."""
 
     name = "vllm_audio"
     model = "heard"
-
-    def __init__(self, data: Path) -> None:
-        super().__init__(data)
-        self.port = free()
-        self.url = f"http://{HOST}:{self.port}"
-        self.ready_url = f"{self.url}/health"
 
     def command(self) -> list[str]:
         return [
@@ -36,12 +27,5 @@ class Transcriber(PartProcess):
 
 
 def weights() -> Path:
-    """The model, written by the Python of the engine, which has what that takes."""
-    script = Path(random_whisper.__file__)
-    target = cache.folder("engines", f"random-whisper-{hashlib.sha256(script.read_bytes()).hexdigest()[:8]}")
-    cache.fill(target, lambda folder: _write(script, folder))
-    return target
-
-
-def _write(script: Path, folder: Path) -> None:
-    subprocess.run([ENVIRONMENT.python, str(script), str(folder)], check=True, timeout=600, stdout=subprocess.DEVNULL)
+    """The model."""
+    return made_once("random-whisper", random_whisper.__file__, ENVIRONMENT)
