@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 __all__ = ["giving_way"]
 
@@ -15,15 +15,11 @@ def giving_way() -> Iterator[None]:
     which a request may be due; of `SCHED_BATCH` it does not. Nothing changes where there is no such policy, or it is
     not the usual one that is changed.
     """
-    usual = getattr(os, "SCHED_OTHER", None)
-    try:
-        if usual is None or os.sched_getscheduler(0) != usual:
-            changed = False
-        else:
+    usual, changed = getattr(os, "SCHED_OTHER", None), False
+    with suppress(OSError):  # not allowed
+        if usual is not None and os.sched_getscheduler(0) == usual:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
             changed = True
-    except OSError:  # not allowed
-        changed = False
     try:
         yield
     finally:

@@ -180,7 +180,7 @@ class Pacing:
         if (prepared := self._take()) is None:
             return None
         where = prepared.session % self._pool.endpoints
-        session = self._hold(prepared, self._pool.take(where), due, intended)
+        session = self._hold(prepared, None, due, intended)
         self._pool.keep_spare(where)
         return self._arrival(session, where)
 

@@ -156,11 +156,12 @@ class _Worker:
         self.loop_lag_ns.append(max(now - self.tick_due_ns, 0))
         self.tick_due_ns = now + round(_TICK_S * 1e9)
         self.next_tick = self.loop.call_later(_TICK_S, self.tick)
-        if (due := self.pacing.next_ns) is not None and due - now < _AHEAD_NS:
-            self.pool.keep_fresh(due)
-        if self.due_soon(now) and self.postponed < _POSTPONED_MOST:
-            self.postponed += 1
-            return
+        if (due := self.pacing.next_ns) is not None:
+            if due - now < _AHEAD_NS:
+                self.pool.keep_fresh(due)
+            if due - now < _SOON_NS and self.postponed < _POSTPONED_MOST:  # other work would delay it
+                self.postponed += 1
+                return
         self.postponed = 0
         self.ticks += 1
         self.settle_some()
@@ -170,10 +171,6 @@ class _Worker:
             self.sweep(now)
         if self.ticks % _FLUSH_TICKS == 0 or len(self.ended) >= _MANY:
             self.flush()
-
-    def due_soon(self, now: int) -> bool:
-        """Whether a planned request is to be sent so soon that other work would delay it."""
-        return self.pacing.next_ns is not None and self.pacing.next_ns - now < _SOON_NS
 
     def settle_some(self) -> None:
         """Process held-back reads for a moment; process the rest after the packets that have arrived meanwhile."""
@@ -240,10 +237,7 @@ class _Worker:
             await self.end(asked)
             if raw.error_type != CLOSED_IDLE:
                 return asked.connection if asked.connection.open else None, raw
-            again, body = raw.ended_ns, raw.body
-            raw = Raw(
-                prepared.index, prepared.trace_id, prepared.span_id, again, raw.intended_ns, body=body, resent=True
-            )
+            raw = Raw(raw.index, raw.trace_id, raw.span_id, raw.ended_ns, raw.intended_ns, body=raw.body, resent=True)
         try:
             connection = await self.pool.connect(prepared.session % self.pool.endpoints)
         except RemoteError as error:
